@@ -1,0 +1,57 @@
+"""What can go wrong, in few classes. Each message says what was got, what was expected and what to try."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeaError(Exception):
+    """A mistake or a failure that a person can act on; the command line prints it without a traceback.
+
+    Args:
+        got: what was found, in one sentence.
+        expected: what would have been right.
+        hint: what to try next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, got: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        self.got, self.expected, self.hint = got, expected, hint
+        lines = [got]
+        if expected:
+            lines.append(f"expected: {expected}")
+        if hint:
+            lines.append(f"try: {hint}")
+        super().__init__("\n".join(lines))
+
+
+class RecipeError(SeaError):
+    """The recipe (or the flags, or the Python arguments it was made from) asks for something impossible."""
+
+    exit_code = 2
+
+
+class PluginError(SeaError):
+    """A plugin is broken or misbehaves; the message names the plugin and its distribution."""
+
+
+class ModelError(SeaError):
+    """A model or its weights cannot be found, read or used for what was asked."""
+
+
+class NumericalError(SeaError):
+    """A run has nothing finite left to choose from."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known names, and all of them when they are few."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if not names:
+        return "there are none"
+    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"one of: {shown}"
