@@ -1,0 +1,101 @@
+"""The object that a schedule becomes in a composed recipe, and what the schedules share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import TypeGuard
+
+from sea_toolkit.errors import PluginError, RecipeError, SeaError
+
+
+class Schedule:
+    """A schedule with its options bound: a number that depends on where the run is.
+
+    It is evaluated at both ends when it is made, so that a wrong option is found before a run begins.
+
+    Args:
+        name: what to call it in messages, for example `sea-waves:sine`.
+        function: `f(progress, step) -> float`, a pure function.
+        owner: the plugin or distribution that the function comes from, named in errors.
+
+    Raises:
+        RecipeError: the function refuses its options.
+        PluginError: the function fails, or returns something else than a finite number.
+    """
+
+    def __init__(
+        self, name: str, function: Callable[[float, int], float], *, owner: str = "sea-toolkit"
+    ) -> None:
+        self.name = name
+        self.owner = owner
+        self._function = function
+        self.at(0.0, 0)
+        self.at(1.0, 1)
+
+    def __repr__(self) -> str:
+        return f"<Schedule {self.name}: {self.at(0.0, 0):g} … {self.at(1.0, 1):g}>"
+
+    def at(self, progress: float, step: int) -> float:
+        """The value at this point of the run.
+
+        Args:
+            progress: part of the run that is done; clamped to [0, 1], as a run may overshoot its budget
+                by a step.
+            step: the step's number, from 0.
+
+        Raises:
+            PluginError: the schedule fails, or returns something else than a finite number.
+        """
+        try:
+            result = self._function(min(max(float(progress), 0.0), 1.0), step)
+        except SeaError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"schedule {self.name!r} of {self.owner} failed at progress {progress:g}, step {step}: "
+                f"{type(error).__name__}: {error}",
+                expected="a finite number",
+                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
+            ) from error
+        # A bool is an int to Python, but nobody means one here.
+        if isinstance(result, bool) or not isinstance(result, Real) or not math.isfinite(result):
+            raise PluginError(
+                f"schedule {self.name!r} of {self.owner} returned {result!r} ({type(result).__name__}) "
+                f"at progress {progress:g}, step {step}",
+                expected="a finite number",
+                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
+            )
+        return float(result)
+
+
+def is_schedule(number: object) -> TypeGuard[Schedule]:
+    """Whether this is a schedule rather than a plain number (whatever has a method `at` is one)."""
+    return callable(getattr(number, "at", None))
+
+
+def value(number: float | Schedule, progress: float, step: int) -> float:
+    """The float that `number` stands for at this point of the run; a plain number stands for itself."""
+    return number.at(progress, step) if is_schedule(number) else float(number)  # type: ignore[arg-type]
+
+
+def between(start: float, end: float, part: float) -> float:
+    """From start (part 0) to end (part 1) in a straight line: exact at both ends, never outside them."""
+    low, high = min(start, end), max(start, end)
+    return min(max((1.0 - part) * start + part * end, low), high)
+
+
+def require_finite(schedule: str, **options: float) -> None:
+    """Refuse inf and nan, which TOML can write.
+
+    Raises:
+        RecipeError: an option is not finite; it is named.
+    """
+    for name, number in options.items():
+        if not math.isfinite(number):
+            raise RecipeError(
+                f"schedule {schedule!r}: {name} = {number}",
+                expected="a finite number",
+                hint=f"give {name} a plain number such as 0.5",
+            )
