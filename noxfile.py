@@ -1,4 +1,4 @@
-"""The sessions behind `nox -s demo`, `tests`, `lint` and `docs`: each makes its own environment with pinned versions."""
+"""The sessions of `nox -s demo`, `tests`, `lint` and `docs`, each in an environment of its own, versions pinned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ASK = ("Write one sentence about the weather on a rainy Monday.", "--reward", "s
 
 
 def install(session: nox.Session, *extras: str) -> None:
-    """Install the working tree with the pinned versions; torch in a call of its own, to take the platform's build."""
+    """Install the working tree with the pinned versions; torch by itself first, in the platform's build."""
     torch = re.search(r"^torch==\S+", Path(PINS).read_text(encoding="utf-8"), re.MULTILINE)
     if torch is None:
         session.error(f"{PINS} pins no torch")
@@ -50,7 +50,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into site/; a broken link or reference fails. The sources are read, not imported."""
+    """Build the documentation into site/; a broken link fails. The sources are read, not imported."""
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     session.install("-c", PINS, *extras["docs"])
     session.run("mkdocs", "build", "--strict", *session.posargs)
