@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from jaxtyping import Float
 from torch import Tensor
 
+from sea_toolkit.noise import Noise
 from sea_toolkit.relaxations.numerics import one_hot_forward, tempered_softmax
-
-if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
 
 
 def gumbel_softmax(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.noise import Noise
 from sea_toolkit.relaxations.gumbel_softmax import gumbel_softmax
 from sea_toolkit.relaxations.softmax import softmax
 from sea_toolkit.relaxations.straight_through import straight_through
@@ -226,3 +227,14 @@ def test_vmap_gives_the_same_as_a_loop(name):
     noise = FixedGumbel(*SHAPE)
     together = torch.func.vmap(lambda z: apply(name, z, noise))(logits)
     assert torch.equal(together, torch.stack([apply(name, z, noise) for z in logits]))
+
+
+def test_gumbel_takes_new_noise_at_each_call_from_the_runs_own_streams():
+    logits = torch.zeros(2, 3, 4, 5)
+    first_run, second_run = (Noise.for_prompts(["a", "b"], seed=3) for _ in range(2))
+    before = torch.get_rng_state()
+    first, second = gumbel_softmax(logits, first_run), gumbel_softmax(logits, first_run)
+    assert not torch.allclose(first, second)
+    assert not torch.allclose(first[0], first[1])
+    assert torch.equal(gumbel_softmax(logits, second_run), first)
+    assert torch.equal(torch.get_rng_state(), before)
