@@ -1,4 +1,4 @@
-"""The sessions of `nox -s demo`, `tests`, `lint` and `docs`, each in an environment of its own, versions pinned."""
+"""The nox sessions `demo`, `tests`, `lint` and `docs`; each makes its own environment, versions pinned."""
 
 from __future__ import annotations
 
