@@ -1,0 +1,90 @@
+"""What a run has spent: tokens forward and backward per model, sequential decode steps, seconds, peak memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Tokens:
+    """Tokens through one model. FLOPs count 2 · parameters per token forward, and the same again backward (no
+    gradient of the weights is ever asked for)."""
+
+    forward: int = 0
+    backward: int = 0
+    flops: float = 0.0
+
+
+@dataclass
+class Ledger:
+    """Counts for a whole run, all prompts and chains together.
+
+    `sample_flops` is the unit in which budgets are given: drawing one base response of the run's length and scoring
+    it once by every reward. `samples` is the spending per prompt in that unit.
+    """
+
+    models: dict[str, Tokens] = field(default_factory=dict)
+    decode_steps: int = 0
+    prompts: int = 1
+    sample_flops: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    seconds_before: float = 0.0
+
+    def forward(self, model: str, tokens: int, parameters: float, *, backward: bool = False) -> None:
+        """Count `tokens` through `parameters` weights of `model`, and the way back if `backward`."""
+        entry = self.models.setdefault(model, Tokens())
+        entry.forward += tokens
+        entry.flops += 2.0 * parameters * tokens * (2 if backward else 1)
+        if backward:
+            entry.backward += tokens
+
+    @property
+    def flops(self) -> float:
+        return sum(t.flops for t in self.models.values())
+
+    @property
+    def samples(self) -> float:
+        """Samples per prompt spent so far; zero while the unit is not known."""
+        return self.flops / (self.sample_flops * self.prompts) if self.sample_flops else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers for a result; `seconds` and `peak_memory_mb` are the only ones that vary between equal runs."""
+        return {
+            "samples_per_prompt": round(self.samples, 3),
+            "flops": self.flops,
+            "decode_steps": self.decode_steps,
+            "models": {name: asdict(t) for name, t in sorted(self.models.items())},
+            "seconds": round(self.seconds, 3),
+            "peak_memory_mb": round(peak_memory_mb()),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: counts and the seconds used so far."""
+        return {
+            "models": {name: asdict(t) for name, t in self.models.items()},
+            "decode_steps": self.decode_steps,
+            "seconds": self.seconds,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.models = {name: Tokens(**t) for name, t in state["models"].items()}
+        self.decode_steps = state["decode_steps"]
+        self.seconds_before, self.started = state["seconds"], time.perf_counter()
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of this process in MiB: of the GPU where one is used, else resident memory."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,99 @@
+"""All randomness of a run: one stream per prompt, so that a prompt's answer does not depend on its neighbors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from sea_toolkit.errors import SeaError
+
+
+def prompt_seeds(prompts: Sequence[str], seed: int) -> list[int]:
+    """One seed per prompt, from the run's seed, the prompt's text and, for a repeated prompt, its occurrence."""
+    seen: dict[str, int] = {}
+    seeds = []
+    for prompt in prompts:
+        repeat = seen[prompt] = seen.get(prompt, -1) + 1
+        digest = hashlib.sha256(f"{seed}\0{repeat}\0{prompt}".encode()).digest()
+        seeds.append(int.from_bytes(digest[:7], "big"))
+    return seeds
+
+
+class Noise:
+    """Independent generators, one per prompt; torch's global stream is never touched.
+
+    Samplers ask for shapes without the prompt axis and get it in front: `noise.normal(C, T, K)` is `[P, C, T, K]`.
+
+    Args:
+        seeds: one integer per prompt.
+        device: where the tensors are drawn.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generators = [torch.Generator(device=self.device).manual_seed(s) for s in seeds]
+
+    @classmethod
+    def for_prompts(cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu") -> Noise:
+        """The streams of a run: see `prompt_seeds`."""
+        return cls(prompt_seeds(prompts, seed), device)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
+        """Uniform on the open interval (0, 1), float32."""
+        draws = [torch.rand(shape, generator=g, device=self.device) for g in self.generators]
+        # rand() can return 0, whose logarithm is not finite; 2^-25 is half its smallest step
+        return torch.stack(draws).clamp_(min=2.0**-25)
+
+    def normal(self, *shape: int) -> Float[Tensor, "P *shape"]:
+        """Standard normal, float32."""
+        return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self.generators])
+
+    def gumbel(self, *shape: int) -> Float[Tensor, "P *shape"]:
+        """Standard Gumbel, float32: `argmax(logits + gumbel)` is a sample of `softmax(logits)`."""
+        return -torch.log(-torch.log(self.uniform(*shape)))
+
+    def state(self) -> UInt8[Tensor, "P bytes"]:
+        """Everything needed to go on with the same streams, for a checkpoint."""
+        return torch.stack([g.get_state() for g in self.generators])
+
+    def load_state(self, state: UInt8[Tensor, "P bytes"]) -> None:
+        """Go on where `state()` was taken.
+
+        Raises:
+            SeaError: the state is of another number of prompts.
+        """
+        if len(state) != len(self.generators):
+            raise SeaError(
+                f"a random state for {len(state)} prompts", expected=f"one for {len(self.generators)} prompts"
+            )
+        for generator, row in zip(self.generators, state, strict=True):
+            generator.set_state(row.cpu())
+
+
+def categorical(
+    probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]
+) -> Float[Tensor, "*rows"]:
+    """Draw one index per row by inverting the cumulative distribution at `uniform`.
+
+    Two stages (a block, then an index in it): the rounding of a float32 running sum over a whole vocabulary would
+    reach the size of a rare token's probability. Rows need not sum to one.
+    """
+    *rows, size = probabilities.shape
+    block = max(1, int(size**0.5))
+    padded = torch.nn.functional.pad(probabilities, (0, -size % block)).unflatten(-1, (-1, block))
+    sums = padded.sum(-1)
+    edges = sums.cumsum(-1)
+    point = uniform.unsqueeze(-1) * edges[..., -1:]
+    # at most the last block that holds any mass: rounding may push the point past the end
+    last = (sums > 0).long().mul(torch.arange(sums.shape[-1], device=sums.device)).amax(-1, keepdim=True)
+    which = torch.searchsorted(edges, point, right=True).minimum(last)
+    before = torch.nn.functional.pad(edges, (1, 0)).gather(-1, which)
+    inside = padded.gather(-2, which.unsqueeze(-1).expand(*rows, 1, block)).squeeze(-2)
+    inner = inside.cumsum(-1)
+    last = (inside > 0).long().mul(torch.arange(block, device=sums.device)).amax(-1, keepdim=True)
+    index = torch.searchsorted(inner, (point - before).clamp(min=0), right=True).minimum(last)
+    return (which * block + index).squeeze(-1)

@@ -1,0 +1,106 @@
+"""The prompts' key/value cache: computed once, expanded to chains, never mutated.
+
+transformers caches grow in place (transformers #37078), so every forward pass here gets a fresh cache object around
+the stored tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+KeysValues = list[tuple[Tensor, Tensor]]
+"""Per layer of the model: keys and values `[rows, heads, length, head width]`."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """P prompts, left-padded to one length S.
+
+    Attributes:
+        ids: `[P, S]`; padding on the left.
+        mask: `[P, S]`, true on prompt tokens.
+        layers: keys and values `[P, heads, S, head width]` per layer.
+        last_hidden: `[P, D]`, the final hidden state of the last prompt token: it predicts the first response token.
+    """
+
+    ids: Int[Tensor, "P S"]
+    mask: Bool[Tensor, "P S"]
+    layers: KeysValues
+    last_hidden: Float[Tensor, "P D"]
+
+    def positions(self, start: int, stop: int) -> Int[Tensor, "P n"]:
+        """Position ids of response tokens start … stop − 1: counted from each prompt's own length."""
+        steps = torch.arange(start, stop, device=self.mask.device)
+        return self.mask.sum(-1, keepdim=True) + steps
+
+    def rows(self, chains: int) -> KeysValues:
+        """The cache repeated for `chains` rows per prompt, row p · C + c (views where that costs nothing)."""
+        if chains == 1:
+            return self.layers
+        return [(k.repeat_interleave(chains, 0), v.repeat_interleave(chains, 0)) for k, v in self.layers]
+
+
+class _BufferedLayer(DynamicLayer):
+    """A cache layer with room for the tokens to come, so that a decode step copies one token and not the whole past."""
+
+    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
+        super().__init__()
+        self.device, self.dtype, self.is_initialized = keys.device, keys.dtype, True
+        self.length = keys.shape[-2]
+        self._buffers = [
+            torch.cat([t, t.new_empty((*t.shape[:-2], room, t.shape[-1]))], dim=-2) for t in (keys, values)
+        ]
+        self._publish()
+
+    def _publish(self) -> None:
+        self.keys, self.values = (b[..., : self.length, :] for b in self._buffers)
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        stop = self.length + key_states.shape[-2]
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[..., self.length : stop, :] = new
+        self.length = stop
+        self._publish()
+        return self.keys, self.values
+
+    def keep_rows(self, rows: Int[Tensor, " n"]) -> None:
+        self._buffers = [b[rows] for b in self._buffers]
+        self._publish()
+
+
+def growing_cache(layers: KeysValues) -> DynamicCache:
+    """A cache that can be differentiated through: it grows by concatenation and leaves `layers` as they are."""
+    cache = DynamicCache()
+    cache.layers = []
+    for keys, values in layers:
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
+
+
+def buffered_cache(layers: KeysValues, room: int) -> DynamicCache:
+    """A cache for decoding `room` more tokens without gradients; `layers` are copied, not changed."""
+    cache = DynamicCache()
+    cache.layers = [_BufferedLayer(k, v, room) for k, v in layers]
+    return cache
+
+
+def keep_rows(cache: DynamicCache, rows: Int[Tensor, " n"]) -> None:
+    """Drop the other rows of a buffered cache."""
+    for layer in cache.layers:
+        layer.keep_rows(rows)
+
+
+def read_cache(cache: DynamicCache, start: int, stop: int) -> KeysValues:
+    """Keys and values of positions start … stop − 1 (copies: the cache may go on growing)."""
+    return [(y.keys[..., start:stop, :].clone(), y.values[..., start:stop, :].clone()) for y in cache.layers]

@@ -1,0 +1,205 @@
+"""A response as the energies see it: token distributions over few candidates, hard ids, and who is still alive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
+    """Probability that a position is part of the response: no end of text before it (`Π_{s<t} (1 − p_s(EOS))`)."""
+    ahead = torch.nn.functional.pad(1.0 - p_eos[..., :-1], (1, 0), value=1.0)
+    return ahead.cumprod(-1)
+
+
+@dataclass(frozen=True)
+class SoftResponse:
+    """P × C responses of T positions, each position a distribution over K candidate tokens.
+
+    Read it through `embed`, `probability`, `alive`, `content` and `expected_length`: all are linear in the token
+    distributions or survival under them, so that gradients reach both relaxed logits and `Taps`.
+
+    Attributes:
+        weights: `[P, C, T, K]`, each row sums to one.
+        candidates: token ids `[P, C, T, K]`, or None when K is the whole vocabulary.
+        ids: `[P, C, T]`, the hard reading.
+        alive: `[P, C, T]`, survival; the position of the end-of-text token counts, those after it do not.
+        eos_ids: the tokens that end a text.
+    """
+
+    weights: Float[Tensor, "P C T K"]
+    candidates: Int[Tensor, "P C T K"] | None
+    ids: Int[Tensor, "P C T"]
+    alive: Float[Tensor, "P C T"]
+    eos_ids: tuple[int, ...]
+    taps: Taps | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Float[Tensor, "P C T K"],
+        candidates: Int[Tensor, "P C T K"] | None,
+        eos_ids: Sequence[int],
+    ) -> SoftResponse:
+        """A relaxed response; `ids` is the argmax, `alive` follows from the weight on the end-of-text tokens."""
+        top = weights.detach().argmax(-1, keepdim=True)
+        ids = (top if candidates is None else candidates.gather(-1, top)).squeeze(-1)
+        draft = cls(weights, candidates, ids, torch.ones_like(weights[..., 0]), tuple(eos_ids))
+        return replace(draft, alive=survival(draft.probability(draft.eos_ids).sum(-1)))
+
+    @classmethod
+    def from_ids(
+        cls, ids: Int[Tensor, "P C T"], eos_ids: Sequence[int], mask: Bool[Tensor, "P C T"] | None = None
+    ) -> SoftResponse:
+        """A hard response: one candidate per position with weight one.
+
+        Args:
+            ids: token ids; what follows the first end of text (or lies outside `mask`) is ignored.
+            eos_ids: the tokens that end a text.
+            mask: true where there is a token, for rows padded on the right without an end of text.
+        """
+        alive = survival(is_any(ids, eos_ids).float())
+        if mask is not None:
+            alive = alive * mask
+        ones = torch.ones_like(alive).unsqueeze(-1)
+        return cls(ones, ids.unsqueeze(-1), ids, alive, tuple(eos_ids))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """P, C, T."""
+        p, c, t = self.ids.shape
+        return p, c, t
+
+    def probability(self, token_ids: Sequence[int]) -> Float[Tensor, "P C T N"]:
+        """Probability of each of the N given tokens at each position."""
+        wanted = torch.as_tensor(list(token_ids), device=self.weights.device, dtype=torch.long)
+        if self.candidates is None:
+            found = self.weights[..., wanted]
+        else:
+            hit = self.candidates.unsqueeze(-1) == wanted
+            found = torch.einsum("pctk,pctkn->pctn", self.weights, hit.to(self.weights.dtype))
+        return found if self.taps is None else self.taps.on_tokens(found, wanted)
+
+    def embed(self, table: Float[Tensor, "V D"]) -> Float[Tensor, "P C T D"]:
+        """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
+        weights = self.weights.to(table.dtype)
+        if self.candidates is None:
+            mixed = weights @ table
+        elif self.candidates.shape[-1] == 1 and not weights.requires_grad:
+            mixed = torch.nn.functional.embedding(self.ids, table)
+        else:
+            # a weighted bag: the gathered [P, C, T, K, D] rows are never stored
+            k = self.candidates.shape[-1]
+            bag = torch.nn.functional.embedding_bag(
+                self.candidates.reshape(-1, k), table, per_sample_weights=weights.reshape(-1, k), mode="sum"
+            )
+            mixed = bag.unflatten(0, self.shape)
+        return mixed if self.taps is None else self.taps.on_embedding(mixed, table)
+
+    @property
+    def content(self) -> Float[Tensor, "P C T"]:
+        """Survival of what a person reads: `alive · (1 − p_t(EOS))`, so the end-of-text position itself is out."""
+        return self.alive * (1.0 - self.probability(self.eos_ids).sum(-1))
+
+    def expected_length(self) -> Float[Tensor, "P C"]:
+        """Expected number of tokens, the end-of-text token included."""
+        return self.alive.sum(-1)
+
+    def tapped(self) -> SoftResponse:
+        """The same response, ready to report the energy's gradient with respect to every token's probability."""
+        taps = Taps()
+        fresh = replace(self, taps=taps)
+        # survival again, so that the end of text is tapped as well; padding outside the text stays out
+        p_eos = fresh.probability(self.eos_ids).sum(-1)
+        return replace(fresh, alive=survival(p_eos) * (self.alive.detach() > 0))
+
+
+class Taps:
+    """Zero perturbations added to what an energy reads, so that one backward pass gives the energy's gradient with
+    respect to the probability of *every* token of the vocabulary, though the response names only K candidates.
+
+    An energy that reads the response through `embed` and `probability` is linear in these readings of `p_t(·)`;
+    so `∂E/∂p_t(v) = Σ_tables ⟨∂E/∂e_t, table[v]⟩ + Σ_tokens [v = token] ∂E/∂p_t(token)`.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[int, tuple[Tensor, Tensor]] = {}
+        self.tokens: list[tuple[Tensor, Tensor]] = []
+
+    def on_embedding(self, value: Tensor, table: Tensor) -> Tensor:
+        key = id(table)
+        if key not in self.tables:
+            self.tables[key] = (table, torch.zeros_like(value, requires_grad=True))
+        return value + self.tables[key][1]
+
+    def on_tokens(self, value: Tensor, wanted: Tensor) -> Tensor:
+        for known, leaf in self.tokens:
+            if known.shape == wanted.shape and bool((known == wanted).all()):
+                return value + leaf
+        leaf = torch.zeros_like(value, requires_grad=True)
+        self.tokens.append((wanted, leaf))
+        return value + leaf
+
+    def gradient(self, total: Float[Tensor, ""]) -> Slope:
+        """Backward from a scalar; what it does not depend on has slope zero."""
+        entries = [*self.tables.values(), *self.tokens]
+        leaves = [leaf for _, leaf in entries]
+        if not total.requires_grad:
+            grads: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
+        else:
+            found = torch.autograd.grad(total, leaves, allow_unused=True)
+            grads = [
+                torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)
+            ]
+        n = len(self.tables)
+        tables = [(table, g) for (table, _), g in zip(entries[:n], grads[:n], strict=True)]
+        tokens = [(wanted, g) for (wanted, _), g in zip(entries[n:], grads[n:], strict=True)]
+        return Slope(tables, tokens)
+
+
+@dataclass
+class Slope:
+    """Gradient of an energy with respect to token probabilities, kept in factored form (`[P, C, T, D]`, never V).
+
+    Attributes:
+        tables: pairs of an embedding table `[V, D]` and the gradient `[P, C, T, D]` of what was read through it.
+        tokens: pairs of token ids `[N]` and the gradient `[P, C, T, N]` of their probabilities.
+    """
+
+    tables: list[tuple[Tensor, Tensor]]
+    tokens: list[tuple[Tensor, Tensor]]
+
+    def over_vocabulary(self, position: int, size: int) -> Float[Tensor, "P C V"]:
+        """`∂E/∂p_t(v)` at one position for each of the `size` tokens of the vocabulary, float32."""
+        first = [g for _, g in [*self.tables, *self.tokens]][0]
+        total = first.new_zeros((*first.shape[:2], size), dtype=torch.float32)
+        for table, grad in self.tables:
+            total += grad[:, :, position].to(table.dtype) @ table.T
+        for wanted, grad in self.tokens:
+            total = total.index_add(-1, wanted, grad[:, :, position].float())
+        return total
+
+    def norm(self) -> Float[Tensor, "P C"]:
+        """Euclidean norm of the gradient of all readings, per chain."""
+        grads = [g.float() for _, g in [*self.tables, *self.tokens]]
+        return torch.stack([g.square().sum((-2, -1)) for g in grads]).sum(0).sqrt()
+
+    def select(self, take: Bool[Tensor, "P C"], other: Slope) -> Slope:
+        """Rows of `other` where `take`, of this one elsewhere; both must come from the same energies."""
+        keep = take[..., None, None]
+        tables = [
+            (t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tables, other.tables, strict=True)
+        ]
+        tokens = [
+            (t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tokens, other.tokens, strict=True)
+        ]
+        return Slope(tables, tokens)
+
+
+def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:
+    """Where `ids` is one of the wanted tokens."""
+    return torch.isin(ids, torch.as_tensor(list(wanted), device=ids.device, dtype=ids.dtype))
