@@ -1,0 +1,20 @@
+"""Where a run is: the one thing schedules may depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sea_toolkit.options import Number
+from sea_toolkit.schedules.schedule import value
+
+
+@dataclass
+class Clock:
+    """The step about to be taken, and the part of the run's steps or budget that is done (0 to 1)."""
+
+    step: int = 0
+    progress: float = 0.0
+
+    def value(self, number: Number) -> float:
+        """A number of the recipe as it stands now; a plain one stands for itself."""
+        return value(number, self.progress, self.step)  # type: ignore[arg-type]

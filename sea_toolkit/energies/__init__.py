@@ -1,0 +1,29 @@
+"""The energies in the box; they register through the same hook as any plugin's."""
+
+from __future__ import annotations
+
+from sea_toolkit.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def sea_register_energies(register: Register) -> None:
+    register(
+        "reference",
+        target="sea_toolkit.energies.reference:Reference",
+        summary="−log π(y|x): keeps the answer one the policy would give.",
+    )
+    register(
+        "reward",
+        target="sea_toolkit.energies.reward:Reward",
+        summary="The negative of a reward model: a probe of the catalog, or a sequence classifier.",
+    )
+    register(
+        "length",
+        target="sea_toolkit.energies.length:length",
+        summary="Squared distance of the expected number of tokens from a target.",
+    )
+    register(
+        "classifier",
+        target="sea_toolkit.energies.classifier:Classifier",
+        summary="−log probability that a sequence classifier gives one class.",
+    )

@@ -1,0 +1,83 @@
+"""The energy `reference`: −log π(y|x), what keeps an answer one the policy could have given."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sea_toolkit.energy import Context
+from sea_toolkit.response import SoftResponse
+
+
+class Reference:
+    """Expected negative log-probability of the response under the policy, in nats.
+
+    For a relaxed response, token t costs `Σ_v p_t(v) · (−log π(v | x, soft y_<t))`, weighted with its survival; for
+    a one-hot response that is −log π(y|x), the end-of-text token included.
+
+    Args:
+        normalize: "sum" over the tokens, as in the target law; "mean" divides by the expected length. A weight on
+            the mean of a 50-token answer is worth 50 times less than on its sum.
+        gradient: "full" also differentiates what the policy has read (through the LM); "inputs-detached" only
+            the token's own probability, so that no gradient runs through the LM (the released SEA code).
+    """
+
+    def __init__(
+        self,
+        *,
+        normalize: Literal["sum", "mean"] = "sum",
+        gradient: Literal["full", "inputs-detached"] = "full",
+    ) -> None:
+        self.normalize, self.gradient = normalize, gradient
+
+    def bind(self, context: Context) -> BoundReference:
+        return BoundReference(self, context)
+
+
+class BoundReference:
+    """The reference energy of a run."""
+
+    is_policy = True
+
+    def __init__(self, settings: Reference, context: Context) -> None:
+        self.settings, self.context = settings, context
+
+    def per_nat(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
+        """What one nat of the summed −log π counts in this term."""
+        return 1.0 / length.clamp(min=1.0) if self.settings.normalize == "mean" else torch.ones_like(length)
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        policy = self.context.policy
+        embeds = response.embed(policy.table)
+        if self.settings.gradient == "inputs-detached":
+            embeds = embeds.detach()
+        p, c, t, _ = embeds.shape
+        back = embeds.requires_grad
+        hidden = policy.predictors(self.context.prefix, embeds)
+        self.context.ledger.forward("policy", p * c * (t - 1), policy.body_parameters, backward=back)
+        self.context.ledger.forward("policy", p * c * t, policy.head_parameters, backward=back)
+        return self.from_hidden(response, hidden)
+
+    def from_hidden(
+        self, response: SoftResponse, hidden: Float[Tensor, "P C T D"], chunk_rows: int = 256
+    ) -> Float[Tensor, "P C"]:
+        """The energy, given the hidden states that predict each token; a few rows of `[rows, V]` at a time."""
+        rows = hidden.flatten(0, 2)
+        weights = response.weights.flatten(0, 2)
+        if response.taps is not None:
+            raise TypeError("the reference term is not read through taps: proposals follow the policy itself")
+        candidates = None if response.candidates is None else response.candidates.flatten(0, 2)
+        costs = []
+        for i in range(0, len(rows), chunk_rows):
+            logits = self.context.policy.logits(rows[i : i + chunk_rows])
+            normalizer = logits.logsumexp(-1)
+            w = weights[i : i + chunk_rows].float()
+            picked = logits if candidates is None else logits.gather(-1, candidates[i : i + chunk_rows])
+            costs.append(normalizer * w.sum(-1) - (w * picked).sum(-1))
+        cost = torch.cat(costs).unflatten(0, response.shape)
+        # dead positions may cost anything; 0 · inf would not be 0
+        total = torch.where(response.alive > 0, cost * response.alive, 0.0).sum(-1)
+        return total * self.per_nat(response.expected_length())

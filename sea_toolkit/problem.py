@@ -1,0 +1,200 @@
+"""The problem a sampler works on: prompts × chains, the policy, the weighted terms, and how to ask for energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.clock import Clock
+from sea_toolkit.energy import Term
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.ledger import Ledger
+from sea_toolkit.noise import Noise
+from sea_toolkit.policy import Policy
+from sea_toolkit.prefix import Prefix
+from sea_toolkit.response import SoftResponse, is_any
+
+Initializer = Callable[["Problem", Noise], Tensor]
+
+
+@dataclass(frozen=True)
+class Energies:
+    """Energies of P × C responses.
+
+    Attributes:
+        total: `[P, C]`, Σ weight · term.
+        terms: label → the unweighted term `[P, C]`.
+    """
+
+    total: Float[Tensor, "P C"]
+    terms: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Hard responses scored as a person reads them: decoded, re-tokenized, every term evaluated on the text.
+
+    Attributes:
+        ids: `[P, C, T]` as the sampler had them.
+        texts: P × C texts.
+        finished: `[P, C]`, whether the text ended by itself.
+        length: `[P, C]`, tokens of the re-tokenized text, end of text included.
+        nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
+        energies: the energy's terms and total.
+    """
+
+    ids: Int[Tensor, "P C T"]
+    texts: list[list[str]]
+    finished: Bool[Tensor, "P C"]
+    length: Float[Tensor, "P C"]
+    nll: Float[Tensor, "P C"]
+    energies: Energies
+
+
+@dataclass
+class Problem:
+    """What a sampler sees, and all it sees.
+
+    Attributes:
+        policy: the causal LM.
+        prompts: P texts; `prefix` is their cache.
+        chains: C per prompt; `length`: T positions.
+        terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
+        relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
+        top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
+        ledger, clock: what has been spent, and where the run is.
+        stopped: `[P, C]`, chains that met a NaN and move no more.
+    """
+
+    policy: Policy
+    prompts: Sequence[str]
+    prefix: Prefix
+    chains: int
+    length: int
+    terms: list[Term]
+    initializer: Initializer
+    relaxation: Callable[[Tensor, Noise], Tensor]
+    top_k: int | None
+    ledger: Ledger
+    clock: Clock
+    stopped: Bool[Tensor, "P C"] = field(init=False)
+    incidents: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
+
+    def start(self, noise: Noise) -> Int[Tensor, "P C T"]:
+        """The hard responses the chains begin with."""
+        return self.initializer(self, noise)
+
+    def soft(
+        self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
+    ) -> SoftResponse:
+        """Relax logits over candidates into a response."""
+        return SoftResponse.from_weights(self.relaxation(logits, noise), candidates, self.policy.eos_ids)
+
+    def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
+        """The differentiable terms (all of them, or those given) of a response."""
+        chosen = self.differentiable if terms is None else terms
+        values = {t.label: t(response) for t in chosen}
+        total = torch.zeros(response.shape[:2], device=response.weights.device)
+        for t in chosen:
+            total = total + self.clock.value(t.weight) * values[t.label]
+        return Energies(total, values)
+
+    @property
+    def differentiable(self) -> list[Term]:
+        """Terms that can be asked about a relaxed response."""
+        return [t for t in self.terms if t.differentiable]
+
+    @property
+    def rewards(self) -> list[Term]:
+        """All terms but −log π: what a proposal from the policy does not account for."""
+        return [t for t in self.terms if not t.is_policy]
+
+    def policy_weight(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
+        """Weight of the summed −log π in the energy, per response of the given length."""
+        total = torch.zeros_like(length)
+        for t in self.terms:
+            if t.is_policy:
+                total = total + self.clock.value(t.weight) * t.bound.per_nat(length)
+        return total
+
+    def require_gradient(self, sampler: str) -> None:
+        """Refuse an energy that gives `sampler` no slope to follow.
+
+        Raises:
+            RecipeError: a term without a gradient, named, or none besides the reference.
+        """
+        blind = [t for t in self.terms if not t.differentiable]
+        if blind:
+            names = ", ".join(f"{t.label!r} ({t.owner})" for t in blind)
+            raise RecipeError(
+                f"sampler {sampler!r} needs gradients, and {names} only scores text",
+                expected="energies that can be asked about a relaxed response",
+                hint="a gradient-free sampler such as best-of-n",
+            )
+
+    def rescore(self, ids: Int[Tensor, "P C T"], texts: list[list[str]] | None = None) -> Scored:
+        """Score hard responses as text; every value that is not finite counts as +inf and is noted."""
+        if texts is None:
+            texts = self.policy.text(ids)
+        finished = is_any(ids, self.policy.eos_ids).any(-1)
+        response = self.policy.from_text(texts, finished)
+        values: dict[str, Tensor] = {}
+        total = torch.zeros(ids.shape[:2], device=ids.device)
+        nll = torch.full_like(total, torch.nan)
+        with torch.no_grad():
+            for t in self.terms:
+                value = t.score_text(self.prompts, texts)
+                value = t(response) if value is None else value.to(total.device)
+                values[t.label] = value
+                weighted = self.clock.value(t.weight) * value
+                broken = weighted.isnan() | (weighted == -torch.inf)
+                if broken.any():
+                    self.note(t, broken)
+                total = total + torch.where(broken, torch.inf, weighted)
+                if t.is_policy:
+                    nll = value / t.bound.per_nat(response.expected_length())
+        return Scored(ids, texts, finished, response.alive.sum(-1), nll, Energies(total, values))
+
+    def note(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
+        """Stop the chains whose `term` is not a number, and say so in the run's trace."""
+        fresh = broken & ~self.stopped if broken.shape == self.stopped.shape else broken
+        for p, c in fresh.nonzero().tolist():
+            self.incidents.append(
+                f"prompt {p + 1}, chain {c + 1} stopped: energy {term.owner!r} was not finite at step {self.clock.step}"
+            )
+        if broken.shape == self.stopped.shape:
+            self.stopped = self.stopped | broken
+
+    def checked(self, energies: Energies) -> Energies:
+        """Note chains with a term that is not finite; in them the total is +inf."""
+        bad = torch.zeros_like(energies.total, dtype=torch.bool)
+        for t in self.terms:
+            if t.label in energies.terms:
+                broken = energies.terms[t.label].detach().isnan() | (energies.terms[t.label].detach() == -torch.inf)
+                if broken.any():
+                    self.note(t, broken)
+                bad |= broken
+        return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)
+
+
+def unique_labels(labels: Sequence[str]) -> list[str]:
+    """`a, a, b` → `a, a#2, b`."""
+    seen: dict[str, int] = {}
+    result = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        result.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
+    return result
+
+
+def as_plain(values: dict[str, Any]) -> dict[str, float]:
+    """Tensors of one element as floats."""
+    return {k: float(v) for k, v in values.items()}
