@@ -1,0 +1,308 @@
+"""PluginHub: finds the plugins, loads each under its own guard, and answers by name.
+
+Making a hub reads metadata only. Third-party code is imported when a name that is not built-in is asked for, or by
+`load()`; whatever a plugin does wrong stays in its own `PluginRecord`. The hub is an object that is passed along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+import sea_toolkit
+from sea_toolkit import hookspecs, inspection, lookup, memory, sources
+from sea_toolkit.commands import collect_commands
+from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
+from sea_toolkit.records import CORE, KINDS, Item, PluginRecord, blame
+from sea_toolkit.sources import Source
+from sea_toolkit.staging import RefusedError, stage
+
+if TYPE_CHECKING:
+    import click
+
+    from sea_toolkit.run import Event
+
+log = logging.getLogger("sea_toolkit.plugins")
+
+BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models")
+"""The family packages; each registers through the same hooks as any plugin, with targets imported at first use."""
+
+TRACE = "SEA_TRACE_PLUGINS"
+
+
+class PluginHub:
+    """All plugins of a process, their items and their state. Make one with `PluginHub.discover()`."""
+
+    def __init__(
+        self, found: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False
+    ) -> None:
+        self._sources = list(found)
+        self.left_out = list(left_out)
+        self._strict = strict
+        self._items: list[Item] = []
+        self._plugins: dict[PluginRecord, Any] = {}
+        self._attempted: set[PluginRecord] = set()
+        self._deaf: set[PluginRecord] = set()
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._built_in = [self._load_built_in(family) for family in BUILT_IN]
+
+    @classmethod
+    def discover(
+        cls,
+        plugins: Iterable[str] | None = None,
+        files: Iterable[str | os.PathLike[str]] = (),
+        strict: bool = False,
+    ) -> PluginHub:
+        """Find what is installed, importing nothing of it.
+
+        Args:
+            plugins: names of entry points or distributions to consider; None: what the environment variable
+                `SEA_PLUGINS` lists (empty: none), or everything.
+            files: plugins in single Python files, added to the above.
+            strict: let any broken plugin be an error as soon as plugins are loaded.
+
+        Raises:
+            RecipeError: a name in `plugins` or a file does not exist.
+        """
+        if os.environ.get(TRACE, "") not in ("", "0"):
+            _trace_to_stderr()
+        kept, left_out = sources.selected(sources.installed(), plugins)
+        singles = {source.record.value: source for source in map(sources.from_file, files)}
+        return cls([*kept, *singles.values()], left_out, strict=strict)
+
+    @property
+    def records(self) -> list[PluginRecord]:
+        """One for each plugin: the built-in families, then by distribution and name, then files."""
+        return [*self._built_in, *(source.record for source in self._sources)]
+
+    def items(self, kind: str | None = None) -> list[Item]:
+        """What is registered so far (see `load`), built-in first, then by name."""
+        chosen = [item for item in self._items if kind in (None, item.kind)]
+        order = list(KINDS)
+        return sorted(
+            chosen, key=lambda i: (order.index(i.kind), i.distribution != CORE, i.name, i.distribution)
+        )
+
+    def load(self, *, tolerant: bool = False) -> None:
+        """Load every plugin not loaded yet, each under its own guard. A second call does nothing.
+
+        Args:
+            tolerant: leave every failure to the records, also with `strict` and for files given by the user.
+
+        Raises:
+            PluginError: a plugin is broken and the hub is strict, or the user named the plugin's file.
+        """
+        self._load(self._sources, tolerant)
+
+    def get(self, kind: str, name: str, for_what: str = "") -> Item:
+        """The item of this name.
+
+        Args:
+            kind: a key of `KINDS`.
+            name: `distribution:name`, or a short name: the built-in one if there is one, else the only one.
+            for_what: the place that asks, for messages, such as `energies[1]`.
+
+        Raises:
+            RecipeError: there is no such name, or two plugins claim it.
+            PluginError: the plugin that has the name is broken.
+        """
+        if kind not in KINDS:
+            raise RecipeError(f"there is no kind of item {kind!r}", hint=did_you_mean(kind, KINDS))
+        found = self.find(name, kind)
+        if len(found) == 1:
+            return found[0]
+        raise lookup.clash(found, for_what) if found else lookup.unknown(self, kind, name, for_what)
+
+    def find(self, name: str, kind: str | None = None) -> list[Item]:
+        """Every item that `name` may mean, in all kinds or one; plugins are loaded as far as needed.
+
+        Raises:
+            PluginError: a plugin had to be loaded, is broken, and the hub is strict or the user named its file.
+        """
+        if ":" in name:
+            self._load([s for s in self._sources if lookup.is_from(s.record, name)])
+        elif not any(item.name == name for item in self.items(kind)):
+            self.load()
+        elif not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
+            self.load()  # another plugin may claim the name as well
+        return lookup.matching(self.items(kind), name)
+
+    def clashes(self) -> list[lookup.Clash]:
+        """Names claimed by several third-party plugins, as far as is known; see `inspect`."""
+        return lookup.clashes(self.records)
+
+    def inspect(self) -> None:
+        """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
+        for source in self._sources:
+            if source.record not in self._attempted and not memory.recall(source.record):
+                inspection.inspect(source.record)
+        lookup.warn_of_shadowing(self.records)
+
+    def verify(self) -> None:
+        """Load everything, lazily registered targets too; failures go to the records."""
+        self.load(tolerant=True)
+        for record in [record for record in self._plugins if record.status == "ok"]:
+            for item in [
+                i for i in self._items if i.plugin == record.name and i.distribution == record.distribution
+            ]:
+                try:
+                    _ = item.options
+                except PluginError as error:
+                    self._withdraw(record, str(error))
+                    break
+        self._remember(self._sources)
+
+    def observe(self, event: Event) -> list[str]:
+        """Call each plugin's `sea_observe`; return what newly failed. Who fails once is not called again."""
+        failures = []
+        for record, function in self._functions("sea_observe"):
+            if record in self._deaf:
+                continue
+            try:
+                with blame(f"{record.label}, in sea_observe"):
+                    self._call(record, "sea_observe", function, event=event)
+            except PluginError as error:
+                self._deaf.add(record)
+                record.warn(str(error))
+                log.warning("%s; it no longer watches", error)
+                failures.append(str(error))
+        return failures
+
+    def add_commands(self, group: click.Group, reserved: Iterable[str] = ()) -> None:
+        """Let the plugins add commands to `group`; loads them.
+
+        Args:
+            group: gets each command under its short name and under `distribution:name`. A short name that two
+                plugins claim becomes a command that says so.
+            reserved: names that cannot be taken, beside those already in `group`.
+
+        Raises:
+            PluginError: as `load`; a plugin that fails in this hook is withdrawn, as if it had failed to load.
+        """
+        self.load()
+        for record, error in collect_commands(
+            group, self._functions("sea_register_commands"), reserved, self._call
+        ):
+            self._withdraw(record, error)
+        self._complain([s for s in self._sources if s.record.faulty])
+
+    @contextlib.contextmanager
+    def temporarily(self, plugin: Any, name: str = "plugin") -> Iterator[PluginRecord]:
+        """Have a plugin object (a module, an instance) take part within a `with` block, as `temporary:…`.
+
+        Raises:
+            PluginError: the plugin is broken.
+        """
+        record = PluginRecord(name, "temporary", "0", repr(type(plugin).__name__))
+        source = Source(record, lambda: plugin, asked=True)
+        self._load([source])
+        self._sources.append(source)
+        try:
+            yield record
+        finally:
+            self._sources.remove(source)
+            self._withdraw(record, "no longer installed")
+
+    def _load(self, chosen: list[Source], tolerant: bool = False) -> None:
+        fresh = [source for source in chosen if source.record not in self._attempted]
+        for source in fresh:
+            self._load_one(source)
+        if fresh:
+            self._remember(fresh)
+            lookup.warn_of_shadowing(self.records)
+        if not tolerant:
+            self._complain(chosen)
+
+    def _complain(self, chosen: list[Source]) -> None:
+        for source in chosen:
+            if source.record.faulty and (self._strict or source.asked):
+                raise PluginError(
+                    f"{source.record.label} is {source.record.status}: {source.record.error}",
+                    hint="leave it out (SEA_PLUGINS, --plugin), or repair or uninstall it",
+                )
+
+    def _load_one(self, source: Source) -> None:
+        record = source.record
+        self._attempted.add(record)
+        record.status, record.error, record.offers = "not loaded", None, {}
+        record.warnings.clear()
+        record.checked = f"loaded {datetime.now(timezone.utc).isoformat(timespec='seconds')}"
+        try:
+            staged = stage(record, source.load, self._call)
+            for other, plugin in self._plugins.items():
+                if plugin is staged.plugin:
+                    raise PluginError(f"{record.label} is the same object as {other.label}")
+            with blame(record.label):
+                self._manager.register(staged.plugin, record.value if source.asked else record.key)
+        except PluginError as error:
+            record.fail(
+                _without_label(error, record),
+                "refused" if isinstance(error.__cause__, RefusedError) else "broken",
+            )
+            return
+        self._plugins[record] = staged.plugin
+        self._items += staged.items
+        record.status, record.hooks = "ok", staged.hooks
+        record.warnings += staged.warnings
+        for item in staged.items:
+            record.offers.setdefault(item.kind, {})[item.name] = item.summary
+
+    def _load_built_in(self, family: str) -> PluginRecord:
+        record = PluginRecord(
+            family, CORE, sea_toolkit.__version__, f"sea_toolkit.{family}", checked="built-in"
+        )
+        staged = stage(record, lambda: importlib.import_module(record.value), self._call)
+        self._manager.register(staged.plugin, record.key)
+        self._plugins[record] = staged.plugin
+        self._items += staged.items
+        record.status, record.hooks = "built-in", staged.hooks
+        for item in staged.items:
+            record.offers.setdefault(item.kind, {})[item.name] = item.summary
+        return record
+
+    def _withdraw(self, record: PluginRecord, error: str) -> None:
+        """Undo a plugin's registration completely."""
+        plugin = self._plugins.pop(record)
+        self._manager.unregister(plugin)
+        self._items = [
+            i for i in self._items if (i.plugin, i.distribution) != (record.name, record.distribution)
+        ]
+        record.fail(error)
+
+    def _functions(self, hook: str) -> list[tuple[PluginRecord, Callable[..., Any]]]:
+        """Who implements a hook, in the order of `records` (`tryfirst` and `trylast` respected)."""
+        impls = {id(impl.plugin): impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+        present = [
+            (record, impls[id(self._plugins[record])])
+            for record in self.records
+            if record in self._plugins and id(self._plugins[record]) in impls
+        ]
+        present.sort(key=lambda pair: pair[1].trylast - pair[1].tryfirst)
+        return [(record, impl.function) for record, impl in present]
+
+    def _call(self, record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> Any:
+        log.debug("%s of %s", hook, record.label)
+        return function(**arguments)
+
+    def _remember(self, chosen: list[Source]) -> None:
+        memory.remember([source.record for source in chosen if not source.asked])
+
+
+def _without_label(error: PluginError, record: PluginRecord) -> str:
+    return str(error).removeprefix(record.label).lstrip(":, ")
+
+
+def _trace_to_stderr() -> None:
+    log.setLevel(logging.DEBUG)
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        log.addHandler(handler)

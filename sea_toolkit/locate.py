@@ -1,0 +1,75 @@
+"""Finding a module's source file without importing anything, not even the parents of a dotted name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+
+class MissingModuleError(Exception):
+    """The module is certainly not there; the message is Python's own."""
+
+
+def find_spec(name: str) -> ModuleSpec | None:
+    """The spec of a module, by looking at files only.
+
+    Returns:
+        None if it cannot be told (a module made at run time, an odd finder).
+
+    Raises:
+        MissingModuleError: it does not exist.
+    """
+    if name in sys.modules:
+        return sys.modules[name].__spec__
+    top, *rest = name.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None:
+        raise MissingModuleError(f"No module named {top!r}")
+    path = top
+    for part in rest:
+        locations = spec.submodule_search_locations
+        if locations is None:
+            if _makes_modules(spec):
+                return None
+            raise MissingModuleError(f"No module named {path + '.' + part!r}; {path!r} is not a package")
+        path = f"{path}.{part}"
+        if path in sys.modules:
+            child = sys.modules[path].__spec__
+        else:
+            child = PathFinder.find_spec(path, list(locations))
+        if child is None:
+            if _makes_modules(spec):
+                return None
+            raise MissingModuleError(f"No module named {path!r}")
+        spec = child
+    return spec
+
+
+def locate(value: str) -> Path | None:
+    """The source file of an entry point's value `package.module:attribute`, or None if there is none to read."""
+    try:
+        return source_file(find_spec(value.partition(":")[0].strip()))
+    except MissingModuleError:
+        return None
+
+
+def source_file(spec: ModuleSpec | None) -> Path | None:
+    """The Python source that a spec points at, if it is a readable file."""
+    if spec is None or not spec.has_location or not spec.origin or not spec.origin.endswith(".py"):
+        return None
+    file = Path(spec.origin)
+    return file if file.is_file() else None
+
+
+def _makes_modules(spec: ModuleSpec) -> bool:
+    """Whether a module may add submodules while it runs, as `six.moves` does."""
+    file = source_file(spec)
+    if file is None:
+        return not (spec.submodule_search_locations and spec.origin is None)
+    text = file.read_bytes()
+    return any(word in text for word in (b"sys.modules", b"__path__", b"ModuleType"))

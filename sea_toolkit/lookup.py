@@ -1,0 +1,142 @@
+"""From a name to an item, and the messages when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sea_toolkit import inspection
+from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
+from sea_toolkit.records import CORE, Item, PluginRecord, normalize
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A name with several third-party owners. `what` is "entry point" or an item kind; `owners` are qualified."""
+
+    what: str
+    name: str
+    owners: tuple[str, ...]
+
+
+def is_from(record: PluginRecord, qualified: str) -> bool:
+    """Whether a qualified name belongs to the record's distribution, however it is spelt."""
+    return normalize(qualified.rpartition(":")[0]) == normalize(record.distribution)
+
+
+def matching(items: Sequence[Item], name: str) -> list[Item]:
+    """The items that a name means: by distribution, else the built-in ones, else all of that short name."""
+    distribution, colon, short = name.rpartition(":")
+    named = [item for item in items if item.name == short]
+    if colon:
+        return [item for item in named if normalize(item.distribution) == normalize(distribution)]
+    return [item for item in named if item.distribution == CORE] or named
+
+
+def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
+    """Several plugins claim a name."""
+    qualified = sorted({item.qualified for item in found})
+    owners = " and ".join(
+        f"{i.qualified} (plugin {i.plugin!r} of {i.distribution} {i.version})" for i in found
+    )
+    if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
+        hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
+    else:
+        hint = "write " + " or ".join(qualified)
+    return RecipeError(
+        f"{_prefix(for_what)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
+        expected="one owner, or a qualified name",
+        hint=hint,
+    )
+
+
+def unknown(hub: PluginHub, kind: str, name: str, for_what: str = "") -> SeaError:
+    """Nobody has the name: tell what is close, and which broken plugin has it or may have it."""
+    prefix, short = _prefix(for_what), name.rpartition(":")[2]
+    third_party = [r for r in hub.records if r.distribution != CORE]
+    if ":" in name:
+        third_party = [r for r in third_party if is_from(r, name)]
+        if not third_party and normalize(name.rpartition(":")[0]) != CORE:
+            return _no_such_distribution(hub, kind, name, prefix)
+    faulty = [record for record in third_party if record.faulty]
+    for record in faulty:
+        if short in inspection.offers(record).get(kind, {}):
+            return PluginError(
+                f"{prefix}{kind} {name!r} comes from {record.label}, which is {record.status}: {record.error}",
+                hint="repair or uninstall that plugin",
+            )
+    known = [i.name for i in hub.items(kind)]
+    if ":" in name:
+        known = [
+            i.qualified
+            for i in hub.items(kind)
+            if normalize(i.distribution) == normalize(name.rpartition(":")[0])
+        ]
+    hints = [did_you_mean(name, known)]
+    elsewhere = sorted({item.kind for item in hub.items() if item.name == short and item.kind != kind})
+    if elsewhere:
+        hints.append(f"{short!r} is the name of a {' and a '.join(elsewhere)}")
+    if faulty:
+        causes = "; ".join(f"{r.label} is {r.status} ({first_line(r.error)})" for r in faulty)
+        hints.append(f"it may be missing because {causes}")
+    if hub.left_out:
+        hints.append(f"SEA_PLUGINS leaves out {', '.join(hub.left_out)}")
+    return RecipeError(f"{prefix}there is no {kind} {name!r}", hint="\n     ".join(hints))
+
+
+def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
+    """Entry-point names and item names with several third-party owners, from what the records offer."""
+    owners: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.distribution == CORE:
+            continue
+        owners.setdefault(("entry point", record.name), []).append(record.key)
+        for kind, names in record.offers.items() if not record.faulty else ():
+            for name in names:
+                owners.setdefault((kind, name), []).append(f"{record.distribution}:{name}")
+    return [
+        Clash(what, name, tuple(sorted(who))) for (what, name), who in sorted(owners.items()) if len(who) > 1
+    ]
+
+
+def warn_of_shadowing(records: Sequence[PluginRecord]) -> None:
+    """Note in its record when a third party uses a built-in's short name."""
+    built_in = {
+        (kind, name)
+        for r in records
+        if r.distribution == CORE
+        for kind in r.offers
+        for name in r.offers[kind]
+    }
+    for record in records:
+        if record.distribution == CORE:
+            continue
+        for kind, names in record.offers.items():
+            for name in names:
+                if (kind, name) in built_in:
+                    record.warn(
+                        f"its {kind} {name!r} is reached as {record.distribution}:{name} only: "
+                        "the short name is built-in"
+                    )
+
+
+def first_line(error: str | None) -> str:
+    """The first line of a cause, for a sentence that lists several."""
+    return (error or "").partition("\n")[0]
+
+
+def _no_such_distribution(hub: PluginHub, kind: str, name: str, prefix: str) -> RecipeError:
+    distribution = name.rpartition(":")[0]
+    known = {record.distribution for record in hub.records}
+    return RecipeError(
+        f"{prefix}{kind} {name!r}: no installed distribution {distribution!r} has plugins",
+        hint=did_you_mean(distribution, known),
+    )
+
+
+def _prefix(for_what: str) -> str:
+    return f"{for_what}: " if for_what else ""

@@ -1,0 +1,115 @@
+"""The outcome of each plugin's last load, remembered so that listing need not import.
+
+One small JSON file in the user's cache folder. It is a convenience: what cannot be read, written or understood is
+ignored. An outcome counts only while the plugin's files, the installed distributions and sea_toolkit are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sea_toolkit
+from sea_toolkit.locate import locate
+from sea_toolkit.records import PluginRecord
+
+LIMIT = 300
+"""Outcomes kept, the latest first."""
+
+_REMEMBERED = ("status", "error", "warnings", "offers", "hooks", "checked")
+
+
+def cache_file() -> Path:
+    """Where the outcomes are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("sea-toolkit", appauthor=False)) / "plugins.json"
+
+
+def remember(records: Sequence[PluginRecord]) -> None:
+    """Store the outcomes of these records, together with those of others that are still there."""
+    outcomes = _read()
+    for record in records:
+        file = locate(record.value)
+        if file is not None:
+            fields = {name: getattr(record, name) for name in _REMEMBERED}
+            outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file), **fields}
+    latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
+    text = json.dumps(dict(latest), indent=1)
+    path = cache_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+
+
+def recall(record: PluginRecord) -> bool:
+    """Fill the record with its remembered outcome, if there is one that still counts."""
+    file = locate(record.value)
+    if file is None:
+        return False
+    outcome = _read().get(_key(record, file))
+    if not isinstance(outcome, dict) or outcome.get("fingerprint") != _fingerprint(record, file):
+        return False
+    if not _sound(outcome):
+        return False
+    for name in _REMEMBERED:
+        setattr(record, name, outcome[name])
+    record.file = str(file)
+    return True
+
+
+def _read() -> dict[str, Any]:
+    try:
+        content = json.loads(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, dict)}
+
+
+def _sound(outcome: dict[str, Any]) -> bool:
+    offers, hooks, warnings = outcome.get("offers"), outcome.get("hooks"), outcome.get("warnings")
+    if not (isinstance(hooks, list) and isinstance(warnings, list)):
+        return False
+    strings = [*hooks, *warnings, outcome.get("checked")]
+    return (
+        outcome.get("status") in ("ok", "broken", "refused")
+        and isinstance(outcome.get("error"), str | None)
+        and all(isinstance(text, str) for text in strings)
+        and isinstance(offers, dict)
+        and all(isinstance(names, dict) for names in offers.values())
+        and all(isinstance(text, str) for names in offers.values() for text in names.values())
+    )
+
+
+def _key(record: PluginRecord, file: Path) -> str:
+    return f"{record.key} {file}"
+
+
+def _fingerprint(record: PluginRecord, file: Path) -> str:
+    """Changes when the plugin's own files, any installed distribution, Python or sea_toolkit changes."""
+    facts: list[Any] = [record.version, record.value, sea_toolkit.__version__, sys.version]
+    for path in sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            facts.append((str(path), stat.st_mtime_ns, stat.st_size))
+    for folder in sys.path:
+        with contextlib.suppress(OSError):
+            facts += sorted(
+                name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info"))
+            )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
