@@ -36,11 +36,7 @@ class Hook:
 def error_in(hook: Hook) -> str | None:
     """Why this marked function cannot be registered, or None."""
     if hook.hook not in SIGNATURES:
-        return (
-            None
-            if hook.optional
-            else f"there is no hook {hook.hook!r}: {did_you_mean(hook.hook, SIGNATURES)}"
-        )
+        return None if hook.optional else f"there is no hook {hook.hook!r}: {did_you_mean(hook.hook, SIGNATURES)}"
     expected = f"expected: def {hook.function}({', '.join(SIGNATURES[hook.hook])})"
     if hook.wrapper:
         return f"{hook.function} is a hook wrapper, but each plugin is called by itself; {expected}"

@@ -40,12 +40,10 @@ TRACE = "SEA_TRACE_PLUGINS"
 class PluginHub:
     """All plugins of a process, their items and their state. Make one with `PluginHub.discover()`."""
 
-    def __init__(
-        self, found: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False
-    ) -> None:
+    def __init__(self, found: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
         self._sources = list(found)
         self.left_out = list(left_out)
-        self._strict = strict
+        self.strict = strict
         self._items: list[Item] = []
         self._plugins: dict[PluginRecord, Any] = {}
         self._attempted: set[PluginRecord] = set()
@@ -87,9 +85,7 @@ class PluginHub:
         """What is registered so far (see `load`), built-in first, then by name."""
         chosen = [item for item in self._items if kind in (None, item.kind)]
         order = list(KINDS)
-        return sorted(
-            chosen, key=lambda i: (order.index(i.kind), i.distribution != CORE, i.name, i.distribution)
-        )
+        return sorted(chosen, key=lambda i: (order.index(i.kind), i.distribution != CORE, i.name, i.distribution))
 
     def load(self, *, tolerant: bool = False) -> None:
         """Load every plugin not loaded yet, each under its own guard. A second call does nothing.
@@ -129,10 +125,10 @@ class PluginHub:
         """
         if ":" in name:
             self._load([s for s in self._sources if lookup.is_from(s.record, name)])
-        elif not any(item.name == name for item in self.items(kind)):
-            self.load()
         elif not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
-            self.load()  # another plugin may claim the name as well
+            self.load()  # all of them: another plugin may claim the name as well
+        elif kind is None and any(lookup.may_offer(source.record, name) for source in self._sources):
+            self.load()  # the same name in another kind
         return lookup.matching(self.items(kind), name)
 
     def clashes(self) -> list[lookup.Clash]:
@@ -150,9 +146,7 @@ class PluginHub:
         """Load everything, lazily registered targets too; failures go to the records."""
         self.load(tolerant=True)
         for record in [record for record in self._plugins if record.status == "ok"]:
-            for item in [
-                i for i in self._items if i.plugin == record.name and i.distribution == record.distribution
-            ]:
+            for item in [i for i in self._items if i.plugin == record.name and i.distribution == record.distribution]:
                 try:
                     _ = item.options
                 except PluginError as error:
@@ -188,9 +182,7 @@ class PluginHub:
             PluginError: as `load`; a plugin that fails in this hook is withdrawn, as if it had failed to load.
         """
         self.load()
-        for record, error in collect_commands(
-            group, self._functions("sea_register_commands"), reserved, self._call
-        ):
+        for record, error in collect_commands(group, self._functions("sea_register_commands"), reserved, self._call):
             self._withdraw(record, error)
         self._complain([s for s in self._sources if s.record.faulty])
 
@@ -201,8 +193,8 @@ class PluginHub:
         Raises:
             PluginError: the plugin is broken.
         """
-        record = PluginRecord(name, "temporary", "0", repr(type(plugin).__name__))
-        source = Source(record, lambda: plugin, asked=True)
+        record = PluginRecord(name, "temporary", "0", type(plugin).__name__, single=True)
+        source = Source(record, lambda: plugin)
         self._load([source])
         self._sources.append(source)
         try:
@@ -223,7 +215,7 @@ class PluginHub:
 
     def _complain(self, chosen: list[Source]) -> None:
         for source in chosen:
-            if source.record.faulty and (self._strict or source.asked):
+            if source.record.faulty and (self.strict or source.record.single):
                 raise PluginError(
                     f"{source.record.label} is {source.record.status}: {source.record.error}",
                     hint="leave it out (SEA_PLUGINS, --plugin), or repair or uninstall it",
@@ -241,7 +233,7 @@ class PluginHub:
                 if plugin is staged.plugin:
                     raise PluginError(f"{record.label} is the same object as {other.label}")
             with blame(record.label):
-                self._manager.register(staged.plugin, record.value if source.asked else record.key)
+                self._manager.register(staged.plugin, record.value if source.record.single else record.key)
         except PluginError as error:
             record.fail(
                 _without_label(error, record),
@@ -254,11 +246,11 @@ class PluginHub:
         record.warnings += staged.warnings
         for item in staged.items:
             record.offers.setdefault(item.kind, {})[item.name] = item.summary
+        if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
+            record.offers |= {k: v for k, v in inspection.offers(record).items() if k == "command"}
 
     def _load_built_in(self, family: str) -> PluginRecord:
-        record = PluginRecord(
-            family, CORE, sea_toolkit.__version__, f"sea_toolkit.{family}", checked="built-in"
-        )
+        record = PluginRecord(family, CORE, sea_toolkit.__version__, f"sea_toolkit.{family}", checked="built-in")
         staged = stage(record, lambda: importlib.import_module(record.value), self._call)
         self._manager.register(staged.plugin, record.key)
         self._plugins[record] = staged.plugin
@@ -272,9 +264,7 @@ class PluginHub:
         """Undo a plugin's registration completely."""
         plugin = self._plugins.pop(record)
         self._manager.unregister(plugin)
-        self._items = [
-            i for i in self._items if (i.plugin, i.distribution) != (record.name, record.distribution)
-        ]
+        self._items = [i for i in self._items if (i.plugin, i.distribution) != (record.name, record.distribution)]
         record.fail(error)
 
     def _functions(self, hook: str) -> list[tuple[PluginRecord, Callable[..., Any]]]:
@@ -293,7 +283,7 @@ class PluginHub:
         return function(**arguments)
 
     def _remember(self, chosen: list[Source]) -> None:
-        memory.remember([source.record for source in chosen if not source.asked])
+        memory.remember([source.record for source in chosen if not source.record.single])
 
 
 def _without_label(error: PluginError, record: PluginRecord) -> str:

@@ -14,6 +14,7 @@ from sea_toolkit.locate import MissingModuleError, find_spec, locate, source_fil
 from sea_toolkit.records import KINDS, PluginRecord
 from sea_toolkit.sourcecode import (
     certain_failure,
+    commands_in,
     declared_hooks,
     items_in,
     plugin_body,
@@ -76,7 +77,9 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
     for hook, function in functions:
         if not hook.marked:
             continue
-        if hook.hook in kinds:
+        if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
+            record.offers["command"] = commands
+        elif hook.hook in kinds:
             found, repeated = items_in(function)
             if found:
                 record.offers.setdefault(kinds[hook.hook], {}).update(found)
@@ -91,9 +94,7 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
     elif errors:
         record.fail(errors[0])
     else:
-        record.hooks = sorted(
-            {hook.hook for hook in hooks if hook.marked and hook.hook in hookcheck.SIGNATURES}
-        )
+        record.hooks = sorted({hook.hook for hook in hooks if hook.marked and hook.hook in hookcheck.SIGNATURES})
 
 
 def _missing(module: str) -> str | None:

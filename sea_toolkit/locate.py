@@ -38,10 +38,8 @@ def find_spec(name: str) -> ModuleSpec | None:
                 return None
             raise MissingModuleError(f"No module named {path + '.' + part!r}; {path!r} is not a package")
         path = f"{path}.{part}"
-        if path in sys.modules:
-            child = sys.modules[path].__spec__
-        else:
-            child = PathFinder.find_spec(path, list(locations))
+        loaded = sys.modules.get(path)
+        child = loaded.__spec__ if loaded else PathFinder.find_spec(path, list(locations))
         if child is None:
             if _makes_modules(spec):
                 return None

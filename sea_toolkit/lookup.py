@@ -29,20 +29,24 @@ def is_from(record: PluginRecord, qualified: str) -> bool:
 
 
 def matching(items: Sequence[Item], name: str) -> list[Item]:
-    """The items that a name means: by distribution, else the built-in ones, else all of that short name."""
+    """The items that a name means: by distribution, or in each kind the built-in one, else all."""
     distribution, colon, short = name.rpartition(":")
     named = [item for item in items if item.name == short]
     if colon:
         return [item for item in named if normalize(item.distribution) == normalize(distribution)]
-    return [item for item in named if item.distribution == CORE] or named
+    built_in = {item.kind for item in named if item.distribution == CORE}
+    return [item for item in named if item.distribution == CORE or item.kind not in built_in]
+
+
+def may_offer(record: PluginRecord, name: str) -> bool:
+    """Whether the plugin's source registers that name literally, in any kind."""
+    return any(name in names for names in inspection.offers(record).values())
 
 
 def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
     """Several plugins claim a name."""
     qualified = sorted({item.qualified for item in found})
-    owners = " and ".join(
-        f"{i.qualified} (plugin {i.plugin!r} of {i.distribution} {i.version})" for i in found
-    )
+    owners = " and ".join(f"{i.qualified} (plugin {i.plugin!r} of {i.distribution} {i.version})" for i in found)
     if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
         hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
     else:
@@ -54,38 +58,35 @@ def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
     )
 
 
-def unknown(hub: PluginHub, kind: str, name: str, for_what: str = "") -> SeaError:
+def unknown(hub: PluginHub, kind: str | None, name: str, for_what: str = "") -> SeaError:
     """Nobody has the name: tell what is close, and which broken plugin has it or may have it."""
-    prefix, short = _prefix(for_what), name.rpartition(":")[2]
-    third_party = [r for r in hub.records if r.distribution != CORE]
-    if ":" in name:
-        third_party = [r for r in third_party if is_from(r, name)]
-        if not third_party and normalize(name.rpartition(":")[0]) != CORE:
-            return _no_such_distribution(hub, kind, name, prefix)
+    distribution, colon, short = name.rpartition(":")
+    what = f"{_prefix(for_what)}{kind or 'item'} {name!r}"
+    third_party = [record for record in hub.records if record.distribution != CORE]
+    items = hub.items(kind)
+    if colon:
+        third_party = [record for record in third_party if is_from(record, name)]
+        items = [item for item in items if normalize(item.distribution) == normalize(distribution)]
+        if not third_party and not items:
+            known = {record.distribution for record in hub.records}
+            return RecipeError(
+                f"{what}: no distribution {distribution!r} with plugins is installed",
+                hint="\n".join([did_you_mean(distribution, known), *_left_out(hub)]),
+            )
     faulty = [record for record in third_party if record.faulty]
     for record in faulty:
-        if short in inspection.offers(record).get(kind, {}):
+        offered = inspection.offers(record)
+        if any(short in names for of_kind, names in offered.items() if kind in (None, of_kind)):
             return PluginError(
-                f"{prefix}{kind} {name!r} comes from {record.label}, which is {record.status}: {record.error}",
+                f"{what} comes from {record.label}, which is {record.status}: {record.error}",
                 hint="repair or uninstall that plugin",
             )
-    known = [i.name for i in hub.items(kind)]
-    if ":" in name:
-        known = [
-            i.qualified
-            for i in hub.items(kind)
-            if normalize(i.distribution) == normalize(name.rpartition(":")[0])
-        ]
-    hints = [did_you_mean(name, known)]
-    elsewhere = sorted({item.kind for item in hub.items() if item.name == short and item.kind != kind})
+    hints = [did_you_mean(name, [item.qualified if colon else item.name for item in items])]
+    elsewhere = sorted({item.kind for item in hub.items() if item.name == short and kind not in (None, item.kind)})
     if elsewhere:
-        hints.append(f"{short!r} is the name of a {' and a '.join(elsewhere)}")
-    if faulty:
-        causes = "; ".join(f"{r.label} is {r.status} ({first_line(r.error)})" for r in faulty)
-        hints.append(f"it may be missing because {causes}")
-    if hub.left_out:
-        hints.append(f"SEA_PLUGINS leaves out {', '.join(hub.left_out)}")
-    return RecipeError(f"{prefix}there is no {kind} {name!r}", hint="\n     ".join(hints))
+        hints.append(f"there is a {' and a '.join(elsewhere)} of this name")
+    hints += [f"it may be missing because {r.label} is {r.status}: {first_line(r.error)}" for r in faulty]
+    return RecipeError(f"{what} does not exist", hint="\n".join([*hints, *_left_out(hub)]))
 
 
 def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
@@ -98,20 +99,12 @@ def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
         for kind, names in record.offers.items() if not record.faulty else ():
             for name in names:
                 owners.setdefault((kind, name), []).append(f"{record.distribution}:{name}")
-    return [
-        Clash(what, name, tuple(sorted(who))) for (what, name), who in sorted(owners.items()) if len(who) > 1
-    ]
+    return [Clash(what, name, tuple(sorted(who))) for (what, name), who in sorted(owners.items()) if len(who) > 1]
 
 
 def warn_of_shadowing(records: Sequence[PluginRecord]) -> None:
     """Note in its record when a third party uses a built-in's short name."""
-    built_in = {
-        (kind, name)
-        for r in records
-        if r.distribution == CORE
-        for kind in r.offers
-        for name in r.offers[kind]
-    }
+    built_in = {(kind, name) for r in records if r.distribution == CORE for kind in r.offers for name in r.offers[kind]}
     for record in records:
         if record.distribution == CORE:
             continue
@@ -129,13 +122,8 @@ def first_line(error: str | None) -> str:
     return (error or "").partition("\n")[0]
 
 
-def _no_such_distribution(hub: PluginHub, kind: str, name: str, prefix: str) -> RecipeError:
-    distribution = name.rpartition(":")[0]
-    known = {record.distribution for record in hub.records}
-    return RecipeError(
-        f"{prefix}{kind} {name!r}: no installed distribution {distribution!r} has plugins",
-        hint=did_you_mean(distribution, known),
-    )
+def _left_out(hub: PluginHub) -> list[str]:
+    return [f"SEA_PLUGINS leaves out {', '.join(hub.left_out)}"] if hub.left_out else []
 
 
 def _prefix(for_what: str) -> str:

@@ -27,10 +27,10 @@ _REMEMBERED = ("status", "error", "warnings", "offers", "hooks", "checked")
 
 
 def cache_file() -> Path:
-    """Where the outcomes are kept."""
-    import platformdirs
+    """Where the outcomes are kept: beside the model cache."""
+    from sea_toolkit.models.cache import cache_dir
 
-    return Path(platformdirs.user_cache_dir("sea-toolkit", appauthor=False)) / "plugins.json"
+    return cache_dir().parent / "plugins.json"
 
 
 def remember(records: Sequence[PluginRecord]) -> None:
@@ -109,7 +109,5 @@ def _fingerprint(record: PluginRecord, file: Path) -> str:
             facts.append((str(path), stat.st_mtime_ns, stat.st_size))
     for folder in sys.path:
         with contextlib.suppress(OSError):
-            facts += sorted(
-                name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info"))
-            )
+            facts += sorted(name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info")))
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

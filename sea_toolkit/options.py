@@ -6,8 +6,10 @@ options are the parameters of its constructor. pydantic does the checking, and i
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
+import operator
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -17,9 +19,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 from sea_toolkit.docstrings import argument_docs
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 
-CORE_FILLED = frozenset(
-    ("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context")
-)
+CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
 """Names that the core passes by position; as keyword-only parameters they would wait for a value for ever."""
 
 CALLED_EACH_STEP = frozenset({"energy", "relaxation"})
@@ -60,9 +60,7 @@ def check_signature(target: Any) -> None:
         PluginError: `target` is not callable, hides its parameters, or takes options by position.
     """
     if not callable(target):
-        raise PluginError(
-            f"registered {_short(target)}, which cannot be called", expected="a function or a class"
-        )
+        raise PluginError(f"registered {_short(target)}, which cannot be called", expected="a function or a class")
     try:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError) as error:
@@ -140,9 +138,7 @@ def checked_options(target: Any, kind: str, given: Mapping[str, Any], where: str
             continue
         annotation = _annotation(target, parameter)
         if isinstance(given[name], ScheduleLike):
-            checked[name] = _checked_schedule(
-                target, kind, annotation, given[name], f"{where}: option {name!r}"
-            )
+            checked[name] = _checked_schedule(target, kind, annotation, given[name], f"{where}: option {name!r}")
         else:
             checked[name] = _checked_value(annotation, given[name], f"{where}: option {name!r}")
     return checked
@@ -173,12 +169,7 @@ def _bounds(extras: list[Any]) -> list[tuple[str, Any]]:
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
     signs |= {"min_length": "length ≥", "max_length": "length ≤", "pattern": "matching"}
     parts = [part for extra in extras for part in getattr(extra, "metadata", [extra])]
-    return [
-        (sign, getattr(p, key))
-        for p in parts
-        for key, sign in signs.items()
-        if getattr(p, key, None) is not None
-    ]
+    return [(sign, getattr(p, key)) for p in parts for key, sign in signs.items() if getattr(p, key, None) is not None]
 
 
 def _parameters(target: Any) -> dict[str, inspect.Parameter]:
@@ -231,9 +222,10 @@ def _without_schedule(annotation: Any) -> Any:
     origin = get_origin(annotation)
     if origin is Annotated:
         base, *extras = get_args(annotation)
-        return Annotated[(_without_schedule(base), *extras)]
+        return Annotated.__class_getitem__((_without_schedule(base), *extras))  # type: ignore[attr-defined]
     if origin in (Union, types.UnionType):
-        return Union[tuple(_without_schedule(m) for m in get_args(annotation) if m is not ScheduleLike)]
+        members = (_without_schedule(m) for m in get_args(annotation) if m is not ScheduleLike)
+        return functools.reduce(operator.or_, members)
     return annotation
 
 
@@ -241,12 +233,8 @@ def _checked_schedule(target: Any, kind: str, annotation: Any, value: Any, where
     if _schedulable(target, kind, annotation):
         return value
     if _mentions(annotation, (int, float)):
-        raise RecipeError(
-            f"{where} is a schedule, but this option is fixed for a run", expected=printable(annotation)
-        )
-    raise RecipeError(
-        f"{where} is a schedule, but this option is not a number", expected=printable(annotation)
-    )
+        raise RecipeError(f"{where} is a schedule, but this option is fixed for a run", expected=printable(annotation))
+    raise RecipeError(f"{where} is a schedule, but this option is not a number", expected=printable(annotation))
 
 
 def _checked_value(annotation: Any, value: Any, where: str) -> Any:

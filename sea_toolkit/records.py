@@ -35,8 +35,9 @@ Status = Literal["built-in", "ok", "not loaded", "broken", "refused"]
 class PluginRecord:
     """One plugin and how it fares.
 
-    `offers` maps kind to name to summary. `checked` says where the state comes from: "built-in", "loaded <time>"
-    or "static" (a look at the source without importing it). "refused" is a plugin made for another `sea_api`.
+    `offers` maps kind to name to summary. `checked` says where the state comes from: "built-in", "loaded" and a
+    time, or "static" (a look at the source without importing it). "refused" is a plugin made for another
+    `sea_api`. `single`: not from an installed distribution but a file or an object that the user gave.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PluginRecord:
     hooks: list[str] = field(default_factory=list)
     checked: str | None = None
     file: str | None = None
+    single: bool = False
 
     @property
     def key(self) -> str:
@@ -158,9 +160,7 @@ class Item:
                 return target(**bound)
         except PluginError as error:
             if isinstance(error.__cause__, TypeError | ValueError):  # how a constructor refuses a value
-                raise RecipeError(
-                    f"{where}: {error.__cause__}", hint=f"sea-toolkit describe {self.name}"
-                ) from error
+                raise RecipeError(f"{where}: {error.__cause__}", hint=f"sea-toolkit describe {self.name}") from error
             raise
 
 

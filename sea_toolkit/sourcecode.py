@@ -17,9 +17,7 @@ _EXITS = {"sys.exit", "os._exit", "exit", "quit", "os.abort"}
 _MOVES_PATHS = (b"sys.path", b"sys.meta_path", b"sys.modules", b"addsitedir")
 
 
-def certain_failure(
-    file: Path, module: str, *, follow: bool = True, seen: set[Path] | None = None
-) -> str | None:
+def certain_failure(file: Path, module: str, *, follow: bool = True, seen: set[Path] | None = None) -> str | None:
     """Why importing this file must fail, or None.
 
     Args:
@@ -70,10 +68,7 @@ def top_level_names(tree: ast.Module) -> set[str] | None:
             names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in ("globals", "vars", "exec", "setattr"):
-                return None
-        if isinstance(node, ast.Global):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("globals", "vars", "exec", "setattr"):
             return None
     return None if {"*", "__getattr__"} & names else names
 
@@ -85,9 +80,10 @@ def plugin_body(tree: ast.Module, attribute: str) -> list[ast.stmt] | None:
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     made_from = attribute
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            if any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets):
-                made_from = ast.unparse(node.value.func)
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets):
+            made_from = ast.unparse(node.value.func)
     found = classes.get(made_from)
     return found.body if found is not None and not found.bases else None
 
@@ -117,9 +113,7 @@ def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hoo
             continue  # an unknown decorator may be a marker in disguise
         marks: dict[str, Any] = {}
         if isinstance(mark, ast.Call):
-            marks = {
-                k.arg: k.value.value for k in mark.keywords if k.arg and isinstance(k.value, ast.Constant)
-            }
+            marks = {k.arg: k.value.value for k in mark.keywords if k.arg and isinstance(k.value, ast.Constant)}
         static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
         names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
         if body is not tree.body and not static:
@@ -164,19 +158,30 @@ def items_in(function: Function) -> tuple[dict[str, str], list[str]]:
     return found, sorted({name for name in certain if certain.count(name) > 1})
 
 
+def commands_in(function: Function) -> dict[str, str]:
+    """Commands that `@cli.command("name")`, or a bare `@cli.command()`, adds in a hook, with their first line."""
+    found = {}
+    for node in ast.walk(function):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for call in (decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)):
+            if ast.unparse(call.func) in ("cli.command", "cli.group"):
+                name = _literal(call, 0, "name") or node.name.replace("_", "-")
+                found[name] = first_line(ast.get_docstring(node))
+    return found
+
+
 def _stops(statement: ast.stmt) -> str | None:
     """What an unconditional raise or exit looks like when it happens, or None."""
     if isinstance(statement, ast.Raise) and statement.exc is not None:
         error = statement.exc
         if isinstance(error, ast.Call):
-            text = ", ".join(
-                str(a.value) if isinstance(a, ast.Constant) else ast.unparse(a) for a in error.args
-            )
+            text = ", ".join(str(a.value) if isinstance(a, ast.Constant) else ast.unparse(a) for a in error.args)
             return f"{ast.unparse(error.func)}: {text}" if text else ast.unparse(error.func)
         return ast.unparse(error)
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        if ast.unparse(statement.value.func) in _EXITS:
-            return f"SystemExit: {', '.join(ast.unparse(a) for a in statement.value.args)}".rstrip(": ")
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(call, ast.Call) and ast.unparse(call.func) in _EXITS:
+        return f"SystemExit: {', '.join(ast.unparse(a) for a in call.args)}".rstrip(": ")
     return None
 
 

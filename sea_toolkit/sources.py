@@ -21,11 +21,10 @@ VARIABLE = "SEA_PLUGINS"
 
 @dataclass(eq=False)
 class Source:
-    """A plugin that could be loaded. `asked`: the user named its file, so that its failure is the user's concern."""
+    """A plugin that could be loaded."""
 
     record: PluginRecord
     load: Callable[[], Any]
-    asked: bool = False
 
 
 def installed() -> list[Source]:
@@ -103,8 +102,8 @@ def from_file(path: str | os.PathLike[str]) -> Source:
             expected="a Python file with functions marked @sea.hookimpl",
         ) from error
     file = file.resolve()
-    record = PluginRecord(file.stem, file.name, f"sha256:{digest[:12]}", str(file), file=str(file))
-    return Source(record, lambda: _import_file(file, digest), asked=True)
+    record = PluginRecord(file.stem, file.name, f"sha256:{digest[:12]}", str(file), file=str(file), single=True)
+    return Source(record, lambda: _import_file(file, digest))
 
 
 def _import_file(file: Path, digest: str) -> Any:

@@ -60,9 +60,7 @@ def stage(record: PluginRecord, load: Callable[[], Any], call: Callable[..., Any
     for kind, hook_name in KINDS.items():
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
-            arguments = (
-                {"register": Registrar(kind, record, staged.items)} if _wants_register(function) else {}
-            )
+            arguments = {"register": Registrar(kind, record, staged.items)} if _wants_register(function) else {}
             with blame(f"{record.label}, in {hook_name}"):
                 call(record, hook_name, function, **arguments)
                 for registrar in arguments.values():
@@ -94,9 +92,7 @@ class Registrar:
         self._check_name(name)
         if target is not None:
             if function is not None or not (isinstance(target, str) and _REFERENCE.fullmatch(target)):
-                raise PluginError(
-                    f"{name!r} has the target {target!r}", expected="target='package.module:attribute'"
-                )
+                raise PluginError(f"{name!r} has the target {target!r}", expected="target='package.module:attribute'")
             return self._add(name, target, summary)
         if function is not None:
             return self._add(name, function, summary)
@@ -133,9 +129,7 @@ class Registrar:
 
     def _add(self, name: str, reference: Any, summary: str | None) -> Any:
         if any(item.name == name and item.kind == self._kind for item in self._items):
-            raise PluginError(
-                f"{self._kind} {name!r} is registered twice", expected="one object for each name"
-            )
+            raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
         if not isinstance(reference, str):
             options.check_signature(reference)
             summary = summary or first_line(inspect.getdoc(reference))

@@ -1,0 +1,113 @@
+"""`sea-toolkit describe NAME`: what an item does, its options, and where it comes from.
+
+With `--json`, one object `{"items": [...]}` with, for each item of that name: kind, name, qualified, plugin,
+distribution, version, summary, doc, facts (law and needs_gradient of a sampler; role, license and megabytes of a
+model) and options, a list of {name, type, default, required, schedulable, doc}.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from sea_toolkit.cli.group import with_hub
+from sea_toolkit.hub import PluginHub
+from sea_toolkit.lookup import unknown
+from sea_toolkit.options import Option
+from sea_toolkit.records import CORE, KINDS, Item
+
+FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
+"""Kind to the class attributes that are shown as well."""
+
+
+@click.command("describe")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Only the item of this kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_hub
+def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None:
+    """Explain an item and its options.
+
+    NAME is a short name or distribution:name, as in list-plugins. If several kinds have it, all are shown.
+    """
+    items = hub.find(name, kind)
+    if not items:
+        raise unknown(hub, kind, name)
+    described = [description(item) for item in items]
+    if as_json:
+        click.echo(json.dumps({"items": described}, indent=2))
+        return
+    for entry in described:
+        _print(entry)
+
+
+def description(item: Item) -> dict[str, Any]:
+    """What `--json` prints for one item."""
+    facts = {fact: getattr(item.target, fact, None) for fact in FACTS.get(item.kind, ())}
+    return {
+        "kind": item.kind,
+        "name": item.name,
+        "qualified": item.qualified,
+        "plugin": item.plugin,
+        "distribution": item.distribution,
+        "version": item.version,
+        "summary": item.summary,
+        "doc": item.doc,
+        "facts": {fact: _plain(value) for fact, value in facts.items()},
+        "options": [_option(option) for option in item.options],
+    }
+
+
+def _option(option: Option) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "type": option.type,
+        "default": _plain(option.default),
+        "required": option.required,
+        "schedulable": option.schedulable,
+        "doc": option.doc,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value if JSON has it, else how Python prints it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
+
+
+def _print(entry: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(f"{entry['kind']} {entry['name']}", style="bold"), Text(f"({_origin(entry)})", style="dim"))
+    told = entry["doc"].startswith(entry["summary"].rstrip("."))
+    console.print(Text(entry["doc"] if told else f"{entry['summary']}
+
+{entry['doc']}".strip()))
+    for fact, value in entry["facts"].items():
+        console.print(Text(f"{fact.replace('_', ' ')}: {value}"))
+    if not entry["options"]:
+        console.print(Text("no options\n"))
+        return
+    table = Table("option", "type", "default", "what it does")
+    for option in entry["options"]:
+        kind = option["type"]
+        if option["schedulable"] and "schedule" not in kind:
+            kind += " | schedule"
+        default = "required" if option["required"] else json.dumps(option["default"])
+        table.add_row(*(Text(cell) for cell in (option["name"], kind, default, option["doc"])))
+    console.print(table)
+    console.print()
+
+
+def _origin(entry: dict[str, Any]) -> str:
+    if entry["distribution"] == CORE:
+        return f"built-in, {entry['qualified']}"
+    return f"{entry['qualified']}, plugin {entry['plugin']!r} of {entry['distribution']} {entry['version']}"

@@ -1,0 +1,121 @@
+"""The group `sea-toolkit`: which commands there are, the options they share, and how errors look."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+import sea_toolkit
+from sea_toolkit.errors import SeaError, did_you_mean
+from sea_toolkit.hub import PluginHub
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "align": ("sea_toolkit.cli.align:align", "Align the answers to prompts."),
+    "resume": ("sea_toolkit.cli.resume:resume", "Go on with a run that was stopped."),
+    "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
+    "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
+    "models": ("sea_toolkit.cli.models:models", "Named models: list, download and remove them."),
+    "train-probe": ("sea_toolkit.cli.train_probe:train_probe", "Fit a probe reward to labelled texts."),
+}
+"""Name to the command's object and its line in `--help`; a command is imported only to run it."""
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Imports a built-in command when it is asked for, and plugins only for a command that is not built-in."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The built-in commands; those of plugins would need an import, `list-plugins` names them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A built-in command, else one that a plugin adds."""
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        found = click.Group()
+        hub_of(ctx).add_commands(found, reserved=COMMANDS)
+        return found.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look the command up; an unknown one gets a did-you-mean and a word on broken plugins."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
+            for record in (r for r in hub_of(ctx).records if r.faulty):
+                lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
+            raise click.UsageError("\n".join(lines), ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' table without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; a `SeaError` is a message on stderr and an exit code, never a traceback."""
+        try:
+            return super().invoke(ctx)
+        except SeaError as error:
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(str(error), err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options `--plugin` and `--strict-plugins`."""
+    file = click.option("--plugin", "plugin", multiple=True, metavar="FILE", help="Also use this one-file plugin.")
+    strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
+    return file(strict(function))
+
+
+def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--plugin` and `--strict-plugins` of its own, and the hub as its first argument.
+
+    What was given before the command's name and after it adds up.
+    """
+
+    @plugin_options
+    @click.pass_context
+    @functools.wraps(function)
+    def command(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool, **arguments: Any) -> Any:
+        before = ctx.find_root().params
+        files = [*before.get("plugin", ()), *plugin]
+        strict = strict_plugins or before.get("strict_plugins", False)
+        hub = PluginHub.discover(files=files, strict=strict) if plugin or strict_plugins else hub_of(ctx)
+        return function(hub, **arguments)
+
+    return command
+
+
+def hub_of(ctx: click.Context) -> PluginHub:
+    """The hub of this invocation, made from the options before the command's name."""
+    root = ctx.find_root()
+    if not isinstance(root.obj, PluginHub):
+        options = root.params
+        root.obj = PluginHub.discover(files=options.get("plugin", ()), strict=options.get("strict_plugins", False))
+    return root.obj
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Installed plugins may add commands; `sea-toolkit list-plugins` names them.",
+)
+@click.version_option(sea_toolkit.__version__, prog_name="sea-toolkit")
+@plugin_options
+@click.pass_context
+def main(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool) -> None:
+    """Align language models at inference time: compose energies and move the model's answer downhill."""
+    hub_of(ctx)

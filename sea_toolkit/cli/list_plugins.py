@@ -1,0 +1,135 @@
+"""`sea-toolkit list-plugins`: the plugins, their state, and what they provide.
+
+With `--json`, one object:
+
+    sea_toolkit, api    version of the package and of the plugin interface
+    plugins             list of {name, distribution, version, value, status, error, warnings, provides, hooks,
+                        checked, file}; status: built-in, ok, not loaded, broken or refused; provides: kind to
+                        names; checked: built-in, static, or loaded and a time
+    items               list of {kind, name, qualified, distribution, version, plugin, summary, status}
+    clashes             list of {what, name, owners}; what: "entry point" or a kind
+    left_out            keys of the plugins that SEA_PLUGINS leaves out
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+import sea_toolkit
+from sea_toolkit.cli.group import with_hub
+from sea_toolkit.errors import PluginError
+from sea_toolkit.hub import PluginHub
+from sea_toolkit.records import CORE, KINDS, PluginRecord
+
+_COLORS = {"built-in": "dim", "ok": "green", "not loaded": "default", "broken": "bold red", "refused": "bold red"}
+
+
+@click.command("list-plugins")
+@click.option("--kind", type=click.Choice([*KINDS, "command"]), help="Only what provides items of this kind.")
+@click.option("--load", is_flag=True, help="Verify: import every plugin and all it registers.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--requirements", is_flag=True, help="Print name==version of each distribution with plugins.")
+@with_hub
+def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, requirements: bool) -> None:
+    """Show the plugins and how they fare.
+
+    Without --load nothing is imported: the state comes from the last load if nothing has changed since, else from
+    a look at the plugin's source. A broken plugin is a row here and no error, except with --strict-plugins, which
+    implies --load.
+    """
+    if as_json and requirements:
+        raise click.UsageError("--json and --requirements exclude each other")
+    if load or hub.strict:
+        hub.verify()
+    else:
+        hub.inspect()
+    records = [record for record in hub.records if _concerns(record, kind)]
+    if requirements:
+        for pin in sorted(
+            {f"{r.distribution}=={r.version}" for r in records if r.distribution != CORE and not r.single}
+        ):
+            click.echo(pin)
+    elif as_json:
+        click.echo(json.dumps(report(hub, records, kind), indent=2))
+    else:
+        _print_tables(report(hub, records, kind))
+    faulty = [record for record in hub.records if record.faulty]
+    if hub.strict and faulty:
+        raise PluginError("; ".join(f"{r.label} is {r.status}: {r.error}" for r in faulty))
+
+
+def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "sea_toolkit": sea_toolkit.__version__,
+        "api": sea_toolkit.SEA_API,
+        "plugins": [_plugin_row(record) for record in records],
+        "items": [
+            {
+                "kind": of_kind,
+                "name": name,
+                "qualified": f"{record.distribution}:{name}",
+                "distribution": record.distribution,
+                "version": record.version,
+                "plugin": record.name,
+                "summary": summary,
+                "status": record.status,
+            }
+            for of_kind in [*KINDS, "command"]
+            for record in records
+            for name, summary in sorted(record.offers.get(of_kind, {}).items())
+            if kind in (None, of_kind)
+        ],
+        "clashes": [
+            {"what": clash.what, "name": clash.name, "owners": list(clash.owners)}
+            for clash in hub.clashes()
+            if kind is None or clash.what == kind
+        ],
+        "left_out": hub.left_out,
+    }
+
+
+def _concerns(record: PluginRecord, kind: str | None) -> bool:
+    """Whether a row is shown under `--kind`; one whose offers are unknown may be what the reader looks for."""
+    return kind is None or kind in record.offers or (record.faulty and not record.offers)
+
+
+def _plugin_row(record: PluginRecord) -> dict[str, Any]:
+    names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks")
+    return {name: getattr(record, name) for name in (*names, "checked", "file")}
+
+
+def _print_tables(content: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    plugins = Table("plugin", "distribution", "version", "state", "provides / cause", title="Plugins")
+    for row in content["plugins"]:
+        provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["provides"].items())
+        if row["status"] == "built-in":  # their names follow below
+            provides = ", ".join(f"{kind}: {len(names)}" for kind, names in row["provides"].items())
+        lines = [row["error"] or provides, *(f"warning: {text}" for text in row["warnings"])]
+        style = _COLORS[row["status"]]
+        state = row["status"] + (" (by its source)" if row["checked"] == "static" and row["error"] else "")
+        cells = (row["name"], row["distribution"], row["version"], state, "\n".join(filter(None, lines)))
+        plugins.add_row(*(Text(cell) for cell in cells), style=None if style == "default" else style)
+    console.print(plugins)
+    for kind in dict.fromkeys(row["kind"] for row in content["items"]):
+        items = Table(kind, "summary", "from", title=None)
+        for row in (row for row in content["items"] if row["kind"] == kind):
+            bad = row["status"] in ("broken", "refused")
+            source = "built-in" if row["distribution"] == CORE else row["qualified"]
+            source += f" ({row['status']})" if bad else ""
+            items.add_row(Text(row["name"]), Text(row["summary"]), Text(source), style="red" if bad else None)
+        console.print(items)
+    for clash in content["clashes"]:
+        console.print(
+            Text(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow")
+        )
+    if content["left_out"]:
+        console.print(Text(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
