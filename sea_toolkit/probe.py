@@ -111,9 +111,7 @@ class Probe:
         distance = 0.0
         if not wrong:
             own_sample = self.embedding_sample
-            distance = float(
-                (own_sample - policy.embedding_sample).norm() / own_sample.norm().clamp(min=1e-12)
-            )
+            distance = float((own_sample - policy.embedding_sample).norm() / own_sample.norm().clamp(min=1e-12))
             if not distance <= _RELATED:
                 wrong.append("other weights")
         if wrong:
@@ -124,8 +122,8 @@ class Probe:
             )
         if distance > _SAME:
             return [
-                f"the probe {mine.name} was made for {mine.policy}; {policy.name} has the same shape and vocabulary "
-                f"but its embeddings differ by {distance:.0%} (quantized or fine-tuned): its rewards may be off"
+                f"the probe {mine.name} was made for {mine.policy}; {policy.name} has the same shape and "
+                f"vocabulary, but embeddings {distance:.0%} away (quantized or fine-tuned?); rewards may be off"
             ]
         return []
 
@@ -142,9 +140,7 @@ class Probe:
             "bias": self.bias.float().cpu().reshape(()).contiguous(),
             "embedding_sample": self.embedding_sample,
         }
-        write_atomically(
-            Path(path), save(tensors, {"format": FORMAT, "probe": json.dumps(asdict(self.info))})
-        )
+        write_atomically(Path(path), save(tensors, {"format": FORMAT, "probe": json.dumps(asdict(self.info))}))
 
     @classmethod
     def load(cls, path: str | Path) -> Probe:
@@ -175,9 +171,7 @@ class Probe:
             info = ProbeInfo(**json.loads(metadata["probe"]))
             probe = cls(tensors["weight"], tensors["bias"], tensors["embedding_sample"], info)
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{path} is a damaged probe: {error}", hint="train or download it again"
-            ) from error
+            raise ModelError(f"{path} is a damaged probe: {error}", hint="train or download it again") from error
         finite = all(bool(t.isfinite().all()) for t in tensors.values())
         if probe.weight.shape != (info.hidden_size,) or probe.bias.shape != () or not finite:
             raise ModelError(
@@ -205,9 +199,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ModelError(
-            f"cannot write {path}: {error.strerror or error}", hint="choose another --out"
-        ) from error
+        raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
 
 
 def fold(weight: Tensor, bias: Any, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:

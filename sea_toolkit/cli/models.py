@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sea_toolkit.cli.group import hub_of
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
 from sea_toolkit.models.cache import Progress
 from sea_toolkit.models.resolve import model_of
@@ -64,14 +65,6 @@ def remove(ctx: click.Context, name: str) -> None:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
         click.echo(f"{name} was not in the cache")
-
-
-def hub_of(ctx: click.Context) -> PluginHub:
-    """The hub that the main command made, or a fresh one when a command runs by itself."""
-    from sea_toolkit.hub import PluginHub
-
-    obj = ctx.find_object(PluginHub)
-    return obj if obj is not None else PluginHub.discover()
 
 
 @contextmanager

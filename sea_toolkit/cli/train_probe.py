@@ -1,0 +1,139 @@
+"""`sea-toolkit train-probe`: fit a probe reward to labelled texts or preference pairs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.models import progress_bar
+from sea_toolkit.errors import ModelError, RecipeError
+
+if TYPE_CHECKING:
+    from sea_toolkit.training.train import Settings, Trained
+
+_PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negative", "threshold", "gap")
+
+
+@click.command("train-probe")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The probe; its card goes beside it as .md."
+)
+@click.option("--policy", default="smollm2-135m", show_default=True, help="Catalog name, folder or Hugging Face id.")
+@click.option("--format", "kind", type=click.Choice(["auto", "labels", "pairs"]), default="auto", show_default=True)
+@click.option("--text-column", "text", help="Labelled texts: the text.  [default: text]")
+@click.option("--label-column", "label", help="Labelled texts: the label or rating.  [default: label]")
+@click.option("--chosen-column", "chosen", help="Pairs: the better text.  [default: chosen]")
+@click.option("--rejected-column", "rejected", help="Pairs: the worse text.  [default: rejected]")
+@click.option("--group-column", "group", help="Rows with the same value (a prompt) stay in one split.")
+@click.option("--positive", help="Labels of the positive class, as A or A+B.")
+@click.option("--negative", help="Labels of the negative class.  [default: all others]")
+@click.option("--threshold", help="Ratings above it are positive, below it negative.")
+@click.option("--gap", help="Drop ratings within this distance of the threshold.")
+@click.option("--layer", type=int, help="Train on this layer.  [default: half of the layers]")
+@click.option("--layer-search", "search", help="Try these layers, as 6,10,14; the choice is made on validation data.")
+@click.option(
+    "--tolerance", type=float, default=0.01, show_default=True,
+    help="Take the earliest layer whose validation accuracy is this close to the best.",
+)  # fmt: skip
+@click.option("--test-fraction", type=click.FloatRange(0.01, 0.8), default=0.2, show_default=True)
+@click.option("--max-rows", type=click.IntRange(1), default=5000, show_default=True, help="Of each file, at random.")
+@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of each text.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--name", help="Name of the probe.  [default: name of the file]")
+@click.option("--license", "licence", default="unknown", show_default=True, help="Licence of the data.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Fit a linear reward on a hidden layer of the policy to the texts in DATA.
+
+    Each DATA is a .csv, .tsv or .jsonl file, also with .gz: labelled texts, or pairs of a better and a worse
+    text. Settings of one file follow its name: `FILE::text=tweet,label=class,positive=0+1,rows=3000`; `all=0`
+    gives every text of a file the same label. Columns of a file without a header are numbers from 1.
+    """
+    from sea_toolkit.training.table import Source
+    from sea_toolkit.training.train import Settings, card, train
+
+    settings = Settings(
+        layers=_layers(options["layer"], options["search"]),
+        **{key: options[key] for key in ("kind", "tolerance", "test_fraction", "max_rows", "max_tokens", "seed")},
+    )
+    out: Path = options["out"]
+    if out.suffix != ".safetensors":
+        raise RecipeError(f"--out {out}", expected="a name ending in .safetensors")
+    if not out.parent.is_dir():
+        raise ModelError(f"the folder {out.parent} does not exist", hint="create it, or choose another --out")
+    defaults = {key: str(options[key]) for key in _PER_FILE if options[key] is not None}
+    sources = [Source.parse(item, defaults) for item in data]
+    trained = _run(ctx, train, sources, settings, options)
+    probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
+    probe.save(out)
+    card_path = out.with_suffix(".md")
+    card_path.write_text(card(trained, probe), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
+    else:
+        _print(trained, out)
+
+
+def _run(ctx: click.Context, train: Any, sources: list[Any], settings: Settings, options: dict[str, Any]) -> Trained:
+    from sea_toolkit.loading import load_policy
+    from sea_toolkit.recipe import PolicySpec
+    from sea_toolkit.training.examples import read_examples
+
+    # the data first: a mistake there is found before any weight is loaded
+    examples = read_examples(sources, settings.kind, settings.max_rows, settings.seed)
+    with progress_bar() as progress:
+        spec = PolicySpec(model=options["policy"], device=options["device"], dtype="float32")
+        policy = load_policy(spec, hub_of(ctx), progress)
+        trained: Trained = train(policy.model, policy.tokenizer, options["policy"], examples, settings, progress)
+    return trained
+
+
+def _layers(layer: int | None, search: str | None) -> tuple[int, ...]:
+    if layer is not None and search is not None:
+        raise RecipeError("both --layer and --layer-search were given", expected="one of them")
+    if search is None:
+        return () if layer is None else (layer,)
+    try:
+        return tuple(sorted({int(part) for part in search.split(",")}))
+    except ValueError as error:
+        raise RecipeError(f"--layer-search {search}", expected="numbers with commas, as in 6,10,14") from error
+
+
+def _command(ctx: click.Context) -> str:
+    """What was typed, with the folders of this machine left out, for the card."""
+    words = ["sea-toolkit", "train-probe"]
+    for parameter in ctx.command.params:
+        name, value = parameter.name or "", ctx.params[parameter.name or ""]
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name == "as_json":
+            continue
+        if name == "data":
+            for item in value:
+                path, mark, rest = item.partition("::")
+                words.append(f"DATA/{Path(path).name}{mark}{rest}")
+        else:
+            words += [parameter.opts[0], value.name if name == "out" else str(value)]
+    return shlex.join(words)
+
+
+def _print(trained: Trained, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, pad_edge=False, title=f"{trained.what}", title_justify="left")
+    for title in ("layer", "λ", "validation accuracy", "AUC", "test accuracy", "AUC", ""):
+        table.add_column(title, justify="right")
+    for fit in trained.fits:
+        numbers = (fit.validation_accuracy, fit.validation_auc, fit.test_accuracy, fit.test_auc)
+        mark = "← chosen" if fit is trained.chosen else ""
+        table.add_row(str(fit.layer), f"{fit.strength:g}", *(f"{n:.3f}" for n in numbers), mark)
+    console.print(table)
+    console.print(f"test accuracy {trained.chosen.test_accuracy:.3f} at layer {trained.chosen.layer}; wrote {out}")

@@ -1,0 +1,151 @@
+"""Rows of csv, tsv and jsonl files, also gzipped, as dictionaries."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.errors import RecipeError, did_you_mean
+
+COLUMNS = ("text", "label", "chosen", "rejected", "group")
+KEYS = (*COLUMNS, "positive", "negative", "threshold", "gap", "all", "rows", "header")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data file and how to read it: column names (or numbers from 1) and what its labels mean."""
+
+    path: Path
+    settings: dict[str, str]
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """The setting, or the default if neither the file nor the command gave one."""
+        return self.settings.get(key, default)
+
+    @classmethod
+    def parse(cls, text: str, defaults: dict[str, str]) -> Source:
+        """From `FILE` or `FILE::key=value,key=value`; the settings of a file win over those of the command.
+
+        Raises:
+            RecipeError: a setting is unknown, or the file does not exist.
+        """
+        name, _, extra = text.partition("::")
+        settings = dict(defaults)
+        for part in filter(None, extra.split(",")):
+            key, equals, value = part.partition("=")
+            if key not in KEYS or not equals:
+                raise RecipeError(
+                    f"{text}: {part!r} is not a setting", expected="key=value", hint=did_you_mean(key, KEYS)
+                )
+            settings[key] = value
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise RecipeError(f"there is no file {path}", hint="check the path")
+        return cls(path, settings)
+
+
+def read_rows(source: Source) -> list[dict[str, Any]]:
+    """All rows of a file. Without a header the keys are "1", "2", …
+
+    A table has a header unless every column that is asked for is a number (`header=yes` or `header=no`
+    decides).
+
+    Raises:
+        RecipeError: the file is empty, cannot be read, or is of an unknown kind.
+    """
+    path = source.path
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    text = _text(path)
+    if not text.strip():
+        raise RecipeError(f"{path} is empty", expected="one row per text or pair")
+    if kind in ("jsonl", "ndjson"):
+        return _json_lines(path, text)
+    if kind not in ("csv", "tsv"):
+        raise RecipeError(
+            f"{path} is of an unknown kind",
+            expected="a name ending in .csv, .tsv or .jsonl, or those with .gz",
+        )
+    return _table(source, text, "\t" if kind == "tsv" else ",")
+
+
+def column(source: Source, rows: list[dict[str, Any]], name: str) -> list[Any]:
+    """One column.
+
+    Raises:
+        RecipeError: it is missing; those there are get listed.
+    """
+    there = list(rows[0])
+    if name not in there:
+        raise RecipeError(
+            f"{source.path} has no column {name!r}; it has {', '.join(map(repr, there))}",
+            hint=f"{did_you_mean(name, there)} (columns of a file without header are numbered from 1)",
+        )
+    for i, row in enumerate(rows, 1):
+        if name not in row:
+            raise RecipeError(f"{source.path}: row {i} has no {name!r}", expected="the same columns in every row")
+    return [row[name] for row in rows]
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        if path.name.lower().endswith(".gz"):
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"{path} cannot be read: {error}", expected="UTF-8 text, or gzip if it ends in .gz"
+        ) from error
+
+
+def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RecipeError(f"{path}, line {number} is not JSON: {error}", expected="one object per line") from error
+        if not isinstance(row, dict):
+            raise RecipeError(f"{path}, line {number} is a {type(row).__name__}", expected="one object per line")
+        rows.append(row)
+    return rows
+
+
+def _table(source: Source, text: str, delimiter: str) -> list[dict[str, Any]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    # tab-separated files rarely quote, and a lone quotation mark in a sentence must not swallow the lines
+    # after it
+    lines_of = io.StringIO(text, newline="")
+    if delimiter == "\t":
+        reader = csv.reader(lines_of, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines_of)
+    try:
+        lines = [line for line in reader if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise RecipeError(f"{source.path}, line {reader.line_num} cannot be read: {error}") from error
+    asked = [source.settings[k] for k in COLUMNS if source.settings.get(k)]
+    header = source.get("header") or ("no" if asked and all(name.isdigit() for name in asked) else "yes")
+    if header not in ("yes", "no"):
+        raise RecipeError(f"{source.path}: header={header}", expected="header=yes or header=no")
+    if header == "yes":
+        names, lines = lines[0], lines[1:]
+    else:
+        names = [str(i + 1) for i in range(len(lines[0]))]
+    if not lines:
+        raise RecipeError(f"{source.path} has a header and no rows", expected="one row per text or pair")
+    for i, line in enumerate(lines, 1):
+        if len(line) != len(names):
+            raise RecipeError(
+                f"{source.path}: row {i} has {len(line)} cells", expected=f"{len(names)}, as in the first row"
+            )
+    return [dict(zip(names, line, strict=True)) for line in lines]

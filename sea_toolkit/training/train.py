@@ -1,0 +1,139 @@
+"""The whole training of a probe: split, features, fits, choice, and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.fingerprint import PolicyFingerprint, policy_fingerprint
+from sea_toolkit.probe import Probe, ProbeInfo
+from sea_toolkit.training.examples import Examples
+from sea_toolkit.training.features import pooled_features
+from sea_toolkit.training.fit import Fit, choose, fit_layers, split_by_group
+from sea_toolkit.trunk import count_layers
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; `layers` empty means half of the policy's layers. See `sea-toolkit train-probe --help`."""
+
+    layers: tuple[int, ...] = ()
+    kind: Literal["auto", "labels", "pairs"] = "auto"
+    tolerance: float = 0.01
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.15
+    max_rows: int = 5000
+    max_tokens: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Every fit, the chosen one, and what the card says."""
+
+    fits: list[Fit]
+    chosen: Fit
+    policy: PolicyFingerprint
+    what: str
+    settings: Settings
+
+    def named(self, name: str, license: str, command: str) -> Probe:
+        """The chosen fit as a probe."""
+        info = ProbeInfo(
+            name=name,
+            policy=self.policy.name,
+            model_type=self.policy.model_type,
+            hidden_size=self.policy.hidden_size,
+            policy_layers=self.policy.layers,
+            vocabulary=self.policy.vocabulary,
+            layer=self.chosen.layer,
+            accuracy=round(self.chosen.test_accuracy, 4),
+            license=license,
+            data=self.what,
+            command=command,
+        )
+        return Probe(self.chosen.weight, self.chosen.bias, self.policy.embedding_sample, info)
+
+    def summary(self) -> dict[str, Any]:
+        """Numbers only, for JSON."""
+        rows = [{k: v for k, v in vars(fit).items() if k not in ("weight", "bias")} for fit in self.fits]
+        settings = asdict(replace(self.settings, layers=tuple(fit.layer for fit in self.fits)))
+        return {"data": self.what, "layer": self.chosen.layer, "layers": rows, "settings": settings}
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    policy_name: str,
+    examples: Examples,
+    settings: Settings,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Trained:
+    """Fit probes of the asked layers and choose one.
+
+    Raises:
+        ModelError: the policy does not have such a layer.
+        RecipeError: too few rows or groups for the split.
+    """
+    total = count_layers(model)
+    layers = settings.layers or (max(1, total // 2),)
+    if bad := [n for n in layers if not 1 <= n <= total]:
+        raise ModelError(f"layer {bad[0]} was asked of {policy_name}", expected=f"1 to {total}")
+    split = split_by_group(examples.groups, settings.test_fraction, settings.validation_fraction, settings.seed)
+    n = len(examples)
+    found = pooled_features(
+        model, tokenizer, examples.texts + examples.others, layers, max_tokens=settings.max_tokens, progress=progress
+    )
+    features: dict[int, tuple[Float[Tensor, "N D"], Float[Tensor, "N D"] | None]] = {
+        layer: (f[:n], f[n:] if examples.pairs else None) for layer, f in found.items()
+    }
+    fits = fit_layers(features, examples, split)
+    sizes = f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test"
+    if examples.pairs:
+        what = f"{n} pairs ({sizes})"
+    else:
+        good = sum(examples.labels)
+        what = f"{good} positive and {n - good} negative texts ({sizes})"
+    chosen = choose(fits, settings.tolerance)
+    return Trained(fits, chosen, policy_fingerprint(model, tokenizer, policy_name), what, settings)
+
+
+def card(trained: Trained, probe: Probe) -> str:
+    """The model card, in Markdown."""
+    info, best = probe.info, trained.chosen
+    measure = "share of pairs in the right order" if "pairs" in trained.what else "mean of both classes"
+    return f"""# {info.name}
+
+A linear reward on block {info.layer} of {trained.policy.layers} of `{info.policy}`, averaged over the tokens
+of the response. The reward is a logit.
+
+- Data: {info.data}, at most {trained.settings.max_tokens} tokens of each text.
+- Licence of the data: {info.license}.
+- Test accuracy: {best.test_accuracy:.3f} ({measure}), AUC {best.test_auc:.3f}, on rows that took no part in
+  training or in the choice of layer and regularisation.
+- It reads the response without the prompt, and knows only what such texts can teach: check what a run
+  produces with a second judge.
+
+{_layer_table(trained.fits, best)}
+
+## Reproduce
+
+```sh
+{info.command}
+```
+"""
+
+
+def _layer_table(fits: Sequence[Fit], best: Fit) -> str:
+    lines = ["| layer | λ | validation accuracy | test accuracy | test AUC |", "|---|---|---|---|---|"]
+    for fit in fits:
+        layer = f"**{fit.layer}**" if fit is best else str(fit.layer)
+        lines.append(
+            f"| {layer} | {fit.strength:g} | {fit.validation_accuracy:.3f} | {fit.test_accuracy:.3f} | {fit.test_auc:.3f} |"
+        )
+    return "\n".join(lines)
