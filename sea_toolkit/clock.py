@@ -10,10 +10,17 @@ from sea_toolkit.schedules.schedule import value
 
 @dataclass
 class Clock:
-    """The step about to be taken, and the part of the run's steps or budget that is done (0 to 1)."""
+    """Where a run stands.
+
+    Attributes:
+        step: the step about to be taken, from 0.
+        progress: the part of the run's steps or budget that is done, 0 to 1.
+        budget: the run's budget in samples per prompt, or None if it is given in steps.
+    """
 
     step: int = 0
     progress: float = 0.0
+    budget: float | None = None
 
     def value(self, number: Number) -> float:
         """A number of the recipe as it stands now; a plain one stands for itself."""

@@ -87,7 +87,7 @@ def decode(
         fed = flat[:, known:]
         seen = torch.nn.functional.pad(mask, (0, t0), value=True)
         positions = offset[:, None] + torch.arange(known, t0, device=device)
-        hidden = policy.run(policy.embedding(fed), seen, positions, cache)[:, -1]
+        hidden = policy.backbone.run(policy.backbone.embedding(fed), seen, positions, cache)[:, -1]
         if ledger is not None:
             ledger.forward("policy", fed.numel(), policy.body_parameters)
     out_ids = torch.full((rows, n), eos, device=device)
@@ -118,7 +118,9 @@ def decode(
                 keep_rows(cache, going)
                 here, token = here[going], token[going]
         seen = torch.nn.functional.pad(mask[here], (0, t0 + i + 1), value=True)
-        hidden = policy.run(policy.embedding(token[:, None]), seen, (offset[here] + t0 + i)[:, None], cache)[:, 0]
+        hidden = policy.backbone.run(
+            policy.backbone.embedding(token[:, None]), seen, (offset[here] + t0 + i)[:, None], cache
+        )[:, 0]
     size = prefix.mask.shape[1]
     layers = read_cache(cache, size, size + t0 + n - 1) if keep_cache else None
     return Decoded(*(x.unflatten(0, (p, c)) for x in (out_ids, out_logp, out_logq)), layers)

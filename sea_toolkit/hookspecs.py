@@ -71,7 +71,10 @@ def sea_register_samplers(register: Register) -> None:
 
 @hookspec
 def sea_register_initializers(register: Register) -> None:
-    """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start."""
+    """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start.
+
+    Where log π of the tokens is known, return the pair `(ids, log_prob)`: it saves a forward pass.
+    """
 
 
 @hookspec

@@ -74,9 +74,7 @@ class Noise:
             generator.set_state(row.cpu())
 
 
-def categorical(
-    probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]
-) -> Float[Tensor, "*rows"]:
+def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """Draw one index per row by inverting the cumulative distribution at `uniform`.
 
     Two stages (a block, then an index in it): the rounding of a float32 running sum over a whole vocabulary would

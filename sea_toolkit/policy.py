@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from sea_toolkit.backbone import Backbone
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
+from sea_toolkit.prefix import Prefix
 from sea_toolkit.response import SoftResponse, is_any
 
 Template = Literal["auto", "chat", "plain"]
@@ -23,9 +22,7 @@ Template = Literal["auto", "chat", "plain"]
 class _GivenHidden(nn.Module):
     """Stands in for the base model and returns the hidden states it is given as its output."""
 
-    def forward(
-        self, input_ids: Tensor | None = None, *args: Any, inputs_embeds: Tensor, **kwargs: Any
-    ) -> Any:
+    def forward(self, input_ids: Tensor | None = None, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> Any:
         return BaseModelOutputWithPast(last_hidden_state=inputs_embeds)
 
 
@@ -43,9 +40,7 @@ class Policy:
             model has no input embeddings or key/value cache.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, *, name: str = "policy", template: Template = "auto"
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str = "policy", template: Template = "auto") -> None:
         self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
         has_chat = bool(getattr(tokenizer, "chat_template", None))
         if template == "chat" and not has_chat:
@@ -54,34 +49,24 @@ class Policy:
                 hint='template = "plain", or an instruct model',
             )
         self.template = "chat" if template == "chat" or (template == "auto" and has_chat) else "plain"
-        self.base: nn.Module = getattr(model, model.base_model_prefix)
-        self.embedding: nn.Embedding = model.get_input_embeddings()
-        # transformers 5.24 renamed the argument; both names are current
-        parameters = inspect.signature(self.base.forward).parameters
-        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
-        if self._cache_name not in parameters or "inputs_embeds" not in parameters:
-            raise ModelError(
-                f"{name} ({type(model).__name__}) takes no key/value cache or no input embeddings",
-                expected="a decoder-only causal language model with attention",
-            )
-        self._takes_positions = "position_ids" in parameters
         # everything after the base model, whatever this architecture does there (soft caps, scales, biases)
         self._head = copy.copy(model)
         self._head._modules = dict(model._modules)
         self._head._modules[model.base_model_prefix] = _GivenHidden()
         self.eos_ids = self._end_of_text()
+        base, embedding = getattr(model, model.base_model_prefix), model.get_input_embeddings()
+        self.backbone = Backbone(base, embedding, name, filler=self.eos_ids[0])
         self.head_parameters = model.get_output_embeddings().weight.numel()
-        tables = {id(self.embedding.weight), id(model.get_output_embeddings().weight)}
+        tables = {id(embedding.weight), id(model.get_output_embeddings().weight)}
         self.body_parameters = sum(p.numel() for p in model.parameters() if id(p) not in tables)
-        self._table: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.embedding.weight.device
+        return self.backbone.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embedding.weight.dtype
+        return self.backbone.weight.dtype
 
     @property
     def vocab_size(self) -> int:
@@ -95,14 +80,12 @@ class Policy:
 
     @property
     def table(self) -> Float[Tensor, "V D"]:
-        """The embedding of every token as the model sees it, with any scale the embedding module applies (Gemma)."""
-        if self._table is None:
-            with torch.no_grad():
-                probe = torch.arange(min(8, self.embedding.weight.shape[0]), device=self.device)
-                plain = torch.equal(self.embedding(probe), self.embedding.weight[probe])
-                every = torch.arange(self.embedding.weight.shape[0], device=self.device)
-                self._table = self.embedding.weight.detach() if plain else self.embedding(every)
-        return self._table
+        """The embedding of every token as the model sees it."""
+        return self.backbone.table
+
+    def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
+        """Run the prompts once and keep their keys and values. Each row has at least one token."""
+        return self.backbone.prefix(rows)
 
     def _end_of_text(self) -> tuple[int, ...]:
         config = getattr(self.model, "generation_config", None)
@@ -148,62 +131,6 @@ class Policy:
             rows.append(ids)
         return rows
 
-    @torch.no_grad()
-    def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
-        """Run the prompts once and keep their keys and values. Each row has at least one token."""
-        width = max(len(r) for r in rows)
-        filler = self.eos_ids[0]
-        ids = torch.tensor([[filler] * (width - len(r)) + list(r) for r in rows], device=self.device)
-        mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.device).bool()
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache()
-        hidden = self.run(self.embedding(ids), mask, positions, cache)
-        return Prefix(ids, mask, read_cache(cache, 0, width), hidden[:, -1].clone())
-
-    def hidden(
-        self,
-        prefix: Prefix,
-        embeds: Float[Tensor, "P C n D"],
-        past: KeysValues | None = None,
-        cache: Any = None,
-    ) -> Float[Tensor, "P C n D"]:
-        """Final hidden states of response tokens behind the prompt; differentiable in `embeds`.
-
-        Args:
-            prefix: the prompts.
-            embeds: embeddings of response tokens that follow `past`.
-            past: keys and values `[P·C, heads, t, width]` of the response tokens before them, if any.
-            cache: an open buffered cache to read and extend instead (prompt included).
-        """
-        p, c, n, _ = embeds.shape
-        if cache is None:
-            layers = prefix.rows(c)
-            if past is not None:
-                layers = [
-                    (torch.cat([k, a], -2), torch.cat([v, b], -2))
-                    for (k, v), (a, b) in zip(layers, past, strict=True)
-                ]
-            cache = growing_cache(layers)
-        start = cache.get_seq_length() - prefix.mask.shape[1]
-        mask = prefix.mask.repeat_interleave(c, 0)
-        mask = torch.nn.functional.pad(mask, (0, start + n), value=True)
-        positions = prefix.positions(start, start + n).repeat_interleave(c, 0)
-        out = self.run(embeds.reshape(p * c, n, -1), mask, positions, cache)
-        return out.unflatten(0, (p, c))
-
-    def run(
-        self,
-        embeds: Float[Tensor, "rows n D"],
-        mask: Bool[Tensor, "rows past+n"],
-        positions: Int[Tensor, "rows n"],
-        cache: Any,
-    ) -> Float[Tensor, "rows n D"]:
-        """The base model on rows of embeddings behind an open cache, which grows by them."""
-        extra: dict[str, Any] = {self._cache_name: cache, "use_cache": True}
-        if self._takes_positions:
-            extra["position_ids"] = positions
-        return self.base(inputs_embeds=embeds, attention_mask=mask, **extra)[0]
-
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
         """Next-token logits of final hidden states, float32."""
         return (
@@ -218,14 +145,12 @@ class Policy:
         first = prefix.last_hidden[:, None, None].expand(-1, embeds.shape[1], -1, -1)
         if embeds.shape[2] == 1:
             return first
-        return torch.cat([first, self.hidden(prefix, embeds[:, :, :-1])], dim=2)
+        return torch.cat([first, self.backbone.hidden(prefix, embeds[:, :, :-1])], dim=2)
 
     @torch.no_grad()
-    def log_prob(
-        self, prefix: Prefix, ids: Int[Tensor, "P C T"], chunk_rows: int = 512
-    ) -> Float[Tensor, "P C T"]:
+    def log_prob(self, prefix: Prefix, ids: Int[Tensor, "P C T"], chunk_rows: int = 512) -> Float[Tensor, "P C T"]:
         """log π of each token given the prompt and the tokens before it; a few rows of `[rows, V]` at a time."""
-        hidden = self.predictors(prefix, self.embedding(ids)).flatten(0, 2)
+        hidden = self.predictors(prefix, self.backbone.embedding(ids)).flatten(0, 2)
         pieces = []
         for h, y in zip(hidden.split(chunk_rows), ids.flatten().split(chunk_rows), strict=True):
             logits = self.logits(h)
@@ -252,7 +177,7 @@ class Policy:
         for texts_p, finished_p in zip(texts, finished.tolist(), strict=True):
             for text, done in zip(texts_p, finished_p, strict=True):
                 ids = self.tokenizer(text, add_special_tokens=False).input_ids if text else []
-                rows.append(ids + [eos] if done else ids)
+                rows.append([*ids, eos] if done else ids)
         width = max(1, *(len(r) for r in rows))
         ids = torch.tensor([r + [eos] * (width - len(r)) for r in rows], device=self.device)
         mask = torch.tensor([[True] * len(r) + [False] * (width - len(r)) for r in rows], device=self.device)

@@ -39,6 +39,11 @@ class Prefix:
         steps = torch.arange(start, stop, device=self.mask.device)
         return self.mask.sum(-1, keepdim=True) + steps
 
+    def select(self, prompts: Int[Tensor, " n"]) -> Prefix:
+        """The given prompts' prefixes, one row each, in that order."""
+        layers = [(k[prompts], v[prompts]) for k, v in self.layers]
+        return Prefix(self.ids[prompts], self.mask[prompts], layers, self.last_hidden[prompts])
+
     def rows(self, chains: int) -> KeysValues:
         """The cache repeated for `chains` rows per prompt, row p · C + c (views where that costs nothing)."""
         if chains == 1:

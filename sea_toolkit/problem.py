@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,14 +11,14 @@ from torch import Tensor
 
 from sea_toolkit.clock import Clock
 from sea_toolkit.energy import Term
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.prefix import Prefix
 from sea_toolkit.response import SoftResponse, is_any
 
-Initializer = Callable[["Problem", Noise], Tensor]
+Initializer = Callable[["Problem", Noise], "Tensor | tuple[Tensor, Tensor]"]
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,16 @@ class Problem:
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
 
-    def start(self, noise: Noise) -> Int[Tensor, "P C T"]:
-        """The hard responses the chains begin with."""
-        return self.initializer(self, noise)
+    def start(self, noise: Noise) -> tuple[Int[Tensor, "P C T"], Float[Tensor, "P C T"] | None]:
+        """The hard responses the chains begin with, and log π of their tokens if the initializer knows it."""
+        found = self.initializer(self, noise)
+        ids, log_prob = found if isinstance(found, tuple) else (found, None)
+        expected = (len(self.prompts), self.chains, self.length)
+        if tuple(ids.shape) != expected:
+            raise PluginError(
+                f"the initializer returned ids {list(ids.shape)}", expected=f"[P, C, T] = {list(expected)}"
+            )
+        return ids, log_prob
 
     def soft(
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
@@ -140,49 +146,67 @@ class Problem:
                 hint="a gradient-free sampler such as best-of-n",
             )
 
-    def rescore(self, ids: Int[Tensor, "P C T"], texts: list[list[str]] | None = None) -> Scored:
-        """Score hard responses as text; every value that is not finite counts as +inf and is noted."""
-        if texts is None:
-            texts = self.policy.text(ids)
+    def rescore(self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None) -> Scored:
+        """Score hard responses as text; every value that is not finite counts as +inf and is noted.
+
+        Args:
+            ids: what the sampler has.
+            log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
+                the same ids.
+        """
+        texts = self.policy.text(ids)
         finished = is_any(ids, self.policy.eos_ids).any(-1)
         response = self.policy.from_text(texts, finished)
+        length = response.expected_length()
+        known = same = None
+        if log_prob is not None:
+            ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
+            known = torch.where(ended, log_prob, 0.0).sum(-1)
+            same = _same_rows(ids, ended, response)
         values: dict[str, Tensor] = {}
-        total = torch.zeros(ids.shape[:2], device=ids.device)
-        nll = torch.full_like(total, torch.nan)
+        total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         with torch.no_grad():
             for t in self.terms:
-                value = t.score_text(self.prompts, texts)
-                value = t(response) if value is None else value.to(total.device)
-                values[t.label] = value
-                weighted = self.clock.value(t.weight) * value
-                broken = weighted.isnan() | (weighted == -torch.inf)
-                if broken.any():
-                    self.note(t, broken)
-                total = total + torch.where(broken, torch.inf, weighted)
                 if t.is_policy:
-                    nll = value / t.bound.per_nat(response.expected_length())
-        return Scored(ids, texts, finished, response.alive.sum(-1), nll, Energies(total, values))
-
-    def note(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
-        """Stop the chains whose `term` is not a number, and say so in the run's trace."""
-        fresh = broken & ~self.stopped if broken.shape == self.stopped.shape else broken
-        for p, c in fresh.nonzero().tolist():
-            self.incidents.append(
-                f"prompt {p + 1}, chain {c + 1} stopped: energy {term.owner!r} was not finite at step {self.clock.step}"
-            )
-        if broken.shape == self.stopped.shape:
-            self.stopped = self.stopped | broken
+                    value = t.bound.of_text(response, known, same)
+                    nll = value / t.bound.per_nat(length)
+                else:
+                    text_value = t.score_text(self.prompts, texts)
+                    value = t(response) if text_value is None else text_value.to(total.device)
+                values[t.label] = value
+                total = total + self.clock.value(t.weight) * value
+        energies = self.checked(Energies(total, values))
+        return Scored(ids, texts, finished, length, nll, energies)
 
     def checked(self, energies: Energies) -> Energies:
-        """Note chains with a term that is not finite; in them the total is +inf."""
+        """Where a term is NaN, or an energy −inf: total +inf, the chain stops, and the term is named."""
         bad = torch.zeros_like(energies.total, dtype=torch.bool)
         for t in self.terms:
             if t.label in energies.terms:
-                broken = energies.terms[t.label].detach().isnan() | (energies.terms[t.label].detach() == -torch.inf)
+                weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
+                broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self.note(t, broken)
+                    self._stop(t, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)
+
+    def _stop(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
+        what = f"energy {term.owner!r} was not finite at step {self.clock.step}"
+        if broken.shape != self.stopped.shape:  # a batch of draws, not the chains
+            self.incidents.append(f"{int(broken.sum())} texts left out: {what}")
+            return
+        for p, c in (broken & ~self.stopped).nonzero().tolist():
+            self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
+        self.stopped = self.stopped | broken
+
+
+def _same_rows(ids: Tensor, alive: Tensor, response: SoftResponse) -> Bool[Tensor, "P C"]:
+    """Which re-tokenized rows are the ids they came from."""
+    width = max(ids.shape[-1], response.ids.shape[-1])
+    pairs = []
+    for tokens, there in ((ids, alive), (response.ids, response.alive > 0)):
+        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~there, -1), (0, width - tokens.shape[-1]), value=-1))
+    return (pairs[0] == pairs[1]).all(-1)
 
 
 def unique_labels(labels: Sequence[str]) -> list[str]:
@@ -193,8 +217,3 @@ def unique_labels(labels: Sequence[str]) -> list[str]:
         seen[label] = seen.get(label, 0) + 1
         result.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
     return result
-
-
-def as_plain(values: dict[str, Any]) -> dict[str, float]:
-    """Tensors of one element as floats."""
-    return {k: float(v) for k, v in values.items()}

@@ -152,9 +152,7 @@ class Taps:
             grads: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
         else:
             found = torch.autograd.grad(total, leaves, allow_unused=True)
-            grads = [
-                torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)
-            ]
+            grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)]
         n = len(self.tables)
         tables = [(table, g) for (table, _), g in zip(entries[:n], grads[:n], strict=True)]
         tokens = [(wanted, g) for (wanted, _), g in zip(entries[n:], grads[n:], strict=True)]
@@ -175,7 +173,7 @@ class Slope:
 
     def over_vocabulary(self, position: int, size: int) -> Float[Tensor, "P C V"]:
         """`∂E/∂p_t(v)` at one position for each of the `size` tokens of the vocabulary, float32."""
-        first = [g for _, g in [*self.tables, *self.tokens]][0]
+        first = next(g for _, g in [*self.tables, *self.tokens])
         total = first.new_zeros((*first.shape[:2], size), dtype=torch.float32)
         for table, grad in self.tables:
             total += grad[:, :, position].to(table.dtype) @ table.T
@@ -191,12 +189,8 @@ class Slope:
     def select(self, take: Bool[Tensor, "P C"], other: Slope) -> Slope:
         """Rows of `other` where `take`, of this one elsewhere; both must come from the same energies."""
         keep = take[..., None, None]
-        tables = [
-            (t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tables, other.tables, strict=True)
-        ]
-        tokens = [
-            (t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tokens, other.tokens, strict=True)
-        ]
+        tables = [(t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tables, other.tables, strict=True)]
+        tokens = [(t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tokens, other.tokens, strict=True)]
         return Slope(tables, tokens)
 
 

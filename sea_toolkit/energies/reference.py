@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.energy import Context
@@ -60,6 +60,26 @@ class BoundReference:
         self.context.ledger.forward("policy", p * c * (t - 1), policy.body_parameters, backward=back)
         self.context.ledger.forward("policy", p * c * t, policy.head_parameters, backward=back)
         return self.from_hidden(response, hidden)
+
+    def of_text(
+        self,
+        response: SoftResponse,
+        known: Float[Tensor, "P C"] | None,
+        same: Bool[Tensor, "P C"] | None,
+    ) -> Float[Tensor, "P C"]:
+        """The energy of hard responses; rows whose Σ log π is `known` (where `same`) are not run again."""
+        policy, prefix = self.context.policy, self.context.prefix
+        p, c, t = response.shape
+        todo = torch.ones(p, c, dtype=torch.bool, device=response.ids.device) if same is None else ~same
+        total = torch.zeros(p, c, device=response.ids.device) if known is None else known.clone()
+        where = todo.nonzero()
+        if len(where):
+            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None])
+            alive = response.alive[todo][:, None] > 0
+            total[todo] = torch.where(alive, log_prob, 0.0).sum(-1).squeeze(1)
+            self.context.ledger.forward("policy", len(where) * (t - 1), policy.body_parameters)
+            self.context.ledger.forward("policy", len(where) * t, policy.head_parameters)
+        return -total * self.per_nat(response.expected_length())
 
     def from_hidden(
         self, response: SoftResponse, hidden: Float[Tensor, "P C T D"], chunk_rows: int = 256

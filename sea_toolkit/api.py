@@ -1,0 +1,195 @@
+"""The Python entry: `sea.align("…", reward={"sentiment": 8.0})`, and the same run again with `resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from sea_toolkit import checkpoint
+from sea_toolkit.clock import Clock
+from sea_toolkit.compose import Part, compose
+from sea_toolkit.energy import Progress
+from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.hub import PluginHub
+from sea_toolkit.ledger import Ledger
+from sea_toolkit.loading import load_policy, silent_progress
+from sea_toolkit.manifest import differences
+from sea_toolkit.policy import Policy
+from sea_toolkit.recipe import Recipe
+from sea_toolkit.result import Result
+from sea_toolkit.run import Event, Run, prepare_folder
+
+Observer = Callable[[Event], None]
+
+
+@overload
+def align(prompts: str, **settings: Any) -> Result: ...
+@overload
+def align(prompts: Sequence[str], **settings: Any) -> list[Result]: ...
+def align(
+    prompts: str | Sequence[str],
+    *,
+    reward: Mapping[str, float] | str | None = None,
+    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    policy: Policy | None = None,
+    out: str | Path | None = None,
+    hub: PluginHub | None = None,
+    checkpoint_every: int = 10,
+    on_event: Observer | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Result | list[Result]:
+    """Align the policy's answers to prompts.
+
+    Args:
+        prompts: one text (gives one result) or several (a list of results); they share batches.
+        reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
+        energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
+        recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
+        policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
+        out: folder for recipe, manifest, trace, checkpoints and result.
+        hub: plugins; by default all that are installed.
+        checkpoint_every: steps between checkpoints (with `out`).
+        on_event: called at the start, after each step and at the end.
+        progress: called as `progress(done, total, what)` during a download.
+        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
+            `template`, `draft` (a text to improve), as on the command line.
+
+    Raises:
+        RecipeError: unknown names or options, no reward, impossible numbers.
+        ModelError: a model that cannot be found, read or used together with the policy.
+        PluginError: a plugin that the run needs is broken, or fails in the run.
+        Interrupted: Ctrl-C; its `results` hold what was found so far.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not texts:
+        raise RecipeError("there are no prompts", expected="at least one")
+    hub = hub or PluginHub.discover()
+    chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
+    composition = compose(chosen, hub, _own(energies))
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        prepare_folder(folder)
+    policy = policy or load_policy(chosen.policy, hub, progress or silent_progress)
+    problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
+    hub.load()
+    run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
+    if folder is not None:
+        plain = {"recipe": chosen.model_dump(mode="json", exclude_none=True), "prompts": texts}
+        plain["own_terms"] = sorted(energies or {})
+        checkpoint.write_json(folder / checkpoint.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
+    results = run.execute()
+    return results[0] if isinstance(prompts, str) else results
+
+
+def resume(
+    folder: str | Path,
+    *,
+    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
+    hub: PluginHub | None = None,
+    policy: Policy | None = None,
+    force: bool = False,
+    on_event: Observer | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Go on with a run from its last checkpoint, to the same bytes that an uninterrupted run gives.
+
+    Args:
+        folder: the run's folder.
+        energies: the run's own terms again, if it was started with some: code is not saved.
+        force: go on though plugins or models are others than before; the manifest records it.
+
+    Raises:
+        SeaError: no checkpoint, a damaged one, or (without `force`) another version of a plugin or model.
+    """
+    folder = Path(folder)
+    saved = checkpoint.read_json(folder / checkpoint.RECIPE)
+    recipe = Recipe.parse(saved["recipe"], where=str(folder / checkpoint.RECIPE))
+    if sorted(energies or {}) != saved["own_terms"]:
+        raise RecipeError(
+            f"the run was started with terms of its own {saved['own_terms']}, and given {sorted(energies or {})} now",
+            hint="sea_toolkit.api.resume(folder, energies={…}) with the same functions",
+        )
+    hub = hub or PluginHub.discover()
+    composition = compose(recipe, hub, _own(energies))
+    policy = policy or load_policy(recipe.policy, hub, progress or silent_progress)
+    problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
+    hub.load()
+    every = saved["checkpoint_every"]
+    run = Run(composition, problem, folder=folder, checkpoint_every=every, on_event=on_event)
+    then = checkpoint.read_json(folder / checkpoint.MANIFEST)
+    changed = differences(then["identity"], run.manifest["identity"])
+    if changed and not force:
+        raise SeaError(
+            f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
+            expected="the same plugins, models and packages",
+            hint="install those, or go on regardless with --force",
+        )
+    run.resume()
+    if changed:
+        then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
+        checkpoint.write_json(folder / checkpoint.MANIFEST, then)
+        run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
+    return run.execute()
+
+
+def build_recipe(
+    recipe: Recipe | Mapping[str, Any] | str | Path | None,
+    reward: Mapping[str, float] | str | None,
+    settings: Mapping[str, Any],
+    *,
+    own_terms: bool = False,
+) -> Recipe:
+    """A recipe with flags laid over it; unset (None) flags change nothing.
+
+    Raises:
+        RecipeError: an unknown setting or a value that does not fit.
+    """
+    base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
+    data: dict[str, Any] = base.model_dump(exclude_unset=True) if isinstance(base, Recipe) else dict(base or {})
+    for key, value in settings.items():
+        if value is None:
+            continue
+        if key in ("chains", "steps", "budget"):
+            data["sampler"] = {**data.get("sampler", {}), key: value}
+            data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
+        elif key == "sampler":
+            kept = {k: v for k, v in data.get("sampler", {}).items() if k in ("chains", "steps", "budget")}
+            data["sampler"] = {**kept, **(value if isinstance(value, Mapping) else {"name": value})}
+        elif key in ("model", "device", "dtype", "template", "trust_remote_code"):
+            data["policy"] = {**data.get("policy", {}), key: value}
+        elif key == "draft":
+            data["initializer"] = {"name": "draft", "text": value}
+        elif key in Recipe.model_fields:
+            data[key] = value
+        else:
+            from sea_toolkit.errors import did_you_mean
+
+            known = ["chains", "steps", "budget", "sampler", "model", "device", "dtype", "template", "draft"]
+            raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
+    rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
+    terms = list(data.get("energies", []))
+    if (rewards or own_terms) and not any(t["name"] == "reference" for t in terms):
+        terms.insert(0, {"name": "reference"})
+    terms += [{"name": "reward", "model": name, "weight": float(w)} for name, w in rewards.items()]
+    data["energies"] = terms
+    return Recipe.parse(data)
+
+
+class _OwnEnergy:
+    """A Python function as a built energy."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def bind(self, context: Any) -> Callable[..., Any]:
+        return self.function
+
+
+def _own(energies: Mapping[str, tuple[float, Callable[..., Any]]] | None) -> list[Part]:
+    return [
+        Part(f if hasattr(f, "bind") else _OwnEnergy(f), None, weight, label)
+        for label, (weight, f) in (energies or {}).items()
+    ]

@@ -1,0 +1,128 @@
+"""A run's folder on disk: recipe, manifest, trace, checkpoint and result; every file is written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sea_toolkit.errors import SeaError
+
+RECIPE, MANIFEST, TRACE = "recipe.json", "manifest.json", "trace.jsonl"
+CHECKPOINT, RESULT = "checkpoint.safetensors", "result.json"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then rename.
+
+    Raises:
+        SeaError: the folder cannot be written, or the disk is full; what was there before is still there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SeaError(
+            f"cannot write {path}: {error.strerror or error}", hint="another --out, or free space"
+        ) from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """JSON, indented, whole or not at all."""
+    write_whole(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Raises: SeaError if the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SeaError(
+            f"cannot read {path}: {error.strerror or error}", expected="the folder of a run (--out)"
+        ) from error
+    except ValueError as error:
+        raise SeaError(f"{path} is damaged: {error}") from error
+
+
+def save_checkpoint(folder: Path, state: Any, noise: Tensor, facts: dict[str, Any]) -> None:
+    """Sampler state (a dataclass of tensors, lists, numbers), random state, and plain facts, in one file."""
+    tensors: dict[str, Tensor] = {"noise": noise}
+    shape = _pack(state, "state", tensors)
+    tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
+    write_whole(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
+
+
+def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, Tensor, dict[str, Any]]:
+    """State, random state and facts.
+
+    Raises:
+        SeaError: there is none, or it is damaged.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        raise SeaError(
+            f"{folder} holds no checkpoint", hint="a run writes one with --out, every --checkpoint-every steps"
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shape, facts = json.loads(metadata["state"]), json.loads(metadata["facts"])
+        noise = tensors.pop("noise")
+        state = _unpack(shape, {k: t.to(device) for k, t in tensors.items()})
+        return state_type(**state), noise, facts
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise SeaError(f"the checkpoint {path} is damaged: {error}", hint="start the run again") from error
+
+
+def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value's shape as JSON; its tensors go to `tensors` by path."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {k: _pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
+    if isinstance(value, list | tuple):
+        return [_pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{name} of a sampler's state is a {type(value).__name__}; only tensors, lists, numbers are saved")
+
+
+def _unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(shape, dict):
+        if set(shape) == {"tensor"}:
+            return tensors[shape["tensor"]]
+        return {k: _unpack(v, tensors) for k, v in shape.items()}
+    return [_unpack(v, tensors) for v in shape] if isinstance(shape, list) else shape
+
+
+def cut_trace(path: Path, step: int) -> None:
+    """Drop the trace's lines of steps after `step`, and a line that a killed run left half written."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError):
+            break
+    write_whole(path, "".join(f"{line}\n" for line in kept).encode())

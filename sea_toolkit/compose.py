@@ -1,0 +1,208 @@
+"""From a recipe to objects: names become plugins, options are checked, and only then is anything loaded."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sea_toolkit.clock import Clock
+from sea_toolkit.energy import Context, Progress, Term, bind, hinge
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.ledger import Ledger
+from sea_toolkit.noise import Noise
+from sea_toolkit.policy import Policy
+from sea_toolkit.problem import Problem, unique_labels
+from sea_toolkit.recipe import ConstraintSpec, EnergySpec, Recipe
+from sea_toolkit.schedules.schedule import Schedule
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.records import Item
+
+AUTO = {True: "sea-adam", False: "best-of-n"}
+"""The sampler of a recipe that names none: by whether every term has a gradient."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One term before it is bound: what was built, from which item, and how it counts."""
+
+    built: Any
+    item: Item | None
+    weight: Any
+    label: str
+    limits: tuple[float | None, float | None] | None = None
+
+
+@dataclass
+class Composition:
+    """A recipe whose every name and option has been checked; no weights are loaded yet."""
+
+    recipe: Recipe
+    hub: PluginHub
+    parts: list[Part]
+    initializer: Any
+    items: list[Item]
+    sampler: Any = None
+
+    def bind(
+        self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
+    ) -> Problem:
+        """Load the reward models, run the prompts once and put everything together.
+
+        Raises:
+            RecipeError: an empty or too long prompt, a sampler that cannot work with the energy.
+            ModelError: a reward model that cannot be read, or does not fit the policy.
+        """
+        length = self.recipe.max_new_tokens
+        rows = policy.encode(prompts, length)
+        prefix = policy.prefix(rows)
+        ledger.prompts = len(prompts)
+        ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
+        context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
+        labels = unique_labels([p.label for p in self.parts])
+        terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
+        spec = self.recipe.sampler
+        if self.sampler is None:
+            item = self.hub.get("sampler", AUTO[all(t.differentiable for t in terms)])
+            self.items.append(item)
+            self.sampler = item.build(_scheduled(spec.options, self.hub, "sampler", self.items), "sampler")
+        chains = spec.chains or self.sampler.default_chains
+        relaxation, top_k = self._relaxation(clock)
+        return Problem(
+            policy, list(prompts), prefix, chains, length, terms, self.initializer, relaxation, top_k, ledger, clock
+        )
+
+    def _term(self, part: Part, label: str, context: Context) -> Term:
+        bound = bind(part.built, context)
+        owner = part.item.qualified if part.item else label
+        is_reward = getattr(bound, "is_reward", False)
+        if part.limits is not None:
+            bound = hinge(bound, -1.0 if is_reward else 1.0, *part.limits)
+            return Term(label, part.weight, bound, owner)
+        return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward)
+
+    def _relaxation(self, clock: Clock) -> tuple[Callable[[Tensor, Noise], Tensor], int | None]:
+        default = self.sampler.default_relaxation
+        spec = self.recipe.relaxation
+        if default is None:
+            if spec is not None:
+                raise RecipeError(
+                    f"the recipe sets a relaxation, and its sampler {_name(self)!r} relaxes nothing",
+                    hint="leave the relaxation out, or choose a sampler such as sea",
+                )
+            return _nothing, None
+        given = dict(default) if spec is None else {"name": spec.name, **spec.options}
+        name, top_k = given.pop("name"), given.pop("top_k", default.get("top_k"))
+        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
+            raise RecipeError(f"relaxation: top_k is {top_k!r}", expected="a whole number; 0 for the whole vocabulary")
+        item = self.hub.get("relaxation", name, "relaxation")
+        self.items.append(item)
+        built = item.build(_scheduled(given, self.hub, "relaxation", self.items), f"relaxation ({name})")
+        return _Relaxation(built, clock), top_k or None
+
+
+class _Relaxation:
+    """A registered relaxation with its options bound; those that are schedules are resolved at each call."""
+
+    def __init__(self, built: functools.partial[Tensor], clock: Clock) -> None:
+        self.function, self.options, self.clock = built.func, dict(built.keywords), clock
+        self.noisy = "noise" in inspect.signature(built.func).parameters
+
+    def __call__(self, logits: Tensor, noise: Noise) -> Tensor:
+        now = {k: self.clock.value(v) if callable(getattr(v, "at", None)) else v for k, v in self.options.items()}
+        return self.function(logits, noise, **now) if self.noisy else self.function(logits, **now)
+
+
+def _nothing(logits: Tensor, noise: Noise) -> Tensor:
+    raise TypeError("this sampler has no relaxation")
+
+
+def compose(recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = ()) -> Composition:
+    """Check a recipe against the plugins there are.
+
+    Args:
+        recipe: names and numbers.
+        hub: knows the plugins.
+        extra: terms given as Python objects, beside the recipe's.
+
+    Raises:
+        RecipeError: unknown names, wrong options, or no term besides the reference (the rewards are listed).
+        PluginError: a plugin that the recipe names is broken.
+    """
+    items: list[Item] = []
+    parts = [_part(spec, hub, f"energies[{i}]", items) for i, spec in enumerate(recipe.energies)]
+    parts += [_part(spec, hub, f"constraints[{i}]", items) for i, spec in enumerate(recipe.constraints)]
+    parts += extra
+    if all(p.item is not None and p.item.qualified == "sea-toolkit:reference" for p in parts):
+        rewards = [i.name for i in hub.items("model") if i.build({}).role == "reward"]
+        raise RecipeError(
+            "there is nothing to align to: no reward was given",
+            expected="at least one reward or another energy",
+            hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list)",
+        )
+    first = hub.get("initializer", recipe.initializer.name, "initializer")
+    items.append(first)
+    initializer = first.build(
+        _scheduled(recipe.initializer.options, hub, "initializer", items), f"initializer ({first.name})"
+    )
+    made = Composition(recipe, hub, parts, _Initializer(initializer), items)
+    spec = recipe.sampler
+    if spec.steps is not None and spec.budget is not None:
+        raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
+    if spec.name != "auto":
+        item = hub.get("sampler", spec.name, "sampler")
+        items.append(item)
+        made.sampler = item.build(_scheduled(spec.options, hub, "sampler", items), f"sampler ({spec.name})")
+    elif spec.options:
+        raise RecipeError(f"sampler options {list(spec.options)} without a sampler's name", hint='name = "sea-adam"')
+    return made
+
+
+class _Initializer:
+    """A registered initializer with its options bound; called with the problem and the noise."""
+
+    def __init__(self, built: functools.partial[Tensor]) -> None:
+        self.function, self.options = built.func, dict(built.keywords)
+
+    def __call__(self, problem: Problem, noise: Noise) -> Tensor:
+        return self.function(problem, noise, **self.options)
+
+
+def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: list[Item]) -> Part:
+    item = hub.get("energy", spec.name, where)
+    items.append(item)
+    options = _scheduled(spec.options, hub, where, items)
+    built = item.build(options, f"{where} ({spec.name})")
+    weight = _schedule(spec.weight, hub, f"{where}.weight", items)
+    label = spec.label or getattr(built, "label", None) or item.name
+    if not isinstance(spec, ConstraintSpec):
+        return Part(built, item, weight, label)
+    if spec.min is None and spec.max is None:
+        raise RecipeError(f"{where} ({spec.name}) has no limit", expected="min, max or both")
+    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max))
+
+
+def _scheduled(options: dict[str, Any], hub: PluginHub, where: str, items: list[Item]) -> dict[str, Any]:
+    return {k: _schedule(v, hub, f"{where}.{k}", items) for k, v in options.items()}
+
+
+def _schedule(value: Any, hub: PluginHub, where: str, items: list[Item]) -> Any:
+    """`{ schedule = "cosine", … }` becomes a schedule; anything else stays what it is."""
+    if not isinstance(value, dict):
+        return value
+    if "schedule" not in value:
+        raise RecipeError(f"{where} is a table without a schedule", expected='{ schedule = "cosine", start = 1.0, … }')
+    options = {k: v for k, v in value.items() if k != "schedule"}
+    item = hub.get("schedule", value["schedule"], where)
+    items.append(item)
+    return Schedule(item.qualified, item.build(options, f"{where} ({item.name})"), owner=item.distribution)
+
+
+def _name(made: Composition) -> str:
+    return made.items[-1].name if made.recipe.sampler.name == "auto" else made.recipe.sampler.name

@@ -1,0 +1,56 @@
+"""The energy `classifier`: answers that a classifier puts into one class."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sea_toolkit.energy import Context
+from sea_toolkit.loading import load_classifier, silent_progress
+from sea_toolkit.models.resolve import resolve_model
+from sea_toolkit.response import SoftResponse
+from sea_toolkit.sequence import Reading, SequenceScorer
+
+
+class Classifier:
+    """−log p(class | y), in nats, from a Hugging Face sequence-classification model with the policy's tokenizer.
+
+    Args:
+        model: a local folder or a Hugging Face id.
+        target: the wanted class, by label or index.
+        reads: what the classifier is shown; see the energy `reward`. "auto" is the response alone.
+    """
+
+    def __init__(self, *, model: str, target: str | int, reads: Reading = "response") -> None:
+        self.model, self.target, self.reads = model, target, reads
+        self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
+
+    def bind(self, context: Context) -> BoundClassifier:
+        """Load the model and check that it fits the policy.
+
+        Raises:
+            ModelError: another tokenizer than the policy's, or unreadable weights.
+            RecipeError: no such class.
+        """
+        source = resolve_model(self.model, context.hub, "reward", context.progress or silent_progress)
+        loaded = load_classifier(source, context.policy, self.model)
+        scorer = SequenceScorer(*loaded, self.label, self.reads, context)
+        return BoundClassifier(scorer, scorer.output(self.target))
+
+
+class BoundClassifier:
+    """The classifier energy of a run. A model with one output is read as the log-odds of its class."""
+
+    def __init__(self, scorer: SequenceScorer, target: int) -> None:
+        self.scorer, self.target = scorer, target
+
+    @property
+    def flops_per_token(self) -> float:
+        """Forward."""
+        return 2.0 * self.scorer.parameters
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        logits = self.scorer(response)
+        if logits.shape[-1] == 1:
+            return -nn.functional.logsigmoid(logits[..., 0])
+        return -logits.log_softmax(-1)[..., self.target]

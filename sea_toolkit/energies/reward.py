@@ -1,0 +1,98 @@
+"""The energy `reward`: the negative of a reward model that shares the policy's tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sea_toolkit.backbone import Backbone
+from sea_toolkit.energy import Context
+from sea_toolkit.errors import ModelError
+from sea_toolkit.fingerprint import policy_fingerprint
+from sea_toolkit.loading import load_classifier, silent_progress
+from sea_toolkit.models.resolve import resolve_model
+from sea_toolkit.probe import Probe
+from sea_toolkit.response import SoftResponse
+from sea_toolkit.sequence import Reading, SequenceScorer
+from sea_toolkit.trunk import truncate
+
+
+class Reward:
+    """−r(x, y), with r from a probe of the catalog or a Hugging Face sequence-classification model.
+
+    The unit is that of the reward: log-odds for a probe, whatever it was trained to for another model.
+
+    Args:
+        model: a catalog name (`sea-toolkit models list`), a probe file, a local folder or a Hugging Face id.
+        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, or the
+            two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
+            Probes read the response.
+        output: which of several outputs is the reward, by label or index.
+    """
+
+    def __init__(self, *, model: str, reads: Reading = "auto", output: str | int | None = None) -> None:
+        self.model, self.reads, self.output = model, reads, output
+        self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
+
+    def bind(self, context: Context) -> ProbeReward | SequenceReward:
+        """Load the model and check that it fits the policy.
+
+        Raises:
+            ModelError: another tokenizer than the policy's, a probe made for another policy, or unreadable weights.
+        """
+        source = resolve_model(self.model, context.hub, "reward", context.progress or silent_progress)
+        if isinstance(source, Path) and source.is_file():
+            if self.reads not in ("auto", "response") or self.output is not None:
+                raise ModelError(
+                    f"{self.label} is a probe, and its recipe sets `reads` or `output`",
+                    expected="neither: a probe reads the response and has one output",
+                )
+            return ProbeReward(Probe.load(source), self.label, context)
+        scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)
+        return SequenceReward(scorer, scorer.output(self.output))
+
+
+class ProbeReward:
+    """A linear head on an early layer of the policy itself."""
+
+    is_reward = True
+
+    def __init__(self, probe: Probe, label: str, context: Context) -> None:
+        policy = context.policy
+        self.warnings = probe.check(policy_fingerprint(policy.model, policy.tokenizer, policy.name))
+        self.probe, self.label, self.ledger = probe.to(policy.device), label, context.ledger
+        trunk = truncate(policy.model, probe.layer)
+        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name)
+        self.table = policy.table
+        self.parameters = sum(p.numel() for p in trunk.parameters()) - policy.backbone.weight.numel()
+
+    @property
+    def flops_per_token(self) -> float:
+        """Forward."""
+        return 2.0 * self.parameters
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        embeds = response.embed(self.table)
+        p, c, t, _ = embeds.shape
+        hidden = self.trunk.hidden(None, embeds)
+        self.ledger.forward(f"reward:{self.label}", p * c * t, self.parameters, backward=embeds.requires_grad)
+        return -self.probe.score_hidden(hidden, response.content)
+
+
+class SequenceReward:
+    """One output of a sequence-classification model."""
+
+    is_reward = True
+
+    def __init__(self, scorer: SequenceScorer, output: int) -> None:
+        self.scorer, self.output = scorer, output
+
+    @property
+    def flops_per_token(self) -> float:
+        """Forward."""
+        return 2.0 * self.scorer.parameters
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        return -self.scorer(response)[..., self.output]

@@ -1,0 +1,20 @@
+"""The initializer `greedy`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxtyping import Int
+from torch import Tensor
+
+from sea_toolkit.decoding import decode
+
+if TYPE_CHECKING:
+    from sea_toolkit.noise import Noise
+    from sea_toolkit.problem import Problem
+
+
+def greedy(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
+    """The most probable token at each step; all chains of a prompt start from the same answer."""
+    found = decode(problem.policy, problem.prefix, None, length=problem.length, ledger=problem.ledger)
+    return found.ids.expand(-1, problem.chains, -1).contiguous()

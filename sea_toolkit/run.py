@@ -1,0 +1,309 @@
+"""The run loop: steps until the budget is spent, observers, checkpoints, and the best text at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sea_toolkit import checkpoint
+from sea_toolkit.compose import Composition
+from sea_toolkit.errors import NumericalError, RecipeError, SeaError
+from sea_toolkit.manifest import manifest
+from sea_toolkit.noise import Noise
+from sea_toolkit.problem import Problem
+from sea_toolkit.result import Archive, Result, finite, nll_per_token, record
+from sea_toolkit.samplers.base import Info
+
+
+@dataclass(frozen=True)
+class Event:
+    """What observers and the command line are told.
+
+    Attributes:
+        kind: "start" (before the first step), "step", "checkpoint" or "end".
+        step: steps done; `steps`: planned, None if the run is given a budget.
+        progress: part of the run that is done.
+        energy: the lowest re-scored energy so far of each prompt.
+        metrics: numbers of the step, per prompt and chain.
+        samples: spent per prompt.
+        texts: the best text so far of each prompt.
+        problem: what is being worked on.
+    """
+
+    kind: Literal["start", "step", "checkpoint", "end"]
+    step: int
+    steps: int | None
+    progress: float
+    energy: list[float]
+    samples: float
+    texts: list[str]
+    problem: Problem
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
+
+    def __init__(self, results: list[Result]) -> None:
+        super().__init__("interrupted")
+        self.results = results
+
+
+class Run:
+    """One run over P prompts.
+
+    Args:
+        composition: a bound composition.
+        problem: what it was bound to.
+        folder: where to write, or None.
+        checkpoint_every: steps between checkpoints.
+        on_event: called with every `Event`, before the plugins that observe.
+        stop_after: end after this many steps though more are planned (to be resumed later).
+    """
+
+    def __init__(
+        self,
+        composition: Composition,
+        problem: Problem,
+        *,
+        folder: Path | None = None,
+        checkpoint_every: int = 10,
+        on_event: Callable[[Event], None] | None = None,
+        stop_after: int | None = None,
+    ) -> None:
+        self.composition, self.problem, self.folder = composition, problem, folder
+        self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
+        spec, self.sampler = composition.recipe.sampler, composition.sampler
+        self.name = next(i.name for i in composition.items if i.kind == "sampler")
+        self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
+        self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
+        if self.budget is not None and self.budget < problem.chains:
+            raise RecipeError(
+                f"a budget of {self.budget:g} samples, and {problem.chains} chains that each start with one",
+                expected=f"a budget of at least {problem.chains}",
+                hint="fewer --chains, or a larger --budget",
+            )
+        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+        self.archives = [Archive() for _ in problem.prompts]
+        self.step, self.state, self.last_cost = 0, None, 0.0
+        self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
+        self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
+        self.status = "done"
+        problem.clock.budget = self.budget
+        problem.ledger.sample_flops = sample_flops(problem)
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint: the same states, streams, counts and candidates."""
+        assert self.folder is not None
+        state, noise, facts = checkpoint.load_checkpoint(
+            self.folder, self.sampler.state_type, self.problem.policy.device
+        )
+        self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
+        self.noise.load_state(noise)
+        self.problem.ledger.load_state(facts["ledger"])
+        self.problem.stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
+        self.problem.incidents = facts["incidents"]
+        self.archives = [Archive.from_state(a) for a in facts["archives"]]
+        checkpoint.cut_trace(self.folder / checkpoint.TRACE, self.step)
+
+    def execute(self) -> list[Result]:
+        """Run to the end.
+
+        Raises:
+            Interrupted: on Ctrl-C; what exists is written first.
+            SeaError: a plugin failed, or nothing finite was met; what exists is written first.
+        """
+        failure: BaseException | None = None
+        try:
+            self._loop()
+        except (KeyboardInterrupt, SeaError) as error:
+            self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            failure = error
+            if not any(a.best for a in self.archives):
+                raise
+        if self.state is not None and self.folder is not None and not isinstance(failure, SeaError):
+            self._checkpoint()
+        results = self._results()
+        if self.folder is not None:
+            checkpoint.write_json(self.folder / checkpoint.RESULT, [json.loads(r.to_json()) for r in results])
+        self._tell("end")
+        if isinstance(failure, KeyboardInterrupt):
+            raise Interrupted(results) from failure
+        if failure is not None:
+            raise failure
+        return results
+
+    def _loop(self) -> None:
+        problem = self.problem
+        if self.state is None:
+            if self.folder is not None:
+                checkpoint.write_json(self.folder / checkpoint.MANIFEST, self.manifest)
+            self._set_clock()
+            self.state, info = self.sampler.init(problem, self.noise)
+            self._note(info, -1)
+            if all(a.starts[0].energy == float("inf") for a in self.archives) and bool(problem.stopped.all()):
+                raise NumericalError(
+                    "no chain has a finite energy: " + "; ".join(problem.incidents),
+                    hint="leave out the energy that is named",
+                )
+        self._tell("start")
+        while self._goes_on():
+            self._set_clock()
+            before = problem.ledger.samples
+            state, info = self.sampler.step(problem, self.state, self.noise)
+            # one assignment: an interrupt leaves either the old step or the new one
+            self.state, self.step, self.last_cost = state, self.step + 1, problem.ledger.samples - before
+            self._note(info, self.step)
+            self._tell("step", info)
+            if self.folder is not None and self.step % self.checkpoint_every == 0:
+                self._checkpoint()
+                self._tell("checkpoint")
+        if not self._scored_last and not bool(problem.stopped.all()):
+            self._note(Info(problem.rescore(self.sampler.current(problem, self.state))), self.step)
+
+    def _goes_on(self) -> bool:
+        if self.stop_after is not None and self.step >= self.stop_after:
+            return False
+        if bool(self.problem.stopped.all()):
+            return False
+        finished = getattr(self.sampler, "finished", None)
+        if finished is not None and finished(self.problem, self.state):
+            return False
+        if self.steps is not None and self.step >= self.steps:
+            return False
+        # answers that end early are cheaper than a sample: a sampler with its own count decides alone
+        return (
+            self.budget is None or finished is not None or self.problem.ledger.samples + self.last_cost <= self.budget
+        )
+
+    def _set_clock(self) -> None:
+        clock = self.problem.clock
+        clock.step = self.step
+        if self.steps is not None:
+            clock.progress = self.step / max(1, self.steps - 1)
+        elif self.budget is not None:
+            clock.progress = min(1.0, self.problem.ledger.samples / self.budget)
+
+    def _note(self, info: Info, step: int) -> None:
+        self._scored_last = info.scored is not None
+        if info.scored is not None:
+            record(self.archives, info.scored, step)
+        if self.folder is None:
+            return
+        line: dict[str, Any] = {"step": step, "samples": self.problem.ledger.samples}
+        line |= {k: _numbers(v) for k, v in info.metrics.items()}
+        if info.scored is not None:
+            line["energy"] = _numbers(info.scored.energies.total)
+            line["terms"] = {k: _numbers(v) for k, v in info.scored.energies.terms.items()}
+            line["texts"] = info.scored.texts
+        line["stopped"] = self.problem.stopped.tolist()
+        with open(self.folder / checkpoint.TRACE, "a", encoding="utf-8") as trace:
+            trace.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _checkpoint(self) -> None:
+        assert self.folder is not None
+        facts = {
+            "step": self.step,
+            "last_cost": self.last_cost,
+            "ledger": self.problem.ledger.state(),
+            "stopped": self.problem.stopped.tolist(),
+            "incidents": self.problem.incidents,
+            "archives": [a.state() for a in self.archives],
+        }
+        checkpoint.save_checkpoint(self.folder, self.state, self.noise.state(), facts)
+
+    def _tell(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
+        best = [a.best[0] if a.best else a.starts[0] for a in self.archives]
+        event = Event(
+            kind,
+            self.step,
+            self.steps,
+            self.problem.clock.progress,
+            [c.energy for c in best],
+            self.problem.ledger.samples,
+            [c.text for c in best],
+            self.problem,
+            info.metrics if info else {},
+        )
+        if self.on_event is not None:
+            self.on_event(event)
+        self.notes += self.composition.hub.observe(event)
+
+    def _results(self) -> list[Result]:
+        if not all(a.best for a in self.archives):
+            raise NumericalError(
+                "no text has a finite energy: " + "; ".join(self.problem.incidents),
+                hint="leave out the energy that is named",
+            )
+        pairs = [[a.starts[0], a.best[0]] for a in self.archives]
+        nll = nll_per_token(self.problem, pairs)
+        notes = [*self.notes, *self.problem.incidents]
+        return [self._result(p, archive, (nll[p][0], nll[p][1]), notes) for p, archive in enumerate(self.archives)]
+
+    def _result(self, p: int, archive: Archive, nll: tuple[float, float], notes: list[str]) -> Result:
+        base, best = archive.starts[0], archive.best[0]
+        rewards = {t.label for t in self.problem.terms if t.is_reward}
+        pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
+        stopped = self.problem.stopped[p].tolist()
+        chains = [
+            {
+                "start": start.text,
+                "start_energy": finite(start.energy),
+                "response": archive.by_chain[start.chain].text,
+                "energy": finite(archive.by_chain[start.chain].energy),
+                "stopped": stopped[start.chain],
+            }
+            for start in archive.starts
+        ]
+        return Result(
+            prompt=self.problem.prompts[p],
+            base_response=base.text,
+            response=best.text,
+            terms=pairs,
+            rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
+            energy=(base.energy, best.energy),
+            nll_per_token=nll,
+            chains=chains,
+            candidates=archive.best,
+            ledger=self.problem.ledger.summary(),
+            sampler=self.name,
+            law=self.sampler.law,
+            steps=self.step,
+            seed=self.composition.recipe.seed,
+            status=self.status,
+            notes=notes,
+        )
+
+
+def sample_flops(problem: Problem) -> float:
+    """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
+    policy = problem.policy
+    drawing = 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length
+    inner = [getattr(t.bound, "bound", t.bound) for t in problem.terms]
+    return drawing + sum(getattr(b, "flops_per_token", 0.0) for b in inner) * problem.length
+
+
+def _numbers(value: torch.Tensor) -> list[Any]:
+    return [[finite(round(x, 6)) for x in row] for row in value.float().tolist()]
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        SeaError: it holds a run already, or cannot be written.
+    """
+    if (folder / checkpoint.RECIPE).exists():
+        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "not writable")
+    except OSError as error:
+        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error

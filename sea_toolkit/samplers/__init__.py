@@ -1,0 +1,20 @@
+"""The samplers in the box; each file in one order: State, settings, law, init, step."""
+
+from __future__ import annotations
+
+from sea_toolkit.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def sea_register_samplers(register: Register) -> None:
+    register("sea", target="sea_toolkit.samplers.sea:Sea", summary="Langevin dynamics on continuous logits.")
+    register(
+        "sea-adam",
+        target="sea_toolkit.samplers.sea_adam:SeaAdam",
+        summary="Adam on the logits, decoded with the LM in the loop: the released settings of SEA.",
+    )
+    register(
+        "best-of-n",
+        target="sea_toolkit.samplers.best_of_n:BestOfN",
+        summary="Draw answers from the policy and keep the best.",
+    )

@@ -1,0 +1,63 @@
+"""The sampler `best-of-n`: draw answers from the policy and keep the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Int
+from torch import Tensor
+
+from sea_toolkit.decoding import decode
+from sea_toolkit.noise import Noise
+from sea_toolkit.problem import Problem
+from sea_toolkit.samplers.base import Info, keep_stopped
+
+
+@dataclass(frozen=True)
+class State:
+    """The best answers so far of each chain `[P, C, T]`, their energies `[P, C]`, and how many were drawn."""
+
+    ids: Tensor
+    energy: Tensor
+    drawn: int
+
+
+class BestOfN:
+    """N independent answers of the policy per prompt, the one of the lowest energy wins. N is the budget in samples.
+
+    Chains are drawn side by side, each step one answer per chain; each row stops at its own end of text. The first
+    answers come from the recipe's initializer.
+    """
+
+    law: ClassVar[str] = "each draw is a sample of the policy; the kept one follows best-of-n, no stated density"
+    state_type: ClassVar[type] = State
+    needs_gradient: ClassVar[bool] = False
+    default_chains: ClassVar[int] = 16
+    default_steps: ClassVar[int | None] = None
+    default_budget: ClassVar[float | None] = 64
+    default_relaxation: ClassVar[dict[str, Any] | None] = None
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        ids, log_prob = problem.start(noise)
+        scored = problem.rescore(ids, log_prob)
+        return State(ids, scored.energies.total, ids.shape[1]), Info(scored)
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        budget = problem.clock.budget
+        n = problem.chains if budget is None else min(problem.chains, max(1, int(budget) - state.drawn))
+        uniform = noise.uniform(n, problem.length)
+        drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
+        scored = problem.rescore(drawn.ids, drawn.log_prob)
+        ids, energy = state.ids.clone(), state.energy.clone()
+        worse = scored.energies.total >= energy[:, :n]
+        ids[:, :n] = keep_stopped(worse, ids[:, :n], drawn.ids)
+        energy[:, :n] = scored.energies.total.minimum(energy[:, :n])
+        return State(ids, energy, state.drawn + n), Info(scored)
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return state.ids
+
+    def finished(self, problem: Problem, state: State) -> bool:
+        """A budget of N samples is N answers, though answers that end early cost less."""
+        return problem.clock.budget is not None and state.drawn >= problem.clock.budget
