@@ -23,6 +23,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.hub import PluginHub
+from sea_toolkit.recipe import Recipe
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -82,25 +86,40 @@ def check_toml(body: str) -> None:
     """A packaging file that announces a plugin, or a recipe."""
     data = tomllib.loads(body)
     if data.keys() & {"project", "build-system"}:
-        assert data["project"]["entry-points"]["sea_toolkit"], (
-            "a pyproject.toml example without an entry point"
-        )
+        assert data["project"]["entry-points"]["sea_toolkit"], "a pyproject.toml example without an entry point"
     else:
-        from sea_toolkit.recipe import Recipe
+        recipe = Recipe.parse(data)
+        hub = PluginHub.discover(plugins=[], files=sorted(Path.cwd().glob("*.py")))
+        for kind, name in names_in(recipe):
+            hub.get(kind, name)
 
-        Recipe.from_toml(body)
+
+def names_in(recipe: Recipe) -> list[tuple[str, str]]:
+    """Kind and name of everything that a recipe asks for; the schedules are found wherever they stand."""
+    named = [("energy", one.name) for one in [*recipe.energies, *recipe.constraints]]
+    named.append(("initializer", recipe.initializer.name))
+    if recipe.sampler.name != "auto":
+        named.append(("sampler", recipe.sampler.name))
+    if recipe.relaxation:
+        named.append(("relaxation", recipe.relaxation.name))
+    return named + [("schedule", name) for name in schedules_in(recipe.model_dump())]
+
+
+def schedules_in(data: object) -> list[str]:
+    """The names under the key `schedule`, at any depth."""
+    inner = list(data.values()) if isinstance(data, dict) else data if isinstance(data, list) else []
+    own = [data["schedule"]] if isinstance(data, dict) and "schedule" in data else []
+    return own + [name for one in inner for name in schedules_in(one)]
 
 
 def run_console(body: str) -> None:
     """Run each command and compare its output with what is shown."""
-    from sea_toolkit.cli import cli
+    from sea_toolkit.cli import main
 
     for command, shown in commands_of(body):
         program, *arguments = shlex.split(command)
-        assert program == "sea-toolkit", (
-            f"only sea-toolkit is run here, not {program!r}: say <!-- not run: why -->"
-        )
-        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert program == "sea-toolkit", f"only sea-toolkit is run here, not {program!r}: say <!-- not run: why -->"
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert result.exit_code == 0, f"$ {command}\n{result.output}"
         assert shows(result.output, shown), f"$ {command}\nshown:\n{shown}\ngot:\n{result.output}"
 
@@ -138,13 +157,17 @@ def test_every_example_runs(page, request, tmp_path, monkeypatch):
     monkeypatch.setenv("SEA_PLUGINS", "")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in blocks_of(page.read_text(encoding="utf-8"), str(page)):
-        try:
-            run_block(block, namespace)
-        except Exception as error:
-            raise AssertionError(f"{block.page}:{block.line}: {type(error).__name__}: {error}") from error
+    blocks = blocks_of(page.read_text(encoding="utf-8"), str(page.relative_to(ROOT)))
+    try:
+        for block in blocks:
+            try:
+                run_block(block, namespace)
+            except Exception as error:
+                raise AssertionError(f"{block.page}:{block.line}: {type(error).__name__}: {error}") from error
+    finally:  # another page may use the same file names
+        for block in blocks:
+            sys.modules.pop((block.title or "").removesuffix(".py"), None)
 
 
 def test_every_fence_is_found():
@@ -166,8 +189,7 @@ class TestTheRunnerItself:
 
     def test_blocks_are_found_with_language_title_line_and_reason(self):
         text = (
-            'Intro\n\n```python title="a.py"\nx = 1\n```\n\n'
-            "<!-- not run: needs a network -->\n```console\n$ pip\n```\n"
+            'Intro\n\n```python title="a.py"\nx = 1\n```\n\n<!-- not run: needs a network -->\n```console\n$ pip\n```\n'
         )
         first, second = blocks_of(text)
         assert (first.language, first.title, first.line) == ("python", "a.py", 4)
@@ -208,3 +230,16 @@ class TestTheRunnerItself:
         check_toml('[project]\nname = "x"\n[project.entry-points.sea_toolkit]\nx = "x"\n')
         with pytest.raises((AssertionError, KeyError)):
             check_toml('[project]\nname = "x"\n')
+
+    @pytest.mark.parametrize(
+        "recipe",
+        [
+            'energies = [{ name = "lenght" }]',
+            'relaxation = { name = "softmax", temperature = { schedule = "cosign" } }',
+            'polcy = { model = "smollm2-135m" }',
+        ],
+    )
+    def test_a_recipe_with_a_misspelt_name_or_key_is_an_error(self, recipe, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(RecipeError, match="did you mean"):
+            check_toml(recipe)

@@ -1,0 +1,46 @@
+"""The reference pages say what the package says: every hook, item, option and command, by its exact name."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from sea_toolkit import hookspecs
+from sea_toolkit.hub import PluginHub
+from tests.docs import generate
+
+HOOKS = [
+    (name, function) for name, function in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("sea_")
+]
+
+
+@pytest.mark.parametrize("path", ["items.md", "cli.md"])
+def test_a_generated_page_is_up_to_date(path, monkeypatch):
+    monkeypatch.setenv("SEA_PLUGINS", "")
+    page = generate.FOLDER / path
+    assert page.read_text(encoding="utf-8") == generate.pages()[page], "run python tests/docs/generate.py"
+
+
+def test_every_built_in_item_and_option_is_documented():
+    text = (generate.FOLDER / "items.md").read_text(encoding="utf-8")
+    for item in PluginHub.discover(plugins=[]).items():
+        section = text.split(f"### `{item.name}`\n", 1)
+        assert len(section) == 2, item.qualified
+        shown = section[1].split("\n##", 1)[0]
+        for option in item.options:
+            assert f"| `{option.name}` |" in shown, f"{item.name}: {option.name}"
+            assert option.doc, f"{item.kind} {item.name!r}: option {option.name!r} has no line under Args:"
+
+
+@pytest.mark.parametrize(("name", "function"), HOOKS)
+def test_every_hook_is_documented_with_its_exact_arguments(name, function):
+    arguments = ", ".join(inspect.signature(function).parameters)
+    text = (generate.FOLDER / "hooks.md").read_text(encoding="utf-8")
+    assert f"| `{name}({arguments})` |" in text
+
+
+def test_no_documented_hook_is_gone():
+    text = (generate.FOLDER / "hooks.md").read_text(encoding="utf-8")
+    documented = {line.split("(")[0].removeprefix("| `") for line in text.splitlines() if line.startswith("| `sea_")}
+    assert documented == {name for name, _ in HOOKS}
