@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.errors import PluginError
+from sea_toolkit.errors import PluginError, SeaError
 from sea_toolkit.records import PluginRecord, blame
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def collect_commands(
         try:
             with blame(f"{record.label}, in sea_register_commands"):
                 call(record, "sea_register_commands", function, cli=scratch)
-        except PluginError as error:
+        except SeaError as error:
             failed.append((record, str(error)))
             continue
         for name, command in scratch.commands.items():

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 import sea_toolkit
-from sea_toolkit import hookspecs, inspection, lookup, memory, sources
+from sea_toolkit import inspection, lookup, memory, sources
 from sea_toolkit.commands import collect_commands
-from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
-from sea_toolkit.records import CORE, KINDS, Item, PluginRecord, blame
+from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
+from sea_toolkit.records import CORE, KINDS, Item, PluginRecord, Status, blame
+from sea_toolkit.registry import Registry
 from sea_toolkit.sources import Source
 from sea_toolkit.staging import RefusedError, stage
 
@@ -44,12 +43,9 @@ class PluginHub:
         self._sources = list(found)
         self.left_out = list(left_out)
         self.strict = strict
-        self._items: list[Item] = []
-        self._plugins: dict[PluginRecord, Any] = {}
+        self._registry = Registry()
         self._attempted: set[PluginRecord] = set()
         self._deaf: set[PluginRecord] = set()
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
         self._built_in = [self._load_built_in(family) for family in BUILT_IN]
 
     @classmethod
@@ -83,7 +79,7 @@ class PluginHub:
 
     def items(self, kind: str | None = None) -> list[Item]:
         """What is registered so far (see `load`), built-in first, then by name."""
-        chosen = [item for item in self._items if kind in (None, item.kind)]
+        chosen = [item for item in self._registry.items if kind in (None, item.kind)]
         order = list(KINDS)
         return sorted(chosen, key=lambda i: (order.index(i.kind), i.distribution != CORE, i.name, i.distribution))
 
@@ -145,25 +141,24 @@ class PluginHub:
     def verify(self) -> None:
         """Load everything, lazily registered targets too; failures go to the records."""
         self.load(tolerant=True)
-        for record in [record for record in self._plugins if record.status == "ok"]:
-            for item in [i for i in self._items if i.plugin == record.name and i.distribution == record.distribution]:
+        for item in self.items():
+            if item.distribution != CORE and self._registry.has(item.record):
                 try:
                     _ = item.options
-                except PluginError as error:
-                    self._withdraw(record, str(error))
-                    break
+                except SeaError as error:
+                    self._withdraw(item.record, str(error))
         self._remember(self._sources)
 
     def observe(self, event: Event) -> list[str]:
         """Call each plugin's `sea_observe`; return what newly failed. Who fails once is not called again."""
         failures = []
-        for record, function in self._functions("sea_observe"):
+        for record, function in self._registry.functions("sea_observe", self.records):
             if record in self._deaf:
                 continue
             try:
                 with blame(f"{record.label}, in sea_observe"):
                     self._call(record, "sea_observe", function, event=event)
-            except PluginError as error:
+            except SeaError as error:
                 self._deaf.add(record)
                 record.warn(str(error))
                 log.warning("%s; it no longer watches", error)
@@ -182,9 +177,10 @@ class PluginHub:
             PluginError: as `load`; a plugin that fails in this hook is withdrawn, as if it had failed to load.
         """
         self.load()
-        for record, error in collect_commands(group, self._functions("sea_register_commands"), reserved, self._call):
+        functions = self._registry.functions("sea_register_commands", self.records)
+        for record, error in collect_commands(group, functions, reserved, self._call):
             self._withdraw(record, error)
-        self._complain([s for s in self._sources if s.record.faulty])
+        self._complain(self._sources)
 
     @contextlib.contextmanager
     def temporarily(self, plugin: Any, name: str = "plugin") -> Iterator[PluginRecord]:
@@ -201,7 +197,8 @@ class PluginHub:
             yield record
         finally:
             self._sources.remove(source)
-            self._withdraw(record, "no longer installed")
+            if self._registry.has(record):
+                self._withdraw(record, "no longer installed")
 
     def _load(self, chosen: list[Source], tolerant: bool = False) -> None:
         fresh = [source for source in chosen if source.record not in self._attempted]
@@ -228,55 +225,26 @@ class PluginHub:
         record.warnings.clear()
         record.checked = f"loaded {datetime.now(timezone.utc).isoformat(timespec='seconds')}"
         try:
-            staged = stage(record, source.load, self._call)
-            for other, plugin in self._plugins.items():
-                if plugin is staged.plugin:
-                    raise PluginError(f"{record.label} is the same object as {other.label}")
-            with blame(record.label):
-                self._manager.register(staged.plugin, record.value if source.record.single else record.key)
-        except PluginError as error:
-            record.fail(
-                _without_label(error, record),
-                "refused" if isinstance(error.__cause__, RefusedError) else "broken",
-            )
-            return
-        self._plugins[record] = staged.plugin
-        self._items += staged.items
-        record.status, record.hooks = "ok", staged.hooks
-        record.warnings += staged.warnings
-        for item in staged.items:
-            record.offers.setdefault(item.kind, {})[item.name] = item.summary
+            self._registry.add(record, stage(record, source.load, self._call), "ok")
+        except SeaError as error:
+            cause = str(error).removeprefix(record.label).lstrip(":, ")
+            self._fail(record, cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
         if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
             record.offers |= {k: v for k, v in inspection.offers(record).items() if k == "command"}
 
     def _load_built_in(self, family: str) -> PluginRecord:
         record = PluginRecord(family, CORE, sea_toolkit.__version__, f"sea_toolkit.{family}", checked="built-in")
         staged = stage(record, lambda: importlib.import_module(record.value), self._call)
-        self._manager.register(staged.plugin, record.key)
-        self._plugins[record] = staged.plugin
-        self._items += staged.items
-        record.status, record.hooks = "built-in", staged.hooks
-        for item in staged.items:
-            record.offers.setdefault(item.kind, {})[item.name] = item.summary
+        self._registry.add(record, staged, "built-in")
         return record
 
-    def _withdraw(self, record: PluginRecord, error: str) -> None:
-        """Undo a plugin's registration completely."""
-        plugin = self._plugins.pop(record)
-        self._manager.unregister(plugin)
-        self._items = [i for i in self._items if (i.plugin, i.distribution) != (record.name, record.distribution)]
-        record.fail(error)
+    def _withdraw(self, record: PluginRecord, cause: str) -> None:
+        self._registry.remove(record)
+        self._fail(record, cause.removeprefix(record.label).lstrip(":, "))
 
-    def _functions(self, hook: str) -> list[tuple[PluginRecord, Callable[..., Any]]]:
-        """Who implements a hook, in the order of `records` (`tryfirst` and `trylast` respected)."""
-        impls = {id(impl.plugin): impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
-        present = [
-            (record, impls[id(self._plugins[record])])
-            for record in self.records
-            if record in self._plugins and id(self._plugins[record]) in impls
-        ]
-        present.sort(key=lambda pair: pair[1].trylast - pair[1].tryfirst)
-        return [(record, impl.function) for record, impl in present]
+    def _fail(self, record: PluginRecord, cause: str, status: Status = "broken") -> None:
+        record.fail(cause, status)
+        record.offers = inspection.offers(record)  # what is missed, for messages
 
     def _call(self, record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> Any:
         log.debug("%s of %s", hook, record.label)
@@ -284,10 +252,6 @@ class PluginHub:
 
     def _remember(self, chosen: list[Source]) -> None:
         memory.remember([source.record for source in chosen if not source.record.single])
-
-
-def _without_label(error: PluginError, record: PluginRecord) -> str:
-    return str(error).removeprefix(record.label).lstrip(":, ")
 
 
 def _trace_to_stderr() -> None:

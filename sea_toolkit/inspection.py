@@ -10,10 +10,10 @@ import ast
 from pathlib import Path
 
 from sea_toolkit import hookcheck
+from sea_toolkit.importfailure import certain_failure
 from sea_toolkit.locate import MissingModuleError, find_spec, locate, source_file
 from sea_toolkit.records import KINDS, PluginRecord
 from sea_toolkit.sourcecode import (
-    certain_failure,
     commands_in,
     declared_hooks,
     items_in,

@@ -46,7 +46,7 @@ def may_offer(record: PluginRecord, name: str) -> bool:
 def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
     """Several plugins claim a name."""
     qualified = sorted({item.qualified for item in found})
-    owners = " and ".join(f"{i.qualified} (plugin {i.plugin!r} of {i.distribution} {i.version})" for i in found)
+    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in found)
     if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
         hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
     else:

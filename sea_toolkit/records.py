@@ -92,11 +92,24 @@ class Item:
 
     kind: str
     name: str
-    distribution: str
-    version: str
-    plugin: str
     summary: str
+    record: PluginRecord
     reference: Any
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that it comes from."""
+        return self.record.distribution
+
+    @property
+    def version(self) -> str:
+        """The version of that distribution."""
+        return self.record.version
+
+    @property
+    def plugin(self) -> str:
+        """The name of the plugin's record."""
+        return self.record.name
 
     @property
     def qualified(self) -> str:
@@ -108,7 +121,7 @@ class Item:
         """For messages: which plugin and distribution this comes from."""
         if self.distribution == CORE:
             return f"{self.kind} {self.name!r} (built-in)"
-        return f"{self.kind} {self.name!r} (plugin {self.plugin!r} of {self.distribution} {self.version})"
+        return f"{self.kind} {self.name!r} ({self.record.label})"
 
     @functools.cached_property
     def target(self) -> Any:

@@ -133,18 +133,7 @@ class Registrar:
         if not isinstance(reference, str):
             options.check_signature(reference)
             summary = summary or first_line(inspect.getdoc(reference))
-        record = self._record
-        self._items.append(
-            Item(
-                kind=self._kind,
-                name=name,
-                distribution=record.distribution,
-                version=record.version,
-                plugin=record.name,
-                summary=summary or "",
-                reference=reference,
-            )
-        )
+        self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference
 
 

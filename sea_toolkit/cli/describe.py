@@ -88,9 +88,7 @@ def _print(entry: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(Text(f"{entry['kind']} {entry['name']}", style="bold"), Text(f"({_origin(entry)})", style="dim"))
     told = entry["doc"].startswith(entry["summary"].rstrip("."))
-    console.print(Text(entry["doc"] if told else f"{entry['summary']}
-
-{entry['doc']}".strip()))
+    console.print(Text(entry["doc"] if told else f"{entry['summary']}\n\n{entry['doc']}".strip()))
     for fact, value in entry["facts"].items():
         console.print(Text(f"{fact.replace('_', ' ')}: {value}"))
     if not entry["options"]:
