@@ -70,7 +70,7 @@ def cli_page() -> str:
     from sea_toolkit.cli import main
 
     lines = ["# Command line", "", NOTE]
-    lines += command_section(main, click.Context(main, info_name="sea-toolkit"), depth=2)
+    lines += command_section(main, click.Context(main, info_name="sea-toolkit", **main.context_settings), depth=2)
     return "\n".join(lines).rstrip() + "\n"
 
 

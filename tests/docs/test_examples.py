@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sea_toolkit.compose import compose
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.recipe import Recipe
@@ -90,19 +91,11 @@ def check_toml(body: str) -> None:
     else:
         recipe = Recipe.parse(data)
         hub = PluginHub.discover(plugins=[], files=sorted(Path.cwd().glob("*.py")))
-        for kind, name in names_in(recipe):
-            hub.get(kind, name)
-
-
-def names_in(recipe: Recipe) -> list[tuple[str, str]]:
-    """Kind and name of everything that a recipe asks for; the schedules are found wherever they stand."""
-    named = [("energy", one.name) for one in [*recipe.energies, *recipe.constraints]]
-    named.append(("initializer", recipe.initializer.name))
-    if recipe.sampler.name != "auto":
-        named.append(("sampler", recipe.sampler.name))
-    if recipe.relaxation:
-        named.append(("relaxation", recipe.relaxation.name))
-    return named + [("schedule", name) for name in schedules_in(recipe.model_dump())]
+        compose(recipe, hub)
+        for name in schedules_in(recipe.model_dump()):
+            hub.get("schedule", name)
+        if recipe.relaxation:
+            hub.get("relaxation", recipe.relaxation.name)
 
 
 def schedules_in(data: object) -> list[str]:
@@ -235,6 +228,7 @@ class TestTheRunnerItself:
         "recipe",
         [
             'energies = [{ name = "lenght" }]',
+            'energies = [{ name = "length", target = 5 }]\n'
             'relaxation = { name = "softmax", temperature = { schedule = "cosign" } }',
             'polcy = { model = "smollm2-135m" }',
         ],
