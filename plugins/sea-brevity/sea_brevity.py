@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import sea_toolkit as sea
 from pydantic import Field
+
+import sea_toolkit as sea
 
 if TYPE_CHECKING:
     from jaxtyping import Float

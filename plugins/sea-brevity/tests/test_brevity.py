@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import sea_brevity
-import sea_toolkit as sea
 import torch
+
+import sea_toolkit as sea
 from sea_toolkit.response import SoftResponse
 
 EOS = 0
