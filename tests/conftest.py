@@ -1,0 +1,53 @@
+"""Fixtures shared by the suite."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """`install("sea-x", source)` writes a distribution as pip leaves it, on `sys.path`; returns its module's file.
+
+    The module is called like the distribution; `points` maps entry-point names to values. Caches go to a folder of
+    the test's own.
+    """
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("SEA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEA_PLUGINS", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+
+    def write(
+        name: str,
+        source: str | None = "",
+        *,
+        version: str = "1.0",
+        points: Mapping[str, str] | None = None,
+        folder: Path = site,
+    ) -> Path:
+        module = name.replace("-", "_").lower()
+        info = folder / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"{key} = {value}" for key, value in (points or {module: module}).items()]
+        (info / "entry_points.txt").write_text("\n".join(["[sea_toolkit]", *lines, ""]))
+        (info / "RECORD").write_text(f"{module}.py,,\n")
+        file = folder / f"{module}.py"
+        if source is not None:
+            file.write_text(textwrap.dedent(source))
+        return file
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
