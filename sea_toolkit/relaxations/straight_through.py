@@ -8,9 +8,7 @@ from torch import Tensor
 from sea_toolkit.relaxations.numerics import one_hot_forward, tempered_softmax
 
 
-def straight_through(
-    logits: Float[Tensor, "P C T K"], *, temperature: float = 1.0
-) -> Float[Tensor, "P C T K"]:
+def straight_through(logits: Float[Tensor, "P C T K"], *, temperature: float = 1.0) -> Float[Tensor, "P C T K"]:
     """The best token forward, the softmax's gradient backward; of equal logits the first one wins.
 
     Energies see the very tokens that would be decoded; the gradient is that of

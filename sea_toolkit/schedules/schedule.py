@@ -25,9 +25,7 @@ class Schedule:
         PluginError: the function fails, or returns something else than a finite number.
     """
 
-    def __init__(
-        self, name: str, function: Callable[[float, int], float], *, owner: str = "sea-toolkit"
-    ) -> None:
+    def __init__(self, name: str, function: Callable[[float, int], float], *, owner: str = "sea-toolkit") -> None:
         self.name = name
         self.owner = owner
         self._function = function

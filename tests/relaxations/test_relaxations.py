@@ -33,12 +33,8 @@ class FixedGumbel:
         return self.values
 
 
-def some_logits(
-    *shape: int, seed: int = 1, dtype: torch.dtype = torch.float32, scale: float = 3.0
-) -> torch.Tensor:
-    return (
-        scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    ).to(dtype)
+def some_logits(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32, scale: float = 3.0) -> torch.Tensor:
+    return (scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).to(dtype)
 
 
 def apply(name: str, logits: torch.Tensor, noise: FixedGumbel | None = None, **options) -> torch.Tensor:

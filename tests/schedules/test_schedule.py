@@ -77,10 +77,7 @@ def test_value_takes_numbers_and_schedules():
 
 
 def test_repr_shows_name_and_ends():
-    assert (
-        repr(Schedule("linear", functools.partial(linear, start=1.0, end=0.25)))
-        == "<Schedule linear: 1 … 0.25>"
-    )
+    assert repr(Schedule("linear", functools.partial(linear, start=1.0, end=0.25))) == "<Schedule linear: 1 … 0.25>"
 
 
 def test_no_schedule_imports_torch():
