@@ -19,10 +19,11 @@ from sea_toolkit.relaxations.straight_through import straight_through
 SHAPE = (2, 3, 4, 5)
 
 
-class FixedGumbel:
-    """Stands in for the run's Noise: the same Gumbel noise at each call, to compare calls."""
+class FixedGumbel(Noise):
+    """In place of the run's Noise: the same Gumbel noise at each call, to compare calls."""
 
     def __init__(self, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__([seed])
         uniform = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         self.values = (-(-uniform.clamp_min(1e-300).log()).log()).to(dtype)
         self.calls: list[tuple[int, ...]] = []
