@@ -94,7 +94,7 @@ class Backbone:
     def run(
         self,
         embeds: Float[Tensor, "rows n D"],
-        mask: Bool[Tensor, "rows past+n"],
+        mask: Bool[Tensor, "rows seen"],
         positions: Int[Tensor, "rows n"],
         cache: Any,
     ) -> Float[Tensor, "rows n D"]:

@@ -167,10 +167,10 @@ def compose(recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = ()) -> Compo
 class _Initializer:
     """A registered initializer with its options bound; called with the problem and the noise."""
 
-    def __init__(self, built: functools.partial[Tensor]) -> None:
+    def __init__(self, built: functools.partial[Any]) -> None:
         self.function, self.options = built.func, dict(built.keywords)
 
-    def __call__(self, problem: Problem, noise: Noise) -> Tensor:
+    def __call__(self, problem: Problem, noise: Noise) -> Any:
         return self.function(problem, noise, **self.options)
 
 

@@ -1,4 +1,4 @@
-"""Fixtures shared by the suite."""
+"""Fixtures shared by the suite; shapes and types of sea_toolkit are checked while its tests run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import jaxtyping
 import pytest
+
+import tests.checker  # noqa: F401  the hook looks it up by name
+
+jaxtyping.install_import_hook("sea_toolkit", "tests.checker.check")
 
 Install = Callable[..., Path]
 
@@ -51,3 +56,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder of the real 135M model, pulled if need be; for tests marked `real_model`."""
+    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.models.resolve import model_of
+
+    return model_of(PluginHub.discover(plugins=[]).get("model", "smollm2-135m")).pull(lambda done, total, what: None)
