@@ -19,13 +19,14 @@ _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 class Examples:
     """Labelled texts (`texts[i]` with `labels[i]`) or pairs (`texts[i]` preferred to `others[i]`).
 
-    `groups[i]`: examples with the same group fall into the same split.
+    `groups[i]`: examples with the same group fall into the same split. `sources[i]`: name of the file.
     """
 
     texts: list[str]
     others: list[str]
     labels: list[int]
     groups: list[str]
+    sources: list[str]
 
     @property
     def pairs(self) -> bool:
@@ -88,7 +89,13 @@ def _labelled(source: Source, rows: list[dict[str, Any]]) -> Examples:
     name = source.get("group")
     groups = [str(g) for g in column(source, rows, name)] if name else [t.strip().lower() for t in texts]
     kept = [i for i, y in enumerate(labels) if y is not None and texts[i].strip()]
-    return Examples([texts[i] for i in kept], [], [int(labels[i] or 0) for i in kept], [groups[i] for i in kept])
+    return Examples(
+        [texts[i] for i in kept],
+        [],
+        [int(labels[i] or 0) for i in kept],
+        [groups[i] for i in kept],
+        [source.path.name] * len(kept),
+    )
 
 
 def _labels(source: Source, values: list[Any]) -> list[int | None]:
@@ -133,7 +140,7 @@ def _pairs(source: Source, rows: list[dict[str, Any]]) -> Examples:
             # the first question of a dialogue: variants of it must not be split
             prompt = (good_prompt or bad_prompt).partition(LAST_TURN)[0]
             kept.append(groups[i] if groups else prompt or good_answer)
-    return Examples(texts, others, [], kept)
+    return Examples(texts, others, [], kept, [source.path.name] * len(kept))
 
 
 def last_turn(dialogue: str) -> tuple[str, str]:

@@ -99,6 +99,14 @@ def fit_layers(
     return [_fit_layer(layer, first, second, labels, split) for layer, (first, second) in features.items()]
 
 
+def right(fit: Fit, first: Float[Tensor, "N D"], second: Float[Tensor, "N D"] | None, labels: Sequence[int]) -> Tensor:
+    """Which texts (or pairs) a fitted head gets right; bool, `[N]`."""
+    if second is not None:
+        return _score((fit.weight, fit.bias), _Part(first.double(), second.double(), None)) > 0
+    score = _score((fit.weight, fit.bias), _Part(first.double(), None, None))
+    return (score > 0) == (torch.tensor(labels) > 0)
+
+
 def choose(fits: Sequence[Fit], tolerance: float) -> Fit:
     """The earliest layer whose validation accuracy is within `tolerance` of the best: earlier layers cost less."""
     best = max(fit.validation_accuracy for fit in fits)

@@ -14,7 +14,7 @@ from sea_toolkit.fingerprint import PolicyFingerprint, policy_fingerprint
 from sea_toolkit.probe import Probe, ProbeInfo
 from sea_toolkit.training.examples import Examples
 from sea_toolkit.training.features import pooled_features
-from sea_toolkit.training.fit import Fit, choose, fit_layers, split_by_group
+from sea_toolkit.training.fit import Fit, choose, fit_layers, right, split_by_group
 from sea_toolkit.trunk import count_layers
 
 
@@ -41,6 +41,8 @@ class Trained:
     policy: PolicyFingerprint
     what: str
     settings: Settings
+    per_file: dict[str, tuple[int, float]]
+    """File name to (test rows, share of them that is right)."""
 
     def named(self, name: str, license: str, command: str) -> Probe:
         """The chosen fit as a probe."""
@@ -63,7 +65,13 @@ class Trained:
         """Numbers only, for JSON."""
         rows = [{k: v for k, v in vars(fit).items() if k not in ("weight", "bias")} for fit in self.fits]
         settings = asdict(replace(self.settings, layers=tuple(fit.layer for fit in self.fits)))
-        return {"data": self.what, "layer": self.chosen.layer, "layers": rows, "settings": settings}
+        return {
+            "data": self.what,
+            "layer": self.chosen.layer,
+            "layers": rows,
+            "per_file": self.per_file,
+            "settings": settings,
+        }
 
 
 def train(
@@ -100,13 +108,20 @@ def train(
         good = sum(examples.labels)
         what = f"{good} positive and {n - good} negative texts ({sizes})"
     chosen = choose(fits, settings.tolerance)
-    return Trained(fits, chosen, policy_fingerprint(model, tokenizer, policy_name), what, settings)
+    hits = right(chosen, *features[chosen.layer], examples.labels)
+    test: dict[str, list[float]] = {}
+    for i in split.test.tolist():
+        test.setdefault(examples.sources[i], []).append(float(hits[i]))
+    per_file = {name: (len(values), round(sum(values) / len(values), 4)) for name, values in sorted(test.items())}
+    fingerprint = policy_fingerprint(model, tokenizer, policy_name)
+    return Trained(fits, chosen, fingerprint, what, settings, per_file)
 
 
 def card(trained: Trained, probe: Probe) -> str:
     """The model card, in Markdown."""
     info, best = probe.info, trained.chosen
     measure = "share of pairs in the right order" if "pairs" in trained.what else "mean of both classes"
+    files = "\n".join(f"| {name} | {n} | {share:.3f} |" for name, (n, share) in trained.per_file.items())
     return f"""# {info.name}
 
 A linear reward on block {info.layer} of {trained.policy.layers} of `{info.policy}`, averaged over the tokens
@@ -121,6 +136,10 @@ of the response. The reward is a logit.
 
 {_layer_table(trained.fits, best)}
 
+| file | test rows | right |
+|---|---|---|
+{files}
+
 ## Reproduce
 
 ```sh
@@ -133,7 +152,6 @@ def _layer_table(fits: Sequence[Fit], best: Fit) -> str:
     lines = ["| layer | λ | validation accuracy | test accuracy | test AUC |", "|---|---|---|---|---|"]
     for fit in fits:
         layer = f"**{fit.layer}**" if fit is best else str(fit.layer)
-        lines.append(
-            f"| {layer} | {fit.strength:g} | {fit.validation_accuracy:.3f} | {fit.test_accuracy:.3f} | {fit.test_auc:.3f} |"
-        )
+        numbers = (fit.validation_accuracy, fit.test_accuracy, fit.test_auc)
+        lines.append(f"| {layer} | {fit.strength:g} | " + " | ".join(f"{n:.3f}" for n in numbers) + " |")
     return "\n".join(lines)
