@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import PluginError, SeaError
 from sea_toolkit.records import PluginRecord, blame
+from sea_toolkit.staging import call_hook
 
 if TYPE_CHECKING:
     import click
@@ -15,7 +16,7 @@ Functions = Iterable[tuple[PluginRecord, Callable[..., Any]]]
 
 
 def collect_commands(
-    group: click.Group, functions: Functions, reserved: Iterable[str], call: Callable[..., Any]
+    group: click.Group, functions: Functions, reserved: Iterable[str]
 ) -> list[tuple[PluginRecord, str]]:
     """Add the plugins' commands to `group`; return the plugins that failed, with the cause.
 
@@ -30,7 +31,7 @@ def collect_commands(
         scratch = click.Group()
         try:
             with blame(f"{record.label}, in sea_register_commands"):
-                call(record, "sea_register_commands", function, cli=scratch)
+                call_hook(record, "sea_register_commands", function, cli=scratch)
         except SeaError as error:
             failed.append((record, str(error)))
             continue

@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
 from sea_toolkit.records import CORE, KINDS, Item, PluginRecord, Status, blame
 from sea_toolkit.registry import Registry
 from sea_toolkit.sources import Source
-from sea_toolkit.staging import RefusedError, stage
+from sea_toolkit.staging import RefusedError, call_hook, stage
 
 if TYPE_CHECKING:
     import click
@@ -157,7 +157,7 @@ class PluginHub:
                 continue
             try:
                 with blame(f"{record.label}, in sea_observe"):
-                    self._call(record, "sea_observe", function, event=event)
+                    call_hook(record, "sea_observe", function, event=event)
             except SeaError as error:
                 self._deaf.add(record)
                 record.warn(str(error))
@@ -178,7 +178,7 @@ class PluginHub:
         """
         self.load()
         functions = self._registry.functions("sea_register_commands", self.records)
-        for record, error in collect_commands(group, functions, reserved, self._call):
+        for record, error in collect_commands(group, functions, reserved):
             self._withdraw(record, error)
         self._complain(self._sources)
 
@@ -225,7 +225,7 @@ class PluginHub:
         record.warnings.clear()
         record.checked = f"loaded {datetime.now(timezone.utc).isoformat(timespec='seconds')}"
         try:
-            self._registry.add(record, stage(record, source.load, self._call), "ok")
+            self._registry.add(record, stage(record, source.load), "ok")
         except SeaError as error:
             cause = str(error).removeprefix(record.label).lstrip(":, ")
             self._fail(record, cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
@@ -234,7 +234,7 @@ class PluginHub:
 
     def _load_built_in(self, family: str) -> PluginRecord:
         record = PluginRecord(family, CORE, sea_toolkit.__version__, f"sea_toolkit.{family}", checked="built-in")
-        staged = stage(record, lambda: importlib.import_module(record.value), self._call)
+        staged = stage(record, lambda: importlib.import_module(record.value))
         self._registry.add(record, staged, "built-in")
         return record
 
@@ -245,10 +245,6 @@ class PluginHub:
     def _fail(self, record: PluginRecord, cause: str, status: Status = "broken") -> None:
         record.fail(cause, status)
         record.offers = inspection.offers(record)  # what is missed, for messages
-
-    def _call(self, record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> Any:
-        log.debug("%s of %s", hook, record.label)
-        return function(**arguments)
 
     def _remember(self, chosen: list[Source]) -> None:
         memory.remember([source.record for source in chosen if not source.record.single])

@@ -35,6 +35,8 @@ def cache_file() -> Path:
 
 def remember(records: Sequence[PluginRecord]) -> None:
     """Store the outcomes of these records, together with those of others that are still there."""
+    if not records:
+        return
     outcomes = _read()
     for record in records:
         file = locate(record.value)

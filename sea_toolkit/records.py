@@ -164,12 +164,12 @@ class Item:
         """
         where = where or f"{self.kind} {self.name!r}"
         target = self.target
-        with blame(self.owner):
+        with blame(self.owner, user_errors_pass=True):
             bound = options.checked_options(target, self.kind, given or {}, where)
         if not inspect.isclass(target):
             return functools.partial(target, **bound)
         try:
-            with blame(f"{self.owner} cannot be made"):
+            with blame(f"{self.owner} cannot be made", user_errors_pass=True):
                 return target(**bound)
         except PluginError as error:
             if isinstance(error.__cause__, TypeError | ValueError):  # how a constructor refuses a value
@@ -183,11 +183,14 @@ def normalize(distribution: str) -> str:
 
 
 @contextlib.contextmanager
-def blame(what: str) -> Iterator[None]:
+def blame(what: str, *, user_errors_pass: bool = False) -> Iterator[None]:
     """Run a plugin's code: its failure, `SystemExit` included, becomes a `PluginError` that starts with `what`.
 
-    What it prints goes to stderr, so that stdout stays the caller's. A `SeaError` that is not a `PluginError` is
-    about the user's input and passes unchanged.
+    What it prints goes to stderr, so that stdout stays the caller's.
+
+    Args:
+        what: the beginning of the message; names the plugin.
+        user_errors_pass: let a `SeaError` that is not a `PluginError` pass unchanged: it is about the user's input.
 
     Raises:
         PluginError: something was raised; `KeyboardInterrupt` passes.
@@ -197,10 +200,10 @@ def blame(what: str) -> Iterator[None]:
             yield
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except PluginError as error:
+        except SeaError as error:
+            if user_errors_pass and not isinstance(error, PluginError):
+                raise
             raise PluginError(f"{what}: {error.got}", expected=error.expected, hint=error.hint) from error
-        except SeaError:
-            raise
         except BaseException as error:
             raise PluginError(f"{what}: {cause_of(error)}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from sea_toolkit.docstrings import first_line
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.records import KINDS, Item, PluginRecord, blame
+
+log = logging.getLogger("sea_toolkit.plugins")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -32,13 +35,12 @@ class Staged:
     warnings: list[str] = field(default_factory=list)
 
 
-def stage(record: PluginRecord, load: Callable[[], Any], call: Callable[..., Any]) -> Staged:
+def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     """Import a plugin, check it and collect what it registers.
 
     Args:
         record: who it is; not changed.
         load: returns the plugin object (imports it).
-        call: `call(record, hook name, function, **arguments)`, which calls a hook function.
 
     Raises:
         RefusedError: it states another `sea_api`.
@@ -60,12 +62,18 @@ def stage(record: PluginRecord, load: Callable[[], Any], call: Callable[..., Any
     for kind, hook_name in KINDS.items():
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
-            arguments = {"register": Registrar(kind, record, staged.items)} if _wants_register(function) else {}
+            registrar = Registrar(kind, record, staged.items)
             with blame(f"{record.label}, in {hook_name}"):
-                call(record, hook_name, function, **arguments)
-                for registrar in arguments.values():
-                    registrar.close()
+                call_hook(record, hook_name, function, register=registrar)
+                registrar.close()
     return staged
+
+
+def call_hook(record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> None:
+    """Call a hook function with those of the arguments that it takes."""
+    log.debug("%s of %s", hook, record.label)
+    taken = inspect.signature(function).parameters
+    function(**{name: value for name, value in arguments.items() if name in taken})
 
 
 class Registrar:
@@ -81,15 +89,15 @@ class Registrar:
         self._pending: list[str] = []
         self._closed = False
 
-    def __call__(
-        self, name: str, function: Any = None, *, target: str | None = None, summary: str | None = None
-    ) -> Any:
+    def __call__(self, name: Any, function: Any = None, *, target: Any = None, summary: Any = None) -> Any:
         """Register `function`, or what `target` names, or the decorated object.
 
         Raises:
             PluginError: the name or the object cannot be registered.
         """
         self._check_name(name)
+        if not isinstance(summary, str | None):
+            raise PluginError(f"{name!r} has the summary {summary!r}", expected="a line of text")
         if target is not None:
             if function is not None or not (isinstance(target, str) and _REFERENCE.fullmatch(target)):
                 raise PluginError(f"{name!r} has the target {target!r}", expected="target='package.module:attribute'")
@@ -135,7 +143,3 @@ class Registrar:
             summary = summary or first_line(inspect.getdoc(reference))
         self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference
-
-
-def _wants_register(function: Any) -> bool:
-    return "register" in inspect.signature(function).parameters
