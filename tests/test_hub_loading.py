@@ -210,7 +210,7 @@ def test_a_constructor_that_fails(install):
     install("sea-picky", source)
     item = PluginHub.discover().get("sampler", "picky")
     assert item.build({"size": 4}, "sampler").size == 2
-    with pytest.raises(sea.RecipeError, match="^sampler: size is at most 9"):
+    with pytest.raises(sea.RecipeError, match=r"^sampler: size is at most 9"):
         item.build({"size": 10}, "sampler")
     with pytest.raises(
         sea.PluginError, match=r"plugin 'sea_picky' of sea-picky 1\.0\) cannot be made: ZeroDivisionError"

@@ -122,7 +122,7 @@ def test_sea_plugins_selects_by_entry_point_or_distribution(install, monkeypatch
 def test_sea_plugins_with_an_unknown_name(install, monkeypatch):
     install("sea-one", energy("first"))
     monkeypatch.setenv("SEA_PLUGINS", "sea-on")
-    with pytest.raises(sea.RecipeError, match="SEA_PLUGINS names 'sea-on', but .*\ntry: did you mean 'sea-one'"):
+    with pytest.raises(sea.RecipeError, match=r"SEA_PLUGINS names 'sea-on', but .*\ntry: did you mean 'sea-one'"):
         PluginHub.discover()
 
 

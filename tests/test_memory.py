@@ -73,8 +73,17 @@ def test_an_unreadable_memory_is_ignored(crafty, content):
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "built-in"}, {"status": 3}, {"error": 1}, {"warnings": None}, {"offers": []}, {"offers": {"energy": 1}}]
-    + [{"hooks": [1]}, {"checked": None}, {"offers": {"energy": {"a": None}}}],
+    [
+        {"status": "built-in"},
+        {"status": 3},
+        {"error": 1},
+        {"warnings": None},
+        {"hooks": [1]},
+        {"checked": None},
+        {"offers": []},
+        {"offers": {"energy": 1}},
+        {"offers": {"energy": {"a": None}}},
+    ],
 )
 def test_a_mangled_outcome_is_ignored(crafty, change):
     content = json.loads(memory.cache_file().read_text())

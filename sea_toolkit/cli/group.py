@@ -14,12 +14,21 @@ from sea_toolkit.errors import SeaError, did_you_mean
 from sea_toolkit.hub import PluginHub
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "align": ("sea_toolkit.cli.align:align", "Align the answers to prompts."),
-    "resume": ("sea_toolkit.cli.resume:resume", "Go on with a run that was stopped."),
+    "align": (
+        "sea_toolkit.cli.align:align",
+        "Move the policy's answers to PROMPTS towards higher reward, and show what was gained.",
+    ),
+    "resume": (
+        "sea_toolkit.cli.resume:resume",
+        "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "models": ("sea_toolkit.cli.models:models", "Named models: list, download and remove them."),
-    "train-probe": ("sea_toolkit.cli.train_probe:train_probe", "Fit a probe reward to labelled texts."),
+    "train-probe": (
+        "sea_toolkit.cli.train_probe:train_probe",
+        "Fit a linear reward on a hidden layer of the policy to the texts in DATA.",
+    ),
 }
 """Name to the command's object and its line in `--help`; a command is imported only to run it."""
 

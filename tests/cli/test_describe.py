@@ -1,0 +1,107 @@
+"""`describe`: what an item does and its options."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sea_toolkit.cli import main
+from tests.hub_sources import BROKEN, energy
+
+
+def run(*arguments: str):
+    """The command's result."""
+    return CliRunner().invoke(main, ["describe", *arguments])
+
+
+def test_a_built_in(install):
+    result = run("length")
+    assert result.exit_code == 0
+    for text in ("energy length", "built-in, sea-toolkit:length", "target", "float ≥ 0 | schedule", "required"):
+        assert text in result.stdout
+
+
+def test_json(install):
+    source = energy("mine", function="def f(response, *, scale: float = float('inf'), words: list[str] = []):")
+    install("sea-one", source)
+    (entry,) = json.loads(run("mine", "--json").stdout)["items"]
+    assert list(entry) == [
+        *("kind", "name", "qualified", "plugin", "distribution", "version", "summary", "doc", "facts", "options")
+    ]
+    assert entry["qualified"] == "sea-one:mine"
+    assert entry["options"] == [
+        {
+            "name": "scale",
+            "type": "float",
+            "default": "inf",
+            "required": False,
+            "schedulable": True,
+            "doc": "",
+        },
+        {"name": "words", "type": "list[str]", "default": [], "required": False, "schedulable": False, "doc": ""},
+    ]
+
+
+SAMPLER = """
+    import sea_toolkit as sea
+
+    @sea.hookimpl
+    def sea_register_samplers(register):
+        @register("walk")
+        class Walk:
+            '''A random walk.'''
+
+            law = "The uniform law over all texts."
+            needs_gradient = False
+"""
+
+
+def test_a_samplers_law(install):
+    install("sea-walk", SAMPLER)
+    result = run("sea-walk:walk")
+    assert "law: The uniform law over all texts." in result.stdout
+    assert "needs gradient: False" in result.stdout
+    assert "plugin 'sea_walk' of sea-walk 1.0" in result.stdout
+    assert "no options" in result.stdout
+    facts = json.loads(run("walk", "--json").stdout)["items"][0]["facts"]
+    assert facts == {"law": "The uniform law over all texts.", "needs_gradient": False}
+
+
+def test_a_name_in_several_kinds(install):
+    install("sea-one", energy("cosine"))
+    found = [item["qualified"] for item in json.loads(run("cosine", "--json").stdout)["items"]]
+    assert found == ["sea-one:cosine", "sea-toolkit:cosine"]
+    assert [i["kind"] for i in json.loads(run("cosine", "--kind", "schedule", "--json").stdout)["items"]] == [
+        "schedule"
+    ]
+
+
+def test_a_clash_shows_both(install):
+    install("sea-one", energy("same"))
+    install("sea-two", energy("same"))
+    assert len(json.loads(run("same", "--json").stdout)["items"]) == 2
+
+
+def test_no_docstring(install):
+    install("sea-bare", energy("bare").replace('"""The energy bare."""', "pass"))
+    assert run("bare").exit_code == 0
+    assert json.loads(run("bare", "--json").stdout)["items"][0]["doc"] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["cosin"], 2, "item 'cosin' does not exist\ntry: did you mean 'cosine'?"),
+        (["length", "--kind", "schedule"], 2, "there is a energy of this name"),
+        (["wanted"], 1, "comes from plugin 'sea_bad' of sea-bad 1.0, which is broken"),
+    ],
+)
+def test_an_unknown_name(install, arguments, code, message):
+    install("sea-bad", energy("wanted") + "\n" + BROKEN["raise"][0])
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,137 @@
+"""The group: lazy commands, commands of plugins, options shared by all, and how errors look."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import sea_toolkit
+from sea_toolkit.cli import group, main
+from sea_toolkit.errors import RecipeError
+from tests.hub_sources import energy
+
+
+def command(name: str, says: str = "", body: str = "") -> str:
+    """A plugin that adds a command."""
+    return f"""
+import click
+import sea_toolkit as sea
+
+@sea.hookimpl
+def sea_register_commands(cli):
+    {body or "pass"}
+    @cli.command("{name}")
+    def f():
+        click.echo("{says}")
+"""
+
+
+def run(*arguments: str):
+    """The result of `sea-toolkit` with these arguments."""
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_version_and_help():
+    assert run("--version").stdout == f"sea-toolkit, version {sea_toolkit.__version__}\n"
+    shown = run("--help").stdout
+    for name in group.COMMANDS:
+        assert name in shown
+    assert run().exit_code == 2
+
+
+def test_help_imports_no_command():
+    code = (
+        "import sys; from sea_toolkit.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not [m for m in sys.modules if m.startswith('sea_toolkit.cli.') and m != 'sea_toolkit.cli.group']"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", group.COMMANDS)
+def test_the_line_in_the_help_is_the_commands_own(name):
+    built_in = main.get_command(click.Context(main), name)
+    assert built_in.help.splitlines()[0] == group.COMMANDS[name][1]
+    assert built_in.name == name
+
+
+def test_a_command_of_a_plugin(install):
+    install("sea-cmd", command("greet", "hello"))
+    assert run("greet").stdout == "hello\n"
+    assert run("sea-cmd:greet").stdout == "hello\n"
+    assert run("greet").stdout == "hello\n", "each invocation has a hub of its own"
+
+
+def test_built_in_commands_import_no_plugin_and_cannot_be_replaced(install):
+    install("sea-cmd", command("describe", "mine now"))
+    assert "Half a cosine" in run("describe", "cosine").stdout
+    assert "sea_cmd" not in sys.modules
+    assert run("sea-cmd:describe").stdout == "mine now\n"
+
+
+def test_a_plugin_cannot_see_the_commands_of_others(install):
+    install("sea-aa", command("greet", "aa"))
+    install("sea-bb", command("other", "bb", "cli.commands.clear(); cli.add_command(click.Group('align'), 'align')"))
+    assert run("greet").stdout == "aa\n"
+    assert run("other").stdout == "bb\n"
+    assert "Usage" in run("align", "--help").stdout
+
+
+def test_a_clash_of_commands_is_an_error_at_use(install):
+    install("sea-aa", command("greet", "aa"))
+    install("sea-bb", command("greet", "bb"))
+    result = run("greet", "--whatever", "x")
+    assert result.exit_code == 1
+    assert "claimed by plugin 'sea_aa' of sea-aa 1.0 and plugin 'sea_bb' of sea-bb 1.0" in result.stderr
+    assert "write sea-aa:greet or sea-bb:greet" in result.stderr
+    assert run("sea-bb:greet").stdout == "bb\n"
+
+
+def test_a_broken_command_hook_hurts_no_other(install):
+    install("sea-aa", energy("aa") + command("a", "a", "raise SystemExit(7)").replace("import sea_toolkit as sea", ""))
+    install("sea-bb", command("greet", "bb"))
+    assert run("greet").stdout == "bb\n"
+    result = run("gret")
+    assert result.exit_code == 2
+    assert "there is no command 'gret'" in result.stderr
+    assert "plugin 'sea_aa' of sea-aa 1.0 is broken: in sea_register_commands: SystemExit: 7" in result.stderr
+    assert run("--strict-plugins", "greet").exit_code == 1
+
+
+def test_an_unknown_command():
+    result = run("descibe")
+    assert result.exit_code == 2
+    assert "there is no command 'descibe'\ntry: did you mean 'describe'?" in result.stderr
+
+
+def test_a_plugin_file_adds_a_command(tmp_path, install):
+    (tmp_path / "mine.py").write_text(command("greet", "from a file"))
+    assert run("--plugin", str(tmp_path / "mine.py"), "greet").stdout == "from a file\n"
+    missing = run("--plugin", str(tmp_path / "nowhere.py"), "greet")
+    assert missing.exit_code == 2
+    assert "nowhere.py' cannot be read" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (RecipeError("got this", expected="that", hint="so"), 2, "error: got this\nexpected: that\ntry: so\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_errors_are_messages(monkeypatch, error, code, message):
+    @click.command()
+    def fails():
+        raise error
+
+    monkeypatch.setitem(group.COMMANDS, "fails", ("tests.cli.test_group:fails", ""))
+    monkeypatch.setattr(sys.modules[__name__], "fails", fails, raising=False)
+    result = run("fails")
+    assert result.exit_code == code
+    assert result.stderr == message
+    assert result.stdout == ""

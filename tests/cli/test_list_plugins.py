@@ -1,0 +1,157 @@
+"""`list-plugins`: from metadata alone, quick, and complete."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import sea_toolkit
+from sea_toolkit.cli import main
+from tests.hub_sources import BROKEN, energy
+
+
+@pytest.fixture
+def zoo(install):
+    """Healthy, broken, refused and clashing plugins."""
+    for name in ("one", "two"):
+        install(f"sea-{name}", energy("same"), version="2.0")
+    install("sea-api", energy("newer", head="sea_api = 9"))
+    install("sea-bad", BROKEN["raise"][0])
+    install("sea-slow", energy("slow", head="import time\ntime.sleep(60)"))
+    install("sea-shadow", energy("length"))
+
+
+def listed(*arguments: str):
+    """What `list-plugins --json` prints, parsed."""
+    result = CliRunner().invoke(main, ["list-plugins", "--json", *arguments])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def states(content) -> dict[str, str]:
+    """Distribution to status."""
+    return {row["distribution"]: row["status"] for row in content["plugins"] if row["distribution"] != "sea-toolkit"}
+
+
+def test_every_state_and_its_cause_without_importing(zoo):
+    content = listed()
+    assert states(content) == {
+        "sea-api": "refused",
+        "sea-bad": "broken",
+        "sea-one": "not loaded",
+        "sea-shadow": "not loaded",
+        "sea-slow": "not loaded",
+        "sea-two": "not loaded",
+    }
+    rows = {row["distribution"]: row for row in content["plugins"]}
+    assert "the licence server is down" in rows["sea-bad"]["error"]
+    assert "sea_api 9" in rows["sea-api"]["error"]
+    assert rows["sea-slow"]["provides"] == {"energy": ["slow"]}
+    assert rows["sea-one"]["checked"] == "static"
+    assert "length" in rows["sea-shadow"]["warnings"][0]
+    assert content["clashes"] == [{"what": "energy", "name": "same", "owners": ["sea-one:same", "sea-two:same"]}]
+    assert not {"sea_one", "sea_bad", "sea_slow"} & set(sys.modules)
+
+
+def test_the_shape_of_the_json(install):
+    install("sea-one", energy("first"))
+    content = listed()
+    assert list(content) == ["sea_toolkit", "api", "plugins", "items", "clashes", "left_out"]
+    assert (content["sea_toolkit"], content["api"]) == (sea_toolkit.__version__, sea_toolkit.SEA_API)
+    (row,) = [row for row in content["plugins"] if row["distribution"] == "sea-one"]
+    assert list(row) == [
+        *("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks"),
+        *("checked", "file"),
+    ]
+    (item,) = [item for item in content["items"] if item["distribution"] == "sea-one"]
+    assert item == {
+        "kind": "energy",
+        "name": "first",
+        "qualified": "sea-one:first",
+        "distribution": "sea-one",
+        "version": "1.0",
+        "plugin": "sea_one",
+        "summary": "The energy first.",
+        "status": "not loaded",
+    }
+    built_in = [item["name"] for item in content["items"] if item["status"] == "built-in"]
+    assert {"cosine", "length", "softmax"} <= set(built_in)
+
+
+def test_load_verifies(install):
+    install("sea-fine", energy("fine", head='print("noise")'))
+    install("sea-hidden", "if True:\n    raise OSError('only a load finds this')\n")
+    install("sea-lazy", energy("x").replace("@register", 'register("lazy", target="sea_gone:f")\n    @register'))
+    assert set(states(listed()).values()) == {"not loaded"}
+    content = listed("--load")
+    assert states(content) == {"sea-fine": "ok", "sea-hidden": "broken", "sea-lazy": "broken"}
+    assert "OSError: only a load finds this" in content["plugins"][-2]["error"]
+    assert "sea_gone" in content["plugins"][-1]["error"]
+    remembered = listed()
+    assert states(remembered) == states(content)
+    assert remembered["plugins"][-2]["checked"].startswith("loaded 20")
+
+
+def test_kind(zoo):
+    content = listed("--kind", "schedule")
+    assert {item["kind"] for item in content["items"]} == {"schedule"}
+    assert [row["name"] for row in content["plugins"]] == ["schedules", "sea_bad"]
+    assert content["clashes"] == []
+    assert CliRunner().invoke(main, ["list-plugins", "--kind", "energies"]).exit_code == 2
+
+
+def test_requirements_are_pins(zoo, tmp_path):
+    (tmp_path / "mine.py").write_text(energy("mine"))
+    result = CliRunner().invoke(main, ["list-plugins", "--requirements", "--plugin", str(tmp_path / "mine.py")])
+    assert result.stdout.split() == [
+        *("sea-api==1.0", "sea-bad==1.0", "sea-one==2.0", "sea-shadow==1.0", "sea-slow==1.0", "sea-two==2.0")
+    ]
+    assert CliRunner().invoke(main, ["list-plugins", "--requirements", "--json"]).exit_code == 2
+
+
+def test_for_people(zoo, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = CliRunner().invoke(main, ["list-plugins"])
+    assert result.exit_code == 0
+    for text in ("broken (by its source)", "RuntimeError: the licence server is down", "clash: energy 'same'"):
+        assert text in result.stdout
+    assert "Half a cosine wave from start to end." in result.stdout
+    assert "sea-slow:slow" in result.stdout
+    monkeypatch.setenv("SEA_PLUGINS", "sea-one")
+    assert "left out by SEA_PLUGINS: sea-api:sea_api, sea-bad" in CliRunner().invoke(main, ["list-plugins"]).stdout
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_plugin_files_before_and_after_the_command(install, tmp_path, before):
+    (tmp_path / "mine.py").write_text(energy("mine"))
+    options, command = ["--plugin", str(tmp_path / "mine.py")], ["list-plugins", "--json"]
+    result = CliRunner().invoke(main, [*options, *command] if before else [*command, *options])
+    assert "mine.py:mine" in [item["qualified"] for item in json.loads(result.stdout)["items"]]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_strict(install, before):
+    command = ["--strict-plugins", "list-plugins"] if before else ["list-plugins", "--strict-plugins"]
+    install("sea-fine", energy("fine"))
+    assert CliRunner().invoke(main, command).exit_code == 0
+    install("sea-bad", "if True:\n    raise OSError('only a load finds this')\n")
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "error: plugin 'sea_bad' of sea-bad 1.0 is broken: OSError: only a load finds this" in result.stderr
+    assert "sea-fine" in result.stdout
+
+
+def test_nothing_heavy_is_imported(zoo):
+    code = (
+        "import sys; from sea_toolkit.cli import main\n"
+        "try: main(['list-plugins'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'pydantic', 'safetensors'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "import sea_toolkit.hub"
+    )
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True, timeout=50)
