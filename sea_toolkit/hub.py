@@ -134,7 +134,9 @@ class PluginHub:
     def inspect(self) -> None:
         """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
         for source in self._sources:
-            if source.record not in self._attempted and not memory.recall(source.record):
+            if source.record in self._attempted:
+                continue
+            if source.record.single or not memory.recall(source.record):
                 inspection.inspect(source.record)
         lookup.warn_of_shadowing(self.records)
 

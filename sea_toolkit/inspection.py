@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sea_toolkit import hookcheck
 from sea_toolkit.importfailure import certain_failure
-from sea_toolkit.locate import MissingModuleError, find_spec, locate, source_file
+from sea_toolkit.locate import MissingModuleError, find_spec, locate, module_of, source_file
 from sea_toolkit.records import KINDS, PluginRecord
 from sea_toolkit.sourcecode import (
     commands_in,
@@ -28,39 +28,43 @@ def inspect(record: PluginRecord) -> None:
     if record.faulty and record.checked is None:
         return  # its metadata cannot be read
     record.checked = "static"
-    module, _, attribute = record.value.partition(":")
-    if record.file is not None:  # a single-file plugin
-        file: Path | None = Path(record.file)
-        problem = certain_failure(file, record.name, follow=False) if file else None
+    try:
+        _inspect(record)
+    except Exception as error:  # nesting too deep for the parser, an odd finder on sys.meta_path
+        record.warn(f"its source cannot be examined ({type(error).__name__}: {error})")
+
+
+def _inspect(record: PluginRecord) -> None:
+    file: Path | None
+    if record.single:
+        attribute, module = "", record.name
+        file = Path(record.file) if record.file else None
+        problem = certain_failure(file, module, follow=False) if file else None
     else:
-        module, attribute = module.strip(), attribute.partition("[")[0].strip()
+        module, attribute = module_of(record.value), record.value.partition("[")[0].partition(":")[2].strip()
         problem = _missing(module) or _failing_parent(module)
         file = None if problem else locate(module)
         record.file = str(file) if file else None
         problem = problem or (certain_failure(file, module) if file else None)
     if problem:
         record.fail(problem)
-    if file is None:
-        return
-    tree = _parsed(file)
+    tree = _parsed(file) if file else None
     if tree is None:
         return
-    if (
-        attribute
-        and not problem
-        and attribute.split(".")[0] not in (top_level_names(tree) or {attribute.split(".")[0]})
-    ):
+    names = top_level_names(tree)
+    if attribute and names is not None and attribute.split(".")[0] not in names and not problem:
         record.fail(f"AttributeError: module {module!r} has no attribute {attribute!r}")
         return
     body = plugin_body(tree, attribute)
-    if body is None:
-        return
-    _judge(record, tree, body)
+    if body is not None:
+        _judge(record, tree, body)
 
 
 def offers(record: PluginRecord) -> dict[str, dict[str, str]]:
     """Kind to name to summary: what the source of a plugin registers by literal names, whatever its state."""
-    copy = PluginRecord(record.name, record.distribution, record.version, record.value, file=record.file)
+    copy = PluginRecord(
+        record.name, record.distribution, record.version, record.value, file=record.file, single=record.single
+    )
     inspect(copy)
     return copy.offers
 

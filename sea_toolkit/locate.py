@@ -22,7 +22,7 @@ def find_spec(name: str) -> ModuleSpec | None:
         MissingModuleError: it does not exist.
     """
     if name in sys.modules:
-        return sys.modules[name].__spec__
+        return getattr(sys.modules[name], "__spec__", None)
     top, *rest = name.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -39,7 +39,7 @@ def find_spec(name: str) -> ModuleSpec | None:
             raise MissingModuleError(f"No module named {path + '.' + part!r}; {path!r} is not a package")
         path = f"{path}.{part}"
         loaded = sys.modules.get(path)
-        child = loaded.__spec__ if loaded else PathFinder.find_spec(path, list(locations))
+        child = getattr(loaded, "__spec__", None) if loaded else PathFinder.find_spec(path, list(locations))
         if child is None:
             if _makes_modules(spec):
                 return None
@@ -51,9 +51,14 @@ def find_spec(name: str) -> ModuleSpec | None:
 def locate(value: str) -> Path | None:
     """The source file of an entry point's value `package.module:attribute`, or None if there is none to read."""
     try:
-        return source_file(find_spec(value.partition(":")[0].strip()))
+        return source_file(find_spec(module_of(value)))
     except MissingModuleError:
         return None
+
+
+def module_of(value: str) -> str:
+    """The module of an entry point's value `package.module:attribute [extra]`."""
+    return value.partition("[")[0].partition(":")[0].strip()
 
 
 def source_file(spec: ModuleSpec | None) -> Path | None:

@@ -84,7 +84,7 @@ def unknown(hub: PluginHub, kind: str | None, name: str, for_what: str = "") -> 
     hints = [did_you_mean(name, [item.qualified if colon else item.name for item in items])]
     elsewhere = sorted({item.kind for item in hub.items() if item.name == short and kind not in (None, item.kind)})
     if elsewhere:
-        hints.append(f"there is a {' and a '.join(elsewhere)} of this name")
+        hints.append(f"{short!r} is the name of: {', '.join(elsewhere)}")
     hints += [f"it may be missing because {r.label} is {r.status}: {first_line(r.error)}" for r in faulty]
     return RecipeError(f"{what} does not exist", hint="\n".join([*hints, *_left_out(hub)]))
 

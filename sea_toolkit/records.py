@@ -209,7 +209,7 @@ def blame(what: str, *, user_errors_pass: bool = False) -> Iterator[None]:
 
 
 def cause_of(error: BaseException) -> str:
-    """Type, message and, where there is one, the plugin's own line that raised."""
+    """Type, message and, outside sea_toolkit, the file and line that raised."""
     try:
         text = str(error)
     except Exception:

@@ -31,8 +31,8 @@ class Registry:
         for other, plugin in self._plugins.items():
             if plugin is staged.plugin:
                 raise PluginError(f"{record.label}: is the same object as {other.label}")
-        with blame(record.label):  # two files may share a key: their path tells them apart
-            self._manager.register(staged.plugin, record.value if record.file else record.key)
+        with blame(record.label):  # two files, or two temporary plugins, may share a key
+            self._manager.register(staged.plugin, f"{record.key} {id(record)}" if record.single else record.key)
         self._plugins[record] = staged.plugin
         self.items += staged.items
         record.status, record.hooks = status, staged.hooks

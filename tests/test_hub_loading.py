@@ -245,6 +245,11 @@ def test_temporarily_restores_everything(install):
         assert record.provides == {"energy": ["mine"]}
         assert hub.get("energy", "mine").qualified == "temporary:mine"
     assert ([item.qualified for item in hub.items()], list(hub.records)) == before
+    other = types.ModuleType("other")
+    exec(energy("other"), other.__dict__)
+    with hub.temporarily(plugin), hub.temporarily(other):
+        assert hub.get("energy", "mine")
+        assert hub.get("energy", "other")
     with pytest.raises(RuntimeError, match="inside"), hub.temporarily(plugin):
         raise RuntimeError("inside")
     with pytest.raises(sea.RecipeError, match="energy 'mine' does not exist"):

@@ -64,7 +64,7 @@ def test_an_unknown_name_gets_what_is_close(install):
         sea.RecipeError, match=r"no distribution 'sea-won' with plugins is installed\ntry: did you mean 'sea-one'"
     ):
         hub.get("energy", "sea-won:brevity")
-    with pytest.raises(sea.RecipeError, match="there is a schedule of this name"):
+    with pytest.raises(sea.RecipeError, match="'cosine' is the name of: schedule"):
         hub.get("energy", "cosine")
     with pytest.raises(sea.RecipeError, match=r"no kind of item 'energies'\ntry: did you mean 'energy'"):
         hub.get("energies", "length")
@@ -147,6 +147,14 @@ def test_two_files_of_one_name(tmp_path):
     hub = PluginHub.discover(plugins=[], files=sorted(tmp_path.glob("*/mine.py")))
     assert hub.get("energy", "first")
     assert hub.get("energy", "second")
+
+
+def test_the_value_of_an_entry_point_may_name_extras(install):
+    install("sea-extra", energy("extra"), points={"p": "sea_extra [fast]"})
+    hub = PluginHub.discover()
+    hub.inspect()
+    assert hub.records[-1].provides == {"energy": ["extra"]}
+    assert hub.get("energy", "extra")
 
 
 def test_a_missing_or_broken_file(tmp_path):

@@ -173,6 +173,16 @@ def test_names_made_in_a_loop_and_in_branches(install):
     assert looked_at().status == "not loaded"
 
 
+def test_a_source_too_deep_for_the_parser(install):
+    install("sea-deep", "x = " + "(" * 5000 + ")" * 5000 + "\n")
+    install("sea-fine", energy("fine"))
+    hub = PluginHub.discover()
+    hub.inspect()
+    deep, fine = hub.records[-2:]
+    assert deep.warnings or deep.status == "broken"
+    assert fine.provides == {"energy": ["fine"]}
+
+
 def test_a_look_at_a_file_plugin(tmp_path):
     (tmp_path / "mine.py").write_text("import no_such_module\n")
     hub = PluginHub.discover(plugins=[], files=[tmp_path / "mine.py"])

@@ -94,7 +94,7 @@ def test_no_docstring(install):
     ("arguments", "code", "message"),
     [
         (["cosin"], 2, "item 'cosin' does not exist\ntry: did you mean 'cosine'?"),
-        (["length", "--kind", "schedule"], 2, "there is a energy of this name"),
+        (["length", "--kind", "schedule"], 2, "'length' is the name of: energy"),
         (["wanted"], 1, "comes from plugin 'sea_bad' of sea-bad 1.0, which is broken"),
     ],
 )
