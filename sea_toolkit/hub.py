@@ -133,11 +133,10 @@ class PluginHub:
 
     def inspect(self) -> None:
         """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
-        for source in self._sources:
-            if source.record in self._attempted:
-                continue
-            if source.record.single or not memory.recall(source.record):
-                inspection.inspect(source.record)
+        unknown = [source.record for source in self._sources if source.record not in self._attempted]
+        single = [record for record in unknown if record.single]
+        for record in [*single, *memory.recall([record for record in unknown if not record.single])]:
+            inspection.inspect(record)
         lookup.warn_of_shadowing(self.records)
 
     def verify(self) -> None:

@@ -37,12 +37,12 @@ def remember(records: Sequence[PluginRecord]) -> None:
     """Store the outcomes of these records, together with those of others that are still there."""
     if not records:
         return
-    outcomes = _read()
+    outcomes, environment = _read(), _environment()
     for record in records:
         file = locate(record.value)
         if file is not None:
             fields = {name: getattr(record, name) for name in _REMEMBERED}
-            outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file), **fields}
+            outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file, environment), **fields}
     latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
     text = json.dumps(dict(latest), indent=1)
     path = cache_file()
@@ -57,15 +57,18 @@ def remember(records: Sequence[PluginRecord]) -> None:
             os.unlink(temporary)
 
 
-def recall(record: PluginRecord) -> bool:
-    """Fill the record with its remembered outcome, if there is one that still counts."""
+def recall(records: Sequence[PluginRecord]) -> list[PluginRecord]:
+    """Fill records with their remembered outcomes, where these still count; return the others."""
+    outcomes, environment = _read(), _environment()
+    return [record for record in records if not _recalled(record, outcomes, environment)]
+
+
+def _recalled(record: PluginRecord, outcomes: dict[str, Any], environment: str) -> bool:
     file = locate(record.value)
-    if file is None:
+    outcome = outcomes.get(_key(record, file)) if file else None
+    if file is None or outcome is None or not _sound(outcome):
         return False
-    outcome = _read().get(_key(record, file))
-    if not isinstance(outcome, dict) or outcome.get("fingerprint") != _fingerprint(record, file):
-        return False
-    if not _sound(outcome):
+    if outcome.get("fingerprint") != _fingerprint(record, file, environment):
         return False
     for name in _REMEMBERED:
         setattr(record, name, outcome[name])
@@ -73,7 +76,7 @@ def recall(record: PluginRecord) -> bool:
     return True
 
 
-def _read() -> dict[str, Any]:
+def _read() -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(cache_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -102,14 +105,19 @@ def _key(record: PluginRecord, file: Path) -> str:
     return f"{record.key} {file}"
 
 
-def _fingerprint(record: PluginRecord, file: Path) -> str:
+def _fingerprint(record: PluginRecord, file: Path, environment: str) -> str:
     """Changes when the plugin's own files, any installed distribution, Python or sea_toolkit changes."""
-    facts: list[Any] = [record.version, record.value, sea_toolkit.__version__, sys.version]
+    facts: list[Any] = [environment, record.version, record.value]
     for path in sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]:
         with contextlib.suppress(OSError):
             stat = path.stat()
             facts.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _environment() -> str:
+    facts = [sea_toolkit.__version__, sys.version]
     for folder in sys.path:
         with contextlib.suppress(OSError):
             facts += sorted(name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info")))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

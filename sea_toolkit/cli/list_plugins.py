@@ -24,7 +24,7 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.records import CORE, KINDS, PluginRecord
 
-_COLORS = {"built-in": "dim", "ok": "green", "not loaded": "default", "broken": "bold red", "refused": "bold red"}
+_STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "bold red"}
 
 
 @click.command("list-plugins")
@@ -108,28 +108,33 @@ def _print_tables(content: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console()
-    plugins = Table("plugin", "distribution", "version", "state", "provides / cause", title="Plugins")
+    plugins = Table("plugin", "distribution", "version", "state", "provides", title="Plugins")
+    for column in plugins.columns:
+        column.overflow = "fold"
+    notes = []
     for row in content["plugins"]:
         provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["provides"].items())
         if row["status"] == "built-in":  # their names follow below
             provides = ", ".join(f"{kind}: {len(names)}" for kind, names in row["provides"].items())
-        lines = [row["error"] or provides, *(f"warning: {text}" for text in row["warnings"])]
-        style = _COLORS[row["status"]]
-        state = row["status"] + (" (by its source)" if row["checked"] == "static" and row["error"] else "")
-        cells = (row["name"], row["distribution"], row["version"], state, "\n".join(filter(None, lines)))
-        plugins.add_row(*(Text(cell) for cell in cells), style=None if style == "default" else style)
+        cells = (row["name"], row["distribution"], row["version"], row["status"], provides)
+        plugins.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(row["status"]))
+        key = f"{row['distribution']}:{row['name']}"
+        if row["error"]:
+            source = " (by its source, not loaded)" if row["checked"] == "static" else ""
+            notes.append(Text(f"{key} is {row['status']}{source}: {row['error']}", style="red"))
+        notes += [Text(f"{key}: {text}", style="yellow") for text in row["warnings"]]
     console.print(plugins)
+    for clash in content["clashes"]:
+        notes.append(Text(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow"))
+    if content["left_out"]:
+        notes.append(Text(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
+    for note in notes:
+        console.print(note, soft_wrap=True)
     for kind in dict.fromkeys(row["kind"] for row in content["items"]):
-        items = Table(kind, "summary", "from", title=None)
+        items = Table(kind, "summary", "from")
         for row in (row for row in content["items"] if row["kind"] == kind):
             bad = row["status"] in ("broken", "refused")
             source = "built-in" if row["distribution"] == CORE else row["qualified"]
             source += f" ({row['status']})" if bad else ""
             items.add_row(Text(row["name"]), Text(row["summary"]), Text(source), style="red" if bad else None)
         console.print(items)
-    for clash in content["clashes"]:
-        console.print(
-            Text(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow")
-        )
-    if content["left_out"]:
-        console.print(Text(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
