@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
+from sea_toolkit.prefix import Prefix, growing_cache, read_cache
 
 
 class Backbone:
@@ -81,7 +81,12 @@ class Backbone:
             mask: false where a token is to be skipped: nothing sees it and it takes no position.
         """
         p, c, n, _ = embeds.shape
+        rows, order = embeds.reshape(p * c, n, -1), None
         seen = torch.ones(p * c, n, dtype=torch.bool, device=embeds.device) if mask is None else mask.flatten(0, 1)
+        if mask is not None:
+            # skipped tokens go to the end: a sliding window counts places in the row, not positions
+            order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
+            rows, seen = rows.gather(1, order), seen.gather(1, order[..., 0])
         positions = (seen.cumsum(-1) - 1).clamp(min=0)
         cache = None
         if prefix is not None:
@@ -89,7 +94,10 @@ class Backbone:
             before = prefix.mask.repeat_interleave(c, 0)
             positions = positions + before.sum(-1, keepdim=True)
             seen = torch.cat([before, seen], -1)
-        return self.run(embeds.reshape(p * c, n, -1), seen, positions, cache).unflatten(0, (p, c))
+        found = self.run(rows, seen, positions, cache)
+        if order is not None:
+            found = torch.zeros_like(found).scatter(1, order, found)
+        return found.unflatten(0, (p, c))
 
     def run(
         self,

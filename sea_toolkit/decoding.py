@@ -34,8 +34,8 @@ class Decoded:
     """
 
     ids: Int[Tensor, "P C n"]
-    log_prob: Float[Tensor, "P C n"]
-    log_proposal: Float[Tensor, "P C n"]
+    log_prob: Float[Tensor, "P C n"] | None
+    log_proposal: Float[Tensor, "P C n"] | None
     layers: KeysValues | None
 
 

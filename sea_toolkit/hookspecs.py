@@ -73,7 +73,7 @@ def sea_register_samplers(register: Register) -> None:
 def sea_register_initializers(register: Register) -> None:
     """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start.
 
-    Where log π of the tokens is known, return the pair `(ids, log_prob)`: it saves a forward pass.
+    What `sea_toolkit.decoding.decode` returns is taken too: log π of the tokens is then not computed again.
     """
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
@@ -31,22 +31,28 @@ class Noise:
     Args:
         seeds: one integer per prompt.
         device: where the tensors are drawn.
+        common: seed of the stream that all prompts share (`common_uniform`).
     """
 
-    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu", common: int = 0) -> None:
         self.device = torch.device(device)
         self.generators = [torch.Generator(device=self.device).manual_seed(s) for s in seeds]
+        self._common = torch.Generator(device=self.device).manual_seed(common)
 
     @classmethod
     def for_prompts(cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu") -> Noise:
         """The streams of a run: see `prompt_seeds`."""
-        return cls(prompt_seeds(prompts, seed), device)
+        return cls(prompt_seeds(prompts, seed), device, seed)
 
     def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Uniform on the open interval (0, 1), float32."""
         draws = [torch.rand(shape, generator=g, device=self.device) for g in self.generators]
         # rand() can return 0, whose logarithm is not finite; 2^-25 is half its smallest step
         return torch.stack(draws).clamp_(min=2.0**-25)
+
+    def common_uniform(self) -> float:
+        """One number in [0, 1) for all prompts: the same for a prompt alone and in any company (host side)."""
+        return float(torch.rand((), generator=self._common, device=self.device))
 
     def normal(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Standard normal, float32."""
@@ -56,25 +62,27 @@ class Noise:
         """Standard Gumbel, float32: `argmax(logits + gumbel)` is a sample of `softmax(logits)`."""
         return -torch.log(-torch.log(self.uniform(*shape)))
 
-    def state(self) -> UInt8[Tensor, "P bytes"]:
-        """Everything needed to go on with the same streams, for a checkpoint."""
-        return torch.stack([g.get_state() for g in self.generators])
+    def state(self) -> UInt8[Tensor, "streams bytes"]:
+        """Everything needed to go on with the same streams, for a checkpoint; the common stream comes last."""
+        return torch.stack([g.get_state() for g in [*self.generators, self._common]])
 
-    def load_state(self, state: UInt8[Tensor, "P bytes"]) -> None:
+    def load_state(self, state: UInt8[Tensor, "streams bytes"]) -> None:
         """Go on where `state()` was taken.
 
         Raises:
             SeaError: the state is of another number of prompts.
         """
-        if len(state) != len(self.generators):
+        streams = [*self.generators, self._common]
+        if len(state) != len(streams):
             raise SeaError(
-                f"a random state for {len(state)} prompts", expected=f"one for {len(self.generators)} prompts"
+                f"a random state for {len(state) - 1} prompts", expected=f"one for {len(streams) - 1} prompts"
             )
-        for generator, row in zip(self.generators, state, strict=True):
-            generator.set_state(row.cpu())
+        for generator, row in zip(streams, state, strict=True):
+            # set_state reads from the start of the storage (torch 2.13): a row of a stack needs its own
+            generator.set_state(row.to("cpu", copy=True))
 
 
-def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
     """Draw one index per row by inverting the cumulative distribution at `uniform`.
 
     Two stages (a block, then an index in it): the rounding of a float32 running sum over a whole vocabulary would

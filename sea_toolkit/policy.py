@@ -19,11 +19,20 @@ from sea_toolkit.response import SoftResponse, is_any
 Template = Literal["auto", "chat", "plain"]
 
 
+class _Output(BaseModelOutputWithPast):
+    """Nothing but hidden states; what an architecture's head asks for beside them (GPT-2 the cross attentions, a
+    mixture of experts the router's logits) is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
 class _GivenHidden(nn.Module):
     """Stands in for the base model and returns the hidden states it is given as its output."""
 
     def forward(self, input_ids: Tensor | None = None, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> Any:
-        return BaseModelOutputWithPast(last_hidden_state=inputs_embeds)
+        return _Output(last_hidden_state=inputs_embeds)
 
 
 class Policy:

@@ -10,15 +10,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.clock import Clock
+from sea_toolkit.decoding import Decoded
 from sea_toolkit.energy import Term
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
-from sea_toolkit.prefix import Prefix
-from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
+from sea_toolkit.response import Slope, SoftResponse, is_any
 
-Initializer = Callable[["Problem", Noise], "Tensor | tuple[Tensor, Tensor]"]
+Initializer = Callable[["Problem", Noise], Tensor | Decoded]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Scored:
         length: `[P, C]`, tokens of the re-tokenized text, end of text included.
         nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
         energies: the energy's terms and total.
+        slope: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
     """
 
     ids: Int[Tensor, "P C T"]
@@ -53,6 +55,7 @@ class Scored:
     length: Float[Tensor, "P C"]
     nll: Float[Tensor, "P C"]
     energies: Energies
+    slope: Slope | None = None
 
 
 @dataclass
@@ -83,20 +86,40 @@ class Problem:
     clock: Clock
     stopped: Bool[Tensor, "P C"] = field(init=False)
     incidents: list[str] = field(default_factory=list)
+    keep_cache: bool = field(default=False, init=False)
+    slope_layout: tuple[list[Tensor], list[Tensor]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
 
-    def start(self, noise: Noise) -> tuple[Int[Tensor, "P C T"], Float[Tensor, "P C T"] | None]:
-        """The hard responses the chains begin with, and log π of their tokens if the initializer knows it."""
+    def start(self, noise: Noise, *, keep_cache: bool = False) -> Decoded:
+        """The hard responses the chains begin with; log π and the cache are None where the initializer has none.
+
+        Args:
+            noise: the run's streams.
+            keep_cache: the sampler wants the keys and values of the responses, if they come for free.
+        """
+        self.keep_cache = keep_cache
         found = self.initializer(self, noise)
-        ids, log_prob = found if isinstance(found, tuple) else (found, None)
+        start = found if isinstance(found, Decoded) else Decoded(found, None, None, None)
         expected = (len(self.prompts), self.chains, self.length)
-        if tuple(ids.shape) != expected:
+        if tuple(start.ids.shape) != expected:
             raise PluginError(
-                f"the initializer returned ids {list(ids.shape)}", expected=f"[P, C, T] = {list(expected)}"
+                f"the initializer returned ids {list(start.ids.shape)}", expected=f"[P, C, T] = {list(expected)}"
             )
-        return ids, log_prob
+        return start
+
+    @torch.no_grad()
+    def read(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
+        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last."""
+        p, c, t = ids.shape
+        cache = growing_cache(self.prefix.rows(c))
+        mask = torch.nn.functional.pad(self.prefix.mask.repeat_interleave(c, 0), (0, t - 1), value=True)
+        positions = self.prefix.positions(0, t - 1).repeat_interleave(c, 0)
+        backbone, size = self.policy.backbone, self.prefix.mask.shape[1]
+        backbone.run(backbone.embedding(ids[..., :-1].flatten(0, 1)), mask, positions, cache)
+        self.ledger.forward("policy", p * c * (t - 1), self.policy.body_parameters)
+        return read_cache(cache, size, size + t - 1)
 
     def soft(
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
@@ -146,13 +169,17 @@ class Problem:
                 hint="a gradient-free sampler such as best-of-n",
             )
 
-    def rescore(self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None) -> Scored:
+    def rescore(
+        self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, slope: bool = False
+    ) -> Scored:
         """Score hard responses as text; every value that is not finite counts as +inf and is noted.
 
         Args:
             ids: what the sampler has.
             log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
                 the same ids.
+            slope: also return the gradient of the weighted terms (all but −log π, as far as they have one) with
+                respect to every token's probability, from the same forward pass.
         """
         texts = self.policy.text(ids)
         finished = is_any(ids, self.policy.eos_ids).any(-1)
@@ -163,20 +190,27 @@ class Problem:
             ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
             known = torch.where(ended, log_prob, 0.0).sum(-1)
             same = _same_rows(ids, ended, response)
+        read = response.tapped() if slope else response
         values: dict[str, Tensor] = {}
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
-        with torch.no_grad():
+        steep = torch.zeros_like(length)
+        with torch.set_grad_enabled(slope):
             for t in self.terms:
                 if t.is_policy:
                     value = t.bound.of_text(response, known, same)
                     nll = value / t.bound.per_nat(length)
                 else:
-                    text_value = t.score_text(self.prompts, texts)
-                    value = t(response) if text_value is None else text_value.to(total.device)
-                values[t.label] = value
-                total = total + self.clock.value(t.weight) * value
+                    text_value = None if slope and t.differentiable else t.score_text(self.prompts, texts)
+                    value = t(read) if text_value is None else text_value.to(total.device)
+                    if slope and t.differentiable:
+                        steep = steep + self.clock.value(t.weight) * value
+                values[t.label] = value.detach()
+                total = total + self.clock.value(t.weight) * values[t.label]
+        found = None if read.taps is None else read.taps.gradient(steep.sum()).fit(ids.shape[-1])
+        if found is not None:
+            self.slope_layout = ([t for t, _ in found.tables], [t for t, _ in found.tokens])
         energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, finished, length, nll, energies)
+        return Scored(ids, texts, finished, length, nll, energies, found)
 
     def checked(self, energies: Energies) -> Energies:
         """Where a term is NaN, or an energy −inf: total +inf, the chain stops, and the term is named."""

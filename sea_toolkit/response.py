@@ -186,6 +186,16 @@ class Slope:
         grads = [g.float() for _, g in [*self.tables, *self.tokens]]
         return torch.stack([g.square().sum((-2, -1)) for g in grads]).sum(0).sqrt()
 
+    def fit(self, length: int) -> Slope:
+        """Cut or zero-padded to `length` positions; entries that are not finite become 0."""
+
+        def fitted(grad: Tensor) -> Tensor:
+            grad = grad[:, :, :length].nan_to_num(0.0, 0.0, 0.0)
+            return torch.nn.functional.pad(grad, (0, 0, 0, length - grad.shape[2]))
+
+        tables = [(table, fitted(g)) for table, g in self.tables]
+        return Slope(tables, [(wanted, fitted(g)) for wanted, g in self.tokens])
+
     def select(self, take: Bool[Tensor, "P C"], other: Slope) -> Slope:
         """Rows of `other` where `take`, of this one elsewhere; both must come from the same energies."""
         keep = take[..., None, None]

@@ -122,7 +122,7 @@ class SequenceScorer:
             rows.append(row)
         all_embeds, mask = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
         # tokens that are not there leave no gap: positions are counted along the row
-        order = (~mask).long().argsort(-1, stable=True)
+        order = (~mask).long().argsort(dim=-1, stable=True)
         all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
         logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
         return logits.float().unflatten(0, (p, c))

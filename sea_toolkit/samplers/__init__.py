@@ -18,3 +18,18 @@ def sea_register_samplers(register: Register) -> None:
         target="sea_toolkit.samplers.best_of_n:BestOfN",
         summary="Draw answers from the policy and keep the best.",
     )
+    register(
+        "suffix-mh",
+        target="sea_toolkit.samplers.suffix_mh:SuffixMH",
+        summary="Resample suffixes from the policy, Metropolis–Hastings on the energy (QAlign).",
+    )
+    register(
+        "tilted",
+        target="sea_toolkit.samplers.tilted:Tilted",
+        summary="Resample suffixes from the policy tilted by the reward's gradient; accept by the energy alone.",
+    )
+    register(
+        "tilted-exact",
+        target="sea_toolkit.samplers.tilted:TiltedExact",
+        summary="The same proposals with the exact Metropolis–Hastings ratio.",
+    )

@@ -39,9 +39,9 @@ class BestOfN:
     default_relaxation: ClassVar[dict[str, Any] | None] = None
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        ids, log_prob = problem.start(noise)
-        scored = problem.rescore(ids, log_prob)
-        return State(ids, scored.energies.total, ids.shape[1]), Info(scored)
+        start = problem.start(noise)
+        scored = problem.rescore(start.ids, start.log_prob)
+        return State(start.ids, scored.energies.total, problem.chains), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         budget = problem.clock.budget

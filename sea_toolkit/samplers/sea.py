@@ -63,9 +63,9 @@ class Sea:
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         problem.require_gradient("sea")
-        ids, log_prob = problem.start(noise)
-        logits, candidates = latent_of(problem, ids, scale=self.init_scale)
-        return State(logits, candidates), Info(problem.rescore(ids, log_prob))
+        start = problem.start(noise)
+        logits, candidates = latent_of(problem, start.ids, scale=self.init_scale)
+        return State(logits, candidates), Info(problem.rescore(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         clock = problem.clock

@@ -74,11 +74,11 @@ class SeaAdam:
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         problem.require_gradient("sea-adam")
-        ids, log_prob = problem.start(noise)
-        z, candidates = latent_of(problem, ids, scale=self.init_scale)
-        text = decode_guided(problem, z, candidates, ids, self.lm_top_k)
+        start = problem.start(noise)
+        z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
+        text = decode_guided(problem, z, candidates, start.ids, self.lm_top_k)
         zeros = torch.zeros_like(z)
-        return self._state(z, candidates, zeros, zeros, 0, text), Info(problem.rescore(ids, log_prob))
+        return self._state(z, candidates, zeros, zeros, 0, text), Info(problem.rescore(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         clock = problem.clock
