@@ -1,0 +1,122 @@
+"""Features, splits and fits on synthetic data with known answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.training.examples import Examples
+from sea_toolkit.training.features import pooled_features
+from sea_toolkit.training.fit import auc, choose, fit_layers, split_by_group
+from sea_toolkit.training.train import Settings, train
+from sea_toolkit.trunk import truncate
+from tests.tiny import ARCHITECTURES, tiny_model, tiny_tokenizer
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def labelled(n, positive_every=2):
+    labels = [int(i % positive_every == 0) for i in range(n)]
+    return Examples([f"t{i}" for i in range(n)], [], labels, [f"g{i}" for i in range(n)], ["file"] * n)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_features_are_those_of_each_text_alone(arch):
+    model, tokenizer = tiny_model(arch), tiny_tokenizer()
+    texts = ["the rain in Spain", "and", "", "this is what the others were reading on that day"]
+    found = pooled_features(model, tokenizer, texts, [1, 3], max_tokens=12, batch_tokens=40)
+    for layer in (1, 3):
+        trunk = truncate(model, layer)
+        for i, text in enumerate(texts):
+            ids = tokenizer(text, add_special_tokens=False).input_ids[:12]
+            with torch.no_grad():
+                alone = trunk(torch.tensor([ids]), use_cache=False)[0][0].mean(0) if ids else torch.zeros(32)
+            torch.testing.assert_close(found[layer][i], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_layer_search_finds_the_informative_layer():
+    examples = labelled(600)
+    y = torch.tensor(examples.labels).float()
+    signal = normal(600, 16, seed=1)
+    signal[:, 3] += 4 * (y - 0.5)
+    features = {2: (normal(600, 16, seed=2), None), 5: (signal, None), 9: (normal(600, 16, seed=3), None)}
+    fits = fit_layers(features, examples, split_by_group(examples.groups, 0.2, 0.2, 0))
+    best = choose(fits, 0.01)
+    assert best.layer == 5
+    assert best.test_accuracy > 0.93
+    assert best.test_auc > 0.97
+    assert all(fit.test_accuracy < 0.65 for fit in fits if fit.layer != 5)
+    assert int(best.weight.abs().argmax()) == 3
+    assert best.weight[3] > 0
+
+
+def test_an_earlier_layer_within_the_tolerance_wins():
+    examples = labelled(600)
+    y = torch.tensor(examples.labels).float()
+
+    def layer(strength, seed):
+        return (torch.cat([strength * (y - 0.5)[:, None] + normal(600, 1, seed=seed), normal(600, 3, seed=9)], 1), None)
+
+    fits = fit_layers(
+        {1: layer(1, 1), 2: layer(8, 2), 3: layer(9, 3)}, examples, split_by_group(examples.groups, 0.2, 0.2, 0)
+    )
+    assert choose(fits, 0.01).layer == 2
+    assert choose(fits, 0.9).layer == 1
+
+
+def test_unequal_classes_weigh_the_same():
+    examples = labelled(1000, positive_every=10)
+    y = torch.tensor(examples.labels).float()
+    features = normal(1000, 4)
+    features[:, 0] += 2 * (y - 0.5)
+    (fit,) = fit_layers({1: (features, None)}, examples, split_by_group(examples.groups, 0.3, 0.2, 1))
+    # the best cut between two unit normals at -1 and 1 is at zero, with 84 % right on each side
+    assert abs(float(fit.bias)) < 0.4
+    assert 0.75 < fit.test_accuracy < 0.93
+
+
+def test_pairs_learn_the_direction_that_is_preferred():
+    n = 500
+    first, second = normal(n, 8, seed=1), normal(n, 8, seed=2)
+    better = first[:, 2] > second[:, 2]
+    first, second = torch.where(better[:, None], first, second), torch.where(better[:, None], second, first)
+    examples = Examples(["a"] * n, ["b"] * n, [], [str(i) for i in range(n)], ["f"] * n)
+    (fit,) = fit_layers({1: (first + 3.0, second + 3.0)}, examples, split_by_group(examples.groups, 0.2, 0.2, 0))
+    assert fit.test_accuracy > 0.93
+    assert int(fit.weight.abs().argmax()) == 2
+    assert fit.weight[2] > 0
+    everything = torch.cat([first, second]) + 3.0
+    assert abs(float((everything @ fit.weight + fit.bias).mean())) < 0.5
+
+
+def test_groups_stay_together():
+    groups = [f"g{i // 5}" for i in range(200)]
+    split = split_by_group(groups, 0.25, 0.25, 3)
+    parts = [{groups[i] for i in part.tolist()} for part in (split.train, split.validation, split.test)]
+    assert sum(len(p) for p in parts) == 40
+    assert sum(len(p) for p in (split.train, split.validation, split.test)) == 200
+    assert 5 <= len(parts[2]) <= 15
+    again = split_by_group(groups, 0.25, 0.25, 3)
+    assert torch.equal(split.test, again.test)
+    with pytest.raises(RecipeError, match="2 groups cannot be split"):
+        split_by_group(["a", "b"] * 9, 0.2, 0.2, 0)
+
+
+def test_a_part_with_one_class_is_an_error():
+    examples = labelled(40, positive_every=39)
+    with pytest.raises(RecipeError, match="texts of one class only"):
+        fit_layers({1: (normal(40, 4), None)}, examples, split_by_group(examples.groups, 0.2, 0.2, 0))
+
+
+def test_auc_against_counting():
+    good, bad = torch.tensor([0.1, 0.5, 0.5, 0.9]), torch.tensor([0.5, 0.2, 0.0])
+    count = sum((g > b) + 0.5 * (g == b) for g in good for b in bad) / 12
+    assert auc(good, bad) == pytest.approx(float(count))
+
+
+def test_a_layer_the_policy_lacks():
+    with pytest.raises(ModelError, match="layer 9 was asked of tiny"):
+        train(tiny_model("llama"), tiny_tokenizer(), "tiny", labelled(50), Settings(layers=(2, 9)))
