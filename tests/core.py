@@ -1,0 +1,87 @@
+"""What the tests of the core share: tiny policies and problems, and energies written as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from sea_toolkit.api import _own, build_recipe
+from sea_toolkit.clock import Clock
+from sea_toolkit.compose import compose
+from sea_toolkit.hub import PluginHub
+from sea_toolkit.ledger import Ledger
+from sea_toolkit.noise import Noise
+from sea_toolkit.policy import Policy
+from sea_toolkit.problem import Problem
+from sea_toolkit.response import SoftResponse
+from tests.tiny import EOS, tiny_model, tiny_tokenizer
+
+PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")
+"""Of different lengths."""
+
+
+@lru_cache(maxsize=16)
+def tiny_policy(arch: str = "llama") -> Policy:
+    """One per architecture; nothing in the toolkit may change it."""
+    return Policy(tiny_model(arch), tiny_tokenizer(), name=f"tiny-{arch}")
+
+
+@lru_cache(maxsize=1)
+def hub() -> PluginHub:
+    """The built-in plugins alone."""
+    return PluginHub.discover(plugins=())
+
+
+def random_ids(*shape: int, seed: int = 0, low: int = 4) -> torch.Tensor:
+    """Token ids without special ones (with `low` = 4)."""
+    return torch.randint(low, 128, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def one_hot(ids: torch.Tensor, vocab: int = 128, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.nn.functional.one_hot(ids, vocab).to(dtype)
+
+
+def dense(ids: torch.Tensor) -> SoftResponse:
+    """The response as weights over the whole vocabulary."""
+    return SoftResponse.from_weights(one_hot(ids), None, (EOS,))
+
+
+def sparse(ids: torch.Tensor, k: int = 5, seed: int = 3) -> SoftResponse:
+    """The response as one-hot weights over k candidates, the token at another place in each."""
+    g = torch.Generator().manual_seed(seed)
+    others = torch.stack([torch.randperm(124, generator=g)[:k] + 4 for _ in range(ids.numel())]).view(*ids.shape, k)
+    at = torch.randint(0, k, (*ids.shape, 1), generator=g)
+    # the token must stand in its row once
+    others = torch.where(others == ids[..., None], 3, others)
+    candidates = others.scatter(-1, at, ids[..., None])
+    return SoftResponse.from_weights(torch.zeros(*ids.shape, k).scatter(-1, at, 1.0), candidates, (EOS,))
+
+
+def warmth(response: SoftResponse) -> torch.Tensor:
+    """A smooth energy that prefers some tokens (ids 30 to 59) and reads nothing else."""
+    liked = response.probability(list(range(30, 60))).sum(-1)
+    return -(liked * response.content).sum(-1)
+
+
+def problem_for(
+    energies: dict[str, tuple[float, Callable[..., Any]]] | None = None,
+    *,
+    prompts: Sequence[str] = PROMPTS[:1],
+    policy: Policy | None = None,
+    recipe: dict[str, Any] | None = None,
+    plugins: PluginHub | None = None,
+    **settings: Any,
+) -> Problem:
+    """A bound problem; the energy is `reference` and `warmth` unless others are given."""
+    own = {"warmth": (4.0, warmth)} if energies is None and recipe is None else energies or {}
+    settings = {"sampler": "sea", "chains": 2, "max_new_tokens": 10} | settings
+    chosen = build_recipe(recipe, None, settings, own_terms=bool(own))
+    composition = compose(chosen, plugins or hub(), _own(own))
+    return composition.bind(policy or tiny_policy(), list(prompts), Ledger(), Clock())
+
+
+def noise_for(problem: Problem, seed: int = 0) -> Noise:
+    return Noise.for_prompts(problem.prompts, seed)
