@@ -27,10 +27,7 @@ def soft(shape=(2, 2, 5), vocab=12, eos=(2,), seed=0, k=None, dtype=torch.float6
 def test_survival_content_and_length_as_defined(eos, k):
     r = soft(eos=eos, k=k)
     full = torch.zeros(2, 2, 5, 12, dtype=torch.float64)
-    if k is None:
-        full = r.weights
-    else:
-        full = full.scatter(-1, r.candidates, r.weights)
+    full = r.weights if k is None else full.scatter(-1, r.candidates, r.weights)
     p_eos = full[..., list(eos)].sum(-1)
     torch.testing.assert_close(r.probability(eos).sum(-1), p_eos)
     for p in range(2):
