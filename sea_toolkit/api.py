@@ -72,7 +72,7 @@ def align(
     folder = None if out is None else Path(out)
     if folder is not None:
         prepare_folder(folder)
-    policy = policy or load_policy(chosen.policy, hub, progress or silent_progress)
+    policy = policy or load_policy(chosen.policy, hub, progress or silent_progress, composition.check)
     problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
@@ -114,7 +114,7 @@ def resume(
         )
     hub = hub or PluginHub.discover()
     composition = compose(recipe, hub, _own(energies))
-    policy = policy or load_policy(recipe.policy, hub, progress or silent_progress)
+    policy = policy or load_policy(recipe.policy, hub, progress or silent_progress, composition.check)
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()
     every = saved["checkpoint_every"]

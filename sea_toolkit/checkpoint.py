@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +12,28 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
+from sea_toolkit.files import write_whole
 
 RECIPE, MANIFEST, TRACE = "recipe.json", "manifest.json", "trace.jsonl"
 CHECKPOINT, RESULT = "checkpoint.safetensors", "result.json"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, then rename.
+def write_run_file(path: Path, content: bytes) -> None:
+    """Write a file of a run.
 
     Raises:
         SeaError: the folder cannot be written, or the disk is full; what was there before is still there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
     except OSError as error:
-        raise SeaError(
-            f"cannot write {path}: {error.strerror or error}", hint="another --out, or free space"
-        ) from error
+        what = f"cannot write {path}: {error.strerror or error}"
+        raise SeaError(what, hint="another --out, or free space") from error
 
 
 def write_json(path: Path, data: Any) -> None:
     """JSON, indented, whole or not at all."""
-    write_whole(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode())
+    write_run_file(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -65,7 +53,7 @@ def save_checkpoint(folder: Path, state: Any, noise: Tensor, facts: dict[str, An
     tensors: dict[str, Tensor] = {"noise": noise}
     shape = _pack(state, "state", tensors)
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
-    write_whole(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
+    write_run_file(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
 
 
 def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, Tensor, dict[str, Any]]:
@@ -125,4 +113,4 @@ def cut_trace(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError):
             break
-    write_whole(path, "".join(f"{line}\n" for line in kept).encode())
+    write_run_file(path, "".join(f"{line}\n" for line in kept).encode())

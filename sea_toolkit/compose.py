@@ -14,6 +14,7 @@ from sea_toolkit.clock import Clock
 from sea_toolkit.energy import Context, Progress, Term, bind, hinge
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.ledger import Ledger
+from sea_toolkit.loading import silent_progress
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem, unique_labels
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from sea_toolkit.hub import PluginHub
     from sea_toolkit.records import Item
 
-AUTO = {True: "sea-adam", False: "best-of-n"}
-"""The sampler of a recipe that names none: by whether every term has a gradient."""
+AUTO = {True: "tilted", False: "best-of-n"}
+"""The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Composition:
     items: list[Item]
     sampler: Any = None
 
+    def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
+        """Let every energy with a `check(hub, tokenizer, progress)` refuse the policy's tokenizer: nothing is loaded
+        yet.
+
+        Raises:
+            ModelError: a reward model that cannot be found, or has another vocabulary.
+        """
+        for part in self.parts:
+            if hasattr(part.built, "check"):
+                part.built.check(self.hub, tokenizer, progress or silent_progress)
+
     def bind(
         self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
     ) -> Problem:
@@ -69,7 +81,7 @@ class Composition:
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
         spec = self.recipe.sampler
         if self.sampler is None:
-            item = self.hub.get("sampler", AUTO[all(t.differentiable for t in terms)])
+            item = self.hub.get("sampler", AUTO[any(t.differentiable and not t.is_policy for t in terms)])
             self.items.append(item)
             self.sampler = item.build(_scheduled(spec.options, self.hub, "sampler", self.items), "sampler")
         chains = spec.chains or self.sampler.default_chains

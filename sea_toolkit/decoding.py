@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import categorical
 from sea_toolkit.policy import Policy
-from sea_toolkit.prefix import KeysValues, Prefix, buffered_cache, keep_rows, read_cache
+from sea_toolkit.prefix import KeysValues, Prefix, buffered_cache, keep_rows, open_layers, read_cache
 from sea_toolkit.response import is_any
 
 CHECK_EVERY = 8
@@ -34,8 +34,8 @@ class Decoded:
     """
 
     ids: Int[Tensor, "P C n"]
-    log_prob: Float[Tensor, "P C n"] | None
-    log_proposal: Float[Tensor, "P C n"] | None
+    log_prob: Float[Tensor, "P C n"]
+    log_proposal: Float[Tensor, "P C n"]
     layers: KeysValues | None
 
 
@@ -82,7 +82,7 @@ def decode(
         done = is_any(flat, policy.eos_ids).any(-1)
         known = 0 if past is None else min(t0 - 1, past[0][0].shape[-2])
         if past is not None:
-            for layer, (k, v) in zip(cache.layers, past, strict=True):
+            for layer, (k, v) in zip(open_layers(cache), past, strict=True):
                 layer.update(k[..., :known, :], v[..., :known, :])
         fed = flat[:, known:]
         seen = torch.nn.functional.pad(mask, (0, t0), value=True)
@@ -123,7 +123,10 @@ def decode(
         )[:, 0]
     size = prefix.mask.shape[1]
     layers = read_cache(cache, size, size + t0 + n - 1) if keep_cache else None
-    return Decoded(*(x.unflatten(0, (p, c)) for x in (out_ids, out_logp, out_logq)), layers)
+    shape_of = (p, c)
+    return Decoded(
+        out_ids.unflatten(0, shape_of), out_logp.unflatten(0, shape_of), out_logq.unflatten(0, shape_of), layers
+    )
 
 
 def _draw(

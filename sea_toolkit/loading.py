@@ -56,9 +56,18 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def load_policy(
-    spec: PolicySpec, hub: PluginHub, progress: Callable[[int, int, str], None] = silent_progress
+    spec: PolicySpec,
+    hub: PluginHub,
+    progress: Callable[[int, int, str], None] = silent_progress,
+    check: Callable[[Any], None] | None = None,
 ) -> Policy:
     """The policy of a recipe.
+
+    Args:
+        spec: which model, where and how.
+        hub: knows the catalog.
+        progress: watches a download.
+        check: called with the tokenizer before the weights are read, to refuse what cannot go together.
 
     Raises:
         ModelError: it cannot be found, downloaded or read.
@@ -70,11 +79,32 @@ def load_policy(
         raise ModelError(f"{spec.model} is a file", expected="the folder of a transformers model")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    options = {"trust_remote_code": spec.trust_remote_code}
+    options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     tokenizer = _read(AutoTokenizer, source, spec.model, options)
+    if check is not None:
+        check(tokenizer)
     options["dtype"] = pick_dtype(spec.dtype, device)
     model = _read_model(AutoModelForCausalLM, source, spec.model, options)
     return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
+
+
+def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any) -> Any:
+    """The tokenizer of a sequence classifier, if it has the policy's vocabulary.
+
+    Raises:
+        ModelError: unreadable, or another vocabulary.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = _read(AutoTokenizer, source, name, {})
+    if tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(policy_tokenizer):
+        raise ModelError(
+            f"the reward model {name} has another tokenizer than the policy "
+            f"({len(tokenizer)} and {len(policy_tokenizer)} tokens)",
+            expected="the same vocabulary: a relaxed response is a mixture of the policy's tokens",
+            hint="a reward model of the policy's family, or a probe (sea-toolkit train-probe)",
+        )
+    return tokenizer
 
 
 def load_classifier(source: Path | str, policy: Policy, name: str) -> tuple[Any, Any]:
@@ -83,16 +113,9 @@ def load_classifier(source: Path | str, policy: Policy, name: str) -> tuple[Any,
     Raises:
         ModelError: unreadable, or its tokenizer is not the policy's (found before its weights are read).
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    tokenizer = _read(AutoTokenizer, source, name, {})
-    if tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(policy.tokenizer):
-        raise ModelError(
-            f"the reward model {name} has another tokenizer than the policy {policy.name} "
-            f"({len(tokenizer)} and {len(policy.tokenizer)} tokens)",
-            expected="the same vocabulary: a relaxed response is a mixture of the policy's tokens",
-            hint="a reward model of the policy's family, or a probe (sea-toolkit train-probe)",
-        )
+    tokenizer = check_tokenizer(source, name, policy.tokenizer)
     model = _read_model(AutoModelForSequenceClassification, source, name, {"dtype": policy.dtype})
     return model.to(policy.device).eval().requires_grad_(False), tokenizer
 

@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import sea_toolkit
+from sea_toolkit.files import write_whole
 from sea_toolkit.locate import locate
 from sea_toolkit.records import PluginRecord
 
@@ -45,16 +45,8 @@ def remember(records: Sequence[PluginRecord]) -> None:
             outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file, environment), **fields}
     latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
     text = json.dumps(dict(latest), indent=1)
-    path = cache_file()
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
+        write_whole(cache_file(), text.encode())
 
 
 def recall(records: Sequence[PluginRecord]) -> list[PluginRecord]:

@@ -7,6 +7,7 @@ the stored tensors.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -63,8 +64,10 @@ class _BufferedLayer(DynamicLayer):
         ]
         self._publish()
 
-    def _publish(self) -> None:
-        self.keys, self.values = (b[..., : self.length, :] for b in self._buffers)
+    def _publish(self) -> tuple[Tensor, Tensor]:
+        keys, values = (b[..., : self.length, :] for b in self._buffers)
+        self.keys, self.values = keys, values
+        return keys, values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -73,8 +76,7 @@ class _BufferedLayer(DynamicLayer):
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., self.length : stop, :] = new
         self.length = stop
-        self._publish()
-        return self.keys, self.values
+        return self._publish()
 
     def keep_rows(self, rows: Int[Tensor, " n"]) -> None:
         self._buffers = [b[rows] for b in self._buffers]
@@ -100,12 +102,17 @@ def buffered_cache(layers: KeysValues, room: int) -> DynamicCache:
     return cache
 
 
+def open_layers(cache: DynamicCache) -> list[Any]:
+    """The layers of one of our caches; transformers' own type allows for kinds without keys and values."""
+    return cast("list[Any]", cache.layers)
+
+
 def keep_rows(cache: DynamicCache, rows: Int[Tensor, " n"]) -> None:
     """Drop the other rows of a buffered cache."""
-    for layer in cache.layers:
+    for layer in open_layers(cache):
         layer.keep_rows(rows)
 
 
 def read_cache(cache: DynamicCache, start: int, stop: int) -> KeysValues:
     """Keys and values of positions start … stop − 1 (copies: the cache may go on growing)."""
-    return [(y.keys[..., start:stop, :].clone(), y.values[..., start:stop, :].clone()) for y in cache.layers]
+    return [(y.keys[..., start:stop, :].clone(), y.values[..., start:stop, :].clone()) for y in open_layers(cache)]

@@ -9,8 +9,6 @@ special tokens, from position 0 on, in training as in use.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.files import write_whole
 from sea_toolkit.fingerprint import PolicyFingerprint
 
 FORMAT = "sea_toolkit probe 1"
@@ -189,15 +188,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         ModelError: the folder is missing or cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent or Path("."))
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
     except OSError as error:
         raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
 

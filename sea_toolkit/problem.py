@@ -58,6 +58,16 @@ class Scored:
     slope: Slope | None = None
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
+    keys and values of all but the last."""
+
+    ids: Int[Tensor, "P C T"]
+    log_prob: Float[Tensor, "P C T"] | None = None
+    layers: KeysValues | None = None
+
+
 @dataclass
 class Problem:
     """What a sampler sees, and all it sees.
@@ -92,7 +102,7 @@ class Problem:
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
 
-    def start(self, noise: Noise, *, keep_cache: bool = False) -> Decoded:
+    def start(self, noise: Noise, *, keep_cache: bool = False) -> Start:
         """The hard responses the chains begin with; log π and the cache are None where the initializer has none.
 
         Args:
@@ -101,7 +111,7 @@ class Problem:
         """
         self.keep_cache = keep_cache
         found = self.initializer(self, noise)
-        start = found if isinstance(found, Decoded) else Decoded(found, None, None, None)
+        start = Start(found) if isinstance(found, Tensor) else Start(found.ids, found.log_prob, found.layers)
         expected = (len(self.prompts), self.chains, self.length)
         if tuple(start.ids.shape) != expected:
             raise PluginError(

@@ -85,7 +85,7 @@ class SequenceScorer:
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """All outputs, float32; the response's soft end is cut where survival falls below one half."""
         embeds = response.embed(self.table)
-        p, c, t, _ = embeds.shape
+        p, c, _, _ = embeds.shape
         there = response.content > 0.5
         tail = torch.tensor(self.after, device=embeds.device, dtype=torch.long)
         if len(self.after):

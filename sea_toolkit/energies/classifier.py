@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sea_toolkit.energy import Context
-from sea_toolkit.loading import load_classifier, silent_progress
+from sea_toolkit.energy import Context, Progress
+from sea_toolkit.loading import check_tokenizer, load_classifier, silent_progress
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.sequence import Reading, SequenceScorer
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
 
 
 class Classifier:
@@ -25,14 +31,24 @@ class Classifier:
         self.model, self.target, self.reads = model, target, reads
         self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
 
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str:
+        """Find the model and compare its vocabulary with the policy's, before any weights are read.
+
+        Raises:
+            ModelError: no such model, or another vocabulary than the policy's.
+        """
+        source = resolve_model(self.model, hub, "reward", progress)
+        check_tokenizer(source, self.label, tokenizer)
+        return source
+
     def bind(self, context: Context) -> BoundClassifier:
         """Load the model and check that it fits the policy.
 
         Raises:
-            ModelError: another tokenizer than the policy's, or unreadable weights.
+            ModelError: as `check`, or unreadable weights.
             RecipeError: no such class.
         """
-        source = resolve_model(self.model, context.hub, "reward", context.progress or silent_progress)
+        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent_progress)
         loaded = load_classifier(source, context.policy, self.model)
         scorer = SequenceScorer(*loaded, self.label, self.reads, context)
         return BoundClassifier(scorer, scorer.output(self.target))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.backbone import Backbone
-from sea_toolkit.energy import Context
+from sea_toolkit.energy import Context, Progress
 from sea_toolkit.errors import ModelError
 from sea_toolkit.fingerprint import policy_fingerprint
-from sea_toolkit.loading import load_classifier, silent_progress
+from sea_toolkit.loading import check_tokenizer, load_classifier, silent_progress
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.probe import Probe
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.sequence import Reading, SequenceScorer
 from sea_toolkit.trunk import truncate
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
 
 
 class Reward:
@@ -36,19 +40,32 @@ class Reward:
         self.model, self.reads, self.output = model, reads, output
         self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
 
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str:
+        """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
+
+        Raises:
+            ModelError: no such model, a damaged probe, or another vocabulary than the policy's.
+        """
+        source = resolve_model(self.model, hub, "reward", progress)
+        if not (isinstance(source, Path) and source.is_file()):
+            check_tokenizer(source, self.label, tokenizer)
+            return source
+        if self.reads not in ("auto", "response") or self.output is not None:
+            raise ModelError(
+                f"{self.label} is a probe, and its recipe sets `reads` or `output`",
+                expected="neither: a probe reads the response and has one output",
+            )
+        Probe.load(source)
+        return source
+
     def bind(self, context: Context) -> ProbeReward | SequenceReward:
         """Load the model and check that it fits the policy.
 
         Raises:
-            ModelError: another tokenizer than the policy's, a probe made for another policy, or unreadable weights.
+            ModelError: as `check`; a probe made for another policy; unreadable weights.
         """
-        source = resolve_model(self.model, context.hub, "reward", context.progress or silent_progress)
+        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent_progress)
         if isinstance(source, Path) and source.is_file():
-            if self.reads not in ("auto", "response") or self.output is not None:
-                raise ModelError(
-                    f"{self.label} is a probe, and its recipe sets `reads` or `output`",
-                    expected="neither: a probe reads the response and has one output",
-                )
             return ProbeReward(Probe.load(source), self.label, context)
         scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)
         return SequenceReward(scorer, scorer.output(self.output))

@@ -61,7 +61,7 @@ class SuffixMH:
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise, keep_cache=True)
         log_prob = start.log_prob
-        if log_prob is None:
+        if log_prob is None:  # an initializer that writes without the policy
             alive = SoftResponse.from_ids(start.ids, problem.policy.eos_ids).alive > 0
             log_prob = torch.where(alive, problem.policy.log_prob(problem.prefix, start.ids), 0.0)
             params = problem.policy.body_parameters + problem.policy.head_parameters
