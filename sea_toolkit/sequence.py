@@ -78,9 +78,11 @@ class SequenceScorer:
             middle = self.tokenizer(prompt.rstrip() + " ", add_special_tokens=False).input_ids
         else:
             middle = []
-        wrap = self.tokenizer("").input_ids  # the special tokens a text is wrapped in: [CLS] [SEP], or <s>
-        half = (len(wrap) + 1) // 2
-        return [*wrap[:half], *middle], list(wrap[half:])
+        # the special tokens a text is wrapped in: [CLS] [SEP], or <s>, or </s> at the end alone
+        inner = self.tokenizer("a", add_special_tokens=False).input_ids
+        whole = self.tokenizer("a").input_ids
+        at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+        return [*whole[:at], *middle], list(whole[at + len(inner) :])
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """All outputs, float32; the response's soft end is cut where survival falls below one half."""
