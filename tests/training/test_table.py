@@ -12,14 +12,14 @@ from sea_toolkit.training.examples import last_turn, read_examples
 from sea_toolkit.training.table import Source, read_rows
 
 
-def rows_of(path, text, **settings):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+def rows_of(path, content, /, **settings):
+    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
     return read_rows(Source(path, settings))
 
 
-def examples_of(path, text, kind="auto", **settings):
-    rows_of(path, text, **settings)
-    return read_examples([Source(path, settings)], kind, 1000, 0, at_least=4)
+def examples_of(path, content, /, **settings):
+    rows_of(path, content, **settings)
+    return read_examples([Source(path, settings)], "auto", 1000, 0, at_least=4)
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
