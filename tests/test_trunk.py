@@ -36,9 +36,9 @@ def test_trunk_takes_embeddings_and_lets_gradients_through(arch):
     ids = torch.randint(4, 128, (2, 9), generator=torch.Generator().manual_seed(2))
     embeds = model.get_input_embeddings()(ids).requires_grad_(True)
     positions = torch.arange(9).expand(2, -1)
-    hidden = trunk(
-        inputs_embeds=embeds, position_ids=positions, attention_mask=torch.ones_like(ids), use_cache=False
-    )[0]
+    hidden = trunk(inputs_embeds=embeds, position_ids=positions, attention_mask=torch.ones_like(ids), use_cache=False)[
+        0
+    ]
     with torch.no_grad():
         expected = trunk(input_ids=ids, use_cache=False)[0]
     torch.testing.assert_close(hidden, expected, rtol=0, atol=1e-6)

@@ -41,9 +41,7 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<eos>{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
-_MERGES = (
-    "t h,th e,Ġ th,i n,a n,Ġ a,e r,o n,r e,o r,e n,Ġ i,Ġ s,Ġ w,an d,i t,e s,o u,Ġ b,Ġ o,e d,i s,in g,Ġ m,a t"
-)
+_MERGES = "t h,th e,Ġ th,i n,a n,Ġ a,e r,o n,r e,o r,e n,Ġ i,Ġ s,Ġ w,an d,i t,e s,o u,Ġ b,Ġ o,e d,i s,in g,Ġ m,a t"
 
 
 def tiny_config(arch: str, vocab: int = VOCAB, **overrides: Any) -> PretrainedConfig:
@@ -67,9 +65,7 @@ def tiny_config(arch: str, vocab: int = VOCAB, **overrides: Any) -> PretrainedCo
         }
         if arch != "gpt_neox":
             sizes["num_key_value_heads"] = HEADS // 2
-    return AutoConfig.for_model(
-        _MODEL_TYPE.get(arch, arch), **(common | sizes | _EXTRA.get(arch, {}) | overrides)
-    )
+    return AutoConfig.for_model(_MODEL_TYPE.get(arch, arch), **(common | sizes | _EXTRA.get(arch, {}) | overrides))
 
 
 def tiny_model(arch: str = "llama", vocab: int = VOCAB, seed: int = 0, **overrides: Any) -> PreTrainedModel:
