@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Composition:
     initializer: Any
     items: list[Item]
     sampler: Any = None
+    relaxation: Any = None
+    top_k: int | None = None
 
     def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
         """Let every energy with a `check(hub, tokenizer, progress)` refuse the policy's tokenizer: nothing is loaded
@@ -79,16 +81,40 @@ class Composition:
         context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
-        spec = self.recipe.sampler
         if self.sampler is None:
-            item = self.hub.get("sampler", AUTO[any(t.differentiable and not t.is_policy for t in terms)])
-            self.items.append(item)
-            self.sampler = item.build(_scheduled(spec.options, self.hub, "sampler", self.items), "sampler")
-        chains = spec.chains or self.sampler.default_chains
-        relaxation, top_k = self._relaxation(clock)
+            self.choose(AUTO[any(t.differentiable and not t.is_policy for t in terms)])
+        chains = self.recipe.sampler.chains or self.sampler.default_chains
+        relax = _no_relaxation if self.relaxation is None else Relaxation(self.relaxation, clock)
         return Problem(
-            policy, list(prompts), prefix, chains, length, terms, self.initializer, relaxation, top_k, ledger, clock
+            policy, list(prompts), prefix, chains, length, terms, self.initializer, relax, self.top_k, ledger, clock
         )
+
+    def choose(self, name: str) -> None:
+        """Settle on a sampler, and on the relaxation it needs.
+
+        Raises:
+            RecipeError: an unknown name, a wrong option, a relaxation for a sampler that relaxes nothing.
+        """
+        item = self.hub.get("sampler", name, "sampler")
+        self.items.append(item)
+        options = _scheduled(self.recipe.sampler.options, self.hub, "sampler", self.items)
+        self.sampler = item.build(options, f"sampler ({name})")
+        default, spec = self.sampler.default_relaxation, self.recipe.relaxation
+        if default is None and spec is not None:
+            raise RecipeError(
+                f"the recipe sets a relaxation, and its sampler {name!r} relaxes nothing",
+                hint="leave the relaxation out, or choose a sampler such as sea",
+            )
+        if default is None:
+            return
+        given = dict(default) if spec is None else {"name": spec.name, **spec.options}
+        kind, top_k = given.pop("name"), given.pop("top_k", default["top_k"])
+        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
+            raise RecipeError(f"relaxation: top_k is {top_k!r}", expected="a whole number; 0 for the whole vocabulary")
+        relaxation = self.hub.get("relaxation", kind, "relaxation")
+        self.items.append(relaxation)
+        checked = _scheduled(given, self.hub, "relaxation", self.items)
+        self.relaxation, self.top_k = relaxation.build(checked, f"relaxation ({kind})"), top_k or None
 
     def _term(self, part: Part, label: str, context: Context) -> Term:
         bound = bind(part.built, context)
@@ -99,27 +125,8 @@ class Composition:
             return Term(label, part.weight, bound, owner)
         return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward)
 
-    def _relaxation(self, clock: Clock) -> tuple[Callable[[Tensor, Noise], Tensor], int | None]:
-        default = self.sampler.default_relaxation
-        spec = self.recipe.relaxation
-        if default is None:
-            if spec is not None:
-                raise RecipeError(
-                    f"the recipe sets a relaxation, and its sampler {_name(self)!r} relaxes nothing",
-                    hint="leave the relaxation out, or choose a sampler such as sea",
-                )
-            return _nothing, None
-        given = dict(default) if spec is None else {"name": spec.name, **spec.options}
-        name, top_k = given.pop("name"), given.pop("top_k", default.get("top_k"))
-        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
-            raise RecipeError(f"relaxation: top_k is {top_k!r}", expected="a whole number; 0 for the whole vocabulary")
-        item = self.hub.get("relaxation", name, "relaxation")
-        self.items.append(item)
-        built = item.build(_scheduled(given, self.hub, "relaxation", self.items), f"relaxation ({name})")
-        return _Relaxation(built, clock), top_k or None
 
-
-class _Relaxation:
+class Relaxation:
     """A registered relaxation with its options bound; those that are schedules are resolved at each call."""
 
     def __init__(self, built: functools.partial[Tensor], clock: Clock) -> None:
@@ -131,7 +138,7 @@ class _Relaxation:
         return self.function(logits, noise, **now) if self.noisy else self.function(logits, **now)
 
 
-def _nothing(logits: Tensor, noise: Noise) -> Tensor:
+def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:
     raise TypeError("this sampler has no relaxation")
 
 
@@ -168,11 +175,11 @@ def compose(recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = ()) -> Compo
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
     if spec.name != "auto":
-        item = hub.get("sampler", spec.name, "sampler")
-        items.append(item)
-        made.sampler = item.build(_scheduled(spec.options, hub, "sampler", items), f"sampler ({spec.name})")
-    elif spec.options:
-        raise RecipeError(f"sampler options {list(spec.options)} without a sampler's name", hint='name = "sea-adam"')
+        made.choose(spec.name)
+        return made
+    for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
+        if given:
+            raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "sea" }')
     return made
 
 
@@ -214,7 +221,3 @@ def _schedule(value: Any, hub: PluginHub, where: str, items: list[Item]) -> Any:
     item = hub.get("schedule", value["schedule"], where)
     items.append(item)
     return Schedule(item.qualified, item.build(options, f"{where} ({item.name})"), owner=item.distribution)
-
-
-def _name(made: Composition) -> str:
-    return made.items[-1].name if made.recipe.sampler.name == "auto" else made.recipe.sampler.name

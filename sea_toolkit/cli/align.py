@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("prompts", nargs=-1)
 @click.option("--prompts", "file", metavar="FILE", help="Prompts from a file, one a line; - reads standard input.")
 @click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
-@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT]", help="Another energy and its weight.")
+@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
 @click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
 @click.option("--chains", type=int, help="Chains per prompt.")
 @click.option("--steps", type=int, help="Steps to take.")
@@ -69,7 +69,7 @@ def align(
     data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
         exclude_unset=True
     )
-    data["energies"] = [*data.get("energies", []), *({"name": n, "weight": w} for n, w in map(_weighted, energies))]
+    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
     for setting in settings:
         _override(data, setting)
     chosen = Recipe.parse(data)
@@ -138,17 +138,35 @@ def _weighted(text: str) -> tuple[str, float]:
         raise RecipeError(f"the weight of {name!r} is {weight!r}", expected="a number, as in sentiment=8") from None
 
 
-def _override(data: dict[str, Any], setting: str) -> None:
-    """Lay one `key.key=value` over the recipe's data; the value is TOML, else a string."""
+def _energy(text: str) -> dict[str, Any]:
+    """`length=0.5,target=40` → a term of the recipe."""
+    head, *options = text.split(",")
+    name, weight = _weighted(head)
+    term: dict[str, Any] = {"name": name, "weight": weight}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise RecipeError(f"--energy {text}: {option!r} is no option", expected="OPTION=VALUE, as in target=40")
+        term[key.strip()] = _value(value)
+    return term
+
+
+def _value(text: str) -> Any:
+    """A TOML value, else the text itself."""
     from sea_toolkit.recipe import tomllib
 
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _override(data: dict[str, Any], setting: str) -> None:
+    """Lay one `key.key=value` over the recipe's data; the value is TOML, else a string."""
     path, equals, text = setting.partition("=")
     if not equals:
         raise RecipeError(f"--set {setting}", expected="KEY=VALUE, as in sampler.step_size=0.2")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    value = _value(text)
     *parents, last = path.split(".")
     place: Any = data
     for key in parents:

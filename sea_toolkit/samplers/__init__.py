@@ -26,7 +26,7 @@ def sea_register_samplers(register: Register) -> None:
     register(
         "tilted",
         target="sea_toolkit.samplers.tilted:Tilted",
-        summary="Resample suffixes from the policy tilted by the reward's gradient; accept by the energy alone.",
+        summary="Resample suffixes from the policy tilted by the reward's gradient; the default.",
     )
     register(
         "tilted-exact",

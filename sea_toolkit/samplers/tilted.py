@@ -27,8 +27,9 @@ CHUNK_ROWS = 256
 
 
 class Tilted(SuffixMH):
-    """Keep a prefix of random length, draw the rest from the tilted policy, accept with probability
-    `min(1, exp(β · (E(y) − E(y'))))`: simulated annealing with informed proposals.
+    """Keep a prefix of random length, draw the rest from the tilted policy, accept as if the policy itself had
+    proposed: with reference weight 1, with probability `min(1, exp(−β · (R(y') − R(y))))`. That leaves the tilt out of
+    the ratio, so the chains lean towards reward more than exp(−β E) does; `tilted-exact` puts it in.
 
     Args:
         strength: how strongly the gradient tilts, per unit of the mean reward.
@@ -65,8 +66,9 @@ class Tilted(SuffixMH):
     def correction(
         self, problem: Problem, state: State, moved: State, drawn: Decoded, cut: int
     ) -> Float[Tensor, "P C"]:
-        """Left out: the proposals lean towards higher reward, and the acceptance lets them."""
-        return torch.zeros_like(state.energy)
+        """As if the suffix had been drawn from the policy: the tilt is left out."""
+        back, forth = state.log_prob[..., cut:].sum(-1), moved.log_prob[..., cut:].sum(-1)
+        return problem.clock.value(self.inverse_temperature) * (back - forth)
 
     def _tilt(self, problem: Problem, state: State) -> _Tilt:
         weights = sum(abs(problem.clock.value(t.weight)) for t in problem.rewards if t.differentiable)
