@@ -78,6 +78,10 @@ class _BufferedLayer(DynamicLayer):
         self.length = stop
         return self._publish()
 
+    def crop(self, max_length: int) -> None:
+        self.length = min(self.length, max_length)
+        self._publish()
+
     def keep_rows(self, rows: Int[Tensor, " n"]) -> None:
         self._buffers = [b[rows] for b in self._buffers]
         self._publish()
@@ -111,6 +115,12 @@ def keep_rows(cache: DynamicCache, rows: Int[Tensor, " n"]) -> None:
     """Drop the other rows of a buffered cache."""
     for layer in open_layers(cache):
         layer.keep_rows(rows)
+
+
+def crop_cache(cache: DynamicCache, length: int) -> None:
+    """Forget what a buffered cache holds beyond `length` positions; nothing is copied."""
+    for layer in open_layers(cache):
+        layer.crop(length)
 
 
 def read_cache(cache: DynamicCache, start: int, stop: int) -> KeysValues:

@@ -3,6 +3,9 @@
 Token by token this needs T sequential passes. Started from a guess (the text of the step before), one pass over all
 positions tells what each token would be after the tokens guessed before it; up to the first difference the answer is
 final, and the next pass begins there (Jacobi decoding, Song et al. 2021, arXiv 2002.03629). The result is the same.
+
+Most often the text stays as it is, and the first pass over the whole of it says so. Behind a token that changed much of
+the guess is wrong: later passes look at a few positions, and at more again as guesses hold; rows that are done leave.
 """
 
 from __future__ import annotations
@@ -10,12 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.prefix import growing_cache, read_cache
+from sea_toolkit.prefix import buffered_cache, crop_cache, keep_rows
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import is_any
+
+WINDOW = 8
+"""Positions of a pass behind a token that changed, at least."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class Guided:
 
     Attributes:
         ids: `[P, C, T]`; after a row's end of text, the end-of-text token again.
-        log_prob: `[P, C, T]`, log π of each token.
-        candidate_log_prob: `[P, C, T, K]`, log π of every candidate at each position.
+        log_prob: `[P, C, T]`, log π of each token; 0 after the end.
+        candidate_log_prob: `[P, C, T, K]`, log π of every candidate at each position; 0 after the end.
     """
 
     ids: Int[Tensor, "P C T"]
@@ -50,38 +56,46 @@ def decode_guided(
     ids = guess.flatten(0, 1)
     z = logits.flatten(0, 1)
     names = None if candidates is None else candidates.flatten(0, 1)
-    before = prefix.rows(c)
     mask, size = prefix.mask.repeat_interleave(c, 0), prefix.mask.shape[1]
     offset = mask.sum(-1, keepdim=True)
     first = prefix.last_hidden.repeat_interleave(c, 0)[:, None]
-    log_prob = z.new_zeros(p * c, length)
-    view = torch.empty_like(z)
-    settled, past = 0, before
-    while settled < length:
-        # tokens settled − 1 … length − 2 predict positions settled … length − 1
-        start = max(settled - 1, 0)
-        cache = growing_cache([(k[..., : size + start, :], v[..., : size + start, :]) for k, v in past])
-        seen = torch.nn.functional.pad(mask, (0, length - 1), value=True)
-        positions = offset + torch.arange(start, length - 1, device=ids.device)
-        if start < length - 1:
-            embeds = policy.backbone.embedding(ids[:, start : length - 1])
-            hidden = policy.backbone.run(embeds, seen, positions, cache)
-            problem.ledger.forward("policy", hidden.shape[0] * hidden.shape[1], policy.body_parameters)
-            past = read_cache(cache, 0, size + length - 1)
-        else:
-            hidden = first[:, :0]
-        hidden = torch.cat([first, hidden], 1) if settled == 0 else hidden
+    log_prob, view = z.new_zeros(p * c, length), torch.zeros_like(z)
+    cache = buffered_cache(prefix.rows(c), length)
+    here = torch.arange(p * c, device=ids.device)  # which row each row of the working batch is
+    settled, window = 0, length
+    while len(here):
+        # tokens settled − 1 … stop − 2 predict positions settled … stop − 1
+        start, stop = max(settled - 1, 0), min(length, settled + window)
+        old = ids[here]
+        hidden = first[here, : 1 if settled == 0 else 0]
+        if start < stop - 1:
+            crop_cache(cache, size + start)
+            seen = torch.nn.functional.pad(mask[here], (0, stop - 1), value=True)
+            positions = offset[here] + torch.arange(start, stop - 1, device=ids.device)
+            after = policy.backbone.run(policy.backbone.embedding(old[:, start : stop - 1]), seen, positions, cache)
+            problem.ledger.forward("policy", after.shape[0] * after.shape[1], policy.body_parameters)
+            hidden = torch.cat([hidden, after], 1)
         problem.ledger.forward("policy", hidden.shape[0] * hidden.shape[1], policy.head_parameters)
         problem.ledger.decode_steps += 1
-        tail_names = None if names is None else names[:, settled:]
-        chosen, logp, tail = _choose(policy.logits(hidden), z[:, settled:], tail_names, top)
-        new = _after_end(torch.cat([ids[:, :settled], chosen], 1), policy.eos_ids)
-        log_prob[:, settled:], view[:, settled:] = logp, tail
-        same = (new == ids).all(0)
-        ids = new
-        differs = (~same[settled:]).nonzero()
+        part = None if names is None else names[here, settled:stop]
+        chosen, logp, tail = _choose(policy.logits(hidden), z[here, settled:stop], part, top)
+        new = torch.cat([old[:, :settled], chosen, old[:, stop:]], 1)
+        ids[here] = new.masked_fill(_over(new, policy.eos_ids), policy.eos_ids[0])
+        log_prob[here, settled:stop], view[here, settled:stop] = logp, tail
         # a token that changed was right already when it was chosen; what follows it must be looked at again
-        settled = length if len(differs) == 0 else settled + int(differs[0]) + 1
+        right = (chosen == old[:, settled:stop]).long().cumprod(-1).sum(-1)
+        known = (settled + right + 1).clamp(max=stop)
+        left = (known < (~_over(ids[here], policy.eos_ids)).sum(-1)).nonzero().squeeze(-1)
+        if len(left) == 0:
+            break
+        reached = int(known[left].min())
+        window = max(WINDOW, 2 * (reached - settled)) if settled else WINDOW
+        if len(left) < len(here):
+            keep_rows(cache, left)
+            here = here[left]
+        settled = reached
+    over = _over(ids, policy.eos_ids)
+    log_prob, view = log_prob.masked_fill(over, 0.0), view.masked_fill(over[..., None], 0.0)
     shape = (p, c)
     return Guided(ids.unflatten(0, shape), log_prob.unflatten(0, shape), view.unflatten(0, shape))
 
@@ -100,6 +114,7 @@ def _choose(
     return token.squeeze(-1), (lm.gather(-1, token) - normalizer).squeeze(-1), view - normalizer
 
 
-def _after_end(ids: Int[Tensor, "rows T"], eos_ids: tuple[int, ...]) -> Int[Tensor, "rows T"]:
-    over = is_any(ids, eos_ids).long().cumsum(-1) - is_any(ids, eos_ids).long() > 0
-    return ids.masked_fill(over, eos_ids[0])
+def _over(ids: Int[Tensor, "rows T"], eos_ids: tuple[int, ...]) -> Bool[Tensor, "rows T"]:
+    """True after a row's first end of text."""
+    ends = is_any(ids, eos_ids).long()
+    return ends.cumsum(-1) - ends > 0
