@@ -96,13 +96,15 @@ def resume(
 ) -> list[Result]:
     """Go on with a run from its last checkpoint, to the same bytes that an uninterrupted run gives.
 
+    A run that was killed before its first checkpoint starts over.
+
     Args:
         folder: the run's folder.
         energies: the run's own terms again, if it was started with some: code is not saved.
         force: go on though plugins or models are others than before; the manifest records it.
 
     Raises:
-        SeaError: no checkpoint, a damaged one, or (without `force`) another version of a plugin or model.
+        SeaError: not a run's folder, a damaged checkpoint, or (without `force`) another version of a plugin or model.
     """
     folder = Path(folder)
     saved = checkpoint.read_json(folder / checkpoint.RECIPE)
@@ -119,6 +121,9 @@ def resume(
     hub.load()
     every = saved["checkpoint_every"]
     run = Run(composition, problem, folder=folder, checkpoint_every=every, on_event=on_event)
+    if not run.can_resume:  # killed before its first checkpoint
+        (folder / checkpoint.TRACE).unlink(missing_ok=True)
+        return run.execute()
     then = checkpoint.read_json(folder / checkpoint.MANIFEST)
     changed = differences(then["identity"], run.manifest["identity"])
     if changed and not force:

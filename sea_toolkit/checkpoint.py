@@ -88,7 +88,8 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {k: _pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
     if isinstance(value, list | tuple):
-        return [_pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+        items = [_pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{name} of a sampler's state is a {type(value).__name__}; only tensors, lists, numbers are saved")
@@ -98,18 +99,22 @@ def _unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(shape, dict):
         if set(shape) == {"tensor"}:
             return tensors[shape["tensor"]]
+        if set(shape) == {"tuple"}:
+            return tuple(_unpack(v, tensors) for v in shape["tuple"])
         return {k: _unpack(v, tensors) for k, v in shape.items()}
     return [_unpack(v, tensors) for v in shape] if isinstance(shape, list) else shape
 
 
 def cut_trace(path: Path, step: int) -> None:
-    """Drop the trace's lines of steps after `step`, and a line that a killed run left half written."""
+    """Drop the trace's lines of steps after `step`, the last look at a run that now goes on, and a line that a killed
+    run left half written."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["step"] <= step:
+            entry = json.loads(line)
+            if entry["step"] <= step and not entry.get("last"):
                 kept.append(line)
         except (ValueError, KeyError):
             break

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from sea_toolkit.problem import Problem
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 ENTRIES = 64
 """Weights read per tensor for a model's fingerprint, evenly spread."""
 
+_UNRELATED = ("dtype", "torch_dtype", "transformers_version")
+"""Config entries that say nothing about the function; dtype and versions are compared on their own."""
 
-def weights_fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, shapes and a spread of entries of every weight: another model, or another fine-tuning of
-    it, has another one. The whole of a large model would take minutes to read."""
-    digest = hashlib.sha256()
+
+def weights_fingerprint(model: Any) -> str:
+    """SHA-256 over a transformers model's config and names, shapes and a spread of entries of every weight: another
+    model, or another fine-tuning of it, has another one. The whole of a large model would take minutes to read."""
+    told = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in _UNRELATED}
+    digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         flat = weight.detach().flatten()
         if not flat.numel():

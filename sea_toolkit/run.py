@@ -19,6 +19,7 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
 from sea_toolkit.result import Archive, Result, finite, nll_per_token, record
 from sea_toolkit.samplers.base import Info
+from sea_toolkit.schedules.schedule import is_schedule
 
 
 @dataclass(frozen=True)
@@ -91,24 +92,32 @@ class Run:
             )
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.archives = [Archive() for _ in problem.prompts]
-        self.step, self.state, self.last_cost = 0, None, 0.0
+        self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
         self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
         problem.clock.budget = self.budget
         problem.ledger.sample_flops = sample_flops(problem)
 
+    @property
+    def can_resume(self) -> bool:
+        """Whether the folder holds a checkpoint; a run killed before its first one starts over."""
+        return self.folder is not None and (self.folder / checkpoint.CHECKPOINT).exists()
+
     def resume(self) -> None:
-        """Go on from the folder's checkpoint: the same states, streams, counts and candidates."""
+        """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
+
+        Raises:
+            SeaError: there is none, or it is damaged.
+        """
         assert self.folder is not None
         state, noise, facts = checkpoint.load_checkpoint(
             self.folder, self.sampler.state_type, self.problem.policy.device
         )
         self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
-        self.noise.load_state(noise)
-        self.problem.ledger.load_state(facts["ledger"])
-        self.problem.stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
-        self.problem.incidents = facts["incidents"]
+        self.looked = facts["looked"]
+        stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
+        self._restore((noise, facts["ledger"], stopped, facts["incidents"]))
         self.archives = [Archive.from_state(a) for a in facts["archives"]]
         checkpoint.cut_trace(self.folder / checkpoint.TRACE, self.step)
 
@@ -122,13 +131,16 @@ class Run:
         failure: BaseException | None = None
         try:
             self._loop()
+            # before the last look, which a resumed run takes again, at its own end
+            self._checkpoint()
+            self._last_look()
         except (KeyboardInterrupt, SeaError) as error:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             failure = error
-            if not any(a.best for a in self.archives):
+            if not all(a.best for a in self.archives):
                 raise
-        if self.state is not None and self.folder is not None and not isinstance(failure, SeaError):
-            self._checkpoint()
+            if isinstance(error, KeyboardInterrupt):
+                self._checkpoint()
         results = self._results()
         if self.folder is not None:
             checkpoint.write_json(self.folder / checkpoint.RESULT, [json.loads(r.to_json()) for r in results])
@@ -145,8 +157,9 @@ class Run:
             if self.folder is not None:
                 checkpoint.write_json(self.folder / checkpoint.MANIFEST, self.manifest)
             self._set_clock()
-            self.state, info = self.sampler.init(problem, self.noise)
+            state, info = self.sampler.init(problem, self.noise)
             self._note(info, -1)
+            self.state, self.looked = state, info.scored is not None
             if all(a.starts[0].energy == float("inf") for a in self.archives) and bool(problem.stopped.all()):
                 raise NumericalError(
                     "no chain has a finite energy: " + "; ".join(problem.incidents),
@@ -155,17 +168,36 @@ class Run:
         self._tell("start")
         while self._goes_on():
             self._set_clock()
-            before = problem.ledger.samples
-            state, info = self.sampler.step(problem, self.state, self.noise)
-            # one assignment: an interrupt leaves either the old step or the new one
-            self.state, self.step, self.last_cost = state, self.step + 1, problem.ledger.samples - before
-            self._note(info, self.step)
+            before, spent = self._standing(), problem.ledger.samples
+            try:
+                state, info = self.sampler.step(problem, self.state, self.noise)
+                self._note(info, self.step + 1)
+                cost, looked = problem.ledger.samples - spent, info.scored is not None
+            except KeyboardInterrupt:
+                self._restore(before)  # the step did not happen: a resumed run takes it again, from the same streams
+                raise
+            # no call in between: an interrupt leaves either the old step or the new one
+            self.state, self.last_cost, self.looked, self.step = state, cost, looked, self.step + 1
             self._tell("step", info)
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
                 self._tell("checkpoint")
-        if not self._scored_last and not bool(problem.stopped.all()):
-            self._note(Info(problem.rescore(self.sampler.current(problem, self.state))), self.step)
+
+    def _last_look(self) -> None:
+        """Score the texts of the last step, if the sampler has not."""
+        if not self.looked and not bool(self.problem.stopped.all()):
+            scored = self.problem.rescore(self.sampler.current(self.problem, self.state))
+            self._note(Info(scored), self.step, last=True)
+
+    def _standing(self) -> tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str]]:
+        """What a step changes besides the sampler's state."""
+        problem = self.problem
+        return self.noise.state(), problem.ledger.state(), problem.stopped, list(problem.incidents)
+
+    def _restore(self, standing: tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str]]) -> None:
+        noise, ledger, self.problem.stopped, self.problem.incidents = standing
+        self.noise.load_state(noise)
+        self.problem.ledger.load_state(ledger)
 
     def _goes_on(self) -> bool:
         if self.stop_after is not None and self.step >= self.stop_after:
@@ -190,13 +222,15 @@ class Run:
         elif self.budget is not None:
             clock.progress = min(1.0, self.problem.ledger.samples / self.budget)
 
-    def _note(self, info: Info, step: int) -> None:
-        self._scored_last = info.scored is not None
+    def _note(self, info: Info, step: int, *, last: bool = False) -> None:
         if info.scored is not None:
+            self._reweigh()
             record(self.archives, info.scored, step)
         if self.folder is None:
             return
         line: dict[str, Any] = {"step": step, "samples": self.problem.ledger.samples}
+        if last:
+            line["last"] = True
         line |= {k: _numbers(v) for k, v in info.metrics.items()}
         if info.scored is not None:
             line["energy"] = _numbers(info.scored.energies.total)
@@ -206,11 +240,21 @@ class Run:
         with open(self.folder / checkpoint.TRACE, "a", encoding="utf-8") as trace:
             trace.write(json.dumps(line, ensure_ascii=False) + "\n")
 
+    def _reweigh(self) -> None:
+        """Where weights follow a schedule: what was met before counts with the weights of now."""
+        terms, clock = self.problem.terms, self.problem.clock
+        if any(is_schedule(t.weight) for t in terms):
+            weights = {t.label: clock.value(t.weight) for t in terms}
+            for archive in self.archives:
+                archive.reweigh(weights)
+
     def _checkpoint(self) -> None:
-        assert self.folder is not None
+        if self.folder is None or self.state is None:
+            return
         facts = {
             "step": self.step,
             "last_cost": self.last_cost,
+            "looked": self.looked,
             "ledger": self.problem.ledger.state(),
             "stopped": self.problem.stopped.tolist(),
             "incidents": self.problem.incidents,
@@ -236,7 +280,8 @@ class Run:
         self.notes += self.composition.hub.observe(event)
 
     def _results(self) -> list[Result]:
-        if not all(a.best for a in self.archives):
+        self._reweigh()
+        if all(a.best[0].energy == float("inf") for a in self.archives):
             raise NumericalError(
                 "no text has a finite energy: " + "; ".join(self.problem.incidents),
                 hint="leave out the energy that is named",

@@ -17,6 +17,7 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.run import Run
 from tests.tiny import EOS, tiny_model, tiny_tokenizer
 
 PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")
@@ -85,3 +86,38 @@ def problem_for(
 
 def noise_for(problem: Problem, seed: int = 0) -> Noise:
     return Noise.for_prompts(problem.prompts, seed)
+
+
+def run_for(
+    folder: Any = None,
+    *,
+    policy: Policy | None = None,
+    prompts: Sequence[str] = PROMPTS[:2],
+    energies: dict[str, tuple[float, Callable[..., Any]]] | None = None,
+    recipe: dict[str, Any] | None = None,
+    plugins: PluginHub | None = None,
+    stop_after: int | None = None,
+    checkpoint_every: int = 3,
+    on_event: Callable[[Any], None] | None = None,
+    **settings: Any,
+) -> Run:
+    """A run as `sea.align` makes it, that can be told to stop early."""
+    own = {"warmth": (4.0, warmth)} if energies is None else energies
+    chosen = build_recipe(recipe, None, {"chains": 2, "max_new_tokens": 10} | settings, own_terms=bool(own))
+    composition = compose(chosen, plugins or hub(), _own(own))
+    problem = composition.bind(policy or tiny_policy(), list(prompts), Ledger(), Clock())
+    return Run(
+        composition,
+        problem,
+        folder=folder,
+        checkpoint_every=checkpoint_every,
+        on_event=on_event,
+        stop_after=stop_after,
+    )
+
+
+def timeless(data: Any) -> Any:
+    """A result, or facts of a checkpoint, without what may differ between equal runs."""
+    if isinstance(data, dict):
+        return {k: timeless(v) for k, v in data.items() if k not in ("seconds", "peak_memory_mb")}
+    return [timeless(x) for x in data] if isinstance(data, list) else data
