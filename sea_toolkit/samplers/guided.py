@@ -53,7 +53,7 @@ def decode_guided(
     """
     policy, prefix = problem.policy, problem.prefix
     p, c, length = guess.shape
-    ids = guess.flatten(0, 1)
+    ids = guess.flatten(0, 1).clone()  # it is written into below
     z = logits.flatten(0, 1)
     names = None if candidates is None else candidates.flatten(0, 1)
     mask, size = prefix.mask.repeat_interleave(c, 0), prefix.mask.shape[1]

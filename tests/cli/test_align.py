@@ -1,0 +1,241 @@
+"""`align` and `resume` as a person runs them: what they print, what they refuse, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from sea_toolkit.cli import main
+from sea_toolkit.fingerprint import policy_fingerprint
+from sea_toolkit.probe import Probe, ProbeInfo
+from tests.tiny import HIDDEN, tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny policy on disk, and a probe made for it beside it."""
+    path = tmp_path_factory.mktemp("policy")
+    model, tokenizer = tiny_model("llama"), tiny_tokenizer()
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    print_ = policy_fingerprint(model, tokenizer, "tiny")
+    info = ProbeInfo(
+        name="taste",
+        policy="tiny",
+        model_type=print_.model_type,
+        hidden_size=HIDDEN,
+        policy_layers=print_.layers,
+        vocabulary=print_.vocabulary,
+        layer=2,
+        accuracy=0.5,
+    )
+    weight = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(1))
+    Probe(weight, torch.tensor(0.0), print_.embedding_sample, info).save(path / "taste.safetensors")
+    return path
+
+
+def run(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
+    """`sea-toolkit align … --model FOLDER` with short answers."""
+    short = ["--model", str(folder), "--max-new-tokens", "8"]
+    return CliRunner().invoke(main, ["align", *short, *arguments], input=stdin)
+
+
+def taste(folder: Path, weight: float = 8) -> str:
+    return f"--reward={folder}/taste.safetensors={weight}"
+
+
+def refused(result: Result, code: int, *words: str) -> None:
+    """The error is a message on stderr and nothing else."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_json_is_one_object_and_the_same_twice(folder: Path) -> None:
+    arguments = ("the rain", taste(folder), "--json", "--seed", "3", "--budget", "12")
+    found = []
+    for _ in range(2):
+        result = run(folder, *arguments)
+        assert result.exit_code == 0, result.output
+        data = json.loads(result.stdout)
+        del data["ledger"]["seconds"], data["ledger"]["peak_memory_mb"]
+        found.append(data)
+    assert found[0] == found[1]
+    data = found[0]
+    assert {"prompt", "base_response", "response", "terms", "nll_per_token", "ledger", "chains"} <= set(data)
+    assert data["prompt"] == "the rain"
+    assert set(data["terms"]) == {"reference", "taste"}
+    assert set(data["terms"]["taste"]) == set(data["nll_per_token"]) == {"before", "after"}
+    assert data["rewards"]["taste"]["after"] == -data["terms"]["taste"]["after"]
+    assert data["energy"]["after"] <= data["energy"]["before"]
+    assert data["sampler"] == "tilted"
+
+
+def test_the_seed_changes_the_answer(folder: Path) -> None:
+    one, two = (json.loads(run(folder, "the rain", taste(folder), "--json", "--seed", s).stdout) for s in "12")
+    assert one["base_response"] != two["base_response"]
+
+
+def test_a_person_sees_before_and_after(folder: Path) -> None:
+    result = run(folder, "the rain", taste(folder), "--sampler", "best-of-n", "--budget", "8", "--chains", "4")
+    assert result.exit_code == 0, result.output
+    for words in ("base answer", "aligned answer", "reward taste", "−log π per token", "samples per prompt"):
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize("way", ["arguments", "file", "stdin", "dash"])
+def test_prompts_come_from_arguments_a_file_or_stdin(folder: Path, tmp_path: Path, way: str) -> None:
+    prompts, stdin = ["the rain", "in and on"], None
+    rest = [taste(folder), "--json", "--sampler", "best-of-n", "--budget", "4", "--chains", "2"]
+    if way == "arguments":
+        rest = [*prompts, *rest]
+    elif way == "file":
+        (tmp_path / "prompts.txt").write_text("\n".join(prompts) + "\n\n")
+        rest += ["--prompts", str(tmp_path / "prompts.txt")]
+    else:
+        stdin = "\n".join(prompts)
+        rest += ["--prompts", "-"] if way == "dash" else []
+    result = run(folder, *rest, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["prompt"] for line in result.stdout.splitlines()] == prompts
+
+
+def test_every_flag_reaches_the_recipe(folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('seed = 9\nmax_new_tokens = 30\nsampler = { name = "sea", steps = 2 }\n')
+    flags = ["--recipe", str(recipe), "--seed", "4", "--chains", "3", "--sampler", "sea-adam", "--template", "plain"]
+    flags += ["--set", "sampler.learning_rate=0.3", "--energy", "length=0.5,target=6", "--dtype", "float32"]
+    flags += ["--device", "cpu", "--checkpoint-every", "1", "--out", str(tmp_path / "run"), "--draft", "the end"]
+    result = run(folder, "the rain", taste(folder, 2), *flags)
+    assert result.exit_code == 0, result.output
+    saved = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    kept = saved["recipe"]
+    assert saved["checkpoint_every"] == 1
+    assert kept["seed"] == 4
+    assert kept["max_new_tokens"] == 8
+    assert kept["sampler"] == {"name": "sea-adam", "steps": 2, "chains": 3, "learning_rate": 0.3}
+    assert kept["policy"]["template"] == "plain"
+    assert kept["policy"]["dtype"] == "float32"
+    assert kept["initializer"] == {"name": "draft", "text": "the end"}
+    assert [(t["name"], t["weight"]) for t in kept["energies"]] == [
+        ("reference", 1.0),
+        ("reward", 2.0),
+        ("length", 0.5),
+    ]
+    assert json.loads((tmp_path / "run" / "result.json").read_text())[0]["base_response"] == "the end"
+
+
+def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
+    good = taste(folder)
+    refused(run(folder, "hi"), 2, "no reward was given", "sentiment")
+    refused(run(folder, "hi", "--reward", "sentimant"), 1, "sentimant", "did you mean 'sentiment'")
+    refused(run(folder, "hi", "--energy", "lenght=1"), 2, "lenght", "did you mean 'length'")
+    refused(run(folder, "hi", "--energy", "length=1,targt=3"), 2, "targt", "did you mean 'target'")
+    refused(run(folder, "hi", good, "--sampler", "tiltd"), 2, "did you mean 'tilted'")
+    refused(run(folder, "hi", good, "--set", "sampler.name=sea", "--set", "sampler.stepsize=1"), 2, "'step_size'")
+    refused(run(folder, "hi", good, "--set", "polcy.model=x"), 2, "polcy", "did you mean 'policy'")
+    refused(run(folder, "hi", good, "--chains", "0"), 2, "chains is 0", "greater than 0")
+    refused(run(folder, "hi", good, "--steps", "0"), 2, "steps is 0")
+    refused(run(folder, "hi", good, "--budget", "1"), 2, "a budget of 1 samples", "at least 4")
+    refused(run(folder, "", good), 2, "prompt 1 is empty")
+    refused(run(folder, good, stdin="\n\n"), 2, "standard input has no prompts")
+    refused(run(folder, "the " * 600, good), 2, "tokens", "at most 512")
+    refused(run(folder, "hi", f"--reward={folder}/taste.safetensors=heavy"), 2, "'heavy'", "a number")
+    refused(run(folder, "hi", good, "--recipe", str(tmp_path / "none.toml")), 2, "cannot read the recipe")
+    refused(run(folder, "hi", good, "--device", "quantum"), 2, "quantum")
+    refused(run(tmp_path / "nowhere", "hi", good), 1, "nowhere")
+
+
+def test_a_probe_for_another_policy_is_refused(folder: Path, tmp_path: Path) -> None:
+    tiny_model("llama", num_hidden_layers=3).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    refused(run(tmp_path, "hi", taste(folder)), 1, "the probe taste was made for tiny", "layer count 3 instead of 4")
+
+
+def test_a_damaged_probe_and_damaged_weights_are_named(folder: Path, tmp_path: Path) -> None:
+    probe = tmp_path / "cut.safetensors"
+    probe.write_bytes((folder / "taste.safetensors").read_bytes()[:100])
+    refused(run(folder, "hi", f"--reward={probe}=1"), 1, "cut.safetensors", "corrupt")
+    tiny_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    refused(run(tmp_path, "hi", taste(folder)), 1, "cannot be loaded from")
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(run(folder, "hi", taste(folder), "--out", str(tmp_path / "file" / "run")), 1, "cannot use")
+    assert run(folder, "hi", taste(folder), "--out", str(tmp_path / "run")).exit_code == 0
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    refused(run(folder, "hi", taste(folder), "--out", str(tmp_path / "run")), 1, "holds a run already", "resume")
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+
+
+def test_a_one_file_plugin_works_and_its_failures_are_named(folder: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "sea_mine.py"
+    plugin.write_text(
+        "import sea_toolkit as sea\n\n@sea.hookimpl\ndef sea_register_energies(register):\n"
+        "    @register('brief')\n    def brief(response, *, per_token: float = 0.5):\n"
+        "        '''Energy per token.'''\n        return per_token * response.expected_length()\n"
+        "    @register('late')\n    def late(response):\n        '''Fails.'''\n        raise ValueError('no idea')\n"
+    )
+    result = run(folder, "hi", "--plugin", str(plugin), "--energy", "brief=2,per_token=1.5", "--json")
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(result.stdout)["terms"]) == {"reference", "brief"}
+    refused(run(folder, "hi", "--plugin", str(plugin), "--energy", "late"), 1, "late", "ValueError: no idea")
+
+
+def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    arguments = ["--model", str(folder), "--max-new-tokens", "8", "--sampler", "sea", "--checkpoint-every", "2"]
+    whole = CliRunner().invoke(main, ["align", "hi", taste(folder), *arguments, "--steps", "40", "--json"])
+    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), *arguments, "--steps", "40"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    resumed = CliRunner().invoke(main, ["resume", str(tmp_path / "run"), "--json"])
+    assert resumed.exit_code == 0, resumed.output
+    one, two = json.loads(whole.stdout), json.loads(resumed.stdout)
+    for data in (one, two):
+        del data["ledger"]["seconds"], data["ledger"]["peak_memory_mb"]
+    assert one == two
+
+
+def test_ctrl_c_keeps_what_exists(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), "--model", str(folder)]
+    command += ["--max-new-tokens", "8", "--sampler", "sea", "--steps", "100000", "--checkpoint-every", "1", "--json"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+    )
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(stdout)["status"] == "interrupted"
+    assert b"Traceback" not in stderr
+    assert b"sea-toolkit resume" in stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())[0]["status"] == "interrupted"
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["resume", str(tmp_path)])
+    refused(result, 1, "cannot read", "the folder of a run")
