@@ -76,11 +76,13 @@ def _word_tokenizer(size: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<bos>", eos_token="<eos>", pad_token="<eos>")
 
 
-def prompt_for(shape: str, words: int) -> str:
-    """A question as a person asks it, or as many words of the stand-in tokenizer."""
+def default_prompt(shape: str) -> str:
+    """A question as a person asks it, or as many tokens of the stand-in tokenizer."""
     if shape in SHAPES:
-        return " ".join(f"w{2 + 7 * i % 500}" for i in range(words))
-    return "Write a short review of the film I saw last night: a slow drama about two brothers who inherit a lighthouse."
+        return " ".join(f"w{2 + 7 * i % 500}" for i in range(53))
+    return (
+        "Write a short review of the film I saw last night: a slow drama about two brothers who inherit a lighthouse."
+    )
 
 
 def find_probe(policy: Policy, hub: PluginHub, folder: Path) -> tuple[str, str]:

@@ -24,7 +24,7 @@ import torch
 import transformers
 from measure import Memory, Timing, product, seconds
 from plain_loop import PlainLoop
-from shapes import NAMES, build_policy, find_probe, prompt_for
+from shapes import NAMES, build_policy, default_prompt, find_probe
 
 from sea_toolkit.clock import Clock
 from sea_toolkit.compose import compose
@@ -74,10 +74,10 @@ class ToolkitSteps:
 class Bench:
     """What the variants share: the models and the setting."""
 
-    def __init__(self, shape: str, device: str, chains: int, tokens: int, prompt_words: int, folder: Path) -> None:
+    def __init__(self, shape: str, device: str, chains: int, tokens: int, prompt: str, folder: Path) -> None:
         self.hub = PluginHub.discover(plugins=())
         self.shape, self.device, self.chains, self.tokens = shape, device, chains, tokens
-        self.prompt, self.folder = prompt_for(shape, prompt_words), folder
+        self.prompt, self.folder = prompt, folder
         self.policies: dict[str, Policy] = {}
         self.probe_note = ""
 
@@ -97,7 +97,9 @@ class Bench:
         policy = self.policy("plain")  # a copy of its own: a Policy freezes its model
         path, self.probe_note = find_probe(policy, self.hub, self.folder)
         (row,) = policy.encode([self.prompt], self.tokens)
-        ids = torch.randint(2, policy.vocab_size, (self.chains, self.tokens), generator=torch.Generator().manual_seed(0))
+        ids = torch.randint(
+            2, policy.vocab_size, (self.chains, self.tokens), generator=torch.Generator().manual_seed(0)
+        )
         start = ids.to(policy.device)
         return PlainLoop(policy.model, row, start, Probe.load(path), frozen=variant == "plain-frozen")
 
@@ -186,7 +188,7 @@ def in_fresh_process(arguments: list[str], variant: str, dtype: str) -> dict[str
 @click.option("--variant", "variants", multiple=True, default=(*SAMPLERS, *PLAIN), show_default=True)
 @click.option("--chains", default=4, show_default=True)
 @click.option("--tokens", default=48, show_default=True)
-@click.option("--prompt-words", default=40, show_default=True, help="Prompt length of the random shapes.")
+@click.option("--prompt", default=None, help="Text; random shapes know the words w2, w3, … .")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", default=0, help="CPU threads; 0 leaves torch's choice.")
 @click.option("--memory/--no-memory", default=True, show_default=True)
@@ -199,7 +201,7 @@ def main(
     variants: tuple[str, ...],
     chains: int,
     tokens: int,
-    prompt_words: int,
+    prompt: str | None,
     rounds: int,
     threads: int,
     memory: bool,
@@ -210,13 +212,14 @@ def main(
         torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    prompt = prompt or default_prompt(shape)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(shape, device, chains, tokens, prompt_words, Path(folder))
+        bench = Bench(shape, device, chains, tokens, prompt, Path(folder))
         if memory_of is not None:
             click.echo(json.dumps(peak_of_step(bench, memory_of, dtypes[0])))
             return
         arguments = ["--shape", shape, "--device", device, "--chains", str(chains), "--tokens", str(tokens)]
-        arguments += ["--prompt-words", str(prompt_words), "--threads", str(threads)]
+        arguments += ["--prompt", prompt, "--threads", str(threads)]
         peaks = {}
         for variant in variants if memory else ():
             for dtype in dtypes if variant in SAMPLERS else ("float32",):

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.energy import Context
+from sea_toolkit.expected_cost import expected_cost
 from sea_toolkit.response import SoftResponse
 
 
@@ -82,7 +83,7 @@ class BoundReference:
         return -total * self.per_nat(response.expected_length())
 
     def from_hidden(
-        self, response: SoftResponse, hidden: Float[Tensor, "P C T D"], chunk_rows: int = 256
+        self, response: SoftResponse, hidden: Float[Tensor, "P C T D"], chunk_rows: int = 64
     ) -> Float[Tensor, "P C"]:
         """The energy, given the hidden states that predict each token; a few rows of `[rows, V]` at a time."""
         rows = hidden.flatten(0, 2)
@@ -90,14 +91,8 @@ class BoundReference:
         if response.taps is not None:
             raise TypeError("the reference term is not read through taps: proposals follow the policy itself")
         candidates = None if response.candidates is None else response.candidates.flatten(0, 2)
-        costs = []
-        for i in range(0, len(rows), chunk_rows):
-            logits = self.context.policy.logits(rows[i : i + chunk_rows])
-            normalizer = logits.logsumexp(-1)
-            w = weights[i : i + chunk_rows].float()
-            picked = logits if candidates is None else logits.gather(-1, candidates[i : i + chunk_rows])
-            costs.append(normalizer * w.sum(-1) - (w * picked).sum(-1))
-        cost = torch.cat(costs).unflatten(0, response.shape)
+        costs = expected_cost(rows, weights, candidates, self.context.policy.logits, chunk_rows)
+        cost = costs.unflatten(0, response.shape)
         # dead positions may cost anything; 0 · inf would not be 0
         total = torch.where(response.alive > 0, cost * response.alive, 0.0).sum(-1)
         return total * self.per_nat(response.expected_length())
