@@ -133,7 +133,7 @@ class BoundFunction:
 class ResponseFunction(BoundFunction):
     """`f(response, **options) -> [P, C]`."""
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def __call__(self, response: SoftResponse) -> Any:
         return self.function(response, **self._now())
 
 
