@@ -185,7 +185,10 @@ class Policy:
         rows = []
         for texts_p, finished_p in zip(texts, finished.tolist(), strict=True):
             for text, done in zip(texts_p, finished_p, strict=True):
-                ids = self.tokenizer(text, add_special_tokens=False).input_ids if text else []
+                # a text that spells out "<eos>" has not ended
+                ids = (
+                    self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
+                )
                 rows.append([*ids, eos] if done else ids)
         width = max(1, *(len(r) for r in rows))
         ids = torch.tensor([r + [eos] * (width - len(r)) for r in rows], device=self.device)
