@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], None]]]:
     """A line on stderr with the run's progress and lowest energy, and bars for downloads; nothing where stderr is
     no terminal."""
+    console = Console(stderr=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), console=Console(stderr=True), transient=True,
+        TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
 
