@@ -153,7 +153,11 @@ def build_recipe(
         RecipeError: an unknown setting or a value that does not fit.
     """
     base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
-    data: dict[str, Any] = base.model_dump(exclude_unset=True) if isinstance(base, Recipe) else dict(base or {})
+    if not isinstance(base, Recipe):
+        base = Recipe.parse(dict(base or {}))
+    data: dict[str, Any] = base.model_dump(exclude_unset=True)
+    if settings.get("steps") is not None and settings.get("budget") is not None:
+        raise RecipeError(f"steps = {settings['steps']} and budget = {settings['budget']}", expected="one of them")
     for key, value in settings.items():
         if value is None:
             continue
@@ -161,8 +165,13 @@ def build_recipe(
             data["sampler"] = {**data.get("sampler", {}), key: value}
             data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
         elif key == "sampler":
-            kept = {k: v for k, v in data.get("sampler", {}).items() if k in ("chains", "steps", "budget")}
-            data["sampler"] = {**kept, **(value if isinstance(value, Mapping) else {"name": value})}
+            given, old = value if isinstance(value, Mapping) else {"name": value}, data.get("sampler", {})
+            lengths = () if "steps" in given or "budget" in given else ("steps", "budget")
+            same = old.get("name") == given.get("name")
+            kept = {
+                k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
+            }
+            data["sampler"] = {**kept, **given}
         elif key in ("model", "device", "dtype", "template", "trust_remote_code"):
             data["policy"] = {**data.get("policy", {}), key: value}
         elif key == "draft":
@@ -176,9 +185,9 @@ def build_recipe(
             raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
     rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
     terms = list(data.get("energies", []))
-    if (rewards or own_terms) and not any(t["name"] == "reference" for t in terms):
+    if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
-    terms += [{"name": "reward", "model": name, "weight": float(w)} for name, w in rewards.items()]
+    terms += [{"name": "reward", "model": name, "weight": w} for name, w in rewards.items()]
     data["energies"] = terms
     return Recipe.parse(data)
 

@@ -204,6 +204,8 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
         return Part(built, item, weight, label)
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{where} ({spec.name}) has no limit", expected="min, max or both")
+    if spec.min is not None and spec.max is not None and spec.min > spec.max:
+        raise RecipeError(f"{where} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
     return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max))
 
 

@@ -20,7 +20,7 @@ DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PolicySpec(_Strict):
@@ -36,7 +36,7 @@ class PolicySpec(_Strict):
 class PluginSpec(BaseModel):
     """A plugin by name; every other key is one of its options and is checked when the recipe is composed."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     name: str
 
     @property
@@ -108,7 +108,8 @@ class Recipe(_Strict):
 def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     """The first mistake, in the words of the other errors."""
     first = error.errors()[0]
-    place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in first["loc"]).lstrip(".")
+    loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # which arm of a union is no place
+    place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in loc).lstrip(".")
     if first["type"] == "extra_forbidden":
         owner: Any = Recipe
         for key in first["loc"][:-1]:
