@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.resume:resume",
         "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
     ),
+    "compare": (
+        "sea_toolkit.cli.compare:compare",
+        "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "models": ("sea_toolkit.cli.models:models", "Named models: list, download and remove them."),

@@ -1,0 +1,207 @@
+"""`sea-toolkit compare`: several samplers on the same prompts, at the same budgets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sea_toolkit.cli.align import _energy, _override, _value, _weighted
+from sea_toolkit.cli.group import INTERRUPTED, with_hub
+from sea_toolkit.errors import RecipeError
+
+if TYPE_CHECKING:
+    from sea_toolkit.comparison.report import Report
+    from sea_toolkit.hub import PluginHub
+
+
+@click.command()
+@click.argument("prompts", metavar="PROMPTS")
+@click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
+@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
+@click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
+@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
+@click.option(
+    "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="LABEL.KEY=VALUE", help="For one method: tilted.strength=4."
+)
+@click.option("--versus", multiple=True, metavar="LABEL@BUDGET", help="Compare every point with this one as well.")
+@click.option(
+    "--select", type=click.Choice(["energy", "reward"]), default="energy", show_default=True,
+    help="Which of the texts a run met is its answer: that of the lowest energy, or of the highest weighted reward.",
+)  # fmt: skip
+@click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
+@click.option("--column", default="instruction", show_default=True, help="Where the prompts are in a table.")
+@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
+@click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
+@click.option("--sample", type=click.IntRange(1), help="Take this many prompts at random.")
+@click.option("--sample-seed", type=click.IntRange(0), default=0, show_default=True, help="Of that choice.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Prompts in flight.")
+@click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
+@click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
+)
+@click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
+@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
+@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
+@with_hub
+def compare(
+    hub: PluginHub,
+    prompts: str,
+    samplers: str,
+    budgets: str,
+    rewards: tuple[str, ...],
+    energies: tuple[str, ...],
+    judges: tuple[str, ...],
+    options: tuple[str, ...],
+    versus: tuple[str, ...],
+    select: str,
+    seeds: str,
+    column: str,
+    skip: int,
+    limit: int | None,
+    sample: int | None,
+    sample_seed: int,
+    batch: int,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
+
+    PROMPTS is a text file with a prompt a line, or a .csv, .tsv or .jsonl file (also with .gz) with a column of
+    prompts.
+    """
+    from sea_toolkit.comparison.prompts import choose, read_prompts
+
+    texts = choose(read_prompts(prompts, column), skip=skip, limit=limit, sample=sample, seed=sample_seed)
+    points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
+    from sea_toolkit.api import build_recipe
+    from sea_toolkit.compare import compare as run
+    from sea_toolkit.recipe import Recipe
+
+    base = Recipe.load(recipe) if recipe else Recipe()
+    data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
+        exclude_unset=True
+    )
+    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
+    for setting in overrides:
+        _override(data, setting)
+    with _live() as (watch, progress):
+        try:
+            report = run(
+                texts, samplers=_words(samplers), budgets=points, recipe=Recipe.parse(data), options=_options(options),
+                seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch, out=out,
+                hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
+            click.echo(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
+            sys.exit(INTERRUPTED)
+    if as_json:
+        click.echo(json.dumps(report.data(), ensure_ascii=False))
+    else:
+        _print(report, out)
+
+
+@contextmanager
+def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
+    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True), transient=True, speed_estimate_period=3600,
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+
+    def watch(done: float, total: float, what: str) -> None:
+        if "compare" not in tasks:  # what an earlier command finished says nothing about the speed
+            tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
+        bar.update(tasks["compare"], completed=done, total=total, description=what)
+
+    def progress(done: int, total: int, what: str) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    with bar:
+        yield watch, progress
+
+
+def _print(report: Report, out: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sea_toolkit.comparison.tables import caption, main_table
+
+    console, data = Console(), report.data()
+    for line in caption(data):
+        console.print(Text(line, style="dim"))
+    titles, rows = main_table(data)
+    table = Table(box=None, pad_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    colors = {"higher": "green", "lower": "red"}
+    for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
+        console.print(Text(statement, style=colors.get(pair["verdict"], "")))
+    for note in data["notes"]:
+        console.print(Text(f"note: {note}", style="yellow"))
+    if out is not None:
+        console.print(Text(f"written to {out}", style="dim"))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str, flag: str, kind: Any) -> list[Any]:
+    try:
+        return [kind(word) for word in _words(text)]
+    except ValueError:
+        raise RecipeError(f"{flag} {text}", expected="numbers with commas, as in 8,16,32") from None
+
+
+def _options(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """`tilted.strength=4` → {"tilted": {"strength": 4}}."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in given:
+        path, equals, value = text.partition("=")
+        label, dot, key = path.rpartition(".")
+        if not (equals and dot and label and key):
+            raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
+        found.setdefault(label, {})[key] = _value(value)
+    return found
+
+
+def _judge(text: str) -> dict[str, Any]:
+    """`name,output=positive` → a judge's specification."""
+    name, *options = text.split(",")
+    spec: dict[str, Any] = {"model": name}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise RecipeError(
+                f"--judge {text}: {option!r} is no option", expected="OPTION=VALUE, as in output=positive"
+            )
+        spec[key.strip()] = _value(value)
+    return spec
