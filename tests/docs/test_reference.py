@@ -33,6 +33,15 @@ def test_every_built_in_item_and_option_is_documented():
             assert option.doc, f"{item.kind} {item.name!r}: option {option.name!r} has no line under Args:"
 
 
+@pytest.mark.parametrize("item", PluginHub.discover(plugins=[]).items("sampler"), ids=lambda item: item.name)
+def test_every_sampler_has_its_section_with_the_law_it_states(item):
+    text = (generate.FOLDER.parent / "samplers.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## `{item.name}`\n", 1)
+    assert len(section) == 2, f"docs/samplers.md has no section `{item.name}`"
+    assert f"Law: `{item.target.law}`" in " ".join(section[1].split("\n## ", 1)[0].split())
+    assert f"](#{item.name})" in section[0], "not in the table"
+
+
 @pytest.mark.parametrize(("name", "function"), HOOKS)
 def test_every_hook_is_documented_with_its_exact_arguments(name, function):
     arguments = ", ".join(inspect.signature(function).parameters)
