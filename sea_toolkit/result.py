@@ -46,15 +46,16 @@ class Archive:
     def add(self, candidate: Candidate) -> None:
         """Note a candidate; of equal texts the first one stays."""
         self.seen += 1
+        known = next((c for c in self.best if c.text == candidate.text and c.finished == candidate.finished), None)
+        if known is not None:  # a second reading differs by rounding only
+            candidate = replace(candidate, energy=known.energy, terms=known.terms)
         if candidate.step < 0:
             self.starts.append(candidate)
         best = self.by_chain.get(candidate.chain)
         if best is None or candidate.energy < best.energy:
             self.by_chain[candidate.chain] = candidate
         full = len(self.best) >= KEEP
-        if full and candidate.energy >= self.best[-1].energy:
-            return
-        if any(c.text == candidate.text and c.finished == candidate.finished for c in self.best):
+        if known is not None or (full and candidate.energy >= self.best[-1].energy):
             return
         place = next((i for i, c in enumerate(self.best) if candidate.energy < c.energy), len(self.best))
         self.best.insert(place, candidate)
@@ -90,17 +91,26 @@ class Archive:
         )
 
 
-def record(archives: list[Archive], scored: Scored, step: int) -> None:
-    """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates."""
-    energies, finished = scored.energies.total.tolist(), scored.finished.tolist()
+def record(archives: list[Archive], scored: Scored, step: int, weights: dict[str, float]) -> None:
+    """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates.
+
+    Args:
+        archives: one per prompt.
+        scored: what the sampler met.
+        step: −1 for the starting texts.
+        weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
+            are compared by the weights that the user arrives at.
+    """
+    finished, lengths = scored.finished.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
-    lengths = scored.length.tolist()
+    forbidden = scored.energies.total.isposinf().tolist()
     for p, archive in enumerate(archives):
         for c, text in enumerate(scored.texts[p]):
-            if energies[p][c] == float("inf") and step >= 0:
+            if forbidden[p][c] and step >= 0:
                 continue
             values = {k: v[p][c] for k, v in terms.items()}
-            archive.add(Candidate(text, energies[p][c], values, round(lengths[p][c]), finished[p][c], c, step))
+            energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
+            archive.add(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
 from sea_toolkit.result import Archive, Result, finite, nll_per_token, record
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.schedules.schedule import is_schedule
+from sea_toolkit.schedules.schedule import is_schedule, value
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class Run:
         self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
+        last = max(0, (self.steps or 1) - 1)
+        self.weights = {t.label: value(t.weight, 1.0, last) for t in problem.terms}
         problem.clock.budget = self.budget
         problem.ledger.sample_flops = sample_flops(problem)
 
@@ -225,7 +227,7 @@ class Run:
     def _note(self, info: Info, step: int, *, last: bool = False) -> None:
         if info.scored is not None:
             self._reweigh()
-            record(self.archives, info.scored, step)
+            record(self.archives, info.scored, step, self.weights)
         if self.folder is None:
             return
         line: dict[str, Any] = {"step": step, "samples": self.problem.ledger.samples}
