@@ -1,0 +1,76 @@
+"""`suffix-mh` and `tilted-exact` sample exp(−β E): their chains against the enumerated law."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sea_toolkit.response import SoftResponse
+from tests.samplers.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
+
+CASES = [(Toy(4, 4), 1.0), (Toy(6, 2, reference=0.5), 1.0), (Toy(5, 3), 2.0)]
+
+
+@pytest.mark.parametrize("toy", [Toy(4, 3), Toy(5, 2, reference=0.5)])
+def test_a_response_scored_by_the_toolkit_has_the_enumerated_energy(toy):
+    problem = toy.problem("suffix-mh", len(toy.responses))
+    rows = [[*r, *[EOS] * (toy.length - len(r))] for r in toy.responses]
+    ids = torch.tensor(rows)[None]
+    assert index_of(toy, ids[0]).tolist() == list(range(len(rows)))
+    scored = problem.rescore(ids)
+    torch.testing.assert_close(scored.energies.total[0].double(), energies_of(toy), atol=2e-5, rtol=1e-5)
+
+
+def test_the_laws_are_spread_and_lopsided():
+    for toy, beta in CASES:
+        law = law_of(toy, beta)
+        assert 5 < float((-(law * law.log()).sum()).exp()) < len(law) / 2
+        full = [i for i, r in enumerate(toy.responses) if EOS not in r]
+        backwards = index_of(toy, torch.tensor([toy.responses[i][::-1] for i in full]))
+        assert float((law[full] - law[backwards]).abs().sum() / law[full].sum()) > 0.1
+        ended = sum(float(p) for p, r in zip(law, toy.responses, strict=True) if r[-1] == EOS)
+        assert 0.03 < ended < 0.97
+
+
+def test_the_distance_of_independent_draws_is_within_what_is_allowed():
+    law = law_of(Toy(5, 3))
+    g = torch.Generator().manual_seed(0)
+    draws = torch.multinomial(law, 20_000, replacement=True, generator=g).view(500, 40)
+    visits = torch.stack([torch.bincount(d, minlength=len(law)) / 40 for d in draws]).double()
+    found = distance(visits, law)
+    assert found
+    assert found.ess == pytest.approx(20_000, rel=0.1)
+    shifted = law.clone()
+    shifted[0] += 0.05
+    assert not distance(visits, shifted / shifted.sum())
+
+
+@pytest.mark.parametrize(("toy", "beta"), CASES)
+@pytest.mark.parametrize("sampler", ["suffix-mh", "tilted-exact"])
+def test_the_chains_follow_the_law(sampler, toy, beta):
+    found = measure(toy, {"name": sampler, "inverse_temperature": beta}, beta=beta)
+    assert found.ess > 4000
+    assert found, found
+
+
+def test_a_strong_tilt_changes_how_fast_and_not_where_to():
+    options = {"name": "tilted-exact", "strength": 20.0, "clip": 2.0}
+    found = measure(Toy(5, 3), options)
+    assert found.ess > 4000
+    assert found, found
+
+
+def test_the_end_of_text_is_tilted_too():
+    """The toy's energy depends on where the text ends; its slope says so."""
+    toy = Toy(5, 3)
+    problem = toy.problem("tilted-exact", 1)
+    ids = torch.tensor([[[1, 2, 3]]])
+    slope = problem.rescore(ids, slope=True).slope
+    steep = slope.over_vocabulary(1, toy.vocab)[0, 0]
+    weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()
+    soft = SoftResponse.from_weights(weights, None, (EOS,))
+    pull = next(t for t in problem.rewards if t.label == "pull")
+    (expected,) = torch.autograd.grad(1.2 * pull(soft).sum(), weights)
+    torch.testing.assert_close(steep, expected[0, 0, 1], atol=1e-5, rtol=1e-4)
+    assert abs(float(steep[EOS])) > 0.05
+    assert policy(toy.vocab).eos_ids == (EOS,)

@@ -1,0 +1,93 @@
+"""Mutants of the exact samplers must fail the very check that the samplers pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sea_toolkit.energies.reference import BoundReference
+from sea_toolkit.noise import Noise
+from sea_toolkit.samplers.suffix_mh import SuffixMH
+from sea_toolkit.samplers.tilted import TiltedExact
+from tests.samplers.toys import Toy, measure
+
+TOY = Toy(5, 3, reference=0.5)
+SUFFIX = ["suffix-mh", "tilted-exact"]
+TYPES = {"suffix-mh": SuffixMH, "tilted-exact": TiltedExact}
+
+
+def assert_red(sampler, **mutation):
+    found = measure(TOY, sampler, chains=512, steps=30, burn=15, **mutation)
+    assert not found, found
+    assert found.tv > 1.5 * found.allowed
+
+
+@pytest.mark.parametrize("sampler", SUFFIX)
+def test_the_originals_are_green(sampler):
+    assert measure(TOY, sampler, chains=512, steps=30, burn=15)
+
+
+@pytest.mark.parametrize("sampler", SUFFIX)
+def test_energy_difference_with_the_wrong_sign(sampler):
+    def flip(made, problem):
+        made.inverse_temperature = -made.inverse_temperature
+
+    assert_red(sampler, tamper=flip)
+
+
+@pytest.mark.parametrize("sampler", SUFFIX)
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_proposal_correction_left_out_or_turned_around(sampler, factor, monkeypatch):
+    plain = TYPES[sampler].correction
+    monkeypatch.setattr(TYPES[sampler], "correction", lambda *args: factor * plain(*args))
+    assert_red(sampler)
+
+
+def test_the_way_back_by_the_gradient_of_here(monkeypatch):
+    plain = TiltedExact._log_proposal
+
+    def here(self, problem, state, origin, cut):
+        return plain(self, problem, state, state, cut)
+
+    monkeypatch.setattr(TiltedExact, "_log_proposal", here)
+    assert_red({"name": "tilted-exact", "strength": 10.0})
+
+
+def test_the_tilt_out_of_the_ratio(monkeypatch):
+    plain = SuffixMH.correction
+
+    def as_policy(self, problem, state, moved, drawn, cut):
+        return plain(self, problem, state, moved, replace(drawn, log_proposal=moved.log_prob[..., cut:]), cut)
+
+    monkeypatch.setattr(TiltedExact, "correction", as_policy)
+    assert_red("tilted-exact")
+
+
+@pytest.mark.parametrize("sampler", SUFFIX)
+def test_log_pi_with_the_wrong_weight(sampler, monkeypatch):
+    monkeypatch.setattr(BoundReference, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
+    assert_red(sampler)
+
+
+class Cut(Noise):
+    """The same streams, but the next cut is given."""
+
+    def __init__(self, noise, cut, length):
+        self.device, self.generators = noise.device, noise.generators
+        self.cut, self.length = cut, length
+
+    def common_uniform(self):
+        return (self.cut + 0.5) / self.length
+
+
+@pytest.mark.parametrize("sampler", SUFFIX)
+def test_a_cut_that_depends_on_the_state(sampler):
+    """Each row cuts where its first token says; the ratio takes no notice."""
+
+    def step(made, problem, state, noise):
+        found = [made.step(problem, state, Cut(noise, cut, TOY.length))[0] for cut in (0, 2)]
+        return made._select(state.ids[..., 0] <= 2, *found)
+
+    assert_red(sampler, step=step)
