@@ -182,10 +182,10 @@ class Probe:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in its folder, then rename it.
+    """Write a file whole or not at all, making its folder if need be.
 
     Raises:
-        ModelError: the folder is missing or cannot be written.
+        ModelError: it cannot be written.
     """
     try:
         write_whole(path, content)

@@ -162,9 +162,7 @@ def damaged(target: Path, name: str, what: str) -> ModelError:
 
 def remove_folder(target: Path) -> bool:
     """Delete a cached model and unfinished copies of it; False if there was nothing."""
-    found = [
-        p for p in (target, *target.parent.glob(f".{target.name}.tmp-*")) if p.exists() or p.is_symlink()
-    ]
+    found = [p for p in (target, *target.parent.glob(f".{target.name}.tmp-*")) if p.exists() or p.is_symlink()]
     with disk_errors(target):
         for path in found:
             if path.is_dir() and not path.is_symlink():

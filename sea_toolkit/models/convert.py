@@ -29,9 +29,7 @@ def gguf_to_safetensors(gguf: Path, folder: Path, progress: Progress) -> None:
     try:
         with quiet_transformers(), _reported(progress, what):
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            loaded = AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16
-            )
+            loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     except Exception as error:  # a damaged file makes the parser raise anything, struct.error included
         raise ModelError(
             f"transformers cannot read the weights in {gguf.name}: {error}",

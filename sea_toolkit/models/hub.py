@@ -28,9 +28,7 @@ def snapshot(repository: str, folder: Path, size: int, progress: Progress) -> st
                 local_dir=folder,
                 allow_patterns=["*.json", "*.txt", "*.jinja", WEIGHTS],
             )
-    except (
-        Exception
-    ) as error:  # connection, proxy, certificate, offline mode, gated: many classes, one meaning
+    except Exception as error:  # connection, proxy, certificate, offline mode, gated: many classes, one meaning
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
             with disk_errors(folder.parent):
                 raise

