@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -60,18 +59,6 @@ class Archive:
         place = next((i for i, c in enumerate(self.best) if candidate.energy < c.energy), len(self.best))
         self.best.insert(place, candidate)
         del self.best[KEEP:]
-
-    def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Recompute every energy with other weights (label → weight), and the order of the candidates."""
-
-        def again(c: Candidate) -> Candidate:
-            total = sum(w * c.terms[label] for label, w in weights.items())
-            return replace(c, energy=total if c.energy < float("inf") else c.energy)
-
-        self.starts = [again(c) for c in self.starts]
-        self.best = sorted(map(again, self.best), key=lambda c: c.energy)
-        firsts = {c.chain: c for c in self.starts}
-        self.by_chain = {k: min(firsts[k], again(c), key=lambda c: c.energy) for k, c in self.by_chain.items()}
 
     def state(self) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from sea_toolkit import checkpoint
+from sea_toolkit.clock import Clock
 from sea_toolkit.compose import Composition
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.manifest import manifest
@@ -19,7 +20,6 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
 from sea_toolkit.result import Archive, Result, finite, nll_per_token, record
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.schedules.schedule import is_schedule, value
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Run:
         self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
-        last = max(0, (self.steps or 1) - 1)
-        self.weights = {t.label: value(t.weight, 1.0, last) for t in problem.terms}
+        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
+        self.weights = {t.label: end.value(t.weight) for t in problem.terms}
         problem.clock.budget = self.budget
         problem.ledger.sample_flops = sample_flops(problem)
 
@@ -226,7 +226,6 @@ class Run:
 
     def _note(self, info: Info, step: int, *, last: bool = False) -> None:
         if info.scored is not None:
-            self._reweigh()
             record(self.archives, info.scored, step, self.weights)
         if self.folder is None:
             return
@@ -241,14 +240,6 @@ class Run:
         line["stopped"] = self.problem.stopped.tolist()
         with open(self.folder / checkpoint.TRACE, "a", encoding="utf-8") as trace:
             trace.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-    def _reweigh(self) -> None:
-        """Where weights follow a schedule: what was met before counts with the weights of now."""
-        terms, clock = self.problem.terms, self.problem.clock
-        if any(is_schedule(t.weight) for t in terms):
-            weights = {t.label: clock.value(t.weight) for t in terms}
-            for archive in self.archives:
-                archive.reweigh(weights)
 
     def _checkpoint(self) -> None:
         if self.folder is None or self.state is None:
@@ -282,7 +273,6 @@ class Run:
         self.notes += self.composition.hub.observe(event)
 
     def _results(self) -> list[Result]:
-        self._reweigh()
         if all(a.best[0].energy == float("inf") for a in self.archives):
             raise NumericalError(
                 "no text has a finite energy: " + "; ".join(self.problem.incidents),

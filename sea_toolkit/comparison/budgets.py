@@ -7,7 +7,7 @@ run of a smaller budget is a beginning of this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,9 @@ from sea_toolkit.comparison.watched import Overheard, WatchedClock
 from sea_toolkit.compose import Composition
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem import Problem
-from sea_toolkit.result import Candidate
+from sea_toolkit.result import Archive, Candidate, record
 from sea_toolkit.run import Event, Run
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.schedules.schedule import is_schedule
 
 WHOLE_ROUNDS = ("sea-toolkit:best-of-n",)
 """Samplers that read the budget only to shorten their last round: exact where the chains divide the budget."""
@@ -57,7 +56,7 @@ class BudgetedRun(Run):
         on_event: as for a run.
 
     Raises:
-        RecipeError: as a run; "reward" without a reward in the energy, or with a reward weight that is a schedule.
+        RecipeError: as a run; "reward" without a reward in the energy.
     """
 
     def __init__(
@@ -77,18 +76,13 @@ class BudgetedRun(Run):
         self.item = next(i.qualified for i in composition.items if i.kind == "sampler")
         self.pending = sorted(smaller)
         self.found: dict[float, Snapshot] = {}
-        self.rewarded: list[tuple[float, Candidate] | None] = [None] * len(problem.prompts)
+        self.by_reward = [Archive() for _ in problem.prompts]
         self.accepted: torch.Tensor | None = None
         self.counted = 0
         self.stopped_at = 0.0
-        if select == "reward":
-            rewards = [t for t in problem.terms if t.is_reward]
-            if not rewards or any(is_schedule(t.weight) for t in rewards):
-                raise RecipeError(
-                    "choosing by reward, and "
-                    + ("a reward's weight is a schedule" if rewards else "there is no reward"),
-                    hint="choose by energy (--select energy)",
-                )
+        self.reward_weights = {t.label: self.weights[t.label] if t.is_reward else 0.0 for t in problem.terms}
+        if select == "reward" and not any(t.is_reward for t in problem.terms):
+            raise RecipeError("choosing by reward, and there is no reward", hint="choose by energy (--select energy)")
 
     def _goes_on(self) -> bool:
         while self.pending and not self._would_go_on(self.pending[0]):
@@ -118,41 +112,22 @@ class BudgetedRun(Run):
     def _note(self, info: Info, step: int, *, last: bool = False) -> None:
         super()._note(info, step, last=last)
         if info.scored is not None and self.select == "reward":
-            self._note_rewards(info, step)
+            record(self.by_reward, info.scored, step, self.reward_weights)
         if "acceptance" in info.metrics:
             rate = info.metrics["acceptance"].float().mean(-1)
             self.accepted = rate if self.accepted is None else self.accepted + rate
             self.counted += 1
 
-    def _note_rewards(self, info: Info, step: int) -> None:
-        scored = info.scored
-        assert scored is not None
-        total = torch.zeros_like(scored.energies.total)
-        for t in self.problem.terms:
-            if t.is_reward:
-                total = total - self.problem.clock.value(t.weight) * scored.energies.terms[t.label]
-        total = total.masked_fill(~scored.energies.total.isfinite(), -torch.inf)
-        values, places = total.max(-1)
-        for p, (value, c) in enumerate(zip(values.tolist(), places.tolist(), strict=True)):
-            best = self.rewarded[p]
-            if value == -float("inf") or (best is not None and value <= best[0]):
-                continue
-            terms = {k: float(v[p, c]) for k, v in scored.energies.terms.items()}
-            facts = (round(float(scored.length[p, c])), bool(scored.finished[p, c]), c, step)
-            energy = float(scored.energies.total[p, c])
-            self.rewarded[p] = value, Candidate(scored.texts[p][c], energy, terms, *facts)
-
     def _results(self) -> list[Any]:
-        self._reweigh()
         # the last look and what follows are paid for, but only a sampler that has not looked needs that time
         self.found[self.own] = self._snapshot(self.stopped_at if self.looked else self.problem.ledger.seconds)
         return super()._results()
 
     def _snapshot(self, seconds: float) -> Snapshot:
-        chosen = [
-            kept[1] if kept is not None else archive.best[0]
-            for kept, archive in zip(self.rewarded, self.archives, strict=True)
-        ]
+        chosen = [archive.best[0] for archive in self.archives]
+        if self.select == "reward":
+            best = [archive.best[0] for archive in self.by_reward]
+            chosen = [replace(c, energy=sum(self.weights[k] * v for k, v in c.terms.items())) for c in best]
         rates = None if self.accepted is None else (self.accepted / self.counted).tolist()
         met = [archive.seen for archive in self.archives]
         return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, met)

@@ -60,4 +60,4 @@ class BestOfN:
 
     def finished(self, problem: Problem, state: State) -> bool:
         """A budget of N samples is N answers, though answers that end early cost less."""
-        return problem.clock.budget is not None and state.drawn >= problem.clock.budget
+        return problem.clock.budget is not None and state.drawn >= int(problem.clock.budget)
