@@ -1,4 +1,4 @@
-"""`sea` on a quadratic energy: mean and covariance of the discretized chain in closed form, and mutants that miss it."""
+"""`sea` on a quadratic energy: mean and covariance of the discretized chain in closed form; mutants miss them."""
 
 from __future__ import annotations
 
