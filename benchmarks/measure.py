@@ -15,24 +15,28 @@ import torch
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds per step: the median over rounds, the fastest and the slowest round."""
+    """Seconds per step: the median over rounds, the fastest and the slowest round; `cpu` is the median of the seconds
+    that the processor spent on it, which others at work on the same machine disturb less."""
 
     median: float
     low: float
     high: float
+    cpu: float
 
     @classmethod
-    def of(cls, seconds: list[float]) -> Timing:
-        return cls(statistics.median(seconds), min(seconds), max(seconds))
+    def of(cls, taken: list[tuple[float, float]]) -> Timing:
+        wall, cpu = ([pair[i] for pair in taken] for i in (0, 1))
+        return cls(statistics.median(wall), min(wall), max(wall), statistics.median(cpu))
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time of `work`, the device's queue included."""
+def seconds(work: Callable[[], object], times: int, device: torch.device) -> tuple[float, float]:
+    """Wall and processor time of one of `times` repetitions of `work`, the device's queue included."""
     _wait(device)
-    begin = time.perf_counter()
-    work()
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        work()
     _wait(device)
-    return time.perf_counter() - begin
+    return (time.perf_counter() - wall) / times, (time.process_time() - cpu) / times
 
 
 def _wait(device: torch.device) -> None:

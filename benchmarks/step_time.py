@@ -39,7 +39,7 @@ from sea_toolkit.recipe import Recipe
 SAMPLERS = ("sea", "sea-adam")
 PLAIN = ("plain", "plain-frozen")
 BLOCK = 5
-"""Toolkit steps per round: `sea` scores its texts in every fifth step, and that belongs to the step's price."""
+"""`sea` scores its texts in every fifth step, and that belongs to the step's price."""
 
 
 class ToolkitSteps:
@@ -117,7 +117,9 @@ def peak_of_step(bench: Bench, variant: str, dtype: str) -> dict[str, float]:
     return {"loaded_mb": loaded, "peak_mb": memory.peak(), "step_mb": memory.peak() - loaded}
 
 
-def measure(bench: Bench, dtypes: tuple[str, ...], variants: tuple[str, ...], rounds: int) -> dict[str, Any]:
+def measure(
+    bench: Bench, dtypes: tuple[str, ...], variants: tuple[str, ...], rounds: int, block: int
+) -> dict[str, Any]:
     """Rounds in which every variant takes its turn; the first round warms up and is not counted."""
     works: dict[str, tuple[Callable[[], object], int]] = {}
     running: dict[str, ToolkitSteps] = {}
@@ -128,7 +130,7 @@ def measure(bench: Bench, dtypes: tuple[str, ...], variants: tuple[str, ...], ro
         for dtype in dtypes:
             key = f"{variant} {dtype}"
             running[key] = bench.toolkit(variant, dtype)
-            works[key] = (running[key].step, BLOCK)
+            works[key] = (running[key].step, block)
     policy = next(iter(bench.policies.values()))
     config, rows = policy.model.config, bench.chains * bench.tokens
     wide, inner = config.hidden_size, config.intermediate_size
@@ -136,10 +138,10 @@ def measure(bench: Bench, dtypes: tuple[str, ...], variants: tuple[str, ...], ro
         for shape in ((rows, wide, inner), (rows, inner, wide), (rows, wide, policy.vocab_size), (1024, 1024, 4096)):
             key = f"product {dtype} " + " x ".join(map(str, shape))
             works[key] = (product(*shape, getattr(torch, dtype), policy.device), 3)
-    taken: dict[str, list[float]] = {key: [] for key in works}
+    taken: dict[str, list[tuple[float, float]]] = {key: [] for key in works}
     for turn in range(rounds + 1):
         for key, (work, times) in works.items():
-            spent = seconds(lambda work=work, times=times: [work() for _ in range(times)], policy.device) / times
+            spent = seconds(work, times, policy.device)
             if turn:
                 taken[key].append(spent)
             if key in PLAIN:
@@ -152,12 +154,13 @@ def measure(bench: Bench, dtypes: tuple[str, ...], variants: tuple[str, ...], ro
 def report(measured: dict[str, Any], dtypes: tuple[str, ...], memory: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Plain numbers: seconds per step, ratios to the plain loops and to the floor, memory."""
     timings: dict[str, Timing] = measured["timings"]
-    out: dict[str, Any] = {"plain": {}, "toolkit": {}, "products_gflops": {}}
+    out: dict[str, Any] = {"plain": {}, "toolkit": {}, "products_gflops": {}, "products_gflops_cpu": {}}
     for key, timing in timings.items():
         if key.startswith("product "):
             _, dtype, *shape = key.split()
             work = 2.0 * float(shape[0]) * float(shape[2]) * float(shape[4])
             out["products_gflops"].setdefault(dtype, {})["".join(shape)] = work / timing.median / 1e9
+            out["products_gflops_cpu"].setdefault(dtype, {})["".join(shape)] = work / timing.cpu / 1e9
     for variant in PLAIN:
         if variant in timings:
             out["plain"][variant] = vars(timings[variant]) | memory.get(variant, {})
@@ -166,8 +169,11 @@ def report(measured: dict[str, Any], dtypes: tuple[str, ...], memory: dict[str, 
         floor = flops / (max(out["products_gflops"][dtype].values()) * 1e9)
         row: dict[str, Any] = vars(timings[key]) | memory.get(key, {})
         row |= {"flops": flops, "floor_seconds": floor, "times_floor": timings[key].median / floor}
+        cpu_floor = flops / (max(out["products_gflops_cpu"][dtype].values()) * 1e9)
+        row["times_floor_cpu"] = timings[key].cpu / cpu_floor
         for variant in out["plain"]:
             row[f"faster_than_{variant}"] = timings[variant].median / timings[key].median
+            row[f"faster_than_{variant}_cpu"] = timings[variant].cpu / timings[key].cpu
             if key in memory and variant in memory:
                 row[f"memory_of_{variant}"] = memory[key]["peak_mb"] / memory[variant]["peak_mb"]
                 row[f"step_memory_of_{variant}"] = memory[key]["step_mb"] / memory[variant]["step_mb"]
@@ -190,6 +196,7 @@ def in_fresh_process(arguments: list[str], variant: str, dtype: str) -> dict[str
 @click.option("--tokens", default=48, show_default=True)
 @click.option("--prompt", default=None, help="Text; random shapes know the words w2, w3, … .")
 @click.option("--rounds", default=5, show_default=True)
+@click.option("--steps", default=BLOCK, show_default=True, help="Toolkit steps per round.")
 @click.option("--threads", default=0, help="CPU threads; 0 leaves torch's choice.")
 @click.option("--memory/--no-memory", default=True, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
@@ -203,6 +210,7 @@ def main(
     tokens: int,
     prompt: str | None,
     rounds: int,
+    steps: int,
     threads: int,
     memory: bool,
     as_json: bool,
@@ -225,7 +233,7 @@ def main(
             for dtype in dtypes if variant in SAMPLERS else ("float32",):
                 key = variant if variant in PLAIN else f"{variant} {dtype}"
                 peaks[key] = in_fresh_process(arguments, variant, dtype)
-        measured = measure(bench, dtypes, variants, rounds)
+        measured = measure(bench, dtypes, variants, rounds, steps)
     found = report(measured, dtypes, peaks)
     found["setting"] = {
         "shape": shape,
@@ -236,6 +244,7 @@ def main(
         "prompt_tokens": measured["prompt_tokens"],
         "reward": bench.probe_note,
         "rounds": rounds,
+        "steps_per_round": steps,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -243,26 +252,22 @@ def main(
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """Markdown tables."""
+    """Markdown tables; ratios of wall time, and of processor time in brackets."""
     lines = [", ".join(f"{k} {v}" for k, v in found["setting"].items()), ""]
     names = list(found["plain"])
-    head = ["variant", "s/step (range)", *(f"faster than {n}" for n in names), "× floor", "loaded MiB", "step peak MiB"]
-    head += [f"peak / {n}" for n in names]
+    head = ["variant", "s/step (range)", "processor s", *(f"faster than {n}" for n in names), "× floor"]
+    head += ["loaded MiB", "peak MiB", *(f"peak / {n}" for n in names)]
     lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, row in {**found["toolkit"], **found["plain"]}.items():
-        cells = [f"`{name}`", f"{row['median']:.3f} ({row['low']:.3f}–{row['high']:.3f})"]
-        cells += [_cell(row.get(f"faster_than_{n}"), "{:.1f} ×") for n in names]
-        cells += [_cell(row.get("times_floor"), "{:.1f}")]
-        cells += [_cell(row.get(k), "{:.0f}") for k in ("loaded_mb", "peak_mb")]
-        cells += [_cell(row.get(f"memory_of_{n}"), "{:.2f}") for n in names]
+        cells = [f"`{name}`", f"{row['median']:.3f} ({row['low']:.3f}–{row['high']:.3f})", f"{row['cpu']:.3f}"]
+        for key in (*(f"faster_than_{n}" for n in names), "times_floor"):
+            cells.append(f"{row[key]:.1f} ({row[key + '_cpu']:.1f})" if key in row else "")
+        for key, form in (("loaded_mb", ".0f"), ("peak_mb", ".0f"), *((f"memory_of_{n}", ".2f") for n in names)):
+            cells.append(format(row[key], form) if key in row else "")
         lines.append("| " + " | ".join(cells) + " |")
     for dtype, rates in found["products_gflops"].items():
         lines += ["", f"Matrix products, {dtype}, GFLOP/s: " + ", ".join(f"{k} {v:.1f}" for k, v in rates.items())]
     return "\n".join(lines)
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
 
 
 if __name__ == "__main__":
