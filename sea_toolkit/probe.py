@@ -139,7 +139,9 @@ class Probe:
             "bias": self.bias.float().cpu().reshape(()).contiguous(),
             "embedding_sample": self.embedding_sample,
         }
-        write_atomically(Path(path), save(tensors, {"format": FORMAT, "probe": json.dumps(asdict(self.info))}))
+        # one key only: safetensors writes several in random order, and the same probe should be the same bytes
+        facts = json.dumps({"format": FORMAT} | asdict(self.info))
+        write_atomically(Path(path), save(tensors, {"probe": facts}))
 
     @classmethod
     def load(cls, path: str | Path) -> Probe:
@@ -161,13 +163,18 @@ class Probe:
             raise ModelError(
                 f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a probe file"
             ) from error
-        if metadata.get("format") != FORMAT:
+        try:
+            facts = json.loads(metadata.get("probe", "{}"))
+            stated = facts.pop("format", "not stated")
+        except (ValueError, AttributeError, TypeError):
+            facts, stated = {}, "not readable"
+        if stated != FORMAT:
             raise ModelError(
-                f"{path} is no probe: its format is {metadata.get('format', 'not stated')!r}",
+                f"{path} is no probe: its format is {stated!r}",
                 expected=f"{FORMAT!r}, as sea-toolkit train-probe writes it",
             )
         try:
-            info = ProbeInfo(**json.loads(metadata["probe"]))
+            info = ProbeInfo(**facts)
             probe = cls(tensors["weight"], tensors["bias"], tensors["embedding_sample"], info)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path} is a damaged probe: {error}", hint="train or download it again") from error

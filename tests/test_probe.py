@@ -158,8 +158,11 @@ def test_other_safetensors_and_damaged_probes(tmp_path):
     replace(probe, weight=torch.full((HIDDEN,), float("nan"))).save(path)
     with pytest.raises(ModelError, match="finite: False"):
         Probe.load(path)
-    save_file(load_file(path), path, {"format": "sea_toolkit probe 1", "probe": "{}"})
+    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 1"}'})
     with pytest.raises(ModelError, match="damaged probe"):
+        Probe.load(path)
+    save_file(load_file(path), path, {"probe": "[not json"})
+    with pytest.raises(ModelError, match="its format is 'not readable'"):
         Probe.load(path)
     with pytest.raises(ModelError, match="there is no probe at"):
         Probe.load(tmp_path / "absent.safetensors")
