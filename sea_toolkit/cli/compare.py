@@ -124,9 +124,11 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True), transient=True, speed_estimate_period=3600,
+        TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
+        disable=not console.is_terminal,
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
 

@@ -68,7 +68,7 @@ def plan_methods(
         RecipeError: unknown samplers or labels, impossible budgets, options of the run as a whole.
     """
     points = sorted({float(b) for b in budgets})
-    if not points or points[0] <= 0:
+    if not points or not all(0 < b < float("inf") for b in points):
         raise RecipeError(f"budgets {', '.join(f'{b:g}' for b in budgets) or '(none)'}", expected="numbers above 0")
     labels: dict[str, str] = {}
     for text in samplers:
