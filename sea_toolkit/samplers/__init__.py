@@ -33,3 +33,8 @@ def sea_register_samplers(register: Register) -> None:
         target="sea_toolkit.samplers.tilted:TiltedExact",
         summary="The same proposals with the exact Metropolis–Hastings ratio.",
     )
+    register(
+        "discrete-langevin",
+        target="sea_toolkit.samplers.discrete_langevin:DiscreteLangevin",
+        summary="All positions move at once along the gradient, Metropolis–Hastings on the energy (DMALA).",
+    )

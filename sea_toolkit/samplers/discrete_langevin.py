@@ -1,0 +1,157 @@
+"""The sampler `discrete-langevin`: all positions move at once along the gradient, then Metropolis–Hastings (DMALA, Zhang
+et al. 2022, arXiv 2206.09914).
+
+    q_t(v | y) ∝ exp(−½ β · (∂E/∂p_t(v) − ∂E/∂p_t(y_t)) − d(v, y_t)² / 2α),    d the distance of tokens
+
+With an energy that reads the response through embeddings the first difference is ⟨∂E/∂e_t, e_v − e_{y_t}⟩, as in the
+paper. E is the whole energy, −log π with its gradient through the LM included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.noise import Noise, categorical
+from sea_toolkit.options import Number
+from sea_toolkit.problem import Problem
+from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.samplers.base import Info, keep_stopped
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the chains are.
+
+    Attributes:
+        ids: `[P, C, T]`, the end of text repeated after the end.
+        energy: `[P, C]`, of the text, as weighted when it was scored.
+        slope: `[P, C, T, V]`, ∂E/∂p_t(v) of the terms that have one, at `ids`.
+    """
+
+    ids: Tensor
+    energy: Tensor
+    slope: Tensor
+
+
+class DiscreteLangevin:
+    """Propose a token for every position independently of the others; accept all of them or none, with probability
+    `min(1, exp(β · (E(y) − E(y'))) · q(y | y') / q(y' | y))` on the re-scored energy.
+
+    What is proposed ends at its first end-of-text token, and only the tokens up to there count in q: those behind it,
+    summed over all they could have been, have probability one. Positions after the end of y propose around the
+    end-of-text token. Terms without a gradient take part in the acceptance alone.
+
+    A step costs one pass over the response forward and back through the LM, its head over the whole vocabulary
+    and every reward model, and `[P, C, T, V]` numbers of memory, besides scoring the text.
+
+    Args:
+        step_size: α; a larger one moves more tokens at once, and is rejected more often. The more tokens there are, the
+            smaller it must be: about 1 / 2 log(V T) changes one token per step where the slope is flat.
+        distance: "embedding": Euclidean, between the policy's token embeddings, in units of the root mean square
+            distance of two tokens; "one-hot": 1 between any two tokens, so that α does not tell them apart.
+        inverse_temperature: β; 1 samples exp(−E).
+    """
+
+    state_type: ClassVar[type] = State
+    law: ClassVar[str] = "exp(−inverse_temperature · E(x, y)) over responses of at most the run's length, exactly"
+    needs_gradient: ClassVar[bool] = True
+    default_chains: ClassVar[int] = 4
+    default_steps: ClassVar[int | None] = None
+    default_budget: ClassVar[float | None] = 32
+    default_relaxation: ClassVar[dict[str, Any] | None] = None
+
+    def __init__(
+        self,
+        *,
+        step_size: Annotated[Number, Field(gt=0)] = 0.04,
+        distance: Literal["embedding", "one-hot"] = "embedding",
+        inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
+    ) -> None:
+        self.step_size, self.distance, self.inverse_temperature = step_size, distance, inverse_temperature
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        if not problem.differentiable:
+            problem.require_gradient("discrete-langevin")
+        start = problem.start(noise)
+        scored = problem.rescore(start.ids, start.log_prob)
+        ids = self._ended(problem, start.ids)
+        return State(ids, scored.energies.total, slope_at(problem, ids)), Info(scored)
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        forth = self.proposal(problem, state)
+        uniform = noise.uniform(problem.chains, problem.length).to(state.ids.device)
+        ids = self._ended(problem, categorical(forth.exp(), uniform))
+        scored = problem.rescore(ids)
+        moved = State(ids, scored.energies.total, slope_at(problem, ids))
+        beta = problem.clock.value(self.inverse_temperature)
+        log_ratio = beta * (state.energy - moved.energy) + self.correction(problem, state, moved, forth)
+        # a chain at an energy of +inf takes anything finite; one that would go there stays
+        log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & moved.energy.isfinite()
+        stay = ~accept | problem.stopped
+        new = State(*(keep_stopped(stay, a, b) for a, b in zip(_parts(state), _parts(moved), strict=True)))
+        metrics = {
+            "acceptance": torch.where(problem.stopped, 0.0, log_ratio.clamp(max=0.0).exp()),
+            "accepted": (~stay).float(),
+            "changed": (ids != state.ids).sum(-1).float(),
+            "gradient_norm": state.slope.flatten(2).norm(dim=-1),
+            "chain_energy": new.energy,
+        }
+        return new, Info(scored, metrics)
+
+    def proposal(self, problem: Problem, state: State) -> Float[Tensor, "P C T V"]:
+        """log q_t(v | y) at every position."""
+        beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
+        # what does not depend on v cancels in the softmax
+        return (-0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)).log_softmax(-1)
+
+    def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
+        """log q(y|y') − log q(y'|y), over the tokens up to the end."""
+        back = self.proposal(problem, moved)
+        return self._log_q(problem, back, state.ids) - self._log_q(problem, forth, moved.ids)
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return state.ids
+
+    @staticmethod
+    def _log_q(problem: Problem, log_probs: Float[Tensor, "P C T V"], ids: Tensor) -> Float[Tensor, "P C"]:
+        there = SoftResponse.from_ids(ids, problem.policy.eos_ids).alive > 0
+        return torch.where(there, log_probs.gather(-1, ids[..., None]).squeeze(-1), 0.0).sum(-1)
+
+    def _squared_distance(self, problem: Problem, ids: Tensor) -> Float[Tensor, "P C T V"]:
+        size = problem.policy.vocab_size
+        if self.distance == "one-hot":
+            return torch.ones(*ids.shape, size, device=ids.device).scatter(-1, ids[..., None], 0.0)
+        table = problem.policy.table[:size].float()
+        norms = table.square().sum(-1)
+        # of two different tokens drawn at random: 2 · (mean of squares − square of the mean)
+        unit = 2 * (norms.mean() - table.mean(0).square().sum())
+        here = table[ids]
+        return ((here.square().sum(-1, keepdim=True) - 2 * here @ table.T + norms) / unit).clamp(min=0.0)
+
+    @staticmethod
+    def _ended(problem: Problem, ids: Int[Tensor, "P C T"]) -> Int[Tensor, "P C T"]:
+        """The end-of-text token again after the first one."""
+        ended = is_any(ids, problem.policy.eos_ids).long().cumsum(-1)
+        over = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
+        return ids.masked_fill(over, problem.policy.eos_ids[0])
+
+
+def slope_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
+    """∂E/∂p_t(v) of the differentiable terms at a hard response, for every token of the vocabulary."""
+    weights = torch.nn.functional.one_hot(ids, problem.policy.vocab_size).float().requires_grad_()
+    total = problem.energy(SoftResponse.from_weights(weights, None, problem.policy.eos_ids)).total
+    if not total.requires_grad:
+        return torch.zeros_like(weights).detach()
+    (slope,) = torch.autograd.grad(total.sum(), weights)
+    return slope.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _parts(state: State) -> tuple[Tensor, Tensor, Tensor]:
+    return state.ids, state.energy, state.slope
