@@ -92,17 +92,6 @@ def check_toml(body: str) -> None:
         recipe = Recipe.parse(data)
         hub = PluginHub.discover(plugins=[], files=sorted(Path.cwd().glob("*.py")))
         compose(recipe, hub)
-        for name in schedules_in(recipe.model_dump()):
-            hub.get("schedule", name)
-        if recipe.relaxation:
-            hub.get("relaxation", recipe.relaxation.name)
-
-
-def schedules_in(data: object) -> list[str]:
-    """The names under the key `schedule`, at any depth."""
-    inner = list(data.values()) if isinstance(data, dict) else data if isinstance(data, list) else []
-    own = [data["schedule"]] if isinstance(data, dict) and "schedule" in data else []
-    return own + [name for one in inner for name in schedules_in(one)]
 
 
 def run_console(body: str) -> None:
@@ -228,7 +217,7 @@ class TestTheRunnerItself:
         "recipe",
         [
             'energies = [{ name = "lenght" }]',
-            'energies = [{ name = "length", target = 5 }]\n'
+            'energies = [{ name = "length", target = 5 }]\nsampler = { name = "sea" }\n'
             'relaxation = { name = "softmax", temperature = { schedule = "cosign" } }',
             'polcy = { model = "smollm2-135m" }',
         ],
