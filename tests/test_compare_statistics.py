@@ -85,6 +85,13 @@ def test_words_come_from_the_interval_alone(low: float, high: float, verdict: st
     assert Interval(5.0, low, high, 9).verdict == verdict
 
 
+def test_of_few_prompts_no_difference_is_called_one() -> None:
+    """Five coins fall on one side once in sixteen times."""
+    values = np.array([[1.0, 0.0]] * 5 + [[2.0, 0.5]])
+    assert Bootstrap(6).differences(values, [(0, 1)])[0].verdict == "higher"
+    assert Bootstrap(5).differences(values[:5], [(0, 1)])[0].verdict == "no difference shown"
+
+
 def test_distinct_n_counts_pairs_of_words() -> None:
     assert distinct(["a b c", "a b d"]) == 3 / 4
     assert distinct(["A b", "a B"]) == 1 / 2

@@ -154,14 +154,18 @@ def _print(report: Report, out: str | None) -> None:
     from sea_toolkit.comparison.tables import caption, main_table
 
     console, data = Console(), report.data()
+    if not console.is_terminal:  # a file or a pipe: lines as long as the table
+        console.width = 250
     for line in caption(data):
         console.print(Text(line, style="dim"))
     titles, rows = main_table(data)
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):
-        table.add_column(title, justify="left" if i == 0 else "right", overflow="fold")
+        # two lines where the window is narrow: the mean, and its interval below
+        table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
+    narrow = console.width < 160
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell.replace(" [", "\n[") if narrow else cell) for cell in row))
     console.print(table)
     colors = {"higher": "green", "lower": "red"}
     for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 SEED = 20250520
+FEWEST = 6
+"""Prompts from which a difference is called one: of fewer, all fall on one side by chance more often than 1 in 20."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Interval:
     @property
     def verdict(self) -> str:
         """What a difference with this interval shows: "higher", "lower" or "no difference shown"."""
+        if self.n < FEWEST:
+            return "no difference shown"
         if self.low > 0:
             return "higher"
         return "lower" if self.high < 0 else "no difference shown"

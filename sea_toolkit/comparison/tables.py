@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sea_toolkit.comparison.statistics import FEWEST
+
 Table = tuple[list[str], list[list[str]]]
 """Titles and rows."""
 
@@ -64,6 +66,8 @@ def caption(data: dict[str, Any]) -> list[str]:
         f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
         f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",
     ]
+    if n < FEWEST:
+        lines.append(f"With fewer than {FEWEST} prompts no difference is called one.")
     if data["judges"]:
         lines.append("Judges read the chosen texts alone; they are in no energy and not in the samples.")
     return lines
