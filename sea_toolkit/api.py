@@ -11,6 +11,7 @@ from sea_toolkit.clock import Clock
 from sea_toolkit.compose import Part, compose
 from sea_toolkit.energy import Progress
 from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.events import Event
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.loading import load_policy, silent_progress
@@ -18,7 +19,7 @@ from sea_toolkit.manifest import differences
 from sea_toolkit.policy import Policy
 from sea_toolkit.recipe import Recipe
 from sea_toolkit.result import Result
-from sea_toolkit.run import Event, Run, prepare_folder
+from sea_toolkit.run import Run
 
 Observer = Callable[[Event], None]
 
@@ -71,7 +72,7 @@ def align(
     composition = compose(chosen, hub, _own(energies))
     folder = None if out is None else Path(out)
     if folder is not None:
-        prepare_folder(folder)
+        checkpoint.prepare_folder(folder)
     policy = policy or load_policy(chosen.policy, hub, progress or silent_progress, composition.check)
     problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
     hub.load()

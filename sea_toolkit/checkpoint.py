@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,33 @@ def cut_trace(path: Path, step: int) -> None:
         except (ValueError, KeyError):
             break
     write_run_file(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        SeaError: it holds a run already, or cannot be written.
+    """
+    if (folder / RECIPE).exists():
+        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "not writable")
+    except OSError as error:
+        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
+
+
+def append_trace(folder: Path, line: dict[str, Any]) -> None:
+    """One line more.
+
+    Raises:
+        SeaError: the disk is full, or the folder went away.
+    """
+    try:
+        with open(folder / TRACE, "a", encoding="utf-8") as trace:
+            trace.write(json.dumps(line, ensure_ascii=False) + "\n")
+    except OSError as error:
+        what = f"cannot write {folder / TRACE}: {error.strerror or error}"
+        raise SeaError(what, hint="another --out, or free space") from error

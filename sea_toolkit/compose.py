@@ -17,9 +17,10 @@ from sea_toolkit.ledger import Ledger
 from sea_toolkit.loading import silent_progress
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
-from sea_toolkit.problem import Problem, unique_labels
+from sea_toolkit.problem import Problem
 from sea_toolkit.recipe import ConstraintSpec, EnergySpec, Recipe
 from sea_toolkit.schedules.schedule import Schedule
+from sea_toolkit.scoring import unique_labels
 
 if TYPE_CHECKING:
     from sea_toolkit.hub import PluginHub

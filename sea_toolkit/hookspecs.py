@@ -23,7 +23,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from sea_toolkit.run import Event
+    from sea_toolkit.events import Event
 
 PROJECT = "sea_toolkit"
 """Name of the pluggy project and of the entry-point group."""

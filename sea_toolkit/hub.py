@@ -26,7 +26,7 @@ from sea_toolkit.staging import RefusedError, call_hook, stage
 if TYPE_CHECKING:
     import click
 
-    from sea_toolkit.run import Event
+    from sea_toolkit.events import Event
 
 log = logging.getLogger("sea_toolkit.plugins")
 

@@ -17,55 +17,10 @@ from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
-from sea_toolkit.response import Slope, SoftResponse, is_any
+from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.scoring import Energies, Scored, Start, same_rows
 
 Initializer = Callable[["Problem", Noise], Tensor | Decoded]
-
-
-@dataclass(frozen=True)
-class Energies:
-    """Energies of P × C responses.
-
-    Attributes:
-        total: `[P, C]`, Σ weight · term.
-        terms: label → the unweighted term `[P, C]`.
-    """
-
-    total: Float[Tensor, "P C"]
-    terms: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Hard responses scored as a person reads them: decoded, re-tokenized, every term evaluated on the text.
-
-    Attributes:
-        ids: `[P, C, T]` as the sampler had them.
-        texts: P × C texts.
-        finished: `[P, C]`, whether the text ended by itself.
-        length: `[P, C]`, tokens of the re-tokenized text, end of text included.
-        nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
-        energies: the energy's terms and total.
-        slope: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
-    """
-
-    ids: Int[Tensor, "P C T"]
-    texts: list[list[str]]
-    finished: Bool[Tensor, "P C"]
-    length: Float[Tensor, "P C"]
-    nll: Float[Tensor, "P C"]
-    energies: Energies
-    slope: Slope | None = None
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
-    keys and values of all but the last."""
-
-    ids: Int[Tensor, "P C T"]
-    log_prob: Float[Tensor, "P C T"] | None = None
-    layers: KeysValues | None = None
 
 
 @dataclass
@@ -147,6 +102,13 @@ class Problem:
         return Energies(total, values)
 
     @property
+    def sample_flops(self) -> float:
+        """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
+        drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
+        inner = [getattr(t.bound, "bound", t.bound) for t in self.terms]
+        return (drawing + sum(getattr(b, "flops_per_token", 0.0) for b in inner)) * self.length
+
+    @property
     def differentiable(self) -> list[Term]:
         """Terms that can be asked about a relaxed response."""
         return [t for t in self.terms if t.differentiable]
@@ -199,7 +161,7 @@ class Problem:
         if log_prob is not None:
             ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
             known = torch.where(ended, log_prob, 0.0).sum(-1)
-            same = _same_rows(ids, ended, response)
+            same = same_rows(ids, ended, response)
         read = response.tapped() if slope else response
         values: dict[str, Tensor] = {}
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
@@ -242,22 +204,3 @@ class Problem:
         for p, c in (broken & ~self.stopped).nonzero().tolist():
             self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
         self.stopped = self.stopped | broken
-
-
-def _same_rows(ids: Tensor, alive: Tensor, response: SoftResponse) -> Bool[Tensor, "P C"]:
-    """Which re-tokenized rows are the ids they came from."""
-    width = max(ids.shape[-1], response.ids.shape[-1])
-    pairs = []
-    for tokens, there in ((ids, alive), (response.ids, response.alive > 0)):
-        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~there, -1), (0, width - tokens.shape[-1]), value=-1))
-    return (pairs[0] == pairs[1]).all(-1)
-
-
-def unique_labels(labels: Sequence[str]) -> list[str]:
-    """`a, a, b` → `a, a#2, b`."""
-    seen: dict[str, int] = {}
-    result = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        result.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
-    return result

@@ -3,101 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sea_toolkit.problem import Problem, Scored
-
-KEEP = 256
-"""Distinct candidates kept per prompt."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One text as a person reads it, re-scored.
-
-    Attributes:
-        energy: Σ weight · term; lower is better.
-        terms: label → unweighted term.
-        tokens: of the re-tokenized text, the end-of-text token included.
-        finished: whether the text ended by itself.
-        chain, step: where it was met; step −1 is a starting text.
-    """
-
-    text: str
-    energy: float
-    terms: dict[str, float]
-    tokens: int
-    finished: bool
-    chain: int
-    step: int
-
-
-@dataclass
-class Archive:
-    """All candidates of one prompt, the best first; the starting texts apart."""
-
-    starts: list[Candidate] = field(default_factory=list)
-    best: list[Candidate] = field(default_factory=list)
-    by_chain: dict[int, Candidate] = field(default_factory=dict)
-    seen: int = 0
-
-    def add(self, candidate: Candidate) -> None:
-        """Note a candidate; of equal texts the first one stays."""
-        self.seen += 1
-        known = next((c for c in self.best if c.text == candidate.text and c.finished == candidate.finished), None)
-        if known is not None:  # a second reading differs by rounding only
-            candidate = replace(candidate, energy=known.energy, terms=known.terms)
-        if candidate.step < 0:
-            self.starts.append(candidate)
-        best = self.by_chain.get(candidate.chain)
-        if best is None or candidate.energy < best.energy:
-            self.by_chain[candidate.chain] = candidate
-        full = len(self.best) >= KEEP
-        if known is not None or (full and candidate.energy >= self.best[-1].energy):
-            return
-        place = next((i for i, c in enumerate(self.best) if candidate.energy < c.energy), len(self.best))
-        self.best.insert(place, candidate)
-        del self.best[KEEP:]
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "starts": [asdict(c) for c in self.starts],
-            "best": [asdict(c) for c in self.best],
-            "by_chain": {str(k): asdict(c) for k, c in self.by_chain.items()},
-            "seen": self.seen,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Archive:
-        return cls(
-            [Candidate(**c) for c in state["starts"]],
-            [Candidate(**c) for c in state["best"]],
-            {int(k): Candidate(**c) for k, c in state["by_chain"].items()},
-            state["seen"],
-        )
-
-
-def record(archives: list[Archive], scored: Scored, step: int, weights: dict[str, float]) -> None:
-    """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates.
-
-    Args:
-        archives: one per prompt.
-        scored: what the sampler met.
-        step: −1 for the starting texts.
-        weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
-            are compared by the weights that the user arrives at.
-    """
-    finished, lengths = scored.finished.tolist(), scored.length.tolist()
-    terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
-    forbidden = scored.energies.total.isposinf().tolist()
-    for p, archive in enumerate(archives):
-        for c, text in enumerate(scored.texts[p]):
-            if forbidden[p][c] and step >= 0:
-                continue
-            values = {k: v[p][c] for k, v in terms.items()}
-            energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
-            archive.add(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+from sea_toolkit.archive import Archive, Candidate
+from sea_toolkit.errors import NumericalError
+from sea_toolkit.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -188,3 +99,52 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
     log_prob = problem.policy.log_prob(problem.prefix, response.ids)
     total = torch.where(response.alive > 0, log_prob, 0.0).sum(-1)
     return (-total / response.expected_length().clamp(min=1.0)).tolist()
+
+
+def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -> list[Result]:
+    """One result per prompt.
+
+    Args:
+        problem: what was worked on.
+        archives: what was met, one per prompt.
+        facts: the fields of `Result` that all prompts share.
+
+    Raises:
+        NumericalError: no text of any prompt has a finite energy.
+    """
+    if all(a.best[0].energy == float("inf") for a in archives):
+        raise NumericalError(
+            "no text has a finite energy: " + "; ".join(problem.incidents), hint="leave out the energy that is named"
+        )
+    nll = nll_per_token(problem, [[a.starts[0], a.best[0]] for a in archives])
+    rewards = {t.label for t in problem.terms if t.is_reward}
+    results = []
+    for p, archive in enumerate(archives):
+        base, best = archive.starts[0], archive.best[0]
+        pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
+        results.append(
+            Result(
+                prompt=problem.prompts[p],
+                base_response=base.text,
+                response=best.text,
+                terms=pairs,
+                rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
+                energy=(base.energy, best.energy),
+                nll_per_token=(nll[p][0], nll[p][1]),
+                chains=[_chain(archive, start, problem.stopped[p].tolist()) for start in archive.starts],
+                candidates=archive.best,
+                **facts,
+            )
+        )
+    return results
+
+
+def _chain(archive: Archive, start: Candidate, stopped: list[bool]) -> dict[str, Any]:
+    best = archive.by_chain[start.chain]
+    return {
+        "start": start.text,
+        "start_energy": finite(start.energy),
+        "response": best.text,
+        "energy": finite(best.energy),
+        "stopped": stopped[start.chain],
+    }

@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from sea_toolkit import checkpoint
+from sea_toolkit.archive import Archive, record
 from sea_toolkit.clock import Clock
 from sea_toolkit.compose import Composition
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
+from sea_toolkit.events import Event, Interrupted
 from sea_toolkit.manifest import manifest
 from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
-from sea_toolkit.result import Archive, Result, finite, nll_per_token, record
+from sea_toolkit.result import Result, conclude, finite
 from sea_toolkit.samplers.base import Info
-
-
-@dataclass(frozen=True)
-class Event:
-    """What observers and the command line are told.
-
-    Attributes:
-        kind: "start" (before the first step), "step", "checkpoint" or "end".
-        step: steps done; `steps`: planned, None if the run is given a budget.
-        progress: part of the run that is done.
-        energy: the lowest re-scored energy so far of each prompt.
-        metrics: numbers of the step, per prompt and chain.
-        samples: spent per prompt.
-        texts: the best text so far of each prompt.
-        problem: what is being worked on.
-    """
-
-    kind: Literal["start", "step", "checkpoint", "end"]
-    step: int
-    steps: int | None
-    progress: float
-    energy: list[float]
-    samples: float
-    texts: list[str]
-    problem: Problem
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
-
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("interrupted")
-        self.results = results
 
 
 class Run:
@@ -99,7 +65,7 @@ class Run:
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
         self.weights = {t.label: end.value(t.weight) for t in problem.terms}
         problem.clock.budget = self.budget
-        problem.ledger.sample_flops = sample_flops(problem)
+        problem.ledger.sample_flops = problem.sample_flops
 
     @property
     def can_resume(self) -> bool:
@@ -238,8 +204,7 @@ class Run:
             line["terms"] = {k: _numbers(v) for k, v in info.scored.energies.terms.items()}
             line["texts"] = info.scored.texts
         line["stopped"] = self.problem.stopped.tolist()
-        with open(self.folder / checkpoint.TRACE, "a", encoding="utf-8") as trace:
-            trace.write(json.dumps(line, ensure_ascii=False) + "\n")
+        checkpoint.append_trace(self.folder, line)
 
     def _checkpoint(self) -> None:
         if self.folder is None or self.state is None:
@@ -273,74 +238,18 @@ class Run:
         self.notes += self.composition.hub.observe(event)
 
     def _results(self) -> list[Result]:
-        if all(a.best[0].energy == float("inf") for a in self.archives):
-            raise NumericalError(
-                "no text has a finite energy: " + "; ".join(self.problem.incidents),
-                hint="leave out the energy that is named",
-            )
-        pairs = [[a.starts[0], a.best[0]] for a in self.archives]
-        nll = nll_per_token(self.problem, pairs)
-        notes = [*self.notes, *self.problem.incidents]
-        return [self._result(p, archive, (nll[p][0], nll[p][1]), notes) for p, archive in enumerate(self.archives)]
-
-    def _result(self, p: int, archive: Archive, nll: tuple[float, float], notes: list[str]) -> Result:
-        base, best = archive.starts[0], archive.best[0]
-        rewards = {t.label for t in self.problem.terms if t.is_reward}
-        pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
-        stopped = self.problem.stopped[p].tolist()
-        chains = [
-            {
-                "start": start.text,
-                "start_energy": finite(start.energy),
-                "response": archive.by_chain[start.chain].text,
-                "energy": finite(archive.by_chain[start.chain].energy),
-                "stopped": stopped[start.chain],
-            }
-            for start in archive.starts
-        ]
-        return Result(
-            prompt=self.problem.prompts[p],
-            base_response=base.text,
-            response=best.text,
-            terms=pairs,
-            rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
-            energy=(base.energy, best.energy),
-            nll_per_token=nll,
-            chains=chains,
-            candidates=archive.best,
-            ledger=self.problem.ledger.summary(),
-            sampler=self.name,
-            law=self.sampler.law,
-            steps=self.step,
-            seed=self.composition.recipe.seed,
-            status=self.status,
-            notes=notes,
-        )
-
-
-def sample_flops(problem: Problem) -> float:
-    """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
-    policy = problem.policy
-    drawing = 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length
-    inner = [getattr(t.bound, "bound", t.bound) for t in problem.terms]
-    return drawing + sum(getattr(b, "flops_per_token", 0.0) for b in inner) * problem.length
+        problem, notes = self.problem, [*self.notes, *self.problem.incidents]
+        facts = {
+            "ledger": problem.ledger.summary(),
+            "sampler": self.name,
+            "law": self.sampler.law,
+            "steps": self.step,
+            "seed": self.composition.recipe.seed,
+            "status": self.status,
+            "notes": notes,
+        }
+        return conclude(problem, self.archives, facts)
 
 
 def _numbers(value: torch.Tensor) -> list[Any]:
     return [[finite(round(x, 6)) for x in row] for row in value.float().tolist()]
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder of a new run.
-
-    Raises:
-        SeaError: it holds a run already, or cannot be written.
-    """
-    if (folder / checkpoint.RECIPE).exists():
-        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "not writable")
-    except OSError as error:
-        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error

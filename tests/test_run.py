@@ -10,10 +10,10 @@ import torch
 
 import sea_toolkit as sea
 from sea_toolkit import checkpoint
+from sea_toolkit.archive import KEEP, Archive, Candidate
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.policy import Policy
-from sea_toolkit.result import KEEP, Archive, Candidate
 from tests.core import PROMPTS, hub, run_for, timeless, tiny_policy, warmth
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_bytes(sampler, tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_prompts_answer_does_not_depend_on_its_neighbors(sampler):
-    settings = {"sampler": sampler, "steps": 5}
+    settings = {"sampler": sampler, "steps": 3}
     together = run_for(prompts=PROMPTS, **settings).execute()
     for prompt, found in zip(PROMPTS, together, strict=True):
         (alone,) = run_for(prompts=[prompt], **settings).execute()

@@ -91,7 +91,7 @@ def align(
 def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
     from sea_toolkit.cli.render import live, print_results
-    from sea_toolkit.run import Interrupted
+    from sea_toolkit.events import Interrupted
 
     interrupted = False
     with live() as (on_event, progress):

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from sea_toolkit.events import Event
     from sea_toolkit.result import Result
-    from sea_toolkit.run import Event
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from sea_toolkit.archive import Archive, Candidate, record
 from sea_toolkit.comparison.watched import Overheard, WatchedClock
 from sea_toolkit.compose import Composition
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.events import Event
 from sea_toolkit.problem import Problem
-from sea_toolkit.result import Archive, Candidate, record
-from sea_toolkit.run import Event, Run
+from sea_toolkit.run import Run
 from sea_toolkit.samplers.base import Info
 
 WHOLE_ROUNDS = ("sea-toolkit:best-of-n",)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sea_toolkit.archive import Candidate
 from sea_toolkit.comparison.budgets import BudgetedRun, Snapshot
 from sea_toolkit.comparison.judges import Judge
 from sea_toolkit.comparison.memory import peak_mb, reset_peak
@@ -14,13 +15,13 @@ from sea_toolkit.comparison.rows import Row, RowStore
 from sea_toolkit.comparison.watched import WatchedClock
 from sea_toolkit.compose import Composition, compose
 from sea_toolkit.energy import Progress
+from sea_toolkit.events import Event
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
 from sea_toolkit.recipe import Recipe
-from sea_toolkit.result import Candidate, finite, nll_per_token
-from sea_toolkit.run import Event
+from sea_toolkit.result import finite, nll_per_token
 
 Watch = Callable[[float, float, str], None]
 """`watch(done, total, what)` in samples over all prompts."""

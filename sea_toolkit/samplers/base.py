@@ -10,7 +10,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Problem, Scored
+from sea_toolkit.problem import Problem
+from sea_toolkit.scoring import Scored
 
 OPTIMIZER = "optimizer: samples no stated law"
 

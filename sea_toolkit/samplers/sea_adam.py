@@ -12,11 +12,12 @@ from torch import Tensor
 
 from sea_toolkit.noise import Noise
 from sea_toolkit.options import Number
-from sea_toolkit.problem import Energies, Problem
+from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
 from sea_toolkit.samplers.guided import Guided, decode_guided
 from sea_toolkit.samplers.latent import latent_of
+from sea_toolkit.scoring import Energies
 
 RELEASED_NOISE = (0.1, 0.05, 0.01, 0.001)
 """Noise of each quarter of the run."""

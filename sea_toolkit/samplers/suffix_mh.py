@@ -15,9 +15,10 @@ from sea_toolkit.decoding import Decoded, Shape, decode
 from sea_toolkit.noise import Noise
 from sea_toolkit.options import Number
 from sea_toolkit.prefix import KeysValues
-from sea_toolkit.problem import Problem, Scored
+from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.base import Info
+from sea_toolkit.scoring import Scored
 
 
 @dataclass(frozen=True)
