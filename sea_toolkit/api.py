@@ -56,7 +56,7 @@ def align(
         on_event: called at the start, after each step and at the end.
         progress: called as `progress(done, total, what)` during a download.
         **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
-            `template`, `draft` (a text to improve), as on the command line.
+            `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
@@ -177,6 +177,8 @@ def build_recipe(
             data["policy"] = {**data.get("policy", {}), key: value}
         elif key == "draft":
             data["initializer"] = {"name": "draft", "text": value}
+        elif key == "rewrite" and isinstance(value, int):
+            data[key] = {**(data.get(key) or {}), "samples": value}
         elif key in Recipe.model_fields:
             data[key] = value
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,6 +69,19 @@ class ConstraintSpec(PluginSpec):
     label: str | None = None
 
 
+REQUEST = (
+    "Rewrite the answer below so that it is clear, correct and well written. Reply with the new answer alone.\n\n"
+    "Question: {prompt}\n\nAnswer: {response}"
+)
+
+
+class RewriteSpec(_Strict):
+    """The post-step `rewrite`: how many rewrites of the answer compete with it, and how the policy is asked."""
+
+    samples: int = Field(default=4, gt=0)
+    prompt: str = Field(default=REQUEST, pattern=r"\{response\}")
+
+
 class Recipe(_Strict):
     """Everything a run depends on, except the prompts.
 
@@ -82,6 +95,7 @@ class Recipe(_Strict):
     initializer: PluginSpec = Field(default_factory=lambda: PluginSpec(name="base-samples"))
     energies: list[EnergySpec] = Field(default_factory=list)
     constraints: list[ConstraintSpec] = Field(default_factory=list)
+    rewrite: RewriteSpec | None = None
     max_new_tokens: int = Field(default=48, gt=0)
     seed: int = Field(default=0, ge=0)
 
@@ -113,7 +127,8 @@ def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     if first["type"] == "extra_forbidden":
         owner: Any = Recipe
         for key in first["loc"][:-1]:
-            owner = owner.model_fields[str(key)].annotation
+            found = owner.model_fields[str(key)].annotation
+            owner = next((kind for kind in get_args(found) if hasattr(kind, "model_fields")), found)
         return RecipeError(
             f"{where}: unknown key {place!r}", hint=did_you_mean(str(first["loc"][-1]), owner.model_fields)
         )

@@ -19,6 +19,7 @@ from sea_toolkit.manifest import manifest
 from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
 from sea_toolkit.result import Result, conclude, finite
+from sea_toolkit.rewrite import add_rewrites, rewrite
 from sea_toolkit.samplers.base import Info
 
 
@@ -97,17 +98,20 @@ class Run:
             SeaError: a plugin failed, or nothing finite was met; what exists is written first.
         """
         failure: BaseException | None = None
+        closing = False
         try:
             self._loop()
             # before the last look, which a resumed run takes again, at its own end
             self._checkpoint()
+            closing = True
             self._last_look()
+            self._rewrite()
         except (KeyboardInterrupt, SeaError) as error:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             failure = error
             if not all(a.best for a in self.archives):
                 raise
-            if isinstance(error, KeyboardInterrupt):
+            if isinstance(error, KeyboardInterrupt) and not closing:
                 self._checkpoint()
         results = self._results()
         if self.folder is not None:
@@ -156,6 +160,17 @@ class Run:
         if not self.looked and not bool(self.problem.stopped.all()):
             scored = self.problem.rescore(self.sampler.current(self.problem, self.state))
             self._note(Info(scored), self.step, last=True)
+
+    def _rewrite(self) -> None:
+        """Let rewrites of the answers compete, if the recipe asks for them."""
+        recipe, texts = self.composition.recipe, [a.best[0].text for a in self.archives]
+        scored = None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed)
+        if scored is None:
+            return
+        add_rewrites(self.archives, scored, self.step, self.weights)
+        if self.folder is not None:
+            line = {"step": self.step, "samples": self.problem.ledger.samples, "last": True, "rewrites": scored.texts}
+            checkpoint.append_trace(self.folder, {**line, "energy": _numbers(scored.energies.total)})
 
     def _standing(self) -> tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str]]:
         """What a step changes besides the sampler's state."""

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 @click.option("--sample-seed", type=click.IntRange(0), default=0, show_default=True, help="Of that choice.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Prompts in flight.")
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
+@click.option(
+    "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
+)
 @click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"

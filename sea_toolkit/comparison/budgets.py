@@ -82,6 +82,9 @@ class BudgetedRun(Run):
         self.counted = 0
         self.stopped_at = 0.0
         self.reward_weights = {t.label: self.weights[t.label] if t.is_reward else 0.0 for t in problem.terms}
+        self.rewrites = composition.recipe.rewrite is not None
+        if select == "reward" and self.rewrites:
+            raise RecipeError("choosing by reward, and rewrites compete by energy", hint="one of the two")
         if select == "reward" and not any(t.is_reward for t in problem.terms):
             raise RecipeError("choosing by reward, and there is no reward", hint="choose by energy (--select energy)")
 
@@ -120,8 +123,9 @@ class BudgetedRun(Run):
             self.counted += 1
 
     def _results(self) -> list[Any]:
-        # the last look and what follows are paid for, but only a sampler that has not looked needs that time
-        self.found[self.own] = self._snapshot(self.stopped_at if self.looked else self.problem.ledger.seconds)
+        # the last look is for a sampler that has not looked yet
+        over = self.looked and not self.rewrites
+        self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
         return super()._results()
 
     def _snapshot(self, seconds: float) -> Snapshot:

@@ -97,6 +97,8 @@ class Work:
         composition: Composition = compose(method.recipe(self.base, budget, seed), self.hub, self.own)
         problem = composition.bind(self.policy, prompts, Ledger(), WatchedClock(), self.progress)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
+        if self.base.rewrite is not None:  # each budget's answer has rewrites of its own
+            smaller = []
         return BudgetedRun(composition, problem, smaller, select=self.select, on_event=on_event)
 
     def _base_rows(self, run: BudgetedRun, seed: int, index: int, first: int) -> list[Row]:
