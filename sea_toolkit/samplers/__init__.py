@@ -38,3 +38,13 @@ def sea_register_samplers(register: Register) -> None:
         target="sea_toolkit.samplers.discrete_langevin:DiscreteLangevin",
         summary="All positions move at once along the gradient, Metropolis–Hastings on the energy (DMALA).",
     )
+    register(
+        "mala",
+        target="sea_toolkit.samplers.mala:Mala",
+        summary="Langevin proposals on relaxed logits with Metropolis–Hastings.",
+    )
+    register(
+        "psgld",
+        target="sea_toolkit.samplers.psgld:Psgld",
+        summary="Langevin dynamics on relaxed logits, preconditioned as in RMSprop.",
+    )

@@ -1,5 +1,5 @@
-"""The sampler `discrete-langevin`: all positions move at once along the gradient, then Metropolis–Hastings (DMALA, Zhang
-et al. 2022, arXiv 2206.09914).
+"""The sampler `discrete-langevin`: all positions move at once along the gradient, then Metropolis–Hastings (DMALA,
+Zhang et al. 2022, arXiv 2206.09914).
 
     q_t(v | y) ∝ exp(−½ β · (∂E/∂p_t(v) − ∂E/∂p_t(y_t)) − d(v, y_t)² / 2α),    d the distance of tokens
 

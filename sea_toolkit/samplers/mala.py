@@ -1,0 +1,133 @@
+"""The sampler `mala`: Langevin proposals on the logits, accepted or rejected (Roberts and Tweedie 1996).
+
+    z' = z − η ∇H(z) + sqrt(2 η τ) ε,    accepted with min(1, exp((H(z) − H(z')) / τ) · q(z | z') / q(z' | z))
+
+with H the energy of the relaxed response and a Gaussian around the first logits, see `Potential`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.noise import Noise
+from sea_toolkit.options import Number
+from sea_toolkit.problem import Problem
+from sea_toolkit.samplers.base import Info, keep_stopped
+from sea_toolkit.samplers.latent import hard_ids, latent_of
+from sea_toolkit.samplers.potential import moves_by_itself, potential_at, require_no_draws
+from sea_toolkit.samplers.sea import langevin
+from sea_toolkit.schedules.schedule import is_schedule
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the chains are.
+
+    Attributes:
+        logits: `[P, C, T, K]`; `candidates`: the tokens they stand for (None: the whole vocabulary).
+        center: `[P, C, T, K]`, the first logits.
+        value: `[P, C]`, H at `logits`; `gradient`: `[P, C, T, K]`, ∇H there.
+    """
+
+    logits: Tensor
+    candidates: Tensor | None
+    center: Tensor
+    value: Tensor
+    gradient: Tensor
+
+
+class Mala:
+    """`sea` with a Metropolis–Hastings step, so that a finite step size leaves the law as it is.
+
+    All logits of a chain are accepted together: the more positions and candidates, the smaller the step has to be. A
+    step costs one pass forward and back through everything in the energy.
+
+    Args:
+        step_size: η.
+        temperature: τ.
+        prior_width: standard deviation of the Gaussian around the first logits, in nats.
+        check_every: score the chains' texts every this many steps.
+        init_scale: divides the first logits; above 1 they are flatter and easier to move.
+    """
+
+    law: ClassVar[str] = (
+        "the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) over the logits z, exactly; its "
+        "texts are read off by the largest logit"
+    )
+    state_type: ClassVar[type] = State
+    needs_gradient: ClassVar[bool] = True
+    default_chains: ClassVar[int] = 4
+    default_steps: ClassVar[int | None] = 30
+    default_budget: ClassVar[float | None] = None
+    default_relaxation: ClassVar[dict[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
+
+    def __init__(
+        self,
+        *,
+        step_size: Annotated[Number, Field(gt=0)] = 0.1,
+        temperature: Annotated[Number, Field(gt=0)] = 0.1,
+        prior_width: Annotated[float, Field(gt=0)] = 5.0,
+        check_every: Annotated[int, Field(gt=0)] = 5,
+        init_scale: Annotated[float, Field(gt=0)] = 1.0,
+    ) -> None:
+        self.step_size, self.temperature, self.prior_width = step_size, temperature, prior_width
+        self.check_every, self.init_scale = check_every, init_scale
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        problem.require_gradient("mala")
+        require_no_draws(problem, "mala")
+        start = problem.start(noise)
+        z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
+        return self.at(problem, z, candidates, z, noise), Info(problem.rescore(start.ids, start.log_prob))
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
+        if moves_by_itself(problem) or is_schedule(self.temperature):
+            state = self.at(problem, state.logits, state.candidates, state.center, noise)
+        draw = noise.normal(*state.logits.shape[1:]).to(state.logits.device)
+        z = langevin(state.logits, state.gradient, step_size, temperature, draw)
+        moved = self.at(problem, z, state.candidates, state.center, noise)
+        log_ratio = (state.value - moved.value) / temperature + self.correction(state, moved, step_size, temperature)
+        log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+        accept = (noise.uniform(problem.chains).to(z.device).log() < log_ratio) & moved.value.isfinite()
+        stay = ~accept | problem.stopped
+        new = State(
+            keep_stopped(stay, state.logits, moved.logits),
+            state.candidates,
+            state.center,
+            keep_stopped(stay, state.value, moved.value),
+            keep_stopped(stay, state.gradient, moved.gradient),
+        )
+        metrics = {
+            "acceptance": torch.where(problem.stopped, 0.0, log_ratio.clamp(max=0.0).exp()),
+            "accepted": (~stay).float(),
+            "potential": new.value,
+            "gradient_norm": new.gradient.flatten(2).norm(dim=-1),
+            "step_size": torch.full_like(new.value, step_size),
+        }
+        look = (problem.clock.step + 1) % self.check_every == 0
+        return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+
+    def at(self, problem: Problem, z: Tensor, candidates: Tensor | None, center: Tensor, noise: Noise) -> State:
+        """The state at these logits."""
+        temperature = problem.clock.value(self.temperature)
+        here = potential_at(problem, z, candidates, center, temperature, self.prior_width, noise)
+        return State(z, candidates, center, here.value, here.gradient)
+
+    def correction(self, state: State, moved: State, step_size: float, temperature: float) -> Float[Tensor, "P C"]:
+        """log q(z | z') − log q(z' | z)."""
+
+        def log_q(to: State, origin: State) -> Tensor:
+            off = to.logits - origin.logits + step_size * origin.gradient
+            return -off.square().flatten(2).sum(-1) / (4 * step_size * temperature)
+
+        return log_q(state, moved) - log_q(moved, state)
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return hard_ids(state.logits, state.candidates)

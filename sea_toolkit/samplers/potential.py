@@ -1,0 +1,70 @@
+"""The potential of samplers that state a law over logits: a relaxed energy and a Gaussian that keeps it in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.noise import Noise
+from sea_toolkit.problem import Energies, Problem
+from sea_toolkit.schedules.schedule import is_schedule
+
+
+@dataclass(frozen=True)
+class Potential:
+    """`H(z) = E(relax(z)) + temperature · ‖z − z_0‖² / 2 width²`, at one point.
+
+    E is bounded and does not change when a constant is added to all logits of a position, so that exp(−E) alone could
+    not be normalized: `exp(−H/temperature)` is `exp(−E/temperature)` times a Gaussian around the first logits.
+
+    Attributes:
+        value: `[P, C]`, H.
+        gradient: `[P, C, T, K]`, ∇H.
+        energies: those of the relaxed response.
+    """
+
+    value: Float[Tensor, "P C"]
+    gradient: Float[Tensor, "P C T K"]
+    energies: Energies
+
+
+def potential_at(
+    problem: Problem,
+    logits: Float[Tensor, "P C T K"],
+    candidates: Int[Tensor, "P C T K"] | None,
+    center: Float[Tensor, "P C T K"],
+    temperature: float,
+    width: float,
+    noise: Noise,
+) -> Potential:
+    """H and its gradient: one pass forward and back through everything in the energy."""
+    z = logits.detach().requires_grad_()
+    energies = problem.checked(problem.energy(problem.soft(z, candidates, noise)))
+    (slope,) = torch.autograd.grad(energies.total.sum(), z)
+    pull, off = temperature / width**2, logits - center
+    value = energies.total.detach() + 0.5 * pull * off.square().flatten(2).sum(-1)
+    return Potential(value, slope + pull * off, energies)
+
+
+def moves_by_itself(problem: Problem) -> bool:
+    """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
+    options = [getattr(part, "options", {}) for part in (problem.relaxation, *(t.bound for t in problem.terms))]
+    return any(is_schedule(x) for x in [t.weight for t in problem.terms] + [v for o in options for v in o.values()])
+
+
+def require_no_draws(problem: Problem, sampler: str) -> None:
+    """Refuse a relaxation that draws: the same logits would have another energy each time.
+
+    Raises:
+        RecipeError: it does.
+    """
+    if getattr(problem.relaxation, "noisy", False):
+        raise RecipeError(
+            f"the relaxation of sampler {sampler!r} draws noise, and its law is that of a function of the logits",
+            expected="a smooth relaxation without noise",
+            hint="softmax; gumbel-softmax goes with sea",
+        )

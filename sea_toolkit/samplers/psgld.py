@@ -1,0 +1,131 @@
+"""The sampler `psgld`: Langevin dynamics on the logits, preconditioned like RMSprop (Li et al. 2016, arXiv 1512.07666).
+
+    V ← ρ V + (1 − ρ) (∇H)²,    G = 1 / (λ + √V)
+    z ← z − η (G ∇H − τ Γ) + sqrt(2 η τ G) ε,    Γ_i = ∂G_i / ∂z_i
+
+The noise is scaled by the same G as the gradient; H is the relaxed energy and a Gaussian, see `Potential`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.noise import Noise
+from sea_toolkit.options import Number
+from sea_toolkit.problem import Problem
+from sea_toolkit.samplers.base import Info, keep_stopped
+from sea_toolkit.samplers.latent import hard_ids, latent_of
+from sea_toolkit.samplers.potential import potential_at
+
+PROBE = 1e-2
+"""How far along a random direction the gradient is taken again to see its slope, in nats."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the chains are.
+
+    Attributes:
+        logits: `[P, C, T, K]`; `candidates`: the tokens they stand for (None: the whole vocabulary).
+        center: `[P, C, T, K]`, the first logits.
+        square: `[P, C, T, K]`, V, or None before the first gradient, whose square it begins with.
+    """
+
+    logits: Tensor
+    candidates: Tensor | None
+    center: Tensor
+    square: Tensor | None
+
+
+class Psgld:
+    """`sea` with a step of its own for each logit: those with small gradients move farther.
+
+    A step costs one pass forward and back through everything in the energy, two with `gamma`.
+
+    Args:
+        step_size: η.
+        temperature: τ; 0 is RMSprop.
+        decay: ρ; 1 keeps the preconditioner as it was at the first gradient.
+        damping: λ; larger values make the steps more alike.
+        gamma: add Γ, the drift that makes up for G changing with z. It needs the diagonal of the Hessian, estimated
+            from one random direction (Bekas et al. 2007). Left out, the law is off by O(1 − decay), as in most uses.
+        prior_width: standard deviation of the Gaussian around the first logits, in nats.
+        check_every: score the chains' texts every this many steps.
+        init_scale: divides the first logits; above 1 they are flatter and easier to move.
+    """
+
+    law: ClassVar[str] = (
+        "as step_size → 0 and decay → 1, the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) "
+        "over the logits z; its texts are read off by the largest logit"
+    )
+    state_type: ClassVar[type] = State
+    needs_gradient: ClassVar[bool] = True
+    default_chains: ClassVar[int] = 4
+    default_steps: ClassVar[int | None] = 30
+    default_budget: ClassVar[float | None] = None
+    default_relaxation: ClassVar[dict[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
+
+    def __init__(
+        self,
+        *,
+        step_size: Annotated[Number, Field(gt=0)] = 0.05,
+        temperature: Annotated[Number, Field(ge=0)] = 0.1,
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.99,
+        damping: Annotated[float, Field(gt=0)] = 0.1,
+        gamma: bool = False,
+        prior_width: Annotated[float, Field(gt=0)] = 5.0,
+        check_every: Annotated[int, Field(gt=0)] = 5,
+        init_scale: Annotated[float, Field(gt=0)] = 1.0,
+    ) -> None:
+        self.step_size, self.temperature, self.prior_width = step_size, temperature, prior_width
+        self.decay, self.damping, self.gamma = decay, damping, gamma
+        self.check_every, self.init_scale = check_every, init_scale
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        problem.require_gradient("psgld")
+        start = problem.start(noise)
+        z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
+        return State(z, candidates, z, None), Info(problem.rescore(start.ids, start.log_prob))
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
+        z, width = state.logits, self.prior_width
+        here = potential_at(problem, z, state.candidates, state.center, temperature, width, noise)
+        square = here.gradient.square()
+        if state.square is not None:
+            square = self.decay * state.square + (1 - self.decay) * square
+        scale = 1.0 / (self.damping + square.sqrt())
+        drift = scale * here.gradient
+        if self.gamma:
+            drift = drift - temperature * self.gamma_at(problem, state, here.gradient, square, temperature, noise)
+        draw = noise.normal(*z.shape[1:]).to(z.device)
+        moved = z - step_size * drift + (2.0 * step_size * temperature * scale).sqrt() * draw
+        stopped = problem.stopped
+        square = square if state.square is None else keep_stopped(stopped, state.square, square)
+        new = State(keep_stopped(stopped, z, moved), state.candidates, state.center, square)
+        metrics = {f"soft/{k}": v.detach() for k, v in here.energies.terms.items()}
+        metrics |= {"potential": here.value, "gradient_norm": here.gradient.flatten(2).norm(dim=-1)}
+        metrics |= {"step_size": torch.full_like(here.value, step_size), "scale": scale.flatten(2).mean(-1)}
+        look = (problem.clock.step + 1) % self.check_every == 0
+        return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+
+    def gamma_at(
+        self, problem: Problem, state: State, gradient: Tensor, square: Tensor, temperature: float, noise: Noise
+    ) -> Float[Tensor, "P C T K"]:
+        """An unbiased estimate of `∂G/∂z = −G² (1 − ρ) ∇H ∂²H/∂z² / √V`, element by element."""
+        direction = torch.where(noise.uniform(*gradient.shape[1:]) < 0.5, -1.0, 1.0).to(gradient.device)
+        there = state.logits + PROBE * direction
+        near = potential_at(problem, there, state.candidates, state.center, temperature, self.prior_width, noise)
+        curvature = direction * (near.gradient - gradient) / PROBE
+        root = square.sqrt()
+        slope = (1 - self.decay) * gradient * curvature / root.clamp(min=torch.finfo(root.dtype).tiny)
+        return -slope / (self.damping + root).square()
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return hard_ids(state.logits, state.candidates)
