@@ -12,7 +12,7 @@ from sea_toolkit.errors import ModelError, NumericalError, PluginError, RecipeEr
 from sea_toolkit.hookspecs import SEA_API, hookimpl
 
 if TYPE_CHECKING:
-    from sea_toolkit.api import align
+    from sea_toolkit.api import align, resume
     from sea_toolkit.hub import PluginHub
     from sea_toolkit.policy import Policy
     from sea_toolkit.recipe import Recipe
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "SEA_API", "ModelError", "NumericalError", "PluginError", "PluginHub", "Policy", "Recipe", "RecipeError",
-    "Result", "SeaError", "SoftResponse", "align", "hookimpl",
+    "Result", "SeaError", "SoftResponse", "align", "hookimpl", "resume",
 ]  # fmt: skip
 
 _LAZY = {
@@ -32,6 +32,7 @@ _LAZY = {
     "Result": "sea_toolkit.result",
     "SoftResponse": "sea_toolkit.response",
     "align": "sea_toolkit.api",
+    "resume": "sea_toolkit.api",
 }
 
 

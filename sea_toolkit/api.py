@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -190,23 +191,18 @@ def build_recipe(
     terms = list(data.get("energies", []))
     if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
-    terms += [{"name": "reward", "model": name, "weight": w} for name, w in rewards.items()]
+    for name, weight in rewards.items():
+        same = [t for t in terms if t["name"] in ("reward", "sea-toolkit:reward") and t.get("model") == name]
+        for term in same:
+            term["weight"] = weight
+        if not same:
+            terms.append({"name": "reward", "model": name, "weight": weight})
     data["energies"] = terms
     return Recipe.parse(data)
 
 
-class _OwnEnergy:
-    """A Python function as a built energy."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def bind(self, context: Any) -> Callable[..., Any]:
-        return self.function
-
-
 def _own(energies: Mapping[str, tuple[float, Callable[..., Any]]] | None) -> list[Part]:
     return [
-        Part(f if hasattr(f, "bind") else _OwnEnergy(f), None, weight, label)
+        Part(f if hasattr(f, "bind") else functools.partial(f), None, weight, label)
         for label, (weight, f) in (energies or {}).items()
     ]

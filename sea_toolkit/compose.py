@@ -180,7 +180,7 @@ def compose(recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = ()) -> Compo
         return made
     for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
         if given:
-            raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "sea" }')
+            raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
     return made
 
 

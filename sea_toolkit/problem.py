@@ -130,7 +130,7 @@ class Problem:
         """Refuse an energy that gives `sampler` no slope to follow.
 
         Raises:
-            RecipeError: a term without a gradient, named, or none besides the reference.
+            RecipeError: a term without a gradient; it is named.
         """
         blind = [t for t in self.terms if not t.differentiable]
         if blind:

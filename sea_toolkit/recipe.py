@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -101,13 +102,18 @@ class Recipe(_Strict):
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a TOML file."""
+        """Read a TOML file, or the `recipe.json` of a run's folder."""
         try:
-            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8")
+            data = json.loads(text)["recipe"] if str(path).endswith(".json") else tomllib.loads(text)
         except OSError as error:
             raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path} is not TOML: {error}", hint="see docs/recipes.md for an example") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecipeError(
+                f"{path} is no run's recipe.json: {error}", hint="a TOML file, see docs/recipes.md"
+            ) from error
         return cls.parse(data, where=str(path))
 
     @classmethod

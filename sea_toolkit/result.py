@@ -20,7 +20,8 @@ class Result:
             chosen.
         response: the text of the lowest re-scored energy among all that were met, the starting texts included.
         terms: label → (before, after), unweighted, lower is better.
-        rewards: label → (before, after) for the reward terms, higher is better.
+        rewards: label → (before, after) for the reward terms, as the reward model gives them.
+        weights: label → weight at the end of the run; a reward with a negative weight is one to be lowered.
         energy: (before, after), with the weights at the end of the run.
         nll_per_token: (before, after), −log π per token in nats.
         chains: per chain its starting text, its best text, their energies, and whether it was stopped.
@@ -35,6 +36,7 @@ class Result:
     response: str
     terms: dict[str, tuple[float, float]]
     rewards: dict[str, tuple[float, float]]
+    weights: dict[str, float]
     energy: tuple[float, float]
     nll_per_token: tuple[float, float]
     chains: list[dict[str, Any]]
@@ -59,6 +61,7 @@ class Result:
             "response": self.response,
             "terms": {k: pair(v) for k, v in self.terms.items()},
             "rewards": {k: pair(v) for k, v in self.rewards.items()},
+            "weights": self.weights,
             "energy": pair(self.energy),
             "nll_per_token": pair(self.nll_per_token),
             "sampler": self.sampler,

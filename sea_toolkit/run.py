@@ -255,6 +255,7 @@ class Run:
     def _results(self) -> list[Result]:
         problem, notes = self.problem, [*self.notes, *self.problem.incidents]
         facts = {
+            "weights": self.weights,
             "ledger": problem.ledger.summary(),
             "sampler": self.name,
             "law": self.sampler.law,

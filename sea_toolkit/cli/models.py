@@ -29,7 +29,9 @@ def models() -> None:
 @click.pass_context
 def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
     """Show every model of the catalog and where it is."""
-    rows = [_row(item, verify) for item in hub_of(ctx).items("model")]
+    hub = hub_of(ctx)
+    hub.load(tolerant=True)  # plugins may bring models
+    rows = [_row(item, verify) for item in hub.items("model")]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

@@ -83,7 +83,8 @@ def _numbers(result: Result) -> Table:
         table.add_row(name, f"{pair[0]:.3f}", Text(f"{pair[1]:.3f}", style=style or ""), Text(unit, style="dim"))
 
     for label, pair in result.rewards.items():
-        row(f"reward {label}", pair, True, "higher is better")
+        up = result.weights[label] >= 0
+        row(f"reward {label}", pair, up, "higher is better" if up else "lower is better: its weight is negative")
     for label, pair in result.terms.items():
         if label not in result.rewards:
             row(f"energy {label}", pair, False, "lower is better, unweighted")

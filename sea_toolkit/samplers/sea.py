@@ -41,7 +41,8 @@ class Sea:
     """
 
     law: ClassVar[str] = (
-        "as step_size → 0, the density exp(−E(relax(z))/temperature) over the logits z; its texts follow no stated law"
+        "unadjusted Langevin on the logits: biased by the step size and, with straight-through, by its gradient; "
+        "its texts follow no stated law"
     )
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True

@@ -38,6 +38,7 @@ class Tilted(SuffixMH):
     """
 
     law: ClassVar[str] = OPTIMIZER
+    needs_gradient: ClassVar[bool] = True
     uses_slope: ClassVar[bool] = True
 
     def __init__(
