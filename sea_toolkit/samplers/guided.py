@@ -20,7 +20,7 @@ from sea_toolkit.prefix import buffered_cache, crop_cache, keep_rows
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import is_any
 
-WINDOW = 8
+WINDOW = 4
 """Positions of a pass behind a token that changed, at least."""
 
 
