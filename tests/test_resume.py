@@ -46,7 +46,11 @@ def assert_same(one, two):
 
 def settings_of(sampler):
     # sea with noise that matters and looks every other step, so that a stop falls between two looks
-    options = {"sea": {"name": "sea", "check_every": 2, "temperature": 1.0, "step_size": 0.5}}
+    options = {
+        "sea": {"name": "sea", "check_every": 2, "temperature": 1.0, "step_size": 0.5},
+        "smc": {"name": "smc", "particles": 8, "chunk": 4},
+        "chunk-beam": {"name": "chunk-beam", "chunk": 4},
+    }
     return {"sampler": options.get(sampler, sampler), "steps": 7}
 
 
@@ -67,7 +71,7 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_budget_is_counted_on_after_a_resume(sampler, tmp_path):
-    budget = {"sampler": sampler, "budget": 20}
+    budget = {"sampler": settings_of(sampler)["sampler"], "budget": 30}
     whole = run_for(tmp_path / "whole", **budget)
     whole.execute()
     run_for(tmp_path / "cut", stop_after=1, **budget).execute()

@@ -100,7 +100,8 @@ class SeaAdam:
         metrics = {f"soft/{k}": v.detach() for k, v in energies.terms.items()}
         metrics |= {"soft_energy": objective.detach(), "gradient_norm": gradient.flatten(2).norm(dim=-1)}
         metrics["step_size"] = torch.full_like(fluency.detach(), clock.value(self.learning_rate))
-        changed = bool((text.ids != state.ids).any())
+        # the first decoded text has not been scored: `init` scored the one it starts from
+        changed = state.count == 0 or bool((text.ids != state.ids).any())
         return new, Info(problem.rescore(text.ids, text.log_prob) if changed else None, metrics)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
