@@ -48,7 +48,7 @@ def settings_of(sampler):
     # sea with noise that matters and looks every other step, so that a stop falls between two looks
     options = {
         "sea": {"name": "sea", "check_every": 2, "temperature": 1.0, "step_size": 0.5},
-        "smc": {"name": "smc", "particles": 8, "chunk": 4},
+        "smc": {"name": "smc", "particles": 4, "chunk": 4},
         "chunk-beam": {"name": "chunk-beam", "chunk": 4},
     }
     return {"sampler": options.get(sampler, sampler), "steps": 7}

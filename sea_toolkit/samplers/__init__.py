@@ -48,3 +48,18 @@ def sea_register_samplers(register: Register) -> None:
         target="sea_toolkit.samplers.psgld:Psgld",
         summary="Langevin dynamics on relaxed logits, preconditioned as in RMSprop.",
     )
+    register(
+        "args",
+        target="sea_toolkit.samplers.args:Args",
+        summary="Decode token by token among the policy's favorites, guided by the reward (ARGS).",
+    )
+    register(
+        "chunk-beam",
+        target="sea_toolkit.samplers.chunk_beam:ChunkBeam",
+        summary="Beam search over chunks drawn from the policy, ranked by energy (CBS).",
+    )
+    register(
+        "smc",
+        target="sea_toolkit.samplers.smc:Smc",
+        summary="Particles drawn from the policy, weighted and resampled by the reward of prefixes.",
+    )

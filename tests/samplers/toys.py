@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sea_toolkit.api import _own, build_recipe
+from sea_toolkit.api import build_recipe
 from sea_toolkit.clock import Clock
-from sea_toolkit.compose import compose
+from sea_toolkit.compose import Part, compose
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
@@ -62,6 +62,9 @@ class Pull:
         self.table = policy.table
         self.mix = torch.randn(self.table.shape[1], 6, generator=g) * 0.7
         self.out = torch.randn(6, generator=g)
+
+    def bind(self, context: Any) -> Pull:
+        return self
 
     def __call__(self, response: SoftResponse) -> Tensor:
         content = response.content[..., None]
@@ -108,7 +111,7 @@ class Toy:
         recipe = {"energies": [{"name": "reference", "weight": self.reference}]}
         settings = {"sampler": sampler, "chains": chains, "max_new_tokens": self.length} | settings
         chosen = build_recipe(recipe, None, settings, own_terms=True)
-        made = compose(chosen, hub(), _own(self.terms))
+        made = compose(chosen, hub(), [Part(term, None, weight, label) for label, (weight, term) in self.terms.items()])
         bound = made.bind(policy(self.vocab), ["ab"], Ledger(), Clock())
         self.sampler_of[id(bound)] = made.sampler
         return bound

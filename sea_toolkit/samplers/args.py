@@ -1,0 +1,123 @@
+"""The sampler `args`: decoding guided by the reward, token by token (ARGS, Khanov et al. 2024, arXiv 2402.01694)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.noise import Noise, categorical
+from sea_toolkit.prefix import buffered_cache
+from sea_toolkit.problem import Problem
+from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
+from sea_toolkit.samplers.prefixes import affordable, drawing_cost, ended, energy_so_far, padded, scoring_cost
+
+
+@dataclass(frozen=True)
+class State:
+    """The texts written last `[P, C, T]`, and how many passes there were."""
+
+    ids: Tensor
+    passes: int
+
+
+class Args:
+    """Each of the policy's `top_k` next tokens is scored by what the text so far would be with it,
+
+        score(v) = w_ref · log π(v | x, y_<t) − E_rewards(x, y_<t v),
+
+    and the best is taken (ARGS-greedy), or one drawn from softmax(score / temperature) (ARGS-stochastic). A step writes
+    one whole answer per chain; the best one is kept. Every reward model reads every candidate as text: a pass costs
+    `top_k · T / 2` times the scoring of one answer. Where the budget does not pay for that, fewer are scored.
+
+    Args:
+        top_k: candidates per token, at most.
+        temperature: of the draw among them.
+        greedy: the first answer of each prompt's first chain takes the best candidate each time; false draws always.
+    """
+
+    state_type: ClassVar[type] = State
+    law: ClassVar[str] = OPTIMIZER
+    needs_gradient: ClassVar[bool] = False
+    default_chains: ClassVar[int] = 1
+    default_steps: ClassVar[int | None] = None
+    default_budget: ClassVar[float | None] = 32
+    default_relaxation: ClassVar[dict[str, Any] | None] = None
+
+    def __init__(
+        self,
+        *,
+        top_k: Annotated[int, Field(gt=0)] = 10,
+        temperature: Annotated[float, Field(gt=0)] = 1.0,
+        greedy: bool = True,
+    ) -> None:
+        self.top_k, self.temperature, self.greedy = top_k, temperature, greedy
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        start = problem.start(noise)
+        return State(start.ids, 0), Info(problem.rescore(start.ids, start.log_prob))
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        per_candidate = problem.chains * scoring_cost(problem, range(1, problem.length + 1))
+        fixed = problem.chains * (drawing_cost(problem) + scoring_cost(problem, [problem.length]))
+        top_k = affordable(problem, min(self.top_k, problem.policy.vocab_size), fixed, per_candidate)
+        uniform = noise.uniform(problem.chains, problem.length)
+        ids, log_prob = self.write(problem, uniform, top_k, self.greedy and state.passes == 0)
+        scored = problem.rescore(ids, log_prob)
+        new = State(keep_stopped(problem.stopped, state.ids, ids), state.passes + 1)
+        return new, Info(scored, {"width": torch.full_like(scored.energies.total, top_k)})
+
+    @torch.no_grad()
+    def write(
+        self, problem: Problem, uniform: Float[Tensor, "P C T"], top_k: int, greedy: bool
+    ) -> tuple[Int[Tensor, "P C T"], Float[Tensor, "P C T"]]:
+        """One answer per chain, and log π of its tokens; `greedy` holds for each prompt's first chain."""
+        policy, prefix, ledger = problem.policy, problem.prefix, problem.ledger
+        p, c, length = uniform.shape
+        uniform = uniform.to(policy.device)
+        cache = buffered_cache(prefix.rows(c), length)
+        mask, offset = prefix.mask.repeat_interleave(c, 0), prefix.mask.sum(-1).repeat_interleave(c, 0)
+        hidden = prefix.last_hidden.repeat_interleave(c, 0)
+        ids = torch.empty(p, c, 0, dtype=torch.long, device=policy.device)
+        log_prob = torch.empty(p, c, 0, device=policy.device)
+        for t in range(length):
+            values, tokens = policy.logits(hidden).log_softmax(-1).unflatten(0, (p, c)).topk(top_k)
+            ledger.decode_steps += 1
+            ledger.forward("policy", p * c, policy.head_parameters)
+            score = self.scores(problem, ids, tokens, values)
+            pick = categorical((score / self.temperature).softmax(-1), uniform[..., t])
+            if greedy:
+                pick[:, 0] = score[:, 0].argmax(-1)
+            token, logp = tokens.gather(-1, pick[..., None]), values.gather(-1, pick[..., None])
+            over = ended(problem, ids)[..., None]
+            ids = torch.cat([ids, token.masked_fill(over, policy.eos_ids[0])], -1)
+            log_prob = torch.cat([log_prob, logp.masked_fill(over, 0.0)], -1)
+            if t == length - 1 or bool(ended(problem, ids).all()):
+                break
+            seen = torch.nn.functional.pad(mask, (0, t + 1), value=True)
+            embeds = policy.backbone.embedding(ids[..., -1].flatten()[:, None])
+            hidden = policy.backbone.run(embeds, seen, (offset + t)[:, None], cache)[:, 0]
+            ledger.forward("policy", p * c, policy.body_parameters)
+        return padded(problem, ids, log_prob)
+
+    def scores(
+        self,
+        problem: Problem,
+        ids: Int[Tensor, "P C t"],
+        tokens: Int[Tensor, "P C k"],
+        log_prob: Float[Tensor, "P C k"],
+    ) -> Float[Tensor, "P C k"]:
+        """What each candidate is worth; those that no reward can read are out, unless that holds for all of them."""
+        p, c, k = tokens.shape
+        longer = torch.cat([ids[:, :, None].expand(-1, -1, k, -1), tokens[..., None]], -1)
+        reward = -energy_so_far(problem, longer.flatten(1, 2)).unflatten(1, (c, k))
+        reward = torch.where(reward.isfinite().any(-1, keepdim=True), reward, 0.0)
+        weight = problem.policy_weight(torch.full((p, c), float(longer.shape[-1]), device=tokens.device))
+        return weight[..., None] * log_prob + reward
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return state.ids
