@@ -247,3 +247,17 @@ def test_mala_weighs_anew_what_follows_a_schedule():
     again = sampler.at(work, new.logits, new.candidates, new.center, noise)
     torch.testing.assert_close(new.value, again.value)
     assert bool((info.metrics["acceptance"] > 0.9).all())
+
+
+@pytest.mark.parametrize("kind", [Mala, Psgld])
+def test_texts_are_scored_as_often_as_asked_and_the_first_logits_scaled(kind):
+    work = problem_for(sampler=kind.__name__.lower())
+    noise = noise_for(work)
+    plain, flat = (kind(init_scale=s, check_every=2).init(work, noise_for(work))[0] for s in (1.0, 5.0))
+    spread = [s.logits.std(-1).mean() for s in (plain, flat)]
+    assert float(spread[0]) > 2 * float(spread[1])
+    looks = []
+    for step in range(4):
+        work.clock.step = step
+        looks.append(kind(check_every=2).step(work, plain, noise)[1].scored is not None)
+    assert looks == [False, True, False, True]
