@@ -248,7 +248,7 @@ SLOW = [*NEW, "discrete-langevin", "mala", "psgld"]
 
 @pytest.mark.parametrize("sampler", SLOW)
 def test_a_prompt_alone_is_a_prompt_among_others(sampler):
-    settings = {"sampler": sampler, "steps": 6, "chains": 2}
+    settings = {"sampler": sampler, "steps": 4, "chains": 2}
     together = run_for(prompts=PROMPTS, **settings).execute()
     for prompt, expected in zip(PROMPTS, together, strict=True):
         (alone,) = run_for(prompts=[prompt], **settings).execute()
@@ -257,11 +257,10 @@ def test_a_prompt_alone_is_a_prompt_among_others(sampler):
 
 
 @pytest.mark.parametrize("sampler", SLOW)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_chosen_text_is_no_worse_than_the_start_and_the_seed_decides(sampler, seed):
-    settings = {"sampler": sampler, "steps": 5, "seed": seed}
+def test_the_chosen_text_is_no_worse_than_the_start_and_the_seed_decides(sampler):
+    settings = {"sampler": sampler, "steps": 4, "seed": 1}
     first, again = run_for(**settings).execute(), run_for(**settings).execute()
-    other = run_for(**settings | {"seed": seed + 10}).execute()
+    other = run_for(**settings | {"seed": 2}).execute()
     for one, two in zip(first, again, strict=True):
         assert one.energy[1] <= one.energy[0]
         assert all(c["energy"] <= c["start_energy"] for c in one.chains)
