@@ -71,7 +71,7 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_budget_is_counted_on_after_a_resume(sampler, tmp_path):
-    budget = {"sampler": settings_of(sampler)["sampler"], "budget": 30}
+    budget = {"sampler": settings_of(sampler)["sampler"], "budget": 100 if sampler == "sea-adam" else 30}
     whole = run_for(tmp_path / "whole", **budget)
     whole.execute()
     run_for(tmp_path / "cut", stop_after=1, **budget).execute()

@@ -54,7 +54,8 @@ def test_the_chosen_text_is_no_worse_than_any_start(sampler, seed):
     for result in run_for(sampler=sampler, steps=4, seed=seed, chains=3).execute():
         assert result.base_response == result.chains[0]["start"]
         assert result.energy[1] <= min(c["start_energy"] for c in result.chains)
-        assert result.energy[1] == min(c["energy"] for c in result.chains)
+        # a sampler that scores more texts than it has chains may have met a better one
+        assert result.energy[1] <= min(c["energy"] for c in result.chains)
         assert all(c["energy"] <= c["start_energy"] for c in result.chains)
         assert result.response == result.candidates[0].text
         total = sum(w * result.terms[k][1] for k, w in {"reference": 1.0, "warmth": 4.0}.items())
@@ -198,7 +199,7 @@ def test_the_trace_is_complete(sampler, tmp_path):
         assert x["stopped"] == [[False, False], [False, False]]
         if "energy" in x:
             assert set(x["terms"]) == {"reference", "warmth"}
-            assert [len(row) for row in x["texts"]] == [2, 2]
+            assert [len(row) for row in x["texts"]] == [len(row) for row in x["energy"]]
             lowest = [min(low, *row) for low, row in zip(lowest, x["energy"], strict=True)]
     assert "energy" in lines[0]
     assert "energy" in lines[-1], "the last texts are looked at"
