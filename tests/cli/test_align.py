@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -51,6 +50,13 @@ def run(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
 
 def taste(folder: Path, weight: float = 8) -> str:
     return f"--reward={folder}/taste.safetensors={weight}"
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the file is there or the process has ended."""
+    deadline = time.monotonic() + 120
+    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def refused(result: Result, code: int, *words: str) -> None:
@@ -203,9 +209,7 @@ def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), *arguments, "--steps", "40"]
     process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(checkpoint, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert checkpoint.exists()
@@ -221,14 +225,18 @@ def test_ctrl_c_keeps_what_exists(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), "--model", str(folder)]
     command += ["--max-new-tokens", "8", "--sampler", "sea", "--steps", "100000", "--checkpoint-every", "1", "--json"]
     process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+        [*command, "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a suite that runs in the background of a shell ignores SIGINT, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        wait_for(tmp_path / "run" / "checkpoint.safetensors", process)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert json.loads(stdout)["status"] == "interrupted"
     assert b"Traceback" not in stderr
