@@ -91,7 +91,7 @@ def test_the_distances_are_those_of_the_embeddings():
 
 
 def assert_red(**mutation):
-    found = measure(TOY, {"name": NAME, "step_size": 1.0}, chains=512, steps=30, burn=30, **mutation)
+    found = measure(TOY, {"name": NAME, "step_size": 1.0}, chains=512, steps=20, burn=30, **mutation)
     assert not found, found
     assert found.tv > 1.25 * found.allowed
 
@@ -102,7 +102,7 @@ def mutated(monkeypatch, change):
 
 
 def test_the_original_is_green():
-    assert measure(TOY, {"name": NAME, "step_size": 1.0}, chains=512, steps=30, burn=30)
+    assert measure(TOY, {"name": NAME, "step_size": 1.0}, chains=512, steps=20, burn=30)
 
 
 def test_energy_difference_with_the_wrong_sign(monkeypatch):

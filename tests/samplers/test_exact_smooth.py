@@ -97,7 +97,7 @@ def mala_misfit(problem, sampler=None, step_size=0.5):
     z, center = start()
     state = sampler.at(problem, z, None, center, noise_for(problem))
     # the other 37 logits are not in the energy: only the Gaussian holds them
-    found = samples(sampler, problem, state, steps=240, burn=120, every=3)
+    found = samples(sampler, problem, state, steps=150, burn=80, every=3)
     return misfit(found, TEMPERATURE * torch.linalg.inv(HESSIAN))
 
 
@@ -143,7 +143,7 @@ def psgld_misfit(problem, **options):
     z, center = start()
     square = torch.ones_like(z)
     square[..., :D] = SQUARE.float()
-    found = samples(sampler, problem, PsgldState(z, None, center, square), steps=240, burn=60, every=3)
+    found = samples(sampler, problem, PsgldState(z, None, center, square), steps=150, burn=50, every=3)
     scale = (1 / (PSGLD["damping"] + SQUARE.sqrt())).diag()
     m = EYE - PSGLD["step_size"] * scale @ HESSIAN
     left = torch.eye(D * D, dtype=torch.float64) - torch.kron(m, m)

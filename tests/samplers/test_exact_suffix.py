@@ -46,9 +46,9 @@ def test_the_distance_of_independent_draws_is_within_what_is_allowed():
 
 
 @pytest.mark.parametrize(("toy", "beta"), CASES)
-@pytest.mark.parametrize("sampler", ["suffix-mh", "tilted-exact"])
+@pytest.mark.parametrize("sampler", [{"name": "suffix-mh"}, {"name": "tilted-exact", "strength": 2.0}], ids=str)
 def test_the_chains_follow_the_law(sampler, toy, beta):
-    found = measure(toy, {"name": sampler, "inverse_temperature": beta}, beta=beta)
+    found = measure(toy, sampler | {"inverse_temperature": beta}, beta=beta)
     assert found.ess > 4000
     assert found, found
 

@@ -19,14 +19,14 @@ TYPES = {"suffix-mh": SuffixMH, "tilted-exact": TiltedExact}
 
 
 def assert_red(sampler, **mutation):
-    found = measure(TOY, sampler, chains=512, steps=30, burn=15, **mutation)
+    found = measure(TOY, sampler, chains=512, steps=20, burn=15, **mutation)
     assert not found, found
     assert found.tv > 1.5 * found.allowed
 
 
 @pytest.mark.parametrize("sampler", SUFFIX)
 def test_the_originals_are_green(sampler):
-    assert measure(TOY, sampler, chains=512, steps=30, burn=15)
+    assert measure(TOY, sampler, chains=512, steps=20, burn=15)
 
 
 @pytest.mark.parametrize("sampler", SUFFIX)

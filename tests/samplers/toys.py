@@ -194,13 +194,13 @@ def distance(visits: Tensor, law: Tensor) -> Distance:
 
     The chains are independent, so the spread between them gives the standard error of each state's frequency, however
     slowly they mix. The effective sample size is that of independent draws with the same errors; the allowance is the
-    expected distance of so many draws, and as much more as they exceed once in a million (McDiarmid).
+    expected distance of so many draws (the mean of a half-normal for each state) and five standard deviations of it.
     """
     error = visits.std(0) / len(visits) ** 0.5
     spread = (law * (1 - law)).sqrt()
     ess = float((spread.sum() / error.sum()).square())
     expected = 0.5 * math.sqrt(2 / math.pi) * float(spread.sum()) / math.sqrt(ess)
-    slack = math.sqrt(math.log(1e6) / (2 * ess))
+    slack = 5 * 0.5 * math.sqrt((1 - 2 / math.pi) * float(spread.square().sum()) / ess)
     return Distance(0.5 * float((visits.mean(0) - law).abs().sum()), expected + slack, ess)
 
 
