@@ -59,14 +59,13 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
     settings = settings_of(sampler)
     whole = run_for(tmp_path / "whole", **settings)
     whole.execute()
-    for stop in (1, 5):
-        folder = tmp_path / f"cut{stop}"
-        run_for(folder, stop_after=stop, **settings).execute()
-        again = run_for(folder, **settings)
-        again.resume()
-        assert again.step == stop
-        again.execute()
-        assert_same(tmp_path / "whole", folder)
+    folder = tmp_path / "cut"
+    run_for(folder, stop_after=3, **settings).execute()
+    again = run_for(folder, **settings)
+    again.resume()
+    assert again.step == 3
+    again.execute()
+    assert_same(tmp_path / "whole", folder)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -94,31 +93,30 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(sampler, tmp_path):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("depth", ["event", "energy", "reading"])
+@pytest.mark.parametrize("depth", ["event", "reading"])
 def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, tmp_path, monkeypatch):
     settings = settings_of(sampler)
     run_for(tmp_path / "whole", **settings).execute()
 
     calls = {"n": 0}
 
-    def after(n):
+    def once():
         calls["n"] += 1
-        if calls["n"] == n:
+        if calls["n"] == 1:
             raise KeyboardInterrupt
 
     run = run_for(tmp_path / "cut", **settings)
     if depth == "event":
-        run.on_event = lambda e: after(1) if e.kind == "step" and e.step == 4 else None
+        run.on_event = lambda e: once() if e.kind == "step" and e.step == 4 else None
     else:  # in the middle of a step, when the streams have moved already
-        problem, name = run.problem, {"energy": "checked", "reading": "rescore"}[depth]
-        plain = getattr(problem, name)
+        plain = run.problem.rescore
 
         def interrupted(*args, **more):
             if run.step >= 3:
-                after(1)
+                once()
             return plain(*args, **more)
 
-        monkeypatch.setattr(problem, name, interrupted)
+        monkeypatch.setattr(run.problem, "rescore", interrupted)
     with pytest.raises(Interrupted) as error:
         run.execute()
     assert calls["n"] == 1

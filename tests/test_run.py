@@ -49,7 +49,7 @@ def test_a_prompts_answer_does_not_depend_on_its_neighbors(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_chosen_text_is_no_worse_than_any_start(sampler, seed):
     for result in run_for(sampler=sampler, steps=4, seed=seed, chains=3).execute():
         assert result.base_response == result.chains[0]["start"]
