@@ -12,7 +12,8 @@ nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_venv = "yes"  # torch is large; `nox --reuse-venv=no` starts afresh
 
 PINS = "constraints.txt"
-ASK = ("Write one sentence about the weather on a rainy Monday.", "--reward", "sentiment=8", "--seed", "0")
+ASK = ["Write one sentence about the weather on a rainy Monday.", "--reward", "sentiment=8"]
+ASK += ["--seed", "2", "--max-new-tokens", "32", "--budget", "40"]
 
 
 def install(session: nox.Session, *extras: str) -> None:
