@@ -145,8 +145,9 @@ def test_an_interrupt_before_the_first_text_has_nothing_to_write(tmp_path, monke
     assert not run.can_resume
 
 
+# The last step never ends by itself: the kill comes before the result, however late it is.
 WORKER = """
-import sys
+import sys, time
 from sea_toolkit import api
 from sea_toolkit.hub import PluginHub
 folder, model, sampler = sys.argv[1:4]
@@ -154,7 +155,12 @@ recipe = {
     "policy": {"model": model}, "sampler": {"name": sampler, "steps": 14, "chains": 2}, "max_new_tokens": 10,
     "energies": [{"name": "reference"}, {"name": "length", "target": 4.0}],
 }
-watch = lambda e: print(e.kind, e.step, flush=True)
+
+def watch(event):
+    print(event.kind, event.step, flush=True)
+    if event.kind == "step" and event.step == 14:
+        time.sleep(600)
+
 hub = PluginHub.discover(plugins=())
 api.align(["the rain", "a"], recipe=recipe, out=folder, checkpoint_every=2, hub=hub, on_event=watch)
 """
