@@ -1,0 +1,95 @@
+"""Every built-in energy has an example recipe in `docs/recipes`, and its run lowers that energy on the real model.
+
+A recipe is called after its energy. Its first line is the command that runs it, as a comment:
+
+    # sea-toolkit align "How was your day?" --recipe reward.toml
+
+What a recipe needs beside the policy (a folder, a file) is made by the function of its name in `NEEDS`.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sea_toolkit as sea
+from sea_toolkit.hub import PluginHub
+
+FOLDER = Path(__file__).parents[2] / "docs" / "recipes"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+LONGEST, DEAREST = 16, 16
+"""Limits of an example, in tokens and in samples: it runs in seconds on two cores."""
+
+
+def classifier(tokenizer: Any) -> None:
+    """A small random classifier with the policy's vocabulary, as the folder `my-classifier`."""
+    import torch
+    from transformers import LlamaForSequenceClassification
+
+    from tests.tiny import tiny_config
+
+    config = tiny_config("llama", vocab=len(tokenizer), initializer_range=0.15)
+    config.id2label, config.label2id = {0: "bad", 1: "good"}, {"bad": 0, "good": 1}
+    config.pad_token_id = tokenizer.pad_token_id
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        LlamaForSequenceClassification(config).save_pretrained("my-classifier")
+    tokenizer.save_pretrained("my-classifier")
+
+
+NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier}
+"""Energy to what makes its needs in the current folder, given the policy's tokenizer."""
+
+
+def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
+    """The recipe of an energy, and the arguments of the command in its first line."""
+    from sea_toolkit.cli.align import align
+
+    path = FOLDER / f"{name}.toml"
+    program, command, *words = shlex.split(path.read_text(encoding="utf-8").splitlines()[0].removeprefix("#"))
+    assert (program, command) == ("sea-toolkit", "align"), path
+    given = align.make_context("align", words).params
+    assert given["recipe"] == path.name
+    assert len(given["prompts"]) == 1
+    return sea.Recipe.load(path), given
+
+
+@pytest.fixture(scope="module")
+def policy(smollm2):
+    from sea_toolkit.loading import load_policy
+    from sea_toolkit.recipe import PolicySpec
+
+    return load_policy(PolicySpec(), PluginHub.discover(plugins=[]))
+
+
+def test_every_built_in_energy_has_a_recipe():
+    assert NAMES == sorted(item.name for item in PluginHub.discover(plugins=[]).items("energy"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_small_and_has_its_energy(name):
+    recipe, _ = example(name)
+    assert recipe.max_new_tokens <= LONGEST
+    spent = recipe.sampler.budget or (recipe.sampler.chains or 1) * (1 + (recipe.sampler.steps or DEAREST))
+    assert spent <= DEAREST
+    assert [energy.name for energy in recipe.energies].count(name) == 1
+
+
+@pytest.mark.real_model
+@pytest.mark.parametrize("name", NAMES)
+def test_its_run_lowers_its_energy(name, policy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if name in NEEDS:
+        NEEDS[name](policy.tokenizer)
+    recipe, given = example(name)
+    result = sea.align(given["prompts"][0], recipe=recipe, policy=policy, hub=PluginHub.discover(plugins=[]))
+    terms = list(result.terms.values())  # in the recipe's order
+    before, after = terms[[energy.name for energy in recipe.energies].index(name)]
+    assert math.isfinite(before)
+    assert after < before, f"{result.base_response!r} -> {result.response!r}"
+    assert result.energy[1] < result.energy[0]
