@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import sea_toolkit as sea
@@ -48,12 +49,14 @@ NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier}
 
 def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
     """The recipe of an energy, and the arguments of the command in its first line."""
+    from sea_toolkit.cli import main
     from sea_toolkit.cli.align import align
 
     path = FOLDER / f"{name}.toml"
     program, command, *words = shlex.split(path.read_text(encoding="utf-8").splitlines()[0].removeprefix("#"))
     assert (program, command) == ("sea-toolkit", "align"), path
-    given = align.make_context("align", words).params
+    root = click.Context(main, **main.context_settings)
+    given = align.make_context("align", words, parent=root).params
     assert given["recipe"] == path.name
     assert len(given["prompts"]) == 1
     return sea.Recipe.load(path), given
@@ -68,7 +71,7 @@ def policy(smollm2):
 
 
 def test_every_built_in_energy_has_a_recipe():
-    assert NAMES == sorted(item.name for item in PluginHub.discover(plugins=[]).items("energy"))
+    assert sorted(item.name for item in PluginHub.discover(plugins=[]).items("energy")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
