@@ -1,4 +1,4 @@
-"""Where a run is: the one thing schedules may depend on."""
+"""Where a run is, and what the numbers of its recipe are there."""
 
 from __future__ import annotations
 

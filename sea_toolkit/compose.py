@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
 from sea_toolkit.recipe import ConstraintSpec, EnergySpec, Recipe
+from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.schedules.schedule import Schedule
 from sea_toolkit.scoring import unique_labels
 
@@ -43,7 +44,10 @@ class Part:
 
 @dataclass
 class Composition:
-    """A recipe whose every name and option has been checked; no weights are loaded yet."""
+    """A recipe whose every name and option has been checked; no weights are loaded yet.
+
+    `reactive`: the schedules that follow the run, by their place in the recipe.
+    """
 
     recipe: Recipe
     hub: PluginHub
@@ -53,6 +57,7 @@ class Composition:
     sampler: Any = None
     relaxation: Any = None
     top_k: int | None = None
+    reactive: dict[str, ReactiveSchedule] = field(default_factory=dict)
 
     def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
         """Let every energy with a `check(hub, tokenizer, progress)` refuse the policy's tokenizer: nothing is loaded
@@ -99,6 +104,7 @@ class Composition:
         item = self.hub.get("sampler", name, "sampler")
         self.items.append(item)
         options = _scheduled(self.recipe.sampler.options, self.hub, "sampler", self.items)
+        self.reactive |= _reactive(options, "sampler")
         self.sampler = item.build(options, f"sampler ({name})")
         default, spec = self.sampler.default_relaxation, self.recipe.relaxation
         if default is None and spec is not None:
@@ -115,6 +121,7 @@ class Composition:
         relaxation = self.hub.get("relaxation", kind, "relaxation")
         self.items.append(relaxation)
         checked = _scheduled(given, self.hub, "relaxation", self.items)
+        self.reactive |= _reactive(checked, "relaxation")
         self.relaxation, self.top_k = relaxation.build(checked, f"relaxation ({kind})"), top_k or None
 
     def _term(self, part: Part, label: str, context: Context) -> Term:
@@ -200,6 +207,13 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
     options = _scheduled(spec.options, hub, where, items)
     built = item.build(options, f"{where} ({spec.name})")
     weight = _schedule(spec.weight, hub, f"{where}.weight", items)
+    for place, schedule in _reactive({**options, "weight": weight}, where).items():
+        raise RecipeError(
+            f"{place}: schedule {schedule.name!r} reacts to the run, and an energy may not: it would move the very thing "
+            "that texts are compared by",
+            expected="a number, or a schedule of the run's progress alone",
+            hint="linear or cosine here; let an option of the sampler or of the relaxation react",
+        )
     label = spec.label or getattr(built, "label", None) or item.name
     if not isinstance(spec, ConstraintSpec):
         return Part(built, item, weight, label)
@@ -214,6 +228,10 @@ def _scheduled(options: dict[str, Any], hub: PluginHub, where: str, items: list[
     return {k: _schedule(v, hub, f"{where}.{k}", items) for k, v in options.items()}
 
 
+def _reactive(options: dict[str, Any], where: str) -> dict[str, ReactiveSchedule]:
+    return {f"{where}.{k}": v for k, v in options.items() if isinstance(v, ReactiveSchedule)}
+
+
 def _schedule(value: Any, hub: PluginHub, where: str, items: list[Item]) -> Any:
     """`{ schedule = "cosine", … }` becomes a schedule; anything else stays what it is."""
     if not isinstance(value, dict):
@@ -223,4 +241,6 @@ def _schedule(value: Any, hub: PluginHub, where: str, items: list[Item]) -> Any:
     options = {k: v for k, v in value.items() if k != "schedule"}
     item = hub.get("schedule", value["schedule"], where)
     items.append(item)
-    return Schedule(item.qualified, item.build(options, f"{where} ({item.name})"), owner=item.distribution)
+    built = item.build(options, f"{where} ({item.name})")
+    kind = ReactiveSchedule if inspect.isclass(item.target) else Schedule
+    return kind(item.qualified, built, owner=item.distribution)

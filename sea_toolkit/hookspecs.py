@@ -60,7 +60,10 @@ def sea_register_relaxations(register: Register) -> None:
 def sea_register_schedules(register: Register) -> None:
     """Register schedules: `f(progress, step, **options) -> float`, progress in [0, 1].
 
-    Any number of a recipe can be one: `weight = { schedule = "cosine", start = 1.0, end = 0.3 }`.
+    Any number of a recipe can be one: `weight = { schedule = "cosine", start = 1.0, end = 0.3 }`. A schedule that
+    follows the run is a class with `at(progress, step) -> float`, `observe(seen)`, called after each step with an
+    `Observation`, `state()` and `load_state(state)` of plain data (see `sea_toolkit.schedules.reactive`). Each place of
+    a recipe gets an instance of its own, each run begins afresh. Options of samplers and relaxations may be one.
     """
 
 

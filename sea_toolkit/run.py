@@ -18,9 +18,13 @@ from sea_toolkit.events import Event, Interrupted
 from sea_toolkit.manifest import manifest
 from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
+from sea_toolkit.reactions import Reactions
 from sea_toolkit.result import Result, conclude, finite
 from sea_toolkit.rewrite import add_rewrites, rewrite
 from sea_toolkit.samplers.base import Info
+
+Standing = tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str], dict[str, Any], list[int]]
+"""Random streams, ledger, stopped chains, incidents, reactive schedules, texts seen per prompt."""
 
 
 class Run:
@@ -58,6 +62,7 @@ class Run:
                 hint="fewer --chains, or a larger --budget",
             )
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+        self.reactions = Reactions(composition.reactive)
         self.archives = [Archive() for _ in problem.prompts]
         self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
         self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
@@ -86,8 +91,9 @@ class Run:
         self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
         self.looked = facts["looked"]
         stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
-        self._restore((noise, facts["ledger"], stopped, facts["incidents"]))
         self.archives = [Archive.from_state(a) for a in facts["archives"]]
+        seen = [a.seen for a in self.archives]
+        self._restore((noise, facts["ledger"], stopped, facts["incidents"], facts["schedules"], seen))
         checkpoint.cut_trace(self.folder / checkpoint.TRACE, self.step)
 
     def execute(self) -> list[Result]:
@@ -144,6 +150,7 @@ class Run:
             try:
                 state, info = self.sampler.step(problem, self.state, self.noise)
                 self._note(info, self.step + 1)
+                self.reactions.tell(problem.clock, info.metrics, problem.stopped, self.archives)
                 cost, looked = problem.ledger.samples - spent, info.scored is not None
             except KeyboardInterrupt:
                 self._restore(before)  # the step did not happen: a resumed run takes it again, from the same streams
@@ -172,15 +179,19 @@ class Run:
             line = {"step": self.step, "samples": self.problem.ledger.samples, "last": True, "rewrites": scored.texts}
             checkpoint.append_trace(self.folder, {**line, "energy": _numbers(scored.energies.total)})
 
-    def _standing(self) -> tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str]]:
+    def _standing(self) -> Standing:
         """What a step changes besides the sampler's state."""
         problem = self.problem
-        return self.noise.state(), problem.ledger.state(), problem.stopped, list(problem.incidents)
+        incidents, seen = list(problem.incidents), [a.seen for a in self.archives]
+        return self.noise.state(), problem.ledger.state(), problem.stopped, incidents, self.reactions.state(), seen
 
-    def _restore(self, standing: tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str]]) -> None:
-        noise, ledger, self.problem.stopped, self.problem.incidents = standing
+    def _restore(self, standing: Standing) -> None:
+        noise, ledger, self.problem.stopped, self.problem.incidents, schedules, seen = standing
         self.noise.load_state(noise)
         self.problem.ledger.load_state(ledger)
+        self.reactions.load_state(schedules)
+        for archive, count in zip(self.archives, seen, strict=True):
+            archive.seen = count
 
     def _goes_on(self) -> bool:
         if self.stop_after is not None and self.step >= self.stop_after:
@@ -214,6 +225,8 @@ class Run:
         if last:
             line["last"] = True
         line |= {k: _numbers(v) for k, v in info.metrics.items()}
+        if self.reactions.schedules and not last:
+            line["schedules"] = self.reactions.values(self.problem.clock)
         if info.scored is not None:
             line["energy"] = _numbers(info.scored.energies.total)
             line["terms"] = {k: _numbers(v) for k, v in info.scored.energies.terms.items()}
@@ -231,6 +244,7 @@ class Run:
             "ledger": self.problem.ledger.state(),
             "stopped": self.problem.stopped.tolist(),
             "incidents": self.problem.incidents,
+            "schedules": self.reactions.state(),
             "archives": [a.state() for a in self.archives],
         }
         checkpoint.save_checkpoint(self.folder, self.state, self.noise.state(), facts)

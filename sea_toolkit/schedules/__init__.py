@@ -1,7 +1,7 @@
 """Schedules: how a number changes during a run. `f(progress, step, **options) -> float`, progress in [0, 1].
 
-A schedule is a pure function of where the run is, so that a resumed run sees the same numbers. Nothing here
-imports torch.
+A schedule is a pure function of where the run is, so that a resumed run sees the same numbers, or a class whose state is
+saved with the run (see `reactive`). Nothing here imports torch.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Schedules that follow the run: what they are told after each step, and the object they become in a composed recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sea_toolkit.errors import PluginError, SeaError
+from sea_toolkit.schedules.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a run tells its schedules after a step. All prompts of a run share a number, so these are means over them.
+
+    Attributes:
+        step: the step that was taken, from 0; `progress`: of the run when it was taken.
+        best_energy: of the best text so far, by the weights at the end of the run; mean over the prompts that have met
+            a finite one, inf if none has.
+        metrics: what the sampler reports of the step, such as `acceptance`; mean over the prompts and chains that still
+            move and have a finite one, nan if none has.
+    """
+
+    step: int
+    progress: float
+    best_energy: float
+    metrics: Mapping[str, float]
+
+
+class Reactive(Protocol):
+    """What a schedule class offers; its constructor's parameters are the options."""
+
+    def at(self, progress: float, step: int) -> float:
+        """The value now."""
+
+    def observe(self, seen: Observation) -> None:
+        """Take note of a step."""
+
+    def state(self) -> Any:
+        """All that `observe` has changed, as plain data: dicts, lists, strings, numbers, None."""
+
+    def load_state(self, state: Any) -> None:
+        """Go on where `state()` was taken."""
+
+
+class ReactiveSchedule(Schedule):
+    """A schedule with a memory, made anew for each place of a recipe; a run resets it, feeds it and keeps its state.
+
+    Args:
+        name, owner: as for a `Schedule`.
+        made: an instance of the registered class, see `Reactive`.
+
+    Raises:
+        RecipeError: the schedule refuses its options.
+        PluginError: a method is missing or fails, the state is not plain data, a value is not a finite number.
+    """
+
+    def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
+        missing = [m for m in ("at", "observe", "state", "load_state") if not callable(getattr(made, m, None))]
+        if missing:
+            raise PluginError(
+                f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
+                expected="at(progress, step), observe(seen), state() and load_state(state)",
+            )
+        super().__init__(name, made.at, owner=owner)
+        self._made = made
+        self._fresh = self.state()
+
+    def observe(self, seen: Observation) -> None:
+        """Raises: PluginError if the schedule fails; a RecipeError of its own passes."""
+        self._guard("observe", lambda: self._made.observe(seen))
+
+    def state(self) -> Any:
+        """A copy of the state, plain data."""
+        return self._guard("state", lambda: json.loads(json.dumps(self._made.state())))
+
+    def load_state(self, state: Any) -> None:
+        """Go on where `state()` was taken; the given data stays as it is."""
+        self._guard("load_state", lambda: self._made.load_state(json.loads(json.dumps(state))))
+
+    def reset(self) -> None:
+        """As it was when it was made."""
+        self.load_state(self._fresh)
+
+    def _guard(self, method: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except SeaError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{method} of schedule {self.name!r} of {self.owner} failed: {type(error).__name__}: {error}",
+                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
+            ) from error
