@@ -209,8 +209,7 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
     weight = _schedule(spec.weight, hub, f"{where}.weight", items)
     for place, schedule in _reactive({**options, "weight": weight}, where).items():
         raise RecipeError(
-            f"{place}: schedule {schedule.name!r} reacts to the run, and an energy may not: it would move the very thing "
-            "that texts are compared by",
+            f"{place}: schedule {schedule.name!r} reacts to the run, and an energy may not: texts are compared by it",
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )

@@ -99,6 +99,14 @@ class TestBudgetsThatShareARun:
         assert executed == [20, 12] * 2
         assert found == self.separate("tilted", [12, 20], **more)
 
+    def test_a_schedule_that_follows_the_run_does_too(self, executed: list[float]) -> None:
+        """adaptive is frozen at a part of the run; each run, and each batch, begins afresh."""
+        beta = {"schedule": "adaptive", "start": 1.0, "target": 0.9, "warmup": 0.5}
+        more = {"options": {"suffix-mh": {"chains": 2, "inverse_temperature": beta}}}
+        found = self.together("suffix-mh", [12, 20], **more)
+        assert executed == [20, 12] * 2
+        assert found == self.separate("suffix-mh", [12, 20], **more)
+
     def test_a_scheduled_weight_does_too(self, executed: list[float]) -> None:
         term = {"name": "length", "target": 3.0, "weight": {"schedule": "linear", "start": 0.0, "end": 4.0}}
         run("suffix-mh", [12, 20], recipe={"energies": [{"name": "reference"}, term]}, energies=None)

@@ -1,7 +1,7 @@
 """Schedules: how a number changes during a run. `f(progress, step, **options) -> float`, progress in [0, 1].
 
-A schedule is a pure function of where the run is, so that a resumed run sees the same numbers, or a class whose state is
-saved with the run (see `reactive`). Nothing here imports torch.
+A schedule is a pure function of where the run is, so that a resumed run sees the same numbers, or a class whose state
+is saved with the run (see `reactive`). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -29,4 +29,19 @@ def sea_register_schedules(register: Register) -> None:
         "piecewise",
         target=f"{_HERE}.piecewise:piecewise",
         summary="One value per stretch of the run, or straight lines between values.",
+    )
+    register(
+        "cyclical",
+        target=f"{_HERE}.cyclical:cyclical",
+        summary="Cosine cycles with warm restarts.",
+    )
+    register(
+        "plateau",
+        target=f"{_HERE}.plateau:Plateau",
+        summary="Multiplied by a factor when the best energy stops improving.",
+    )
+    register(
+        "adaptive",
+        target=f"{_HERE}.adaptive:Adaptive",
+        summary="Tuned to a wanted acceptance, frozen after a warm-up.",
     )

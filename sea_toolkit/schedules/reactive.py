@@ -1,4 +1,4 @@
-"""Schedules that follow the run: what they are told after each step, and the object they become in a composed recipe."""
+"""Schedules that follow the run: what they are told after each step, and what they become in a composed recipe."""
 
 from __future__ import annotations
 
