@@ -204,8 +204,10 @@ class _Initializer:
 def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: list[Item]) -> Part:
     item = hub.get("energy", spec.name, where)
     items.append(item)
-    options = _scheduled(spec.options, hub, where, items)
-    built = item.build(options, f"{where} ({spec.name})")
+    tables = {option.name for option in item.options if option.table}
+    plain = {k: v for k, v in spec.options.items() if k in tables}
+    options = _scheduled({k: v for k, v in spec.options.items() if k not in tables}, hub, where, items)
+    built = item.build({**options, **plain}, f"{where} ({spec.name})")
     weight = _schedule(spec.weight, hub, f"{where}.weight", items)
     for place, schedule in _reactive({**options, "weight": weight}, where).items():
         raise RecipeError(

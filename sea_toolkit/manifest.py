@@ -48,6 +48,8 @@ def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -
         probe, scorer = getattr(inner, "probe", None), getattr(inner, "scorer", None)
         if probe is not None:
             models[t.label] = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
+        if getattr(inner, "fingerprint", None):
+            models[t.label] = hashlib.sha256(inner.fingerprint.encode()).hexdigest()
         if scorer is not None:
             models[t.label] = weights_fingerprint(scorer.model)
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}

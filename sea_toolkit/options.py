@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from sea_toolkit.annotations import (
     Number,
@@ -39,7 +40,8 @@ CALLED_EACH_STEP = frozenset({"energy", "relaxation"})
 class Option:
     """One option of a registered item, ready to print.
 
-    `default` is None for a required option. `schedulable`: a schedule may stand in the place of the number.
+    `default` is None for a required option. `schedulable`: a schedule may stand in the place of the number. `table`: it
+    takes a table of its own, which is no schedule.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Option:
     required: bool
     doc: str
     schedulable: bool = False
+    table: bool = False
 
 
 def check_signature(target: Any) -> None:
@@ -100,6 +103,7 @@ def options_of(target: Any, kind: str) -> list[Option]:
                 required=required,
                 doc=docs.get(name, ""),
                 schedulable=_schedulable(target, kind, annotation),
+                table=_takes_table(annotation),
             )
         )
     return found
@@ -175,6 +179,12 @@ def _schedulable(target: Any, kind: str, annotation: Any) -> bool:
     if mentions(annotation, (ScheduleLike,)):
         return True
     return kind in CALLED_EACH_STEP and not inspect.isclass(target) and mentions(annotation, (int, float))
+
+
+def _takes_table(annotation: Any) -> bool:
+    if get_origin(annotation) in (Annotated, Union, types.UnionType):
+        return any(_takes_table(member) for member in get_args(annotation))
+    return (get_origin(annotation) or annotation) in (dict, Mapping)
 
 
 def _checked_schedule(target: Any, kind: str, annotation: Any, value: Any, where: str) -> Any:

@@ -27,3 +27,13 @@ def sea_register_energies(register: Register) -> None:
         target="sea_toolkit.energies.classifier:Classifier",
         summary="−log probability that a sequence classifier gives one class.",
     )
+    register(
+        "regex",
+        target="sea_toolkit.energies.regex:Regex",
+        summary="Matches of a regular expression: present, absent, the whole text, or a number of them.",
+    )
+    register(
+        "json-schema",
+        target="sea_toolkit.energies.json_schema:JsonSchema",
+        summary="JSON that fits a schema, graded: parses, how much of it parses, how many violations.",
+    )

@@ -46,6 +46,9 @@ def classifier(tokenizer: Any) -> None:
 NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier}
 """Energy to what makes its needs in the current folder, given the policy's tokenizer."""
 
+EXTRAS = {"json-schema": "jsonschema"}
+"""Energy to the optional package that it needs."""
+
 
 def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
     """The recipe of an energy, and the arguments of the command in its first line."""
@@ -87,6 +90,8 @@ def test_a_recipe_is_small_and_has_its_energy(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_its_run_lowers_its_energy(name, policy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     if name in NEEDS:
         NEEDS[name](policy.tokenizer)
     recipe, given = example(name)

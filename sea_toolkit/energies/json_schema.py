@@ -1,0 +1,107 @@
+"""The energy `json-schema`: texts that are JSON, and what a schema asks for; graded, so that a search can climb."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.energy import Context
+from sea_toolkit.errors import RecipeError, SeaError
+
+CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
+"""What the end of the text may leave of a literal or a number."""
+
+
+class JsonSchema:
+    """How far a text is from JSON that fits a schema, from 0 to 2.
+
+    JSON with n violations costs `n / (n + 1)`; the beginning of JSON costs 1; other texts cost 2 less the share of them
+    that could be the beginning of JSON.
+
+    The text is read without white space at its ends; there is no gradient. Needs `pip install 'sea-toolkit[json]'`.
+
+    Args:
+        schema: a JSON Schema: a table in the recipe, a JSON text, or the name of a file with one.
+
+    Raises:
+        RecipeError: no schema, or one that is wrong in itself.
+        SeaError: the package jsonschema is not installed.
+    """
+
+    def __init__(self, *, schema: dict[str, Any] | str) -> None:
+        self.schema = _read(schema) if isinstance(schema, str) else schema
+        self.validator = _validator(self.schema)
+
+    def bind(self, context: Context) -> JsonSchema:
+        """Nothing of a run is needed."""
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """The schema itself: a resumed run must have the same."""
+        return json.dumps(self.schema, sort_keys=True)
+
+    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """One number per text, from 0 to 2."""
+        return [self._score(text.strip()) for text in texts]
+
+    def _score(self, text: str) -> float:
+        try:
+            value = json.loads(text, parse_constant=_no_constant)
+        except json.JSONDecodeError as error:
+            return 2.0 - beginning(text, error) / max(1, len(text))
+        except (ValueError, RecursionError):  # NaN, a number of thousands of digits, brackets without end
+            return 2.0
+        violations = sum(1 for _ in self.validator.iter_errors(value))
+        return violations / (violations + 1.0)
+
+
+def beginning(text: str, error: json.JSONDecodeError) -> int:
+    """How many characters of a text that is not JSON could be the beginning of JSON, up to the word where it breaks."""
+    rest = text[error.pos :]
+    if error.msg.startswith("Unterminated string") or CUT.fullmatch(rest):
+        return len(text)
+    # an escape like \\u12 may only be too short because the text ends there
+    cut = error.msg.startswith("Invalid \\u") and re.fullmatch(r"\\?u?[0-9a-fA-F]{0,4}", rest)
+    return len(text) if cut else error.pos
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _read(schema: str) -> Any:
+    """A JSON text, or that of a file."""
+    try:
+        text = schema if schema.lstrip().startswith("{") else Path(schema).expanduser().read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the schema {schema!r}: {error.strerror or error}", expected="a file, a JSON text or a table"
+        ) from error
+    except ValueError as error:
+        raise RecipeError(f"the schema is no JSON: {error}", expected="a JSON Schema") from error
+
+
+def _validator(schema: Any) -> Any:
+    try:
+        import jsonschema
+        from referencing import Registry
+    except ImportError as error:
+        raise SeaError(
+            "the energy json-schema needs the package jsonschema, which is not installed",
+            hint="pip install 'sea-toolkit[json]'",
+        ) from error
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        place = "/".join(map(str, error.absolute_path))
+        raise RecipeError(
+            f"the schema is wrong{f' at {place}' if place else ''}: {error.message}", expected="a JSON Schema"
+        ) from error
+    # an empty registry: nothing is fetched for a "$ref"
+    return kind(schema, registry=Registry())

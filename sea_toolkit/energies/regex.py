@@ -1,0 +1,74 @@
+"""The energy `regex`: texts that match a regular expression, as often as asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sea_toolkit.energy import Context
+from sea_toolkit.errors import RecipeError
+
+
+class Regex:
+    """How far the number of matches is from what is wanted; nothing has a gradient here.
+
+    A pattern that has to be there costs 1 where it is not; with mode "count" each match too few or too many costs 1.
+    Patterns are Python's; `(?i)` at the start ignores case, `(?s)` lets a dot match line breaks.
+
+    Args:
+        pattern: the regular expression.
+        mode: "search": the pattern is somewhere in the text; "fullmatch": it is the whole text, without white space at
+            its ends; "count": the number of its matches, which do not overlap, lies from `at_least` to `at_most`;
+            "absent": it is nowhere, each match costs 1.
+        at_least: fewest matches, with mode "count".
+        at_most: most matches, with mode "count"; no limit if left out.
+
+    Raises:
+        ValueError: no regular expression, limits without mode "count", or limits that leave nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        pattern: Annotated[str, Field(min_length=1)],
+        mode: Literal["search", "fullmatch", "count", "absent"] = "search",
+        at_least: Annotated[int, Field(ge=0)] | None = None,
+        at_most: Annotated[int, Field(ge=0)] | None = None,
+    ) -> None:
+        try:
+            self.pattern = re.compile(pattern)
+        except re.error as error:
+            raise RecipeError(
+                f"the pattern {pattern!r} is no regular expression: {error}",
+                expected="one in Python's syntax",
+                hint="TOML's 'single quotes' keep backslashes as they are",
+            ) from error
+        if mode != "count" and (at_least, at_most) != (None, None):
+            raise RecipeError(f"limits on the number of matches, and mode = {mode!r}", expected='mode = "count"')
+        if mode == "count" and (at_least, at_most) == (None, None):
+            raise RecipeError('mode = "count" without limits', expected="at_least, at_most or both")
+        self.mode = mode
+        self.least, self.most = {"absent": (0, 0), "count": (at_least or 0, at_most)}.get(mode, (1, None))
+        if self.most is not None and self.least > self.most:
+            raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
+
+    def bind(self, context: Context) -> Regex:
+        """Nothing of a run is needed."""
+        return self
+
+    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """One number per text."""
+        return [self._score(text) for text in texts]
+
+    def _score(self, text: str) -> float:
+        if self.mode == "fullmatch":
+            found = int(self.pattern.fullmatch(text.strip()) is not None)
+        elif self.mode == "search":
+            found = int(self.pattern.search(text) is not None)
+        else:
+            found = sum(1 for _ in self.pattern.finditer(text))
+        over = 0 if self.most is None else max(0, found - self.most)
+        return float(max(0, self.least - found) + over)
