@@ -52,7 +52,7 @@ def read_json(path: Path) -> Any:
 def save_checkpoint(folder: Path, state: Any, noise: Tensor, facts: dict[str, Any]) -> None:
     """Sampler state (a dataclass of tensors, lists, numbers), random state, and plain facts, in one file."""
     tensors: dict[str, Tensor] = {"noise": noise}
-    shape = _pack(state, "state", tensors)
+    shape = pack(state, "state", tensors)
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
     write_run_file(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
 
@@ -80,16 +80,16 @@ def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, T
         raise SeaError(f"the checkpoint {path} is damaged: {error}", hint="start the run again") from error
 
 
-def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """The value's shape as JSON; its tensors go to `tensors` by path."""
     if isinstance(value, Tensor):
         tensors[name] = value
         return {"tensor": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {k: _pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
+        return {k: pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
     if isinstance(value, list | tuple):
-        items = [_pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+        items = [pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
         return {"tuple": items} if isinstance(value, tuple) else items
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -16,6 +16,9 @@ import pytest
 
 import tests.checker  # noqa: F401  the hook looks it up by name
 
+# An installed sea_toolkit has brought its pytest plugin, and with it the package: imported again, with checks.
+for name in [name for name in sys.modules if name.partition(".")[0] == "sea_toolkit"]:
+    del sys.modules[name]
 jaxtyping.install_import_hook("sea_toolkit", "tests.checker.check")
 
 Install = Callable[..., Path]

@@ -18,16 +18,8 @@ from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.run import Run
-from tests.tiny import EOS, tiny_model, tiny_tokenizer
-
-PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")
-"""Of different lengths."""
-
-
-@lru_cache(maxsize=16)
-def tiny_policy(arch: str = "llama") -> Policy:
-    """One per architecture; nothing in the toolkit may change it."""
-    return Policy(tiny_model(arch), tiny_tokenizer(), name=f"tiny-{arch}")
+from sea_toolkit.testing.setting import PROMPTS
+from sea_toolkit.testing.tiny import EOS, tiny_policy
 
 
 @lru_cache(maxsize=1)
@@ -114,10 +106,3 @@ def run_for(
         on_event=on_event,
         stop_after=stop_after,
     )
-
-
-def timeless(data: Any) -> Any:
-    """A result, or facts of a checkpoint, without what may differ between equal runs."""
-    if isinstance(data, dict):
-        return {k: timeless(v) for k, v in data.items() if k not in ("seconds", "peak_memory_mb")}
-    return [timeless(x) for x in data] if isinstance(data, list) else data

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sea_toolkit.policy import Policy
+from sea_toolkit.testing.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, dense, random_ids, sparse, tiny_policy
-from tests.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 

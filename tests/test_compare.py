@@ -22,8 +22,8 @@ from sea_toolkit.comparison.work import Work
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.fingerprint import policy_fingerprint
 from sea_toolkit.probe import Probe, ProbeInfo
+from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, hub, tiny_policy, warmth
-from tests.tiny import HIDDEN, tiny_model, tiny_tokenizer
 
 OWN = {"warmth": (4.0, warmth)}
 SAMPLERS = [i.name for i in hub().items("sampler")]

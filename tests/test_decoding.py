@@ -10,8 +10,8 @@ from sea_toolkit.decoding import decode
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise, categorical
 from sea_toolkit.policy import Policy
+from sea_toolkit.testing.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, tiny_policy
-from tests.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 

@@ -12,8 +12,8 @@ from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.loading import load_policy, pick_device, pick_dtype
 from sea_toolkit.manifest import differences, weights_fingerprint
 from sea_toolkit.recipe import PolicySpec
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.core import hub
-from tests.tiny import tiny_model, tiny_tokenizer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.fingerprint import policy_fingerprint, tokenizer_fingerprint
 from sea_toolkit.models.shipped import PROBES
 from sea_toolkit.probe import Probe, ProbeInfo, fold
-from tests.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
+from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
 
 
 def make_probe(model=None, layer: int = 2) -> Probe:

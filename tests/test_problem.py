@@ -12,8 +12,8 @@ from sea_toolkit import checkpoint
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
-from tests.tiny import EOS
 
 GRADIENT_FREE = ["best-of-n", "suffix-mh"]
 

@@ -12,8 +12,8 @@ from sea_toolkit.compose import compose
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.recipe import Recipe
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
-from tests.tiny import EOS
 
 LENGTH = [{"name": "length", "target": 3.0}]
 SEA = {"name": "sea"}

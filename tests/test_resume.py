@@ -12,30 +12,21 @@ import time
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from sea_toolkit import api, checkpoint
 from sea_toolkit.errors import SeaError
 from sea_toolkit.events import Interrupted
-from tests.core import PROMPTS, hub, run_for, timeless, tiny_policy, warmth
-from tests.tiny import tiny_model, tiny_tokenizer
+from sea_toolkit.testing.runs import left_behind
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.core import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
 OWN = {"warmth": (4.0, warmth)}
 
 
-def files_of(folder):
-    """All a run has left, without times."""
-    with safe_open(folder / checkpoint.CHECKPOINT, "pt") as file:
-        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        facts = {k: timeless(json.loads(v)) for k, v in file.metadata().items()}
-    result = timeless(json.loads((folder / checkpoint.RESULT).read_text()))
-    return tensors, facts, result, (folder / checkpoint.TRACE).read_text()
-
-
 def assert_same(one, two):
-    tensors, facts, result, trace = files_of(one)
-    tensors2, facts2, result2, trace2 = files_of(two)
+    tensors, facts, result, trace = left_behind(one)
+    tensors2, facts2, result2, trace2 = left_behind(two)
     assert tensors.keys() == tensors2.keys()
     for name, tensor in tensors.items():
         assert torch.equal(tensor, tensors2[name]), name

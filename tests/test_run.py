@@ -14,8 +14,9 @@ from sea_toolkit.archive import KEEP, Archive, Candidate
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.policy import Policy
-from tests.core import PROMPTS, hub, run_for, timeless, tiny_policy, warmth
-from tests.tiny import tiny_model, tiny_tokenizer
+from sea_toolkit.testing.runs import timeless
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.core import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.testing.tiny import ARCHITECTURES, LAYERS, tiny_model
 from sea_toolkit.trunk import count_layers, truncate
-from tests.tiny import ARCHITECTURES, LAYERS, tiny_model
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

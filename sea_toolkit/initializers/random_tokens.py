@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
+
+from sea_toolkit.response import is_any
 
 if TYPE_CHECKING:
     from sea_toolkit.noise import Noise
@@ -13,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def random_tokens(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
-    """Tokens drawn uniformly from the tokenizer's vocabulary."""
+    """Tokens drawn uniformly from the tokenizer's vocabulary, up to the first end of text."""
     size = min(len(problem.policy.tokenizer), problem.policy.vocab_size)
     uniform = noise.uniform(problem.chains, problem.length)
-    return (uniform * size).long().clamp(max=size - 1)
+    ids = (uniform * size).long().clamp(max=size - 1).to(problem.policy.device)
+    ended = is_any(ids, problem.policy.eos_ids).long().cumsum(-1)
+    over = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
+    return ids.masked_fill(over, problem.policy.eos_ids[0])

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from sea_toolkit.cli import main
 from sea_toolkit.fingerprint import policy_fingerprint
 from sea_toolkit.probe import Probe, ProbeInfo
-from tests.tiny import HIDDEN, tiny_model, tiny_tokenizer
+from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")

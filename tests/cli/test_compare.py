@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sea_toolkit.cli import main
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.test_compare import probe_file
-from tests.tiny import tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import torch
 
 from sea_toolkit.policy import Policy
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, dense, problem_for, random_ids, sparse
-from tests.tiny import EOS, tiny_model, tiny_tokenizer
 
 
 def bound(policy=None, prompts=PROMPTS, **options):

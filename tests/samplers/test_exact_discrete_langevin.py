@@ -11,7 +11,7 @@ from sea_toolkit.energies.reference import BoundReference, Reference
 from sea_toolkit.noise import Noise
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.discrete_langevin import DiscreteLangevin, slope_at
-from tests.samplers.toys import EOS, Toy, measure
+from sea_toolkit.testing.toys import EOS, Toy, measure
 
 TOY = Toy(5, 3, reference=0.5)
 NAME = "discrete-langevin"
@@ -71,8 +71,7 @@ def test_tokens_after_the_end_have_no_slope():
 def test_a_smaller_step_changes_fewer_tokens(distance):
     changed = []
     for size in (0.05, 2.0):
-        problem = TOY.problem({"name": NAME, "distance": distance, "step_size": size}, 256)
-        sampler = TOY.sampler_of.pop(id(problem))
+        sampler, problem = TOY.made({"name": NAME, "distance": distance, "step_size": size}, 256)
         state = sampler.init(problem, Noise.for_prompts(problem.prompts, 0))[0]
         found = sampler.proposal(problem, state).exp()
         stays = found.gather(-1, state.ids[..., None])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sea_toolkit.response import SoftResponse
-from tests.samplers.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
+from sea_toolkit.testing.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
 
 CASES = [(Toy(4, 4), 1.0), (Toy(6, 2, reference=0.5), 1.0), (Toy(5, 3), 2.0)]
 

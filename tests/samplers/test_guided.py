@@ -8,8 +8,8 @@ import torch
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.problem import Problem
 from sea_toolkit.samplers.guided import WINDOW, decode_guided
+from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, problem_for, random_ids
-from tests.tiny import EOS
 
 T = 24
 TOP = 10

@@ -12,8 +12,8 @@ from sea_toolkit.samplers.args import Args
 from sea_toolkit.samplers.chunk_beam import ChunkBeam
 from sea_toolkit.samplers.prefixes import energy_so_far
 from sea_toolkit.samplers.smc import Smc, systematic
+from sea_toolkit.testing.toys import EOS, PULL, Doubles, Toy, distance, index_of, law_of, policy
 from tests.core import PROMPTS, noise_for, problem_for, run_for
-from tests.samplers.toys import EOS, Doubles, Pull, Toy, distance, index_of, law_of, policy
 
 TOY = Toy(5, 3, reference=0.5)
 
@@ -22,7 +22,7 @@ def prefix_energy(toy, ids):
     """The rewards' energy of a text so far, one by one."""
     model = toy.problem("args", 1).policy
     text = [model.tokenizer.decode(ids)]
-    return 1.2 * Pull(model).of(ids) - 0.8 * Doubles().score_text([], text)[0]
+    return 1.2 * PULL(model.table).of([i for i in ids if i != EOS]) - 0.8 * Doubles().score_text([], text)[0]
 
 
 def test_the_energy_so_far_is_that_of_the_text():
@@ -54,8 +54,7 @@ def args_by_hand(toy, top_k):
 @pytest.mark.parametrize("toy", [TOY, Toy(6, 4), Toy(4, 4, reference=2.0)])
 @pytest.mark.parametrize("top_k", [1, 2, 4])
 def test_greedy_args_is_the_loop(toy, top_k):
-    problem = toy.problem({"name": "args", "top_k": top_k}, 3)
-    sampler = toy.sampler_of.pop(id(problem))
+    sampler, problem = toy.made({"name": "args", "top_k": top_k}, 3)
     ids, log_prob = sampler.write(problem, Noise([1]).uniform(3, toy.length), top_k, True)
     assert ids[0, 0].tolist() == args_by_hand(toy, top_k)
     expected = problem.policy.log_prob(problem.prefix, ids)
@@ -168,8 +167,9 @@ def test_chunk_beam_is_the_search_by_hand(rank):
 
 def smc_distance(toy, beta=1.0, n=1500, passes=24, **options):
     """Passes are independent; each gives n draws."""
-    problem = toy.problem({"name": "smc", "chunk": 1, "particles": n, "inverse_temperature": beta, **options}, n)
-    sampler, noise = toy.sampler_of.pop(id(problem)), Noise.for_prompts(problem.prompts, 0)
+    settings = {"name": "smc", "chunk": 1, "particles": n, "inverse_temperature": beta, **options}
+    sampler, problem = toy.made(settings, n)
+    noise = Noise.for_prompts(problem.prompts, 0)
     state, visits = sampler.init(problem, noise)[0], []
     for _ in range(passes):
         state, info = sampler.step(problem, state, noise)

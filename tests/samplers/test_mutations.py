@@ -11,7 +11,7 @@ from sea_toolkit.energies.reference import BoundReference
 from sea_toolkit.noise import Noise
 from sea_toolkit.samplers.suffix_mh import SuffixMH
 from sea_toolkit.samplers.tilted import TiltedExact
-from tests.samplers.toys import Toy, measure
+from sea_toolkit.testing.toys import Toy, measure
 
 TOY = Toy(5, 3, reference=0.5)
 SUFFIX = ["suffix-mh", "tilted-exact"]

@@ -10,26 +10,26 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 from torch import Tensor
 
-from sea_toolkit.api import build_recipe
-from sea_toolkit.clock import Clock
-from sea_toolkit.compose import Part, compose
-from sea_toolkit.ledger import Ledger
+from sea_toolkit.compose import Part
+from sea_toolkit.errors import SeaError
+from sea_toolkit.hub import PluginHub
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
-from sea_toolkit.response import SoftResponse
-from tests.core import hub
-from tests.tiny import tiny_model
+from sea_toolkit.testing.setting import bound_problem
+from sea_toolkit.testing.tiny import BoundTinyReward, tiny_model, tiny_reward
 
 EOS = 0
 LETTERS = "abcdefgh"
+PULL = partial(BoundTinyReward, seed=5)
+"""The smooth term: from the policy's table to the bound energy of `tiny_reward()`."""
 SEEDS = {4: 6, 5: 7, 6: 6}
 """Of models whose law is spread over ten to forty responses."""
 
@@ -47,39 +47,13 @@ class ToyTokenizer:
     def __len__(self) -> int:
         return len(self.letters) + 1
 
+    @no_type_check
     def __call__(self, text: str, **options: Any) -> Any:
         return SimpleNamespace(input_ids=[1 + self.letters.index(c) for c in text])
 
+    @no_type_check
     def decode(self, ids: Sequence[int], **options: Any) -> str:
         return "".join(self.letters[i - 1] for i in ids if i != EOS)
-
-
-class Pull:
-    """A smooth, asymmetric energy, not linear in the tokens and dependent on their order; read through `embed`."""
-
-    def __init__(self, policy: Policy) -> None:
-        g = torch.Generator().manual_seed(5)
-        self.table = policy.table
-        self.mix = torch.randn(self.table.shape[1], 6, generator=g) * 0.7
-        self.out = torch.randn(6, generator=g)
-
-    def bind(self, context: Any) -> Pull:
-        return self
-
-    def __call__(self, response: SoftResponse) -> Tensor:
-        content = response.content[..., None]
-        seen = (response.embed(self.table) * content).cumsum(2)
-        return ((torch.tanh(seen @ self.mix) @ self.out) * content[..., 0]).sum(-1)
-
-    def of(self, ids: Sequence[int]) -> float:
-        """The same, written down again for one response."""
-        seen, total = torch.zeros(self.table.shape[1]), 0.0
-        for i in ids:
-            if i == EOS:
-                break
-            seen = seen + self.table[i]
-            total += float(torch.tanh(seen @ self.mix) @ self.out)
-        return total
 
 
 class Doubles:
@@ -103,20 +77,37 @@ class Toy:
 
     @property
     def terms(self) -> dict[str, tuple[float, Any]]:
-        terms: dict[str, tuple[float, Any]] = {"pull": (1.2, Pull(policy(self.vocab)))}
+        terms: dict[str, tuple[float, Any]] = {"pull": (1.2, tiny_reward())}
         return terms | ({"doubles": (-0.8, Doubles())} if self.text_term else {})
 
-    def problem(self, sampler: str | dict[str, Any], chains: int, **settings: Any) -> Problem:
-        """The toy as a problem of one prompt."""
-        recipe = {"energies": [{"name": "reference", "weight": self.reference}]}
-        settings = {"sampler": sampler, "chains": chains, "max_new_tokens": self.length} | settings
-        chosen = build_recipe(recipe, None, settings, own_terms=True)
-        made = compose(chosen, hub(), [Part(term, None, weight, label) for label, (weight, term) in self.terms.items()])
-        bound = made.bind(policy(self.vocab), ["ab"], Ledger(), Clock())
-        self.sampler_of[id(bound)] = made.sampler
-        return bound
+    def made(
+        self, sampler: str | dict[str, Any], chains: int, *, prompts: int = 1, hub: PluginHub | None = None, **more: Any
+    ) -> tuple[Any, Problem]:
+        """A sampler, and the toy as its problem.
 
-    sampler_of = {}  # noqa: RUF012  problem → the sampler its recipe named
+        Args:
+            sampler: its name, or name and options.
+            chains: per prompt.
+            prompts: how often the one prompt is asked; each has its own stream.
+            hub: knows the sampler; the built-in plugins if None.
+            more: further keys of the recipe.
+        """
+        composition, problem = bound_problem(
+            hub or PluginHub.discover(plugins=()),
+            policy(self.vocab),
+            ["ab"] * prompts,
+            chains=chains,
+            length=self.length,
+            energies=[{"name": "reference", "weight": self.reference}],
+            own=[Part(term, None, weight, label) for label, (weight, term) in self.terms.items()],
+            sampler={"name": sampler} if isinstance(sampler, str) else sampler,
+            **more,
+        )
+        return composition.sampler, problem
+
+    def problem(self, sampler: str | dict[str, Any], chains: int) -> Problem:
+        """The toy as a problem of one prompt."""
+        return self.made(sampler, chains)[1]
 
     @property
     def responses(self) -> list[tuple[int, ...]]:
@@ -127,8 +118,9 @@ class Toy:
 
 
 class ToyPolicy(Policy):
-    """Reads letters without the checks that tests put around every function: it is called a thousand times a step."""
+    """Reads letters without the toolkit's own checks of shapes: it is called a thousand times a step."""
 
+    @no_type_check
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids)
 
@@ -145,14 +137,15 @@ def policy(vocab: int) -> Policy:
 @lru_cache(maxsize=32)
 def energies_of(toy: Toy) -> Tensor:
     """E of every response."""
-    p, pull = policy(toy.vocab), Pull(policy(toy.vocab))
+    p = policy(toy.vocab)
+    pull = PULL(p.table)
     prompt = p.tokenizer("ab").input_ids
     found = []
     for response in toy.responses:
         with torch.no_grad():
             logits = p.model(input_ids=torch.tensor([[*prompt, *response]])).logits[0].log_softmax(-1)
         log_pi = sum(float(logits[len(prompt) - 1 + t, token]) for t, token in enumerate(response))
-        energy = -toy.reference * log_pi + 1.2 * pull.of(response)
+        energy = -toy.reference * log_pi + 1.2 * pull.of([i for i in response if i != EOS])
         if toy.text_term:
             energy -= 0.8 * Doubles().score_text([], [p.tokenizer.decode(response)])[0]
         found.append(energy)
@@ -172,8 +165,9 @@ def index_of(toy: Toy, ids: Tensor) -> Tensor:
     table = torch.full((toy.vocab**toy.length,), -1)
     for i, r in enumerate(toy.responses):
         table[sum(v * toy.vocab**t for t, v in enumerate(r))] = i
-    found = table[codes]
-    assert bool((found >= 0).all())
+    found = table[codes.clamp(0, len(table) - 1)]
+    if not bool(((found >= 0) & (codes == codes.clamp(0, len(table) - 1))).all()):
+        raise SeaError("ids that are no response of the toy")
     return found
 
 
@@ -190,15 +184,16 @@ class Distance:
 
 
 def distance(visits: Tensor, law: Tensor) -> Distance:
-    """How far the visits `[chains, states]` (frequencies per chain) are from the law.
+    """How far the visits `[units, states]` (frequencies per unit) are from the law.
 
-    The chains are independent, so the spread between them gives the standard error of each state's frequency, however
-    slowly they mix. The effective sample size is that of independent draws with the same errors; the allowance is the
-    expected distance of so many draws (the mean of a half-normal for each state) and five standard deviations of it.
+    The units (chains, or prompts with all their chains) are independent, so the spread between them gives the standard
+    error of each state's frequency, however slowly they mix. The effective sample size is that of independent draws
+    with the same errors; the allowance is the expected distance of so many draws (the mean of a half-normal for each
+    state) and five standard deviations of it.
     """
     error = visits.std(0) / len(visits) ** 0.5
     spread = (law * (1 - law)).sqrt()
-    ess = float((spread.sum() / error.sum()).square())
+    ess = float((spread.sum() / error.sum().clamp(min=1e-12)).square())
     expected = 0.5 * math.sqrt(2 / math.pi) * float(spread.sum()) / math.sqrt(ess)
     slack = 5 * 0.5 * math.sqrt((1 - 2 / math.pi) * float(spread.square().sum()) / ess)
     return Distance(0.5 * float((visits.mean(0) - law).abs().sum()), expected + slack, ess)
@@ -216,24 +211,37 @@ def measure(
     sampler: str | dict[str, Any],
     *,
     beta: float = 1.0,
+    law: Tensor | None = None,
+    prompts: int = 1,
     chains: int = 1024,
     steps: int = 40,
     burn: int = 20,
     seed: int = 0,
+    hub: PluginHub | None = None,
     step: Step = _step,
     tamper: Callable[[Any, Problem], None] = lambda sampler, problem: None,
-    settings: dict[str, Any] | None = None,
 ) -> Distance:
-    """Run chains and compare them with exp(−β E); `tamper` or another `step` makes a mutant of the sampler."""
-    problem = toy.problem(sampler, chains, **(settings or {}))
-    made = toy.sampler_of.pop(id(problem))
+    """Run chains and compare them with a law; `tamper` or another `step` makes a mutant of the sampler.
+
+    Args:
+        toy: the language.
+        sampler: its name, or name and options.
+        beta: the law is exp(−β E), unless `law` over `toy.responses` is given.
+        prompts: of one prompt the chains are the independent units, else the prompts are: chains may then be coupled.
+        chains: per prompt.
+        steps: that are counted, after `burn`.
+        seed: of the noise.
+        hub: knows the sampler.
+    """
+    made, problem = toy.made(sampler, chains, prompts=prompts, hub=hub)
     tamper(made, problem)
     noise = Noise.for_prompts(problem.prompts, seed)
     state, _ = made.init(problem, noise)
-    visits = torch.zeros(chains, len(toy.responses), dtype=torch.float64)
+    visits = torch.zeros(prompts, chains, len(toy.responses), dtype=torch.float64)
     for i in range(burn + steps):
+        problem.clock.step = i
         state = step(made, problem, state, noise)
         if i >= burn:
-            at = index_of(toy, made.current(problem, state)[0])
-            visits[torch.arange(chains), at] += 1.0 / steps
-    return distance(visits, law_of(toy, beta))
+            at = index_of(toy, made.current(problem, state))
+            visits.scatter_add_(-1, at[..., None], torch.full((prompts, chains, 1), 1.0 / steps, dtype=torch.float64))
+    return distance(visits[0] if prompts == 1 else visits.mean(1), law_of(toy, beta) if law is None else law)

@@ -1,6 +1,7 @@
 """Tiny random models and a tokenizer built in code, so that tests download nothing and run in milliseconds.
 
     model, tokenizer = tiny_model("llama"), tiny_tokenizer()      # both with a vocabulary of 128
+    policy, reward = tiny_policy(), tiny_reward()
 
 Token ids: 0 `<pad>`, 1 `<bos>`, 2 `<eos>`, 3 `<unk>`. The tokenizer is a byte-level BPE over ASCII with a few
 merges, so that decoding a random id sequence and encoding it again may give other ids, as with real ones.
@@ -8,11 +9,15 @@ merges, so that decoding a random id sequence and encoding it again may give oth
 
 from __future__ import annotations
 
+import copy
 import string
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -20,6 +25,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+
+from sea_toolkit.errors import SeaError
+from sea_toolkit.policy import Policy, Template
+from sea_toolkit.response import SoftResponse
 
 HIDDEN, LAYERS, HEADS, VOCAB = 32, 4, 4, 128
 PAD, BOS, EOS, UNK = range(4)
@@ -53,7 +62,7 @@ def tiny_config(arch: str, vocab: int = VOCAB, **overrides: Any) -> PretrainedCo
         "pad_token_id": PAD,
     }
     if arch == "gpt2":
-        sizes = {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 512}
+        sizes: dict[str, Any] = {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 512}
         sizes |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     else:
         sizes = {
@@ -89,7 +98,7 @@ def _tokenizer_json(vocab: int) -> str:
     alphabet = "Ġ" + string.ascii_lowercase + ".,!?'-:Ċ" + string.digits + string.ascii_uppercase
     alphabet += "".join(c for c in map(chr, range(33, 127)) if c not in alphabet)
     if vocab < 40:
-        raise ValueError("a tiny tokenizer has at least 40 tokens")
+        raise SeaError(f"a tiny tokenizer of {vocab} tokens", expected="40 at least")
     tokens = ["<pad>", "<bos>", "<eos>", "<unk>", *alphabet][:vocab]
     merges = []
     for merge in _MERGES.split(","):
@@ -120,3 +129,62 @@ def tiny_tokenizer(vocab: int = VOCAB) -> PreTrainedTokenizerFast:
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+@lru_cache(maxsize=16)
+def tiny_policy(arch: str = "llama") -> Policy:
+    """A policy with a tiny random model, the same object each time: nothing may change it."""
+    return Policy(tiny_model(arch), tiny_tokenizer(), name=f"tiny-{arch}")
+
+
+def converted(policy: Policy, dtype: torch.dtype | None = None, device: str | None = None) -> Policy:
+    """A copy of a policy in another dtype or on another device."""
+    model = copy.deepcopy(policy.model).to(device=device, dtype=dtype)
+    return Policy(model, policy.tokenizer, name=policy.name, template=cast(Template, policy.template))
+
+
+class TinyReward:
+    """A reward that reads token embeddings: smooth, not linear in the tokens, dependent on their order, of any policy.
+
+    `sea.align(…, policy=tiny_policy(), energies={"reward": (4.0, tiny_reward())})`.
+
+    Args:
+        seed: another seed, another taste.
+    """
+
+    def __init__(self, *, seed: int = 5) -> None:
+        self.seed = seed
+
+    def bind(self, context: Any) -> BoundTinyReward:
+        """For the policy of the context."""
+        return BoundTinyReward(context.policy.table, self.seed)
+
+
+class BoundTinyReward:
+    """The energy: minus the reward `−Σ_t out · tanh(mix · Σ_{s ≤ t} e_s)`, over the tokens before the end of text."""
+
+    is_reward = True
+
+    def __init__(self, table: Tensor, seed: int) -> None:
+        g = torch.Generator().manual_seed(seed)
+        self.table = table
+        self.mix = (torch.randn(table.shape[1], 6, generator=g) * 0.7).to(table.device)
+        self.out = torch.randn(6, generator=g).to(table.device)
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        content = response.content.float()[..., None]
+        seen = (response.embed(self.table).float() * content).cumsum(2)
+        return ((torch.tanh(seen @ self.mix) @ self.out) * content[..., 0]).sum(-1)
+
+    def of(self, ids: Sequence[int]) -> float:
+        """The same, written down again for the ids before the end of text."""
+        seen, total = torch.zeros(self.table.shape[1]), 0.0
+        for i in ids:
+            seen = seen + self.table[i]
+            total += float(torch.tanh(seen @ self.mix) @ self.out)
+        return total
+
+
+def tiny_reward(seed: int = 5) -> TinyReward:
+    """A reward for tests, as an object that stands where an energy stands."""
+    return TinyReward(seed=seed)

@@ -1,0 +1,140 @@
+"""`check_initializer`: where the chains start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sea_toolkit.compose import Part
+from sea_toolkit.decoding import Decoded
+from sea_toolkit.noise import Noise
+from sea_toolkit.problem import Problem
+from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
+from sea_toolkit.testing.responses import closed
+from sea_toolkit.testing.setting import Setting, bound_problem, described, registered
+from sea_toolkit.testing.tiny import tiny_reward
+
+PROPERTIES = {
+    "builds": "it registers and takes these options",
+    "shape": "ids [P, C, T]: exactly the run's length for each chain",
+    "dtype": "whole numbers (int64), on the policy's device",
+    "vocabulary": "every id is a token of the policy",
+    "end of text": "what follows the first end of text is its id again",
+    "log π": "where log π comes along, it is the policy's, and 0 after the end",
+    "prompts alone": "a prompt starts alike by itself and in a batch",
+    "repeatable": "the same noise gives the same start",
+    "global random state": "neither torch's nor numpy's global random stream is touched",
+    "inputs": "the policy and the prompts stay as they are",
+}
+"""What an initializer promises, in the order of the documentation."""
+
+
+def check_initializer(initializer: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
+    """Check an initializer on a small problem: tiny policy, three prompts, a few chains.
+
+    One that returns ids alone has no "log π".
+
+    Args:
+        initializer: what is registered, or the name of an installed initializer.
+        setting: policy, prompts, chains, length; see `Setting`.
+        **options: of the initializer.
+
+    Returns:
+        The names of the properties that hold.
+
+    Raises:
+        ConformanceError: one does not; it is named.
+    """
+    here = setting or Setting()
+    checks = Checks(described("initializer", initializer), PROPERTIES, here.lacks)
+    with ExitStack() as stack:
+        with checks("builds"):
+            hub, item = stack.enter_context(registered("initializer", initializer, here.hub))
+
+            def problem_of(prompts: Sequence[str]) -> Problem:
+                _, problem = bound_problem(
+                    hub,
+                    here.model,
+                    prompts,
+                    chains=here.chains,
+                    length=here.length,
+                    own=[Part(tiny_reward(), None, 1.0, "reward")],
+                    initializer={"name": item.qualified, **options},
+                )
+                return problem
+
+            problem = problem_of(here.prompts)
+        _check(checks, problem, problem_of, here)
+    return checks.result
+
+
+def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> None:
+    policy, prompts = here.model, list(here.prompts)
+    weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
+    with checks("shape"):
+        found = problem.initializer(problem, _noise(prompts, here))
+        given = isinstance(found, Tensor | Decoded)
+        require(given, f"it returned a {type(found).__name__}", expected="ids, or what decode returns")
+        ids = found if isinstance(found, Tensor) else found.ids
+        expected = [len(prompts), here.chains, here.length]
+        require(
+            list(ids.shape) == expected,
+            "its ids have another shape",
+            detail=f"{list(ids.shape)}",
+            expected=f"[P, C, T] = {expected}",
+        )
+    with checks("dtype"):
+        right = ids.dtype == torch.long and ids.device == policy.device
+        require(right, "its ids are not int64 on the policy's device", detail=f"{ids.dtype}, {ids.device}")
+    with checks("vocabulary"):
+        inside = (ids >= 0) & (ids < policy.vocab_size)
+        require(bool(inside.all()), "an id is no token", detail=f"{ids[~inside][:3].tolist()} of {policy.vocab_size}")
+    with checks("end of text"):
+        # several tries: a random start may happen not to end
+        for seed in range(here.seed, here.seed + 20):
+            drawn = problem.start(Noise.for_prompts(prompts, seed, policy.device)).ids
+            require(
+                torch.equal(closed(drawn, policy.eos_ids), drawn),
+                "something else follows the end of text",
+                hint="fill up with problem.policy.eos_ids[0]",
+            )
+    start = problem.start(_noise(prompts, here))
+    if start.log_prob is not None:
+        with checks("log π"):
+            log_prob = policy.log_prob(problem.prefix, ids)
+            ended = torch.isin(ids, torch.tensor(policy.eos_ids, device=ids.device)).long().cumsum(-1)
+            dead = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
+            gap = off(start.log_prob, log_prob.masked_fill(dead, 0.0), 1e-3)
+            require(
+                not gap,
+                "the log π that comes along is not the policy's",
+                detail=gap,
+                hint="return the ids alone; log π is then computed",
+            )
+    with checks("prompts alone"):
+        for i, prompt in enumerate(prompts):
+            alone = problem_of([prompt]).start(_noise([prompt], here)).ids
+            require(
+                torch.equal(alone[0], ids[i]),
+                "a prompt by itself starts with another text",
+                hint="draw from noise.uniform(C, T), which has a stream per prompt",
+            )
+    with checks("repeatable"):
+        for seed in (1, 2):
+            with global_seed(seed):
+                again = problem_of(prompts).start(_noise(prompts, here)).ids
+            require(torch.equal(again, ids), "the same noise gives another start")
+    with checks("global random state"), global_streams_untouched():
+        problem.start(_noise(prompts, here))
+    with checks("inputs"):
+        require(list(problem.prompts) == prompts, "it changes the prompts")
+        for key, value in policy.model.state_dict().items():
+            require(torch.equal(value, weights[key]), "it changes the policy", detail=key)
+
+
+def _noise(prompts: Sequence[str], here: Setting) -> Noise:
+    return Noise.for_prompts(prompts, here.seed, here.model.device)

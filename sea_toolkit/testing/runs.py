@@ -1,0 +1,28 @@
+"""What a run has left, without what may differ between equal runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from sea_toolkit import checkpoint
+
+
+def timeless(data: Any) -> Any:
+    """A result, or facts of a checkpoint, without times and memory."""
+    if isinstance(data, dict):
+        return {k: timeless(v) for k, v in data.items() if k not in ("seconds", "peak_memory_mb")}
+    return [timeless(x) for x in data] if isinstance(data, list) else data
+
+
+def left_behind(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Any, str]:
+    """Tensors and facts of the checkpoint, the result and the trace."""
+    with safe_open(folder / checkpoint.CHECKPOINT, "pt") as file:
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        facts = {k: timeless(json.loads(v)) for k, v in file.metadata().items()}
+    result = timeless(json.loads((folder / checkpoint.RESULT).read_text(encoding="utf-8")))
+    return tensors, facts, result, (folder / checkpoint.TRACE).read_text(encoding="utf-8")

@@ -1,0 +1,126 @@
+"""Everything in the box keeps the promises of its kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from sea_toolkit.testing import (
+    Setting,
+    check_energy,
+    check_initializer,
+    check_model,
+    check_relaxation,
+    check_sampler,
+    check_schedule,
+    tiny_reward,
+)
+from sea_toolkit.testing.energies import PROPERTIES as ENERGY
+from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
+from sea_toolkit.testing.models import PROPERTIES as MODEL
+from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
+from sea_toolkit.testing.samplers import PROPERTIES as SAMPLER
+from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
+from tests.core import hub
+
+ON = {"hub": hub()}
+
+ENERGIES = [
+    ("reference", {}, (), {"readings"}),
+    ("reference", {"normalize": "mean"}, (), {"readings"}),
+    ("reference", {"gradient": "inputs-detached"}, ("gradient",), {"readings"}),
+    ("length", {"target": 4.0}, (), set()),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "lacks", "absent"), ENERGIES)
+def test_energy(name, options, lacks, absent):
+    held = check_energy(name, Setting(lacks=lacks, **ON), **options)
+    assert set(held) == set(ENERGY) - {"gpu"} - set(lacks) - absent
+
+
+def test_the_tiny_reward():
+    assert set(check_energy(type(tiny_reward()), Setting(**ON))) == set(ENERGY) - {"gpu"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("softmax", {}),
+        ("softmax", {"temperature": 0.05}),
+        ("straight-through", {}),
+        ("gumbel-softmax", {}),
+        ("gumbel-softmax", {"hard": True, "temperature": 2.0}),
+    ],
+)
+def test_relaxation(name, options):
+    noisy = {"rows alone"} if name == "gumbel-softmax" else set()
+    assert set(check_relaxation(name, Setting(**ON), **options)) == set(RELAXATION) - {"gpu"} - noisy
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("constant", {"value": 0.5}),
+        ("linear", {"start": 1.0, "end": -2.0}),
+        ("cosine", {"start": 1.0, "end": 0.1}),
+        ("exponential", {"start": 1.0, "end": 1e-3}),
+        ("piecewise", {"boundaries": [0.3, 0.6], "values": [1.0, 0.5, 0.1]}),
+        ("piecewise", {"boundaries": [0.5], "values": [1.0, 0.5, 0.1], "interpolate": True}),
+    ],
+)
+def test_schedule(name, options):
+    assert set(check_schedule(name, Setting(**ON), **options)) == set(SCHEDULE)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("base-samples", {}),
+        ("base-samples", {"temperature": 0.5}),
+        ("greedy", {}),
+        ("draft", {"text": "a dog"}),
+        ("draft", {"text": "a dog", "finished": False}),
+        ("random", {}),
+    ],
+)
+def test_initializer(name, options):
+    absent = set() if name == "base-samples" else {"log π"}
+    assert set(check_initializer(name, Setting(**ON), **options)) == set(INITIALIZER) - absent
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "lacks"),
+    [
+        ("suffix-mh", {}, ()),
+        ("tilted-exact", {"inverse_temperature": 2.0}, ()),
+        ("discrete-langevin", {"step_size": 1.0}, ()),
+        ("smc", {"particles": 32, "chunk": 1}, ()),
+        ("mala", {}, ("law",)),
+        ("psgld", {}, ("law",)),
+        ("sea", {}, None),
+        ("sea-adam", {}, None),
+        ("tilted", {}, None),
+        ("best-of-n", {}, None),
+        ("args", {}, None),
+        ("chunk-beam", {"chunk": 4}, None),
+    ],
+)
+def test_sampler(name, options, lacks):
+    held = check_sampler(name, Setting(lacks=lacks or (), **ON), **options)
+    assert set(held) == set(SAMPLER) - (set() if lacks == () else {"law"})
+
+
+@pytest.mark.parametrize("name", ["sentiment", "toxicity", "harmlessness", "smollm2-135m"])
+def test_model(name):
+    absent = {"pull", "files"} if name == "smollm2-135m" else set()
+    assert set(check_model(name, Setting(**ON))) == set(MODEL) - absent
+
+
+def test_every_item_in_the_box_is_checked():
+    import re
+    from pathlib import Path
+
+    text = Path(__file__).read_text(encoding="utf-8")
+    for item in hub().items():
+        if item.name not in ("reward", "classifier"):
+            assert re.search(rf'"{re.escape(item.name)}"', text), f"{item.kind} {item.name}"
