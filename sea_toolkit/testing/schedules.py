@@ -1,34 +1,39 @@
-"""`check_schedule`: a number that depends on the place in a run, and on nothing else."""
+"""`check_schedule`: a number that depends on the place in a run, or on a state that goes into checkpoints."""
 
 from __future__ import annotations
 
 import copy
-import functools
+import inspect
 import math
 from contextlib import ExitStack
 from numbers import Real
 from typing import Any
 
+from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
 from sea_toolkit.schedules.schedule import Schedule
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
-    "builds": "it registers and takes these options",
+    "builds": "it registers and takes these options; a class has at, observe, state and load_state",
     "float": "its value is a plain number, no bool, string or tensor",
     "ends": "finite at the beginning and the end of a run, however many steps it has",
     "finite": "finite everywhere between",
-    "pure": "the same progress and step give the same number, in any order and for every copy",
+    "pure": "the same place of the same run gives the same number, in any order, however often it is asked",
+    "state": "a class that follows the run goes on where its state, plain data, was taken",
     "inputs": "its options stay as they are",
     "global random state": "neither torch's nor numpy's global random stream is touched",
 }
 """What a schedule promises, in the order of the documentation."""
 
 STEPS = 40
+PLACES = [(step / (STEPS - 1), step) for step in range(STEPS)]
 
 
 def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a schedule along a run of forty steps.
+
+    A function has no "state"; a class that follows the run is told of a made-up one.
 
     Args:
         schedule: what is registered, or the name of an installed schedule.
@@ -47,42 +52,85 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
         given = copy.deepcopy(options)
         with checks("builds"):
             _, item = stack.enter_context(registered("schedule", schedule, here.hub))
-            at = item.build(options)
-            require(isinstance(at, functools.partial), "a class is registered", expected="f(progress, step, *, …)")
-        places = [(step / (STEPS - 1), step) for step in range(STEPS)]
+            follows = inspect.isclass(item.target)
+            walk = Walk(item.build(options), follows)
+            if follows:
+                ReactiveSchedule(item.qualified, item.build(options), owner=item.distribution)
         with checks("float"):
-            for progress, step in places:
-                value = at(progress, step)
+            for value in walk.values:
                 plain = isinstance(value, Real) and not isinstance(value, bool)
                 require(
                     plain, "its value is no plain number", detail=f"{value!r} ({type(value).__name__})", hint="float(…)"
                 )
         with checks("ends"):
+            at = _at(item.build(options), follows)
             for place in ((0.0, 0), (1.0, 0), (1.0, 1), (0.0, 10**6), (1.0, 10**6)):
-                require(math.isfinite(at(*place)), "it is not finite at an end of the run", detail=_at(at, place))
+                require(math.isfinite(at(*place)), "it is not finite at an end of the run", detail=str(place))
             Schedule(item.qualified, at, owner=item.distribution)
         with checks("finite"):
-            for place in places:
-                require(math.isfinite(at(*place)), "it is not finite within the run", detail=_at(at, place))
-        with checks("pure"):
-            first = {place: at(*place) for place in places}
-            again = item.build(copy.deepcopy(given))
-            for other in (at, again):
-                with global_seed(1):
-                    values = {place: other(*place) for place in reversed(places)}
-                wrong = [place for place in places if values[place] != first[place]]
-                require(
-                    not wrong,
-                    "the same place in the run has another value the second time",
-                    detail=f"progress and step {wrong[:1]}",
-                    hint="keep no counter",
-                )
+            for place, value in zip(PLACES, walk.values, strict=True):
+                require(math.isfinite(value), "it is not finite within the run", detail=f"{value} at {place}")
+        with checks("pure"), global_seed(1):
+            if follows:
+                again = Walk(item.build(copy.deepcopy(given)), follows, asked=3).values
+            else:
+                backwards = {place: at(*place) for place in reversed(PLACES)}
+                again = [backwards[place] for place in PLACES]
+            require(
+                again == walk.values,
+                "the same place in the run has another value the second time",
+                hint="keep no counter; a class counts in observe",
+            )
+        if follows:
+            with checks("state"):
+                _state(item, given, walk)
         with checks("inputs"):
             require(options == given, "it changes its options", detail=f"{given} became {options}")
         with checks("global random state"), global_streams_untouched():
-            at(0.5, 3)
+            Walk(item.build(options), follows)
     return checks.result
 
 
-def _at(at: Any, place: tuple[float, int]) -> str:
-    return f"{at(*place)} at progress {place[0]:g}, step {place[1]}"
+class Walk:
+    """A schedule along a run.
+
+    Args:
+        made: what was built.
+        follows: it is told of each step.
+        asked: how often it is asked at each place.
+        begin: the first step; its `values` are those from here on.
+    """
+
+    def __init__(self, made: Any, follows: bool, *, asked: int = 1, begin: int = 0) -> None:
+        self.made, self.values, self.states = made, [], []
+        at = _at(made, follows)
+        for place in PLACES[begin:]:
+            values = [at(*place) for _ in range(asked)]
+            self.values.append(values[-1])
+            if follows:
+                made.observe(_observation(*place))
+                self.states.append(copy.deepcopy(made.state()))
+
+
+def _at(made: Any, follows: bool) -> Any:
+    return made.at if follows else made
+
+
+def _observation(progress: float, step: int) -> Observation:
+    """Of a run that improves fast, then slowly, and whose acceptance wanders."""
+    rate = 0.5 + 0.4 * math.sin(step)
+    best = 30.0 * math.exp(-0.3 * (step // 3))
+    return Observation(step, progress, best, {"acceptance": rate, "accepted": rate})
+
+
+def _state(item: Any, options: dict[str, Any], walk: Walk) -> None:
+    cut = STEPS // 2
+    resumed = ReactiveSchedule(item.qualified, item.build(copy.deepcopy(options)), owner=item.distribution)
+    resumed.load_state(walk.states[cut - 1])
+    found = Walk(resumed, True, begin=cut).values
+    require(
+        found == walk.values[cut:],
+        "a run that is resumed has other numbers than one in one piece",
+        detail=f"state {walk.states[cut - 1]}",
+        hint="state() has all that observe changes",
+    )

