@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -36,6 +36,7 @@ def align(
     energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     policy: Policy | None = None,
+    allow_code: Collection[str] = (),
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
@@ -51,6 +52,7 @@ def align(
         energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
+        allow_code: functions, as `package.module:function`, that the recipe's energies may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
@@ -70,7 +72,7 @@ def align(
         raise RecipeError("there are no prompts", expected="at least one")
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    composition = compose(chosen, hub, _own(energies))
+    composition = compose(chosen, hub, _own(energies), allow_code)
     folder = None if out is None else Path(out)
     if folder is not None:
         checkpoint.prepare_folder(folder)
@@ -92,6 +94,7 @@ def resume(
     energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
     hub: PluginHub | None = None,
     policy: Policy | None = None,
+    allow_code: Collection[str] = (),
     force: bool = False,
     on_event: Observer | None = None,
     progress: Progress | None = None,
@@ -103,6 +106,7 @@ def resume(
     Args:
         folder: the run's folder.
         energies: the run's own terms again, if it was started with some: code is not saved.
+        allow_code: the functions that the run's energies may run, again: the folder does not allow any.
         force: go on though plugins or models are others than before; the manifest records it.
 
     Raises:
@@ -117,7 +121,7 @@ def resume(
             hint="sea_toolkit.api.resume(folder, energies={…}) with the same functions",
         )
     hub = hub or PluginHub.discover()
-    composition = compose(recipe, hub, _own(energies))
+    composition = compose(recipe, hub, _own(energies), allow_code)
     policy = policy or load_policy(recipe.policy, hub, progress or silent_progress, composition.check)
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()

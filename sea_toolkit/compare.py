@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sea_toolkit.comparison.methods import plan_methods, point
 from sea_toolkit.comparison.report import Report
 from sea_toolkit.comparison.rows import RowStore
 from sea_toolkit.comparison.work import Meter, Watch, Work
-from sea_toolkit.compose import compose
+from sea_toolkit.compose import Composition, compose
 from sea_toolkit.energy import Progress
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.hub import PluginHub
@@ -38,6 +38,7 @@ def compare(
     select: str = "energy",
     batch: int = 16,
     policy: Policy | None = None,
+    allow_code: Collection[str] = (),
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
@@ -51,8 +52,8 @@ def compare(
         prompts: different texts; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
-        reward, energies, recipe, policy, hub, progress: as for `align`. A budget or steps in the recipe give way to
-            `budgets`; its relaxation is for the samplers that relax.
+        reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
+            give way to `budgets`; its relaxation is for the samplers that relax.
         options: label → option → value, for that sampler alone; `chains` is one.
         seeds: each prompt's numbers are averaged over them before anything else.
         judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
@@ -76,7 +77,7 @@ def compare(
     base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
     own = _own(energies)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
-    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own) for m in methods]
+    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
     found = [Judge(spec, hub, progress) for spec in judges]
     folder = None if out is None else Path(out)
 
@@ -95,6 +96,7 @@ def compare(
     fixed = {
         "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": texts, "batch": batch,
         "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
+        "terms": _fingerprints(compositions[0]),
     }  # fmt: skip
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
@@ -102,7 +104,7 @@ def compare(
         judge.load(policy, hub)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, hub, own, policy, found, store, select, progress)
+    work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
     meter = Meter(watch, total)
     for index, some in enumerate(batches):
@@ -134,6 +136,11 @@ def _shared(base: Recipe) -> dict[str, Any]:
     """The recipe without what each method sets for itself."""
     data = base.model_dump(mode="json", exclude_none=True)
     return {k: v for k, v in data.items() if k not in ("sampler", "seed")}
+
+
+def _fingerprints(composition: Composition) -> dict[str, str]:
+    """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
+    return {part.label: part.built.fingerprint for part in composition.parts if hasattr(part.built, "fingerprint")}
 
 
 def _versions(policy: Policy) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sea_toolkit.clock import Clock
+from sea_toolkit.code import refuse_unless_allowed
 from sea_toolkit.energy import Context, Progress, Term, bind, hinge
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.ledger import Ledger
@@ -150,21 +151,27 @@ def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:
     raise TypeError("this sampler has no relaxation")
 
 
-def compose(recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = ()) -> Composition:
+def compose(
+    recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = (), allow_code: Collection[str] = ()
+) -> Composition:
     """Check a recipe against the plugins there are.
 
     Args:
         recipe: names and numbers.
         hub: knows the plugins.
         extra: terms given as Python objects, beside the recipe's.
+        allow_code: functions, as `package.module:function`, that an energy may run.
 
     Raises:
-        RecipeError: unknown names, wrong options, or no term besides the reference (the rewards are listed).
+        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
+            that is not allowed.
         PluginError: a plugin that the recipe names is broken.
     """
     items: list[Item] = []
     parts = [_part(spec, hub, f"energies[{i}]", items) for i, spec in enumerate(recipe.energies)]
     parts += [_part(spec, hub, f"constraints[{i}]", items) for i, spec in enumerate(recipe.constraints)]
+    for part in parts:
+        refuse_unless_allowed(part.built, allow_code, f"energy {part.label!r}")
     parts += extra
     if all(p.item is not None and p.item.qualified == "sea-toolkit:reference" for p in parts):
         rewards = [i.name for i in hub.items("model") if i.build({}).role == "reward"]

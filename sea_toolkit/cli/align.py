@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import INTERRUPTED, with_hub
+from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@code_option
 @click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
@@ -52,6 +53,7 @@ def align(
     energies: tuple[str, ...],
     recipe: str | None,
     settings: tuple[str, ...],
+    allow_code: tuple[str, ...],
     out: str | None,
     checkpoint_every: int,
     as_json: bool,
@@ -79,6 +81,7 @@ def align(
         return run(
             texts,
             recipe=chosen,
+            allow_code=allow_code,
             out=out,
             hub=hub,
             checkpoint_every=checkpoint_every,

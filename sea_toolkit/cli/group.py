@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +93,20 @@ def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
     file = click.option("--plugin", "plugin", multiple=True, metavar="FILE", help="Also use this one-file plugin.")
     strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
     return file(strict(function))
+
+
+def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--allow-code`."""
+
+    def reachable(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+        if names and not {"", os.getcwd()} & set(sys.path):
+            sys.path.append(os.getcwd())  # last: a file here stands in for no installed module
+        return names
+
+    return click.option(
+        "--allow-code", multiple=True, metavar="MODULE:FUNCTION", callback=reachable,
+        help="Let the energies run this Python function, installed or in this folder; a recipe cannot allow it.",
+    )(function)  # fmt: skip
 
 
 def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:

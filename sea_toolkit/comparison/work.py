@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,7 @@ class Work:
     methods: list[Method]
     hub: PluginHub
     own: list[Any]
+    allow_code: Collection[str]
     policy: Policy
     judges: list[Judge]
     store: RowStore
@@ -94,7 +95,8 @@ class Work:
         smaller: list[float],
         on_event: Callable[[Event], None],
     ) -> BudgetedRun:
-        composition: Composition = compose(method.recipe(self.base, budget, seed), self.hub, self.own)
+        recipe = method.recipe(self.base, budget, seed)
+        composition: Composition = compose(recipe, self.hub, self.own, self.allow_code)
         problem = composition.bind(self.policy, prompts, Ledger(), WatchedClock(), self.progress)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own

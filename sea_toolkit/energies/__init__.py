@@ -37,3 +37,8 @@ def sea_register_energies(register: Register) -> None:
         target="sea_toolkit.energies.json_schema:JsonSchema",
         summary="JSON that fits a schema, graded: parses, how much of it parses, how many violations.",
     )
+    register(
+        "verifier",
+        target="sea_toolkit.energies.verifier:Verifier",
+        summary="A Python function of the text, which has to be allowed by name.",
+    )

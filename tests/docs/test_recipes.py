@@ -90,12 +90,19 @@ def test_a_recipe_is_small_and_has_its_energy(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_its_run_lowers_its_energy(name, policy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(FOLDER))  # where a person stands who runs them
     if name in EXTRAS:
         pytest.importorskip(EXTRAS[name])
     if name in NEEDS:
         NEEDS[name](policy.tokenizer)
     recipe, given = example(name)
-    result = sea.align(given["prompts"][0], recipe=recipe, policy=policy, hub=PluginHub.discover(plugins=[]))
+    result = sea.align(
+        given["prompts"][0],
+        recipe=recipe,
+        policy=policy,
+        allow_code=given["allow_code"],
+        hub=PluginHub.discover(plugins=[]),
+    )
     terms = list(result.terms.values())  # in the recipe's order
     before, after = terms[[energy.name for energy in recipe.energies].index(name)]
     assert math.isfinite(before)

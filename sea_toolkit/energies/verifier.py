@@ -1,0 +1,97 @@
+"""The energy `verifier`: any Python function that scores a text, if the user allows it by name."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sea_toolkit.code import check_name, load_code, source_fingerprint
+from sea_toolkit.energy import Context, Progress
+from sea_toolkit.errors import PluginError
+from sea_toolkit.loading import silent_progress
+from sea_toolkit.records import blame
+
+if TYPE_CHECKING:
+    from sea_toolkit.hub import PluginHub
+
+
+class Verifier:
+    """The negative of what a Python function says of a text: a test, a checker, a call to a service; no gradient.
+
+    The function is `f(text)` or `f(prompt, text)` and returns a number, or a bool; higher is better. It must be allowed
+    by `--allow-code`, or `allow_code=` in Python, in the very words of the recipe: a recipe cannot allow code.
+
+    Args:
+        function: its name, `package.module:function`.
+    """
+
+    def __init__(self, *, function: str) -> None:
+        self.function = check_name(function)
+        self.code = [function]
+        self.label = function.rpartition(":")[2]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file that the function stands in: a run that goes on must have the same."""
+        return source_fingerprint(load_code(self.function))
+
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> None:
+        """Import the function before any weights are read.
+
+        Raises:
+            PluginError: it cannot be imported or called.
+        """
+        load_code(self.function)
+
+    def bind(self, context: Context) -> BoundVerifier:
+        """Import the function.
+
+        Raises:
+            PluginError: it cannot be imported, or takes neither a text nor a prompt and a text.
+        """
+        return BoundVerifier(self.function, load_code(self.function))
+
+
+class BoundVerifier:
+    """The verifier of a run."""
+
+    is_reward = True
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self.name, self.call, self.reads_prompt = name, call, _reads_prompt(name, call)
+        self.fingerprint = source_fingerprint(call)
+
+    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """Minus the function's value for each text.
+
+        Raises:
+            PluginError: it fails, or returns no number.
+        """
+        return [-self._value(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+
+    def _value(self, prompt: str, text: str) -> float:
+        with blame(f"the function {self.name} failed on the text {text[:80]!r}"):
+            value = self.call(prompt, text) if self.reads_prompt else self.call(text)
+        if not isinstance(value, numbers.Real):
+            raise PluginError(
+                f"the function {self.name} returned a {type(value).__name__} for the text {text[:80]!r}",
+                expected="a number, or True or False",
+            )
+        return float(value)
+
+
+def _reads_prompt(name: str, call: Callable[..., Any]) -> bool:
+    """Whether it takes a prompt and a text, by the number of arguments that it has to be given."""
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (TypeError, ValueError):  # a function in C may not tell
+        return False
+    placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in placed if p.default is p.empty]
+    unfilled = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(needed) > 2 or unfilled or not (placed or takes_any):
+        raise PluginError(f"{name}{inspect.signature(call)} cannot be called", expected="f(text) or f(prompt, text)")
+    return len(needed) == 2
