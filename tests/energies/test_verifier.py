@@ -16,8 +16,8 @@ from sea_toolkit.compare import compare
 from sea_toolkit.energies.verifier import BoundVerifier
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError, SeaError
 from sea_toolkit.recipe import Recipe
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, hub, tiny_policy
-from tests.tiny import tiny_model, tiny_tokenizer
 
 SOURCE = """
 import math
