@@ -42,3 +42,8 @@ def sea_register_energies(register: Register) -> None:
         target="sea_toolkit.energies.verifier:Verifier",
         summary="A Python function of the text, which has to be allowed by name.",
     )
+    register(
+        "distance-to-draft",
+        target="sea_toolkit.energies.distance_to_draft:DistanceToDraft",
+        summary="Edit distance to a text, in tokens: change it as little as possible.",
+    )
