@@ -34,13 +34,14 @@ AUTO = {True: "tilted", False: "best-of-n"}
 
 @dataclass(frozen=True)
 class Part:
-    """One term before it is bound: what was built, from which item, and how it counts."""
+    """One term before it is bound: what was built, from which item, and how it counts; see `Term` for the rest."""
 
     built: Any
     item: Item | None
     weight: Any
     label: str
     limits: tuple[float | None, float | None] | None = None
+    moves: bool = False
 
 
 @dataclass
@@ -131,8 +132,8 @@ class Composition:
         is_reward = getattr(bound, "is_reward", False)
         if part.limits is not None:
             bound = hinge(bound, -1.0 if is_reward else 1.0, *part.limits)
-            return Term(label, part.weight, bound, owner)
-        return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward)
+            return Term(label, part.weight, bound, owner, moves=part.moves)
+        return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward, moves=part.moves)
 
 
 class Relaxation:
@@ -222,14 +223,15 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )
+    moves = any(isinstance(v, Schedule) for v in options.values())
     label = spec.label or getattr(built, "label", None) or item.name
     if not isinstance(spec, ConstraintSpec):
-        return Part(built, item, weight, label)
+        return Part(built, item, weight, label, moves=moves)
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{where} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{where} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max))
+    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max), moves)
 
 
 def _scheduled(options: dict[str, Any], hub: PluginHub, where: str, items: list[Item]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Term:
         is_policy: this is −log π, which proposals drawn from the policy already follow.
         is_reward: its negative is a reward, and reported as one.
         unit: what the number is, for people.
+        moves: an option follows a schedule, so that the same response has another value later.
     """
 
     label: str
@@ -73,6 +74,7 @@ class Term:
     is_policy: bool = False
     is_reward: bool = False
     unit: str = "nats"
+    moves: bool = False
 
     @property
     def differentiable(self) -> bool:

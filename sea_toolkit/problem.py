@@ -17,7 +17,7 @@ from sea_toolkit.ledger import Ledger
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
-from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.response import Slope, SoftResponse, is_any
 from sea_toolkit.scoring import Energies, Scored, Start, same_rows
 
 Initializer = Callable[["Problem", Noise], Tensor | Decoded]
@@ -52,7 +52,7 @@ class Problem:
     stopped: Bool[Tensor, "P C"] = field(init=False)
     incidents: list[str] = field(default_factory=list)
     keep_cache: bool = field(default=False, init=False)
-    slope_layout: tuple[list[Tensor], list[Tensor]] | None = field(default=None, init=False)
+    slope_layout: list[tuple[list[Tensor], list[Tensor]]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
@@ -118,6 +118,28 @@ class Problem:
         """All terms but −log π: what a proposal from the policy does not account for."""
         return [t for t in self.terms if not t.is_policy]
 
+    @property
+    def sloped(self) -> list[Term]:
+        """The rewards with a gradient, in the order of `Scored.slopes`."""
+        return [t for t in self.rewards if t.differentiable]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a term's value for the same text changes during the run: an option of it follows a schedule."""
+        return any(t.moves for t in self.terms)
+
+    def weigh(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
+        """Σ weight · value with the weights of now, of what `Energies.values` gave; +inf where one is not finite."""
+        total, bad = torch.zeros_like(values[..., 0]), torch.zeros_like(values[..., 0], dtype=torch.bool)
+        for term, value in zip(self.terms, values.unbind(-1), strict=True):
+            weighted = self.clock.value(term.weight) * value
+            total, bad = total + weighted, bad | weighted.isnan() | (weighted == -torch.inf)
+        return total.masked_fill(bad, torch.inf)
+
+    def slope(self, slopes: Sequence[Slope]) -> Slope:
+        """The gradient of the weighted rewards, with the weights of now, from those of each."""
+        return Slope.total([(self.clock.value(t.weight), s) for t, s in zip(self.sloped, slopes, strict=True)])
+
     def policy_weight(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
         """Weight of the summed −log π in the energy, per response of the given length."""
         total = torch.zeros_like(length)
@@ -150,8 +172,8 @@ class Problem:
             ids: what the sampler has.
             log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
                 the same ids.
-            slope: also return the gradient of the weighted terms (all but −log π, as far as they have one) with
-                respect to every token's probability, from the same forward pass.
+            slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
+                respect to every token's probability, from the same forward pass; `Problem.slope` weighs them.
         """
         texts = self.policy.text(ids)
         finished = is_any(ids, self.policy.eos_ids).any(-1)
@@ -162,27 +184,35 @@ class Problem:
             ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
             known = torch.where(ended, log_prob, 0.0).sum(-1)
             same = same_rows(ids, ended, response)
-        read = response.tapped() if slope else response
         values: dict[str, Tensor] = {}
+        slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
-        steep = torch.zeros_like(length)
-        with torch.set_grad_enabled(slope):
-            for t in self.terms:
-                if t.is_policy:
-                    value = t.bound.of_text(response, known, same)
-                    nll = value / t.bound.per_nat(length)
-                else:
-                    text_value = None if slope and t.differentiable else t.score_text(self.prompts, texts)
-                    value = t(read) if text_value is None else text_value.to(total.device)
-                    if slope and t.differentiable:
-                        steep = steep + self.clock.value(t.weight) * value
-                values[t.label] = value.detach()
-                total = total + self.clock.value(t.weight) * values[t.label]
-        found = None if read.taps is None else read.taps.gradient(steep.sum()).fit(ids.shape[-1])
-        if found is not None:
-            self.slope_layout = ([t for t, _ in found.tables], [t for t, _ in found.tokens])
+        for t in self.terms:
+            if t.is_policy:
+                value = t.bound.of_text(response, known, same)
+                nll = value / t.bound.per_nat(length)
+            elif slope and t.differentiable:
+                value, steep = self._tapped(t, response)
+                slopes.append(steep.fit(ids.shape[-1]))
+            else:
+                with torch.no_grad():
+                    text_value = t.score_text(self.prompts, texts)
+                    value = t(response) if text_value is None else text_value.to(total.device)
+            values[t.label] = value.detach()
+            total = total + self.clock.value(t.weight) * values[t.label]
+        if slope:
+            self.slope_layout = [([t for t, _ in s.tables], [t for t, _ in s.tokens]) for s in slopes]
         energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, finished, length, nll, energies, found)
+        return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
+
+    @staticmethod
+    @torch.enable_grad()
+    def _tapped(term: Term, response: SoftResponse) -> tuple[Tensor, Slope]:
+        """A term's value, and its gradient with respect to every token's probability."""
+        read = response.tapped()
+        value = term(read)
+        assert read.taps is not None
+        return value, read.taps.gradient(value.sum())
 
     def checked(self, energies: Energies) -> Energies:
         """Where a term is NaN, or an energy −inf: total +inf, the chain stops, and the term is named."""

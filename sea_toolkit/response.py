@@ -196,12 +196,20 @@ class Slope:
         tables = [(table, fitted(g)) for table, g in self.tables]
         return Slope(tables, [(wanted, fitted(g)) for wanted, g in self.tokens])
 
-    def select(self, take: Bool[Tensor, "P C"], other: Slope) -> Slope:
-        """Rows of `other` where `take`, of this one elsewhere; both must come from the same energies."""
-        keep = take[..., None, None]
-        tables = [(t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tables, other.tables, strict=True)]
-        tokens = [(t, torch.where(keep, b, a)) for (t, a), (_, b) in zip(self.tokens, other.tokens, strict=True)]
-        return Slope(tables, tokens)
+    @classmethod
+    def total(cls, parts: Sequence[tuple[float, Slope]]) -> Slope:
+        """Σ weight · slope of energies that were read one by one; readings of the same table or tokens add up."""
+        tables: dict[int, tuple[Tensor, Tensor]] = {}
+        tokens: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        for weight, slope in parts:
+            for table, grad in slope.tables:
+                before = tables.get(id(table))
+                tables[id(table)] = (table, weight * grad if before is None else before[1] + weight * grad)
+            for wanted, grad in slope.tokens:
+                key = tuple(wanted.tolist())
+                known = tokens.get(key)
+                tokens[key] = (wanted, weight * grad if known is None else known[1] + weight * grad)
+        return cls(list(tables.values()), list(tokens.values()))
 
 
 def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:

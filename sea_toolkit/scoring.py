@@ -25,6 +25,10 @@ class Energies:
     total: Float[Tensor, "P C"]
     terms: dict[str, Tensor]
 
+    def values(self) -> Float[Tensor, "P C M"]:
+        """The terms in one tensor, for a sampler's state: `Problem.weigh` gives their total at another time."""
+        return torch.stack(list(self.terms.values()), -1)
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -37,7 +41,7 @@ class Scored:
         length: `[P, C]`, tokens of the re-tokenized text, end of text included.
         nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
         energies: the energy's terms and total.
-        slope: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
+        slopes: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
     """
 
     ids: Int[Tensor, "P C T"]
@@ -46,7 +50,7 @@ class Scored:
     length: Float[Tensor, "P C"]
     nll: Float[Tensor, "P C"]
     energies: Energies
-    slope: Slope | None = None
+    slopes: list[Slope] | None = None
 
 
 @dataclass(frozen=True)

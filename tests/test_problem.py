@@ -12,6 +12,7 @@ from sea_toolkit import checkpoint
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.samplers.potential import moves_by_itself
 from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
 
@@ -152,10 +153,52 @@ def test_slopes_leave_the_energies_as_they_are():
     problem = problem_for(prompts=PROMPTS, chains=2)
     ids = random_ids(3, 2, 10)
     plain, steep = problem.rescore(ids), problem.rescore(ids, slope=True)
-    assert plain.slope is None
+    assert plain.slopes is None
     torch.testing.assert_close(steep.energies.total, plain.energies.total)
-    over = steep.slope.over_vocabulary(0, 128)
+    over = problem.slope(steep.slopes).over_vocabulary(0, 128)
     assert (over[..., 30:60] == -4.0).all(), "the weighted gradient of the probability of a liked token"
+
+
+def test_values_are_weighed_by_the_weights_of_now():
+    ramp = {"schedule": "linear", "start": -1.0, "end": 3.0}
+    terms = [{"name": "reference"}, {"name": "length", "target": 4.0, "weight": ramp}]
+    problem = problem_for(recipe={"energies": terms}, sampler="tilted")
+    ids = random_ids(1, 2, 10)
+    scored = problem.rescore(ids, slope=True)
+    values = scored.energies.values()
+    assert torch.equal(problem.weigh(values), scored.energies.total)
+    before = problem.slope(scored.slopes).over_vocabulary(3, 128)
+    problem.clock.progress = 1.0
+    again = problem.rescore(ids, slope=True)
+    assert torch.equal(problem.weigh(values), again.energies.total)
+    assert not torch.equal(again.energies.total, scored.energies.total)
+    torch.testing.assert_close(problem.slope(scored.slopes).over_vocabulary(3, 128), -3 * before)
+    assert float(before.abs().max()) > 0.01
+
+
+def test_values_that_are_not_finite_weigh_infinitely():
+    problem = problem_for(sampler="suffix-mh")
+    bad = torch.tensor([[[1.0, torch.nan], [2.0, -torch.inf]]])
+    assert problem.weigh(bad).tolist() == [[torch.inf, torch.inf]]
+    assert problem.weigh(torch.tensor([[[1.0, 2.0], [0.0, torch.inf]]])).tolist() == [[9.0, torch.inf]]
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"energies": [{"name": "length", "target": {"schedule": "linear", "start": 2.0, "end": 9.0}}]},
+        {"constraints": [{"name": "length", "target": {"schedule": "linear", "start": 2.0, "end": 9.0}, "max": 1.0}]},
+    ],
+)
+def test_an_option_on_a_schedule_makes_a_problem_drift(term):
+    recipe = {
+        "energies": [{"name": "reference"}, *term.get("energies", [])],
+        "constraints": term.get("constraints", []),
+    }
+    assert problem_for(recipe=recipe, sampler="suffix-mh").drifts
+    assert moves_by_itself(problem_for(recipe=recipe, sampler="mala"))
+    assert not problem_for(sampler="suffix-mh").drifts
+    assert not moves_by_itself(problem_for(sampler="mala"))
 
 
 # --- energies that misbehave

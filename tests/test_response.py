@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.response import SoftResponse, survival
+from sea_toolkit.response import Slope, SoftResponse, survival
 from sea_toolkit.testing.tiny import EOS
 from tests.core import dense, random_ids, sparse, tiny_policy
 
@@ -188,17 +188,29 @@ def test_taps_of_an_energy_that_reads_nothing_are_zero():
     assert slope.norm().tolist() == [[0.0]]
 
 
-def test_norm_and_choice_of_rows():
-    table, ids = torch.randn(12, 4), torch.tensor([[[1, 7], [3, 4]]])
+def test_the_sum_of_slopes_is_the_slope_of_the_sum():
+    g = torch.Generator().manual_seed(0)
+    table, other = torch.randn(12, 4, generator=g), torch.randn(12, 3, generator=g)
+    mix = torch.randn(4, 5, generator=g)
+    ids = torch.tensor([[[1, 7, 2], [3, 4, 5]]])
 
-    def slope_of(scale):
+    def first(r):
+        return (torch.tanh(r.embed(table) @ mix).sum(-1) * r.probability((4, 7))[..., 0]).sum(-1)
+
+    def second(r):
+        return (r.embed(table).square().sum(-1) + r.embed(other).sum(-1) * r.alive).sum(-1)
+
+    def slope_of(energy):
         tapped = SoftResponse.from_ids(ids, (2,)).tapped()
-        return tapped.taps.gradient(scale * tapped.embed(table).sum())
+        return tapped.taps.gradient(energy(tapped).sum())
 
-    one, two = slope_of(1.0), slope_of(2.0)
-    torch.testing.assert_close(one.norm(), torch.full((1, 2), 8**0.5))
-    mixed = one.select(torch.tensor([[False, True]]), two)
-    torch.testing.assert_close(mixed.norm(), torch.tensor([[8**0.5, 2 * 8**0.5]]))
+    apart = Slope.total([(2.0, slope_of(first)), (-0.5, slope_of(second))])
+    together = slope_of(lambda r: 2.0 * first(r) - 0.5 * second(r))
+    assert len(apart.tables) == len(together.tables) == 2
+    assert len(apart.tokens) == len(together.tokens)
+    torch.testing.assert_close(apart.norm(), together.norm())
+    for t in range(3):
+        torch.testing.assert_close(apart.over_vocabulary(t, 12), together.over_vocabulary(t, 12))
 
 
 def test_survival_of_certain_ends():

@@ -59,6 +59,19 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
     assert_same(tmp_path / "whole", folder)
 
 
+@pytest.mark.parametrize("what", ["weight", "tolerance"])
+@pytest.mark.parametrize("sampler", ["best-of-n", "suffix-mh", "tilted", "tilted-exact", "discrete-langevin", "mala"])
+def test_energies_on_a_schedule_resume_too(sampler, what, tmp_path):
+    term = {"name": "length", "target": 4.0, what: {"schedule": "linear", "start": 0.5, "end": 3.0}}
+    settings = {"sampler": sampler, "steps": 5, "recipe": {"energies": [{"name": "reference"}, term]}}
+    run_for(tmp_path / "whole", **settings).execute()
+    run_for(tmp_path / "cut", stop_after=2, **settings).execute()
+    again = run_for(tmp_path / "cut", **settings)
+    again.resume()
+    again.execute()
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_budget_is_counted_on_after_a_resume(sampler, tmp_path):
     budget = {"sampler": settings_of(sampler)["sampler"], "budget": 100 if sampler == "sea-adam" else 30}

@@ -16,10 +16,10 @@ from sea_toolkit.samplers.base import Info, keep_stopped
 
 @dataclass(frozen=True)
 class State:
-    """The best answers so far of each chain `[P, C, T]`, their energies `[P, C]`, and how many were drawn."""
+    """The best answers so far of each chain `[P, C, T]`, their unweighted terms `[P, C, M]`, how many were drawn."""
 
     ids: Tensor
-    energy: Tensor
+    values: Tensor
     drawn: int
 
 
@@ -41,7 +41,7 @@ class BestOfN:
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
         scored = problem.rescore(start.ids, start.log_prob)
-        return State(start.ids, scored.energies.total, problem.chains), Info(scored)
+        return State(start.ids, scored.energies.values(), problem.chains), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         budget = problem.clock.budget
@@ -49,11 +49,11 @@ class BestOfN:
         uniform = noise.uniform(n, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         scored = problem.rescore(drawn.ids, drawn.log_prob)
-        ids, energy = state.ids.clone(), state.energy.clone()
-        worse = scored.energies.total >= energy[:, :n]
+        ids, values = state.ids.clone(), state.values.clone()
+        worse = scored.energies.total >= problem.weigh(values)[:, :n]
         ids[:, :n] = keep_stopped(worse, ids[:, :n], drawn.ids)
-        energy[:, :n] = scored.energies.total.minimum(energy[:, :n])
-        return State(ids, energy, state.drawn + n), Info(scored)
+        values[:, :n] = keep_stopped(worse, values[:, :n], scored.energies.values())
+        return State(ids, values, state.drawn + n), Info(scored)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids

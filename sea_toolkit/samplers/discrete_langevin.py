@@ -9,7 +9,7 @@ paper. E is the whole energy, −log π with its gradient through the LM include
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -22,6 +22,7 @@ from sea_toolkit.options import Number
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse, is_any
 from sea_toolkit.samplers.base import Info, keep_stopped
+from sea_toolkit.samplers.potential import moves_by_itself
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class State:
 
     Attributes:
         ids: `[P, C, T]`, the end of text repeated after the end.
-        energy: `[P, C]`, of the text, as weighted when it was scored.
-        slope: `[P, C, T, V]`, ∂E/∂p_t(v) of the terms that have one, at `ids`.
+        values: `[P, C, M]`, the text's unweighted terms.
+        slope: `[P, C, T, V]`, ∂E/∂p_t(v) of the terms that have one, at `ids`, by the weights of that step.
     """
 
     ids: Tensor
-    energy: Tensor
+    values: Tensor
     slope: Tensor
 
 
@@ -81,19 +82,24 @@ class DiscreteLangevin:
         start = problem.start(noise)
         scored = problem.rescore(start.ids, start.log_prob)
         ids = self._ended(problem, start.ids)
-        return State(ids, scored.energies.total, slope_at(problem, ids)), Info(scored)
+        return State(ids, scored.energies.values(), slope_at(problem, ids)), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        if problem.drifts:
+            state = replace(state, values=problem.rescore(state.ids).energies.values())
+        if moves_by_itself(problem):
+            state = replace(state, slope=slope_at(problem, state.ids))
         forth = self.proposal(problem, state)
         uniform = noise.uniform(problem.chains, problem.length).to(state.ids.device)
         ids = self._ended(problem, categorical(forth.exp(), uniform))
         scored = problem.rescore(ids)
-        moved = State(ids, scored.energies.total, slope_at(problem, ids))
+        moved = State(ids, scored.energies.values(), slope_at(problem, ids))
+        energy, there = problem.weigh(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
-        log_ratio = beta * (state.energy - moved.energy) + self.correction(problem, state, moved, forth)
+        log_ratio = beta * (energy - there) + self.correction(problem, state, moved, forth)
         # a chain at an energy of +inf takes anything finite; one that would go there stays
         log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & moved.energy.isfinite()
+        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & there.isfinite()
         stay = ~accept | problem.stopped
         new = State(*(keep_stopped(stay, a, b) for a, b in zip(_parts(state), _parts(moved), strict=True)))
         metrics = {
@@ -101,7 +107,7 @@ class DiscreteLangevin:
             "accepted": (~stay).float(),
             "changed": (ids != state.ids).sum(-1).float(),
             "gradient_norm": state.slope.flatten(2).norm(dim=-1),
-            "chain_energy": new.energy,
+            "chain_energy": torch.where(stay, energy, there),
         }
         return new, Info(scored, metrics)
 
@@ -154,4 +160,4 @@ def slope_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C 
 
 
 def _parts(state: State) -> tuple[Tensor, Tensor, Tensor]:
-    return state.ids, state.energy, state.slope
+    return state.ids, state.values, state.slope

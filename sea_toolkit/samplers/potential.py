@@ -52,8 +52,8 @@ def potential_at(
 
 def moves_by_itself(problem: Problem) -> bool:
     """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
-    options = [getattr(part, "options", {}) for part in (problem.relaxation, *(t.bound for t in problem.terms))]
-    return any(is_schedule(x) for x in [t.weight for t in problem.terms] + [v for o in options for v in o.values()])
+    numbers = [*(t.weight for t in problem.terms), *getattr(problem.relaxation, "options", {}).values()]
+    return problem.drifts or any(is_schedule(x) for x in numbers)
 
 
 def require_no_draws(problem: Problem, sampler: str) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -27,14 +27,14 @@ class State:
 
     Attributes:
         ids, log_prob: `[P, C, T]`, the responses and log π of their tokens.
-        energy: `[P, C]`, of the text, as weighted when it was scored.
-        slope: `[P, C, T, *]` gradients of the rewards at `ids` (empty without a tilt), see `Problem.rescore`.
+        values: `[P, C, M]`, the text's unweighted terms: weights may move while the chain stays.
+        slope: `[P, C, T, *]` gradients of each unweighted reward at `ids`, see `Problem.rescore`; empty without a tilt.
         layers: keys and values of the response tokens but the last, per layer of the policy.
     """
 
     ids: Tensor
     log_prob: Tensor
-    energy: Tensor
+    values: Tensor
     slope: list[Tensor]
     layers: KeysValues
 
@@ -69,9 +69,12 @@ class SuffixMH:
             problem.ledger.forward("policy", start.ids.numel(), params)
         scored = problem.rescore(start.ids, log_prob, slope=self.uses_slope)
         layers = start.layers if start.layers is not None else problem.read(start.ids)
-        return State(start.ids, log_prob, scored.energies.total, _grads(scored), layers), Info(scored)
+        return State(start.ids, log_prob, scored.energies.values(), _grads(scored), layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        if problem.drifts:
+            again = problem.rescore(state.ids, state.log_prob, slope=self.uses_slope)
+            state = replace(state, values=again.energies.values(), slope=_grads(again))
         length = problem.length
         cut = min(length - 1, int(noise.common_uniform() * length))
         uniform = noise.uniform(problem.chains, length - cut)
@@ -85,17 +88,18 @@ class SuffixMH:
         scored = problem.rescore(ids, log_prob, slope=self.uses_slope)
         beta = problem.clock.value(self.inverse_temperature)
         assert drawn.layers is not None
-        moved = State(ids, log_prob, scored.energies.total, _grads(scored), drawn.layers)
-        log_ratio = beta * (state.energy - moved.energy) + self.correction(problem, state, moved, drawn, cut)
+        moved = State(ids, log_prob, scored.energies.values(), _grads(scored), drawn.layers)
+        energy, there = problem.weigh(state.values), scored.energies.total
+        log_ratio = beta * (energy - there) + self.correction(problem, state, moved, drawn, cut)
         # a chain at an energy of +inf takes anything finite; one that would go there stays
         log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & moved.energy.isfinite()
+        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & there.isfinite()
         accept &= ~problem.stopped
         rate = torch.where(problem.stopped, 0.0, log_ratio.clamp(max=0.0).exp())
         changed = (ids != state.ids).any(-1)
         metrics = {
             "acceptance": rate, "accepted": accept.float(), "changed": changed.float(),
-            "cut": torch.full_like(rate, cut), "chain_energy": torch.where(accept, moved.energy, state.energy),
+            "cut": torch.full_like(rate, cut), "chain_energy": torch.where(accept, there, energy),
         }  # fmt: skip
         return self._select(accept, state, moved), Info(scored, metrics)
 
@@ -125,11 +129,11 @@ class SuffixMH:
         return State(
             pick(state.ids, moved.ids),
             pick(state.log_prob, moved.log_prob),
-            pick(state.energy, moved.energy),
+            pick(state.values, moved.values),
             [pick(a, b) for a, b in zip(state.slope, moved.slope, strict=True)],
             layers,
         )
 
 
 def _grads(scored: Scored) -> list[Tensor]:
-    return [] if scored.slope is None else [g for _, g in [*scored.slope.tables, *scored.slope.tokens]]
+    return [g for slope in scored.slopes or [] for _, g in [*slope.tables, *slope.tokens]]

@@ -129,15 +129,16 @@ class _Tilt:
 
 
 def slope_of(problem: Problem, state: State) -> Slope:
-    """The gradients of a state, back with the tables they belong to.
+    """The weighted gradient at a state, from the gradients it keeps of each reward.
 
-    A state from a checkpoint knows only the gradients; the tables are found by asking the energies once.
+    A state from a checkpoint does not know the tables they belong to; these are found by asking the energies once.
     """
     if problem.slope_layout is None:
         spent = problem.ledger.state()
         problem.rescore(state.ids, state.log_prob, slope=True)
         problem.ledger.load_state(spent)
     assert problem.slope_layout is not None
-    tables, tokens = problem.slope_layout
-    n = len(tables)
-    return Slope(list(zip(tables, state.slope[:n], strict=True)), list(zip(tokens, state.slope[n:], strict=True)))
+    grads, slopes = iter(state.slope), []
+    for tables, tokens in problem.slope_layout:
+        slopes.append(Slope([(t, next(grads)) for t in tables], [(t, next(grads)) for t in tokens]))
+    return problem.slope(slopes)

@@ -65,7 +65,7 @@ def test_the_end_of_text_is_tilted_too():
     toy = Toy(5, 3)
     problem = toy.problem("tilted-exact", 1)
     ids = torch.tensor([[[1, 2, 3]]])
-    slope = problem.rescore(ids, slope=True).slope
+    slope = problem.slope(problem.rescore(ids, slope=True).slopes)
     steep = slope.over_vocabulary(1, toy.vocab)[0, 0]
     weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()
     soft = SoftResponse.from_weights(weights, None, (EOS,))

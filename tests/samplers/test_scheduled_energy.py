@@ -1,0 +1,94 @@
+"""An energy that moves and then stands still: chains compare old and new texts by the weights of now."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from sea_toolkit.clock import Clock
+from sea_toolkit.samplers.best_of_n import BestOfN
+from sea_toolkit.samplers.tilted import slope_of
+from sea_toolkit.schedules import Schedule
+from sea_toolkit.schedules.piecewise import piecewise
+from tests.core import noise_for, problem_for
+from tests.samplers.toys import Toy, measure
+
+TOY, BURN, STEPS = Toy(5, 3, reference=0.5), 60, 20
+SAMPLERS = [
+    {"name": "suffix-mh"},
+    {"name": "tilted-exact", "strength": 2.0},
+    {"name": "discrete-langevin", "step_size": 1.0},
+]
+
+
+def jump(start, end):
+    """start for a tenth of the run, then end: a chain that compared by old weights would stay where it was."""
+    return Schedule("piecewise", partial(piecewise, boundaries=[0.1], values=[start, end]))
+
+
+class Scaled:
+    """An energy with an option that follows a schedule."""
+
+    def __init__(self, bound, clock: Clock):
+        self.bound, self.clock, self.scale = bound, clock, jump(-6.0, 1.0)
+
+    def __call__(self, response):
+        return self.clock.value(self.scale) * self.bound(response)
+
+
+def weigh(made, problem):
+    pull = next(t for t in problem.terms if t.label == "pull")
+    pull.weight = jump(-7.0, 1.2)
+
+
+def scale(made, problem):
+    pull = next(t for t in problem.terms if t.label == "pull")
+    pull.bound, pull.moves = Scaled(pull.bound, problem.clock), True
+
+
+@pytest.mark.parametrize("how", [weigh, scale])
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s["name"])
+def test_the_chains_follow_the_law_of_the_end(sampler, how):
+    taken = []
+
+    def step(made, problem, state, noise):
+        problem.clock.step, problem.clock.progress = len(taken), len(taken) / (BURN + STEPS - 1)
+        taken.append(None)
+        return made.step(problem, state, noise)[0]
+
+    found = measure(TOY, sampler, burn=BURN, steps=STEPS, step=step, tamper=how)
+    assert found.ess > 2000
+    assert found, found
+
+
+def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
+    problem = TOY.problem("tilted-exact", 8)
+    made = TOY.sampler_of.pop(id(problem))
+    weigh(made, problem)
+    noise = noise_for(problem)
+    state, _ = made.init(problem, noise)
+    problem.clock.progress = 0.05
+    state, _ = made.step(problem, state, noise)
+    problem.clock.progress = 0.3
+    fresh = problem.rescore(state.ids, state.log_prob, slope=True)
+    torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
+    kept, expected = (s.over_vocabulary(1, TOY.vocab) for s in (slope_of(problem, state), problem.slope(fresh.slopes)))
+    torch.testing.assert_close(kept, expected)
+    problem.slope_layout = None  # as after a resume
+    torch.testing.assert_close(slope_of(problem, state).over_vocabulary(1, TOY.vocab), expected)
+
+
+def test_best_of_n_keeps_the_best_by_the_weights_of_now():
+    """The length counts for nothing at first and for much at the end."""
+    ramp = {"schedule": "linear", "start": 0.0, "end": 50.0}
+    recipe = {"energies": [{"name": "reference"}, {"name": "length", "target": 1.0, "tolerance": 1.0, "weight": ramp}]}
+    problem = problem_for(recipe=recipe, sampler="best-of-n", chains=8)
+    sampler, noise = BestOfN(), noise_for(problem)
+    state, _ = sampler.init(problem, noise)
+    for i in range(6):
+        problem.clock.progress = i / 5
+        state, info = sampler.step(problem, state, noise)
+    kept = problem.rescore(state.ids).energies.total
+    assert bool((kept <= info.scored.energies.total + 1e-3).all())
