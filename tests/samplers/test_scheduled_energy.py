@@ -12,8 +12,8 @@ from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.tilted import slope_of
 from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.piecewise import piecewise
+from sea_toolkit.testing.toys import Toy, measure
 from tests.core import noise_for, problem_for
-from tests.samplers.toys import Toy, measure
 
 TOY, BURN, STEPS = Toy(5, 3, reference=0.5), 60, 20
 SAMPLERS = [
@@ -64,8 +64,7 @@ def test_the_chains_follow_the_law_of_the_end(sampler, how):
 
 
 def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
-    problem = TOY.problem("tilted-exact", 8)
-    made = TOY.sampler_of.pop(id(problem))
+    made, problem = TOY.made("tilted-exact", 8)
     weigh(made, problem)
     noise = noise_for(problem)
     state, _ = made.init(problem, noise)
