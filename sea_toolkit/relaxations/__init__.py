@@ -25,3 +25,13 @@ def sea_register_relaxations(register: Register) -> None:
         target=f"{_HERE}.gumbel_softmax:gumbel_softmax",
         summary="Softmax of the logits plus Gumbel noise; optionally one-hot forward.",
     )
+    register(
+        "sparsemax",
+        target=f"{_HERE}.sparsemax:sparsemax",
+        summary="The nearest point of the simplex: few tokens, the others exactly 0.",
+    )
+    register(
+        "entmax",
+        target=f"{_HERE}.entmax:entmax",
+        summary="Between softmax and sparsemax: sparse, and smooth in between.",
+    )

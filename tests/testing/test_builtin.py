@@ -70,6 +70,10 @@ def test_the_tiny_reward():
         ("straight-through", {}),
         ("gumbel-softmax", {}),
         ("gumbel-softmax", {"hard": True, "temperature": 2.0}),
+        ("sparsemax", {}),
+        ("entmax", {}),
+        ("entmax", {"alpha": 1.2, "temperature": 1.0}),
+        ("entmax", {"alpha": 3.0}),
     ],
 )
 def test_relaxation(name, options):
