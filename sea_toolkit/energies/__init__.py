@@ -28,6 +28,11 @@ def sea_register_energies(register: Register) -> None:
         summary="−log probability that a sequence classifier gives one class.",
     )
     register(
+        "keywords",
+        target="sea_toolkit.energies.keywords:Keywords",
+        summary="Required words that are missing, with their inflections, and forbidden ones that occur.",
+    )
+    register(
         "regex",
         target="sea_toolkit.energies.regex:Regex",
         summary="Matches of a regular expression: present, absent, the whole text, or a number of them.",
