@@ -52,7 +52,7 @@ class Problem:
     stopped: Bool[Tensor, "P C"] = field(init=False)
     incidents: list[str] = field(default_factory=list)
     keep_cache: bool = field(default=False, init=False)
-    slope_layout: list[tuple[list[Tensor], list[Tensor]]] | None = field(default=None, init=False)
+    slope_layout: list[tuple[list[Tensor], list[Tensor], int]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
@@ -201,7 +201,7 @@ class Problem:
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
         if slope:
-            self.slope_layout = [([t for t, _ in s.tables], [t for t, _ in s.tokens]) for s in slopes]
+            self.slope_layout = [([t for t, _ in s.tables], [t for t, _ in s.tokens], len(s.own)) for s in slopes]
         energies = self.checked(Energies(total, values))
         return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
 

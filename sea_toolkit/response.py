@@ -20,8 +20,9 @@ def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
 class SoftResponse:
     """P × C responses of T positions, each position a distribution over K candidate tokens.
 
-    Read it through `embed`, `probability`, `alive`, `content` and `expected_length`: all are linear in the token
-    distributions or survival under them, so that gradients reach both relaxed logits and `Taps`.
+    Read it through `embed`, `probability`, `overlap`, `alive`, `content` and `expected_length`: all are linear in the
+    token distributions (of two positions, for `overlap`) or survival under them, so that gradients reach both relaxed
+    logits and `Taps`.
 
     Attributes:
         weights: `[P, C, T, K]`, each row sums to one.
@@ -84,6 +85,24 @@ class SoftResponse:
             found = torch.einsum("pctk,pctkn->pctn", self.weights, hit.to(self.weights.dtype))
         return found if self.taps is None else self.taps.on_tokens(found, wanted)
 
+    def overlap(self) -> Float[Tensor, "P C T T"]:
+        """Probability that two positions hold the same token, for tokens drawn independently: `Σ_v p_s(v) p_t(v)`.
+
+        The end of text is no token here. What stands for a position and itself is of no use.
+        """
+        p, c, t = self.shape
+        if self.candidates is None:
+            names = torch.arange(self.weights.shape[-1], device=self.weights.device).expand(p, c, -1)
+            found = self.weights
+        else:
+            names = self.candidates.flatten(2).sort(-1).values  # a token's first place is its column
+            place = torch.searchsorted(names, self.candidates.flatten(2)).unflatten(-1, (t, -1))
+            found = self.weights.new_zeros(p, c, t, names.shape[-1]).scatter_add(-1, place, self.weights)
+        if self.taps is not None:
+            found = self.taps.on_own_tokens(found, names)
+        found = found * ~is_any(names, self.eos_ids).unsqueeze(2)
+        return torch.einsum("pcsn,pctn->pcst", found, found)
+
     def embed(self, table: Float[Tensor, "V D"]) -> Float[Tensor, "P C T D"]:
         """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
         weights = self.weights.to(table.dtype)
@@ -123,12 +142,14 @@ class Taps:
     respect to the probability of *every* token of the vocabulary, though the response names only K candidates.
 
     An energy that reads the response through `embed` and `probability` is linear in these readings of `p_t(·)`;
-    so `∂E/∂p_t(v) = Σ_tables ⟨∂E/∂e_t, table[v]⟩ + Σ_tokens [v = token] ∂E/∂p_t(token)`.
+    so `∂E/∂p_t(v) = Σ_tables ⟨∂E/∂e_t, table[v]⟩ + Σ_tokens [v = token] ∂E/∂p_t(token)`. The tokens are the same for
+    all chains, or each chain's own (`overlap`).
     """
 
     def __init__(self) -> None:
         self.tables: dict[int, tuple[Tensor, Tensor]] = {}
         self.tokens: list[tuple[Tensor, Tensor]] = []
+        self.own: list[tuple[Tensor, Tensor]] = []
 
     def on_embedding(self, value: Tensor, table: Tensor) -> Tensor:
         key = id(table)
@@ -144,19 +165,23 @@ class Taps:
         self.tokens.append((wanted, leaf))
         return value + leaf
 
+    def on_own_tokens(self, value: Tensor, names: Tensor) -> Tensor:
+        if not self.own:  # they are the response's tokens at each call
+            self.own.append((names, torch.zeros_like(value, requires_grad=True)))
+        return value + self.own[0][1]
+
     def gradient(self, total: Float[Tensor, ""]) -> Slope:
         """Backward from a scalar; what it does not depend on has slope zero."""
-        entries = [*self.tables.values(), *self.tokens]
+        entries = [*self.tables.values(), *self.tokens, *self.own]
         leaves = [leaf for _, leaf in entries]
         if not total.requires_grad:
             grads: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
         else:
             found = torch.autograd.grad(total, leaves, allow_unused=True)
             grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)]
-        n = len(self.tables)
-        tables = [(table, g) for (table, _), g in zip(entries[:n], grads[:n], strict=True)]
-        tokens = [(wanted, g) for (wanted, _), g in zip(entries[n:], grads[n:], strict=True)]
-        return Slope(tables, tokens)
+        pairs = [(key, g) for (key, _), g in zip(entries, grads, strict=True)]
+        n, m = len(self.tables), len(self.tables) + len(self.tokens)
+        return Slope(pairs[:n], pairs[n:m], pairs[m:])
 
 
 @dataclass
@@ -166,35 +191,50 @@ class Slope:
     Attributes:
         tables: pairs of an embedding table `[V, D]` and the gradient `[P, C, T, D]` of what was read through it.
         tokens: pairs of token ids `[N]` and the gradient `[P, C, T, N]` of their probabilities.
+        own: pairs of each chain's own token ids `[P, C, N]` and the gradient `[P, C, T, N]` of their probabilities.
     """
 
     tables: list[tuple[Tensor, Tensor]]
     tokens: list[tuple[Tensor, Tensor]]
+    own: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    @property
+    def grads(self) -> list[Tensor]:
+        """Of all readings, `[P, C, T, *]`."""
+        return [g for _, g in [*self.tables, *self.tokens, *self.own]]
 
     def over_vocabulary(self, position: int, size: int) -> Float[Tensor, "P C V"]:
         """`∂E/∂p_t(v)` at one position for each of the `size` tokens of the vocabulary, float32."""
-        first = next(g for _, g in [*self.tables, *self.tokens])
+        first = self.grads[0]
         total = first.new_zeros((*first.shape[:2], size), dtype=torch.float32)
         for table, grad in self.tables:
             total += grad[:, :, position].to(table.dtype) @ table.T
         for wanted, grad in self.tokens:
             total = total.index_add(-1, wanted, grad[:, :, position].float())
+        for names, grad in self.own:
+            total = total.scatter_add(-1, names, grad[:, :, position].float())
         return total
 
     def norm(self) -> Float[Tensor, "P C"]:
         """Euclidean norm of the gradient of all readings, per chain."""
-        grads = [g.float() for _, g in [*self.tables, *self.tokens]]
+        grads = [g.float() for g in self.grads]
         return torch.stack([g.square().sum((-2, -1)) for g in grads]).sum(0).sqrt()
 
     def fit(self, length: int) -> Slope:
-        """Cut or zero-padded to `length` positions; entries that are not finite become 0."""
+        """Cut or zero-padded to `length` positions, and as many own tokens; entries that are not finite become 0."""
 
         def fitted(grad: Tensor) -> Tensor:
             grad = grad[:, :, :length].nan_to_num(0.0, 0.0, 0.0)
             return torch.nn.functional.pad(grad, (0, 0, 0, length - grad.shape[2]))
 
         tables = [(table, fitted(g)) for table, g in self.tables]
-        return Slope(tables, [(wanted, fitted(g)) for wanted, g in self.tokens])
+        tokens = [(wanted, fitted(g)) for wanted, g in self.tokens]
+        own = []
+        for names, grad in self.own:
+            more = max(0, length - names.shape[-1])
+            kept = torch.nn.functional.pad(names, (0, more))[..., :length]
+            own.append((kept, torch.nn.functional.pad(fitted(grad), (0, more))[..., :length]))
+        return Slope(tables, tokens, own)
 
     @classmethod
     def total(cls, parts: Sequence[tuple[float, Slope]]) -> Slope:
@@ -209,7 +249,8 @@ class Slope:
                 key = tuple(wanted.tolist())
                 known = tokens.get(key)
                 tokens[key] = (wanted, weight * grad if known is None else known[1] + weight * grad)
-        return cls(list(tables.values()), list(tokens.values()))
+        own = [(names, weight * grad) for weight, slope in parts for names, grad in slope.own]
+        return cls(list(tables.values()), list(tokens.values()), own)
 
 
 def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:

@@ -28,6 +28,11 @@ def sea_register_energies(register: Register) -> None:
         summary="−log probability that a sequence classifier gives one class.",
     )
     register(
+        "repetition",
+        target="sea_toolkit.energies.repetition:Repetition",
+        summary="Expected number of pairs of equal n-grams.",
+    )
+    register(
         "keywords",
         target="sea_toolkit.energies.keywords:Keywords",
         summary="Required words that are missing, with their inflections, and forbidden ones that occur.",

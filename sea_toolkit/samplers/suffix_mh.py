@@ -28,7 +28,8 @@ class State:
     Attributes:
         ids, log_prob: `[P, C, T]`, the responses and log π of their tokens.
         values: `[P, C, M]`, the text's unweighted terms: weights may move while the chain stays.
-        slope: `[P, C, T, *]` gradients of each unweighted reward at `ids`, see `Problem.rescore`; empty without a tilt.
+        slope: `[P, C, T, *]` gradients of each unweighted reward at `ids`, see `Problem.rescore`, and the tokens
+            `[P, C, N]` that some of them are of; empty without a tilt.
         layers: keys and values of the response tokens but the last, per layer of the policy.
     """
 
@@ -136,4 +137,9 @@ class SuffixMH:
 
 
 def _grads(scored: Scored) -> list[Tensor]:
-    return [g for slope in scored.slopes or [] for _, g in [*slope.tables, *slope.tokens]]
+    """What a state keeps of the slopes: the gradients, each chain's own tokens before theirs."""
+    kept: list[Tensor] = []
+    for slope in scored.slopes or []:
+        kept += [g for _, g in [*slope.tables, *slope.tokens]]
+        kept += [tensor for pair in slope.own for tensor in pair]
+    return kept

@@ -139,6 +139,7 @@ def slope_of(problem: Problem, state: State) -> Slope:
         problem.ledger.load_state(spent)
     assert problem.slope_layout is not None
     grads, slopes = iter(state.slope), []
-    for tables, tokens in problem.slope_layout:
-        slopes.append(Slope([(t, next(grads)) for t in tables], [(t, next(grads)) for t in tokens]))
+    for tables, tokens, own in problem.slope_layout:
+        of_tables, of_tokens = [(t, next(grads)) for t in tables], [(t, next(grads)) for t in tokens]
+        slopes.append(Slope(of_tables, of_tokens, [(next(grads), next(grads)) for _ in range(own)]))
     return problem.slope(slopes)

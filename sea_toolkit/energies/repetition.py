@@ -1,0 +1,43 @@
+"""The energy `repetition`: answers that do not say the same again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.energy import Context
+from sea_toolkit.response import SoftResponse
+
+
+class Repetition:
+    """Expected number of pairs of equal n-grams of tokens: one that occurs k times counts k (k − 1) / 2.
+
+    For a relaxed response, n-grams at s and t are equal with probability `Π_j Σ_v p_{s+j}(v) p_{t+j}(v)`, and count as
+    far as the text reaches the end of the later one. With one-hot weights that is the number of pairs. For n-grams
+    that overlap the product is not quite the probability, since they share positions.
+
+    Args:
+        n: length of the n-grams in tokens; 1 counts tokens that occur again, spaces and commas among them.
+    """
+
+    def __init__(self, *, n: Annotated[int, Field(ge=1)] = 3) -> None:
+        self.n = n
+
+    def bind(self, context: Context) -> Repetition:
+        """Nothing of a run is needed."""
+        return self
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        size = response.shape[2] - self.n + 1
+        there = response.content.float()
+        if size < 2:
+            return 0.0 * there.sum(-1)
+        same = response.overlap().float()
+        equal = same[..., :size, :size]
+        for j in range(1, self.n):
+            equal = equal * same[..., j : j + size, j : j + size]
+        # row s before column t
+        return (equal.triu(1) * there[:, :, None, self.n - 1 :]).sum((-2, -1))
