@@ -73,8 +73,12 @@ class Checks:
                 raise ConformanceError(
                     self.item, name, error.got, detail=error.detail, expected=expected, hint=error.hint
                 ) from error.__cause__
-            what = f"{type(error).__name__}: {error}"
-            raise ConformanceError(self.item, name, "it failed", detail=what, expected=promise) from error
+            if isinstance(error, SeaError):
+                raise ConformanceError(
+                    self.item, name, "it is refused", detail=error.got, expected=error.expected, hint=error.hint
+                ) from error
+            got = f"it raises {type(error).__name__}"
+            raise ConformanceError(self.item, name, got, detail=str(error), expected=promise) from error
         if name in self.lacks:
             raise ConformanceError(
                 self.item, name, "it is declared to lack this, and has it", hint=f"take {name!r} out of `lacks`"
@@ -101,15 +105,23 @@ def _restore(streams: list[Any]) -> None:
         torch.cuda.set_rng_state_all(streams[3:])
 
 
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
 @contextmanager
 def global_streams_untouched() -> Iterator[None]:
     """Raises: Broken if the block moves a random stream of the process; the streams are put back."""
+    kept = _global_streams()
+    _seed(20_260_101)  # who seeds a stream with 0 each time would leave it as it was the last time
     before = _global_streams()
     try:
         yield
         after = _global_streams()
     finally:
-        _restore(before)
+        _restore(kept)
     # not Python's own stream, which type checkers draw from: who draws from it is not repeatable
     names = ["torch's", "", "numpy's"] + ["the GPU's"] * (len(before) - 3)
     moved = [name for name, a, b in zip(names, before, after, strict=True) if name and not _equal(a, b)]
@@ -124,9 +136,7 @@ def global_streams_untouched() -> Iterator[None]:
 def global_seed(seed: int) -> Iterator[None]:
     """Other global streams within the block; they are put back."""
     before = _global_streams()
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
+    _seed(seed)
     try:
         yield
     finally:

@@ -47,27 +47,6 @@ def check_responses(checks: Checks, subject: Subject) -> None:
                 detail=f"{name}: {value.tolist()}",
                 hint="an answer may be empty: clamp what is divided by",
             )
-    with checks("gradient"):
-        differentiation.check_gradient(term, answers)
-    if not term.is_policy:  # proposals follow the policy itself; its slope is never asked for
-        with checks("readings"):
-            differentiation.check_readings(term, answers)
-    _check_order(checks, subject, samples)
-    with checks("padding"):
-        _padding(term, answers)
-    with checks("dead positions"):
-        _dead_positions(term, answers)
-    with checks("one-hot = text"):
-        for name in ("one-hot", "few candidates"):
-            gap = off(values[name], values["hard"])
-            require(
-                not gap,
-                "one-hot weights and the same ids have different energies",
-                detail=f"{name}, {gap}",
-                hint="read the response through its methods, not through `weights` or `ids`",
-            )
-    with checks("inputs"):
-        _inputs(subject, samples)
     with checks("global random state"), global_streams_untouched():
         subject.bound(policy, subject.prompts).terms[0](answers.soft())
     with checks("repeatable"), torch.no_grad():
@@ -80,6 +59,27 @@ def check_responses(checks: Checks, subject: Subject) -> None:
                     detail=gap,
                     hint="an energy draws nothing and keeps nothing between calls",
                 )
+    with checks("one-hot = text"):
+        for name in ("one-hot", "few candidates"):
+            gap = off(values[name], values["hard"])
+            require(
+                not gap,
+                "one-hot weights and the same ids have different energies",
+                detail=f"{name}, {gap}",
+                hint="read the response through its methods, not through `weights` or `ids`",
+            )
+    with checks("gradient"):
+        differentiation.check_gradient(term, answers)
+    if not term.is_policy:  # proposals follow the policy itself; its slope is never asked for
+        with checks("readings"):
+            differentiation.check_readings(term, answers)
+    _check_order(checks, subject, samples)
+    with checks("padding"):
+        _padding(term, answers)
+    with checks("dead positions"):
+        _dead_positions(term, answers)
+    with checks("inputs"):
+        _inputs(subject)
     with checks("bfloat16"):
         _elsewhere(subject, converted(policy, torch.bfloat16), "in bfloat16")
     if torch.cuda.is_available():
@@ -184,11 +184,11 @@ def _dead_positions(term: Term, answers: Answers) -> None:
         )
 
 
-def _inputs(subject: Subject, samples: dict[str, SoftResponse]) -> None:
+def _inputs(subject: Subject) -> None:
     policy, prompts = subject.policy, list(subject.prompts)
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     term = subject.bound(policy, prompts).terms[0]
-    for name, response in samples.items():
+    for name, response in subject.samples().items():
         parts = {k: getattr(response, k) for k in ("weights", "candidates", "ids", "alive")}
         parts = {k: v for k, v in parts.items() if v is not None}
         before = {k: v.clone() for k, v in parts.items()}

@@ -46,6 +46,18 @@ def check_texts(checks: Checks, subject: Subject) -> None:
             text for text, v in zip(flat, value.tolist(), strict=True) if v != v or v in (float("inf"), -float("inf"))
         ]
         require(not bad, "an energy is not finite", detail=f"of the text {bad[:1]}")
+    with checks("global random state"), global_streams_untouched():
+        _scores(subject.bound(subject.policy, subject.prompts).terms[0], (prompts, flat))
+    with checks("repeatable"):
+        for seed in (1, 2):
+            with global_seed(seed):
+                gap = off(_scores(term, (prompts, flat)), value)
+                require(
+                    not gap,
+                    "the same text has another energy the second time",
+                    detail=gap,
+                    hint="an energy draws nothing and keeps nothing between calls",
+                )
     columns = list(range(c))
     other, rows, turned = columns[1:] + columns[:1], list(range(p)), [*range(1, p), 0]
 
@@ -79,18 +91,6 @@ def check_texts(checks: Checks, subject: Subject) -> None:
         given: Any = list(prompts), list(flat)
         term.bound.score_text(*given)
         require(given == (prompts, flat), "score_text changes the lists it is given", hint="work on a copy")
-    with checks("global random state"), global_streams_untouched():
-        _scores(subject.bound(subject.policy, subject.prompts).terms[0], (prompts, flat))
-    with checks("repeatable"):
-        for seed in (1, 2):
-            with global_seed(seed):
-                gap = off(_scores(term, (prompts, flat)), value)
-                require(
-                    not gap,
-                    "the same text has another energy the second time",
-                    detail=gap,
-                    hint="an energy draws nothing and keeps nothing between calls",
-                )
     if term.differentiable:
         with checks("one-hot = text"), torch.no_grad():
             finished = torch.ones(p, c, dtype=torch.bool, device=subject.policy.device)

@@ -22,12 +22,12 @@ PROPERTIES = {
     "builds": "it registers and takes these options",
     "shape": "ids [P, C, T]: exactly the run's length for each chain",
     "dtype": "whole numbers (int64), on the policy's device",
+    "repeatable": "the same noise gives the same start",
+    "global random state": "neither torch's nor numpy's global random stream is touched",
     "vocabulary": "every id is a token of the policy",
     "end of text": "what follows the first end of text is its id again",
     "log π": "where log π comes along, it is the policy's, and 0 after the end",
     "prompts alone": "a prompt starts alike by itself and in a batch",
-    "repeatable": "the same noise gives the same start",
-    "global random state": "neither torch's nor numpy's global random stream is touched",
     "inputs": "the policy and the prompts stay as they are",
 }
 """What an initializer promises, in the order of the documentation."""
@@ -90,6 +90,13 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
         require(right, "its ids are not int64 on the policy's device", detail=f"{ids.dtype}, {ids.device}")
+    with checks("repeatable"):
+        for seed in (1, 2):
+            with global_seed(seed):
+                again = problem_of(prompts).start(_noise(prompts, here)).ids
+            require(torch.equal(again, ids), "the same noise gives another start")
+    with checks("global random state"), global_streams_untouched():
+        problem.start(_noise(prompts, here))
     with checks("vocabulary"):
         inside = (ids >= 0) & (ids < policy.vocab_size)
         require(bool(inside.all()), "an id is no token", detail=f"{ids[~inside][:3].tolist()} of {policy.vocab_size}")
@@ -123,13 +130,6 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
                 "a prompt by itself starts with another text",
                 hint="draw from noise.uniform(C, T), which has a stream per prompt",
             )
-    with checks("repeatable"):
-        for seed in (1, 2):
-            with global_seed(seed):
-                again = problem_of(prompts).start(_noise(prompts, here)).ids
-            require(torch.equal(again, ids), "the same noise gives another start")
-    with checks("global random state"), global_streams_untouched():
-        problem.start(_noise(prompts, here))
     with checks("inputs"):
         require(list(problem.prompts) == prompts, "it changes the prompts")
         for key, value in policy.model.state_dict().items():

@@ -67,7 +67,8 @@ class Answers:
 
     def hard(self, ids: Int[Tensor, "P C t"] | None = None) -> SoftResponse:
         """One candidate per position, as `rescore` has it; of these answers, or of other `ids`."""
-        return SoftResponse.from_ids((self.ids if ids is None else ids).to(self.policy.device), self.policy.eos_ids)
+        given = (self.ids if ids is None else ids).clone()
+        return SoftResponse.from_ids(given.to(self.policy.device), self.policy.eos_ids)
 
     def one_hot(self, ids: Int[Tensor, "P C T"] | None = None) -> Float[Tensor, "P C T V"]:
         """Weights over the whole vocabulary."""
@@ -91,7 +92,7 @@ class Answers:
         """Softmax weights over the candidates."""
         device = self.policy.device
         z = (self.logits if logits is None else logits).to(device)
-        return SoftResponse.from_weights(z.softmax(-1), self.candidates.to(device), self.policy.eos_ids)
+        return SoftResponse.from_weights(z.softmax(-1), self.candidates.clone().to(device), self.policy.eos_ids)
 
     def texts(self) -> list[list[str]]:
         """What a person reads."""
