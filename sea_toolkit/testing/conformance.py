@@ -73,12 +73,11 @@ class Checks:
                 raise ConformanceError(
                     self.item, name, error.got, detail=error.detail, expected=expected, hint=error.hint
                 ) from error.__cause__
-            if isinstance(error, SeaError):
-                raise ConformanceError(
-                    self.item, name, "it is refused", detail=error.got, expected=error.expected, hint=error.hint
-                ) from error
-            got = f"it raises {type(error).__name__}"
-            raise ConformanceError(self.item, name, got, detail=str(error), expected=promise) from error
+            cause = _cause(error)
+            got = "it is refused" if isinstance(cause, SeaError) else f"it raises {type(cause).__name__}"
+            detail = cause.got if isinstance(cause, SeaError) else str(cause)
+            expected, hint = getattr(error, "expected", None) or promise, getattr(error, "hint", None)
+            raise ConformanceError(self.item, name, got, detail=detail, expected=expected, hint=hint) from error
         if name in self.lacks:
             raise ConformanceError(
                 self.item, name, "it is declared to lack this, and has it", hint=f"take {name!r} out of `lacks`"
@@ -90,6 +89,13 @@ class Checks:
     def result(self) -> tuple[str, ...]:
         """The properties that hold, in the order of the documentation."""
         return tuple(name for name in self.properties if name in self.held)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The exception that a plugin raised, behind the errors that name the plugin."""
+    while isinstance(error, SeaError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _global_streams() -> list[Any]:

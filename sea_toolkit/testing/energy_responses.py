@@ -161,7 +161,8 @@ def _padding(term: Term, answers: Answers) -> None:
 def _dead_positions(term: Term, answers: Answers) -> None:
     policy = answers.policy
     dead = after_the_end(answers.ids, policy.eos_ids)
-    other = torch.where(dead, plain_ids(policy)[-1], answers.ids)
+    plain, g = plain_ids(policy), torch.Generator().manual_seed(1)
+    other = torch.where(dead, plain[torch.randint(len(plain), dead.shape, generator=g)], answers.ids)
     for form in ("hard", "dense"):
         with torch.no_grad():
             gap = off(term(getattr(answers, form)(other)), term(getattr(answers, form)()))

@@ -25,6 +25,8 @@ class Subject:
     def __init__(self, hub: PluginHub, item: Item, options: dict[str, Any], setting: Setting) -> None:
         self.hub, self.item, self.options, self.setting = hub, item, options, setting
         self.policy = setting.model
+        # whoever writes a test in Python allows what its options name
+        self.code = getattr(item.build(options), "code", ())
         self.prompts = list(setting.prompts)
         shape = len(self.prompts), setting.chains, setting.length
         self.answers = Answers.random(self.policy, *shape, setting.seed)
@@ -40,6 +42,7 @@ class Subject:
             chains=self.setting.chains,
             length=self.setting.length,
             energies=[{"name": self.item.qualified, **self.options}],
+            allow_code=self.code,
             own=[Part(partial(_nothing), None, 0.0, "nothing")],  # a recipe has more than −log π
         )
         return problem

@@ -52,9 +52,9 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
         with checks("builds"):
             _, item = stack.enter_context(registered("schedule", schedule, here.hub))
             follows = inspect.isclass(item.target)
-            walk = Walk(item.build(options), follows)
             if follows:
                 ReactiveSchedule(item.qualified, item.build(options), owner=item.distribution)
+            walk = Walk(item.build(options), follows)
         with checks("float"):
             for value in walk.values:
                 plain = isinstance(value, Real) and not isinstance(value, bool)

@@ -108,6 +108,7 @@ def bound_problem(
     own: Sequence[Part] = (),
     sampler: Mapping[str, Any] | None = None,
     initializer: Mapping[str, Any] | None = None,
+    allow_code: Collection[str] = (),
     **more: Any,
 ) -> tuple[Composition, Problem]:
     """A problem as a run makes it, from the same recipe; the tokenizer is checked first.
@@ -117,12 +118,13 @@ def bound_problem(
         own: terms that are Python objects.
         sampler: name and options; best-of-n by default.
         initializer: name and options; base-samples by default.
+        allow_code: functions that an energy may run.
         more: further keys of the recipe.
     """
     data: dict[str, Any] = {"energies": list(energies), "max_new_tokens": length, **more}
     data["sampler"] = {**(sampler or {"name": "best-of-n"}), "chains": chains}
     if initializer:
         data["initializer"] = dict(initializer)
-    composition = compose(Recipe.parse(data), hub, own)
+    composition = compose(Recipe.parse(data), hub, own, allow_code)
     composition.check(policy.tokenizer)
     return composition, composition.bind(policy, list(prompts), Ledger(), Clock())

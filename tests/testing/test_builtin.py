@@ -36,6 +36,7 @@ ENERGIES = [
     ("reference", {"normalize": "mean"}, (), {"readings"}),
     ("reference", {"gradient": "inputs-detached"}, ("gradient",), {"readings"}),
     ("length", {"target": 4.0}, (), set()),
+    ("distance-to-draft", {"text": "a dog on the mat"}, (), set()),
 ]
 
 
@@ -45,8 +46,14 @@ def test_energy(name, options, lacks, absent):
     assert set(held) == set(ENERGY) - {"gpu"} - set(lacks) - absent
 
 
+def politeness(text):
+    """For the verifier."""
+    return float("please" in text)
+
+
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
 TEXTS = [
+    ("verifier", {"function": "tests.testing.test_builtin:politeness"}, ["please", "no"]),
     ("regex", {"pattern": "[0-9]+ dogs"}, ["12 dogs", "12 cats", "dogs"]),
     pytest.param("json-schema", {"schema": SCHEMA}, ['{"a": 1}', '{"a": "b"}', "{}"], marks=needs("jsonschema")),
 ]

@@ -112,11 +112,11 @@ class Demanding(Search):
 
 @mutant("state")
 class InPlace(Search):
-    """Overwrites the energies of the state it is given."""
+    """Overwrites the terms of the state it is given."""
 
     def step(self, problem, state, noise):
         new, info = super().step(problem, state, noise)
-        state.energy.copy_(new.energy)
+        state.values.copy_(new.values)
         return new, info
 
 
@@ -135,7 +135,7 @@ class Restless(Search):
 
 @mutant("prompts alone")
 class Herd(Search):
-    """Moves all prompts back to their first answers unless the first prompt has improved."""
+    """Exchanges the answers of the prompts now and then."""
 
     def step(self, problem, state, noise):
         new, info = super().step(problem, state, noise)
@@ -173,7 +173,7 @@ class Memory(Search):
         self.count += 1
         self.inverse_temperature = 1.0 if self.count < 3 else 1000.0
         new, info = super().step(problem, state, noise)
-        return new, replace(info, metrics={"count": torch.full_like(new.energy, self.count)})
+        return new, replace(info, metrics={"count": torch.full(problem.stopped.shape, float(self.count))})
 
 
 @mutant("budget")

@@ -1,0 +1,112 @@
+"""Errors, declared lacks, names, settings: what the checks share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sea_toolkit import testing
+from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.testing import ConformanceError, Setting, check_energy, check_sampler, check_schedule
+from sea_toolkit.testing.toys import policy
+from tests.core import hub
+from tests.testing.mutants.energies import crowded, half_detached, mean_of_nothing
+from tests.testing.mutants.samplers import Mysterious
+
+ON = {"hub": hub()}
+
+
+def brevity(response, *, per_token: float = 0.1):
+    """Costs per token."""
+    return per_token * response.expected_length()
+
+
+def test_an_error_says_what_which_property_and_what_to_try():
+    with pytest.raises(AssertionError) as caught:
+        check_energy(mean_of_nothing, Setting(**ON))
+    error = caught.value
+    assert isinstance(error, ConformanceError)
+    assert isinstance(error, SeaError)
+    assert (error.item, error.property) == ("energy 'mean_of_nothing'", "finite")
+    lines = str(error).splitlines()
+    assert lines[0].startswith("energy 'mean_of_nothing', finite: an energy is not finite (")
+    assert lines[1] == "expected: finite for hard, relaxed, empty and unfinished answers"
+    assert lines[2].startswith("try: an answer may be empty")
+
+
+def test_what_is_lacking_on_purpose_is_named_and_the_rest_is_checked():
+    held = check_energy(crowded, Setting(lacks=["chains alone"], **ON))
+    assert "chains permute" in held
+    assert "chains alone" not in held
+    assert "gradient" not in check_energy(half_detached, Setting(lacks=["gradient"], **ON))
+
+
+def test_a_lack_that_is_none_is_an_error():
+    with pytest.raises(ConformanceError, match="declared to lack this, and has it"):
+        check_energy(brevity, Setting(lacks=["chains alone"], **ON))
+
+
+def test_a_property_that_there_is_not_cannot_be_lacking():
+    with pytest.raises(SeaError, match="did you mean 'chains alone'"):
+        check_energy(brevity, Setting(lacks=["chain alone"], **ON))
+
+
+def test_options_may_have_any_name():
+    def odd(response, *, energy: float, setting: float = 1.0, thing: float = 1.0):
+        return energy * setting * thing * response.expected_length()
+
+    assert check_energy(odd, Setting(**ON), energy=1.0, setting=2.0, thing=0.5)
+
+
+def test_a_name_that_there_is_not():
+    with pytest.raises(ConformanceError, match="builds: it is refused") as caught:
+        check_schedule("linaer", Setting(**ON))
+    assert isinstance(caught.value.__cause__, RecipeError)
+
+
+def test_another_policy_and_texts_of_ones_own():
+    seen = []
+
+    def marks(prompts, texts):
+        seen.extend(texts)
+        return [float(text.count("!")) for text in texts]
+
+    check_energy(marks, Setting(texts=["hey!", "ho"], **ON))
+    assert {"hey!", "ho"} <= set(seen)
+    assert check_energy(brevity, Setting(policy=policy(6), prompts=["ab", "c"], chains=2, length=5, **ON))
+
+
+def test_a_law_of_ones_own():
+    def colder(energies):
+        return (-2.0 * energies).softmax(-1)
+
+    assert "law" in check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=2.0)
+    with pytest.raises(ConformanceError, match="law: its chains do not follow the law"):
+        check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=1.0)
+
+
+def test_a_law_that_is_shown_elsewhere_is_named():
+    assert "law" not in check_sampler(Mysterious, Setting(lacks=["law"], **ON))
+
+
+def test_the_global_streams_are_as_before():
+    before = torch.get_rng_state()
+    check_energy(brevity, Setting(**ON))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_public_names_are_there_and_importing_them_is_light():
+    for name in testing.__all__:
+        assert getattr(testing, name).__doc__
+    with pytest.raises(AttributeError):
+        _ = testing.check_nothing
+    code = "import sys, sea_toolkit.testing, sea_toolkit.testing.pytest_plugin; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_rest_of_the_toolkit_does_not_need_the_kit():
+    code = "import sys, sea_toolkit.api, sea_toolkit.cli; assert 'sea_toolkit.testing' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

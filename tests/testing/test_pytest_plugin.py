@@ -1,0 +1,62 @@
+"""The pytest plugin in a pytest of its own, as an author has it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = """
+import sys
+
+def test_pytest_has_not_brought_torch():
+    assert "torch" not in sys.modules
+"""
+FIXTURES = """
+import sea_toolkit as sea
+from sea_toolkit.testing import check_energy
+
+def brevity(response, *, per_token: float = 0.1):
+    return per_token * response.expected_length()
+
+def test_brevity(sea_hub):
+    assert sea_hub.get("energy", "length")
+    assert "gradient" in check_energy(brevity, per_token=0.5)
+
+def test_a_run(tiny_policy, tiny_reward, sea_hub):
+    settings = {"sampler": "best-of-n", "chains": 2, "budget": 4, "max_new_tokens": 6}
+    energies = {"reward": (4.0, tiny_reward), "brevity": (1.0, brevity)}
+    result = sea.align("hello", policy=tiny_policy, energies=energies, hub=sea_hub, **settings)
+    assert result.energy[1] <= result.energy[0] and "reward" in result.rewards
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run_pytest(source, *more):
+        (tmp_path / "test_it.py").write_text(source)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *more, str(tmp_path)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run_pytest
+
+
+PLUGIN = ("-p", "sea_toolkit.testing.pytest_plugin")
+
+
+def test_pytest_starts_as_fast_as_before(run):
+    done = run(LIGHT, *PLUGIN)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_fixtures(run):
+    done = run(FIXTURES, *PLUGIN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_fixtures_are_listed_with_their_words(run):
+    done = run(LIGHT, *PLUGIN, "--fixtures")
+    for name in ("sea_hub", "tiny_policy", "tiny_reward"):
+        assert name in done.stdout
