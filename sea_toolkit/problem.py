@@ -52,7 +52,6 @@ class Problem:
     stopped: Bool[Tensor, "P C"] = field(init=False)
     incidents: list[str] = field(default_factory=list)
     keep_cache: bool = field(default=False, init=False)
-    slope_layout: list[tuple[list[Tensor], list[Tensor], int]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
@@ -136,10 +135,6 @@ class Problem:
             total, bad = total + weighted, bad | weighted.isnan() | (weighted == -torch.inf)
         return total.masked_fill(bad, torch.inf)
 
-    def slope(self, slopes: Sequence[Slope]) -> Slope:
-        """The gradient of the weighted rewards, with the weights of now, from those of each."""
-        return Slope.total([(self.clock.value(t.weight), s) for t, s in zip(self.sloped, slopes, strict=True)])
-
     def policy_weight(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
         """Weight of the summed −log π in the energy, per response of the given length."""
         total = torch.zeros_like(length)
@@ -173,7 +168,7 @@ class Problem:
             log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
                 the same ids.
             slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
-                respect to every token's probability, from the same forward pass; `Problem.slope` weighs them.
+                respect to every token's probability, from the same forward pass.
         """
         texts = self.policy.text(ids)
         finished = is_any(ids, self.policy.eos_ids).any(-1)
@@ -193,15 +188,13 @@ class Problem:
                 nll = value / t.bound.per_nat(length)
             elif slope and t.differentiable:
                 value, steep = self._tapped(t, response)
-                slopes.append(steep.fit(ids.shape[-1]))
+                slopes.append(steep)
             else:
                 with torch.no_grad():
                     text_value = t.score_text(self.prompts, texts)
                     value = t(response) if text_value is None else text_value.to(total.device)
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
-        if slope:
-            self.slope_layout = [([t for t, _ in s.tables], [t for t, _ in s.tokens], len(s.own)) for s in slopes]
         energies = self.checked(Energies(total, values))
         return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
 

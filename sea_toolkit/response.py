@@ -215,42 +215,16 @@ class Slope:
             total = total.scatter_add(-1, names, grad[:, :, position].float())
         return total
 
-    def norm(self) -> Float[Tensor, "P C"]:
-        """Euclidean norm of the gradient of all readings, per chain."""
-        grads = [g.float() for g in self.grads]
-        return torch.stack([g.square().sum((-2, -1)) for g in grads]).sum(0).sqrt()
+    def mean(self, length: Float[Tensor, "P C"]) -> Slope:
+        """Averaged over the first `length` positions: a slope of one position. What is not finite counts as 0."""
 
-    def fit(self, length: int) -> Slope:
-        """Cut or zero-padded to `length` positions, and as many own tokens; entries that are not finite become 0."""
+        def averaged(grad: Tensor) -> Tensor:
+            here = torch.arange(grad.shape[2], device=grad.device) < length[..., None]
+            kept = grad.nan_to_num(0.0, 0.0, 0.0).masked_fill(~here[..., None], 0.0)
+            return kept.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None]
 
-        def fitted(grad: Tensor) -> Tensor:
-            grad = grad[:, :, :length].nan_to_num(0.0, 0.0, 0.0)
-            return torch.nn.functional.pad(grad, (0, 0, 0, length - grad.shape[2]))
-
-        tables = [(table, fitted(g)) for table, g in self.tables]
-        tokens = [(wanted, fitted(g)) for wanted, g in self.tokens]
-        own = []
-        for names, grad in self.own:
-            more = max(0, length - names.shape[-1])
-            kept = torch.nn.functional.pad(names, (0, more))[..., :length]
-            own.append((kept, torch.nn.functional.pad(fitted(grad), (0, more))[..., :length]))
-        return Slope(tables, tokens, own)
-
-    @classmethod
-    def total(cls, parts: Sequence[tuple[float, Slope]]) -> Slope:
-        """Σ weight · slope of energies that were read one by one; readings of the same table or tokens add up."""
-        tables: dict[int, tuple[Tensor, Tensor]] = {}
-        tokens: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-        for weight, slope in parts:
-            for table, grad in slope.tables:
-                before = tables.get(id(table))
-                tables[id(table)] = (table, weight * grad if before is None else before[1] + weight * grad)
-            for wanted, grad in slope.tokens:
-                key = tuple(wanted.tolist())
-                known = tokens.get(key)
-                tokens[key] = (wanted, weight * grad if known is None else known[1] + weight * grad)
-        own = [(names, weight * grad) for weight, slope in parts for names, grad in slope.own]
-        return cls(list(tables.values()), list(tokens.values()), own)
+        parts = ([(which, averaged(g)) for which, g in part] for part in (self.tables, self.tokens, self.own))
+        return Slope(*parts)
 
 
 def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:

@@ -185,32 +185,19 @@ def test_taps_of_an_energy_that_reads_nothing_are_zero():
     tapped = SoftResponse.from_ids(torch.tensor([[[1, 2]]]), (2,)).tapped()
     slope = tapped.taps.gradient(torch.zeros(()))
     assert slope.over_vocabulary(0, 12).abs().sum() == 0
-    assert slope.norm().tolist() == [[0.0]]
 
 
-def test_the_sum_of_slopes_is_the_slope_of_the_sum():
-    g = torch.Generator().manual_seed(0)
-    table, other = torch.randn(12, 4, generator=g), torch.randn(12, 3, generator=g)
-    mix = torch.randn(4, 5, generator=g)
-    ids = torch.tensor([[[1, 7, 2], [3, 4, 5]]])
-
-    def first(r):
-        return (torch.tanh(r.embed(table) @ mix).sum(-1) * r.probability((4, 7))[..., 0]).sum(-1)
-
-    def second(r):
-        return (r.embed(table).square().sum(-1) + r.embed(other).sum(-1) * r.alive).sum(-1)
-
-    def slope_of(energy):
-        tapped = SoftResponse.from_ids(ids, (2,)).tapped()
-        return tapped.taps.gradient(energy(tapped).sum())
-
-    apart = Slope.total([(2.0, slope_of(first)), (-0.5, slope_of(second))])
-    together = slope_of(lambda r: 2.0 * first(r) - 0.5 * second(r))
-    assert len(apart.tables) == len(together.tables) == 2
-    assert len(apart.tokens) == len(together.tokens)
-    torch.testing.assert_close(apart.norm(), together.norm())
-    for t in range(3):
-        torch.testing.assert_close(apart.over_vocabulary(t, 12), together.over_vocabulary(t, 12))
+def test_the_mean_slope_is_over_the_text_alone():
+    table = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    tapped = SoftResponse.from_ids(torch.tensor([[[1, 7, 5, 4], [3, 2, 2, 2]]]), (2,)).tapped()
+    score = torch.tanh(tapped.embed(table)).sum(-1) + tapped.probability((4, 7))[..., 0]
+    slope = tapped.taps.gradient(score.sum())
+    rows = torch.stack([slope.over_vocabulary(t, 12) for t in range(4)], 2)
+    mean = slope.mean(torch.tensor([[3.0, 2.0]])).over_vocabulary(0, 12)
+    torch.testing.assert_close(mean[0, 0], rows[0, 0, :3].mean(0))
+    torch.testing.assert_close(mean[0, 1], rows[0, 1, :2].mean(0))
+    broken = Slope([(table, torch.full((1, 2, 4, 4), torch.nan))], [])
+    assert broken.mean(torch.tensor([[3.0, 0.0]])).over_vocabulary(0, 12).abs().sum() == 0
 
 
 def test_survival_of_certain_ends():

@@ -28,15 +28,14 @@ class State:
     Attributes:
         ids, log_prob: `[P, C, T]`, the responses and log π of their tokens.
         values: `[P, C, M]`, the text's unweighted terms: weights may move while the chain stays.
-        slope: `[P, C, T, *]` gradients of each unweighted reward at `ids`, see `Problem.rescore`, and the tokens
-            `[P, C, N]` that some of them are of; empty without a tilt.
+        compass: what the next proposal is tilted by, see `Tilted`; empty without a tilt.
         layers: keys and values of the response tokens but the last, per layer of the policy.
     """
 
     ids: Tensor
     log_prob: Tensor
     values: Tensor
-    slope: list[Tensor]
+    compass: list[Tensor]
     layers: KeysValues
 
 
@@ -56,6 +55,9 @@ class SuffixMH:
     default_budget: ClassVar[float | None] = 32
     default_relaxation: ClassVar[dict[str, Any] | None] = None
     uses_slope: ClassVar[bool] = False
+    shares_compass: ClassVar[bool] = False
+    cut_power: ClassVar[float] = 1.0
+    temperature: float = 1.0
 
     def __init__(self, *, inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0) -> None:
         self.inverse_temperature = inverse_temperature
@@ -70,26 +72,27 @@ class SuffixMH:
             problem.ledger.forward("policy", start.ids.numel(), params)
         scored = problem.rescore(start.ids, log_prob, slope=self.uses_slope)
         layers = start.layers if start.layers is not None else problem.read(start.ids)
-        return State(start.ids, log_prob, scored.energies.values(), _grads(scored), layers), Info(scored)
+        compass = self.point(problem, scored, None)
+        return State(start.ids, log_prob, scored.energies.values(), compass, layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         if problem.drifts:
             again = problem.rescore(state.ids, state.log_prob, slope=self.uses_slope)
-            state = replace(state, values=again.energies.values(), slope=_grads(again))
+            state = replace(state, values=again.energies.values(), compass=self.point(problem, again, state))
         length = problem.length
-        cut = min(length - 1, int(noise.common_uniform() * length))
+        cut = min(length - 1, int(noise.common_uniform() ** self.cut_power * length))
         uniform = noise.uniform(problem.chains, length - cut)
-        shape = self.proposal(problem, state, cut)
+        shape = self.proposal(problem, state)
         drawn = decode(
             problem.policy, problem.prefix, uniform, start=state.ids[..., :cut], past=state.layers,
-            shape=shape, keep_cache=True, ledger=problem.ledger,
+            shape=shape, temperature=self.temperature, keep_cache=True, ledger=problem.ledger,
         )  # fmt: skip
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
         scored = problem.rescore(ids, log_prob, slope=self.uses_slope)
         beta = problem.clock.value(self.inverse_temperature)
         assert drawn.layers is not None
-        moved = State(ids, log_prob, scored.energies.values(), _grads(scored), drawn.layers)
+        moved = State(ids, log_prob, scored.energies.values(), self.point(problem, scored, state), drawn.layers)
         energy, there = problem.weigh(state.values), scored.energies.total
         log_ratio = beta * (energy - there) + self.correction(problem, state, moved, drawn, cut)
         # a chain at an energy of +inf takes anything finite; one that would go there stays
@@ -104,7 +107,11 @@ class SuffixMH:
         }  # fmt: skip
         return self._select(accept, state, moved), Info(scored, metrics)
 
-    def proposal(self, problem: Problem, state: State, cut: int) -> Shape | None:
+    def point(self, problem: Problem, scored: Scored, state: State | None) -> list[Tensor]:
+        """The compass that goes with texts just scored, `state` being where they were proposed: none."""
+        return []
+
+    def proposal(self, problem: Problem, state: State) -> Shape | None:
         """How the policy's distribution is changed for the proposal: not at all."""
         return None
 
@@ -117,8 +124,7 @@ class SuffixMH:
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids
 
-    @staticmethod
-    def _select(accept: Bool[Tensor, "P C"], state: State, moved: State) -> State:
+    def _select(self, accept: Bool[Tensor, "P C"], state: State, moved: State) -> State:
         def pick(old: Tensor, new: Tensor) -> Tensor:
             return torch.where(accept.reshape(*accept.shape, *[1] * (new.ndim - 2)), new, old)
 
@@ -131,15 +137,8 @@ class SuffixMH:
             pick(state.ids, moved.ids),
             pick(state.log_prob, moved.log_prob),
             pick(state.values, moved.values),
-            [pick(a, b) for a, b in zip(state.slope, moved.slope, strict=True)],
+            moved.compass
+            if self.shares_compass
+            else [pick(a, b) for a, b in zip(state.compass, moved.compass, strict=True)],
             layers,
         )
-
-
-def _grads(scored: Scored) -> list[Tensor]:
-    """What a state keeps of the slopes: the gradients, each chain's own tokens before theirs."""
-    kept: list[Tensor] = []
-    for slope in scored.slopes or []:
-        kept += [g for _, g in [*slope.tables, *slope.tokens]]
-        kept += [tensor for pair in slope.own for tensor in pair]
-    return kept

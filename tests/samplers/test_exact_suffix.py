@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.samplers.suffix_mh import State
 from sea_toolkit.testing.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
 
 CASES = [(Toy(4, 4), 1.0), (Toy(6, 2, reference=0.5), 1.0), (Toy(5, 3), 2.0)]
@@ -46,7 +47,7 @@ def test_the_distance_of_independent_draws_is_within_what_is_allowed():
 
 
 @pytest.mark.parametrize(("toy", "beta"), CASES)
-@pytest.mark.parametrize("sampler", [{"name": "suffix-mh"}, {"name": "tilted-exact", "strength": 2.0}], ids=str)
+@pytest.mark.parametrize("sampler", [{"name": "suffix-mh"}, {"name": "tilted-exact", "temperature": 0.8}], ids=str)
 def test_the_chains_follow_the_law(sampler, toy, beta):
     found = measure(toy, sampler | {"inverse_temperature": beta}, beta=beta)
     assert found.ess > 4000
@@ -54,7 +55,7 @@ def test_the_chains_follow_the_law(sampler, toy, beta):
 
 
 def test_a_strong_tilt_changes_how_fast_and_not_where_to():
-    options = {"name": "tilted-exact", "strength": 20.0, "clip": 2.0}
+    options = {"name": "tilted-exact", "strength": 20.0, "spread": 1.5, "clip": 2.0}
     found = measure(Toy(5, 3), options)
     assert found.ess > 4000
     assert found, found
@@ -62,15 +63,15 @@ def test_a_strong_tilt_changes_how_fast_and_not_where_to():
 
 def test_the_end_of_text_is_tilted_too():
     """The toy's energy depends on where the text ends; its slope says so."""
-    toy = Toy(5, 3)
-    problem = toy.problem("tilted-exact", 1)
+    toy = Toy(5, 3, text_term=False)
+    made, problem = toy.made({"name": "tilted-exact", "strength": 1.0, "spread": 100.0, "clip": 100.0}, 1)
     ids = torch.tensor([[[1, 2, 3]]])
-    slope = problem.slope(problem.rescore(ids, slope=True).slopes)
-    steep = slope.over_vocabulary(1, toy.vocab)[0, 0]
+    scored = problem.rescore(ids, slope=True)
     weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()
-    soft = SoftResponse.from_weights(weights, None, (EOS,))
-    pull = next(t for t in problem.rewards if t.label == "pull")
-    (expected,) = torch.autograd.grad(1.2 * pull(soft).sum(), weights)
-    torch.testing.assert_close(steep, expected[0, 0, 1], atol=1e-5, rtol=1e-4)
-    assert abs(float(steep[EOS])) > 0.05
+    (pull,) = problem.rewards
+    (expected,) = torch.autograd.grad(1.2 * pull(SoftResponse.from_weights(weights, None, (EOS,))).sum(), weights)
+    state = State(ids, ids.float(), scored.energies.values(), made.point(problem, scored, None), [])
+    wanted = -expected.mean(2)
+    torch.testing.assert_close(made.tilt(problem, state), wanted - wanted.mean(-1, keepdim=True), atol=1e-5, rtol=1e-4)
+    assert abs(float(wanted[..., EOS])) > 0.05
     assert policy(toy.vocab).eos_ids == (EOS,)

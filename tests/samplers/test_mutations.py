@@ -52,7 +52,7 @@ def test_the_way_back_by_the_gradient_of_here(monkeypatch):
         return plain(self, problem, state, state, cut)
 
     monkeypatch.setattr(TiltedExact, "_log_proposal", here)
-    assert_red({"name": "tilted-exact", "strength": 10.0})
+    assert_red({"name": "tilted-exact", "strength": 10.0, "spread": 1.5})
 
 
 def test_the_tilt_out_of_the_ratio(monkeypatch):

@@ -9,7 +9,7 @@ import torch
 
 from sea_toolkit.clock import Clock
 from sea_toolkit.samplers.best_of_n import BestOfN
-from sea_toolkit.samplers.tilted import slope_of
+from sea_toolkit.samplers.tilted import directions
 from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.piecewise import piecewise
 from sea_toolkit.testing.toys import Toy, measure
@@ -18,7 +18,7 @@ from tests.core import noise_for, problem_for
 TOY, BURN, STEPS = Toy(5, 3, reference=0.5), 60, 20
 SAMPLERS = [
     {"name": "suffix-mh"},
-    {"name": "tilted-exact", "strength": 2.0},
+    {"name": "tilted-exact"},
     {"name": "discrete-langevin", "step_size": 1.0},
 ]
 
@@ -64,19 +64,18 @@ def test_the_chains_follow_the_law_of_the_end(sampler, how):
 
 
 def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
-    made, problem = TOY.made("tilted-exact", 8)
+    made, problem = TOY.made({"name": "tilted-exact", "spread": 100.0, "clip": 100.0}, 8)
     weigh(made, problem)
     noise = noise_for(problem)
     state, _ = made.init(problem, noise)
     problem.clock.progress = 0.05
     state, _ = made.step(problem, state, noise)
+    before = made.tilt(problem, state)
     problem.clock.progress = 0.3
     fresh = problem.rescore(state.ids, state.log_prob, slope=True)
     torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
-    kept, expected = (s.over_vocabulary(1, TOY.vocab) for s in (slope_of(problem, state), problem.slope(fresh.slopes)))
-    torch.testing.assert_close(kept, expected)
-    problem.slope_layout = None  # as after a resume
-    torch.testing.assert_close(slope_of(problem, state).over_vocabulary(1, TOY.vocab), expected)
+    torch.testing.assert_close(state.compass[0], directions(problem, fresh))
+    torch.testing.assert_close(made.tilt(problem, state), before * 1.2 / -7.0)
 
 
 def test_best_of_n_keeps_the_best_by_the_weights_of_now():
