@@ -20,7 +20,7 @@ PROPERTIES = {
     "global random state": "neither torch's nor numpy's global random stream is touched",
     "one-hot = text": "a text has one energy: as ids, as one-hot weights over few or all tokens, and by score_text",
     "gradient": "the gradient is that of the value, by finite differences, and finite at hard answers",
-    "readings": "the response is read through embed, probability, alive, content and expected_length alone",
+    "readings": "the response is read through embed, probability, overlap, alive, content and expected_length alone",
     "chains permute": "chains in another order give the same energies in that order",
     "prompts permute": "prompts in another order give the same energies in that order",
     "chains alone": "a chain has the same energy by itself as among others",

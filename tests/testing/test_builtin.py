@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+import torch
 
+from sea_toolkit.loading import load_policy, silent_progress
+from sea_toolkit.recipe import PolicySpec
 from sea_toolkit.testing import (
     Setting,
     check_energy,
@@ -15,6 +18,7 @@ from sea_toolkit.testing import (
     check_sampler,
     check_schedule,
     tiny_reward,
+    tiny_tokenizer,
 )
 from sea_toolkit.testing.energies import PROPERTIES as ENERGY
 from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
@@ -22,6 +26,7 @@ from sea_toolkit.testing.models import PROPERTIES as MODEL
 from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
 from sea_toolkit.testing.samplers import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
+from sea_toolkit.testing.tiny import tiny_config
 from tests.core import hub
 
 ON = {"hub": hub()}
@@ -36,6 +41,9 @@ ENERGIES = [
     ("reference", {"normalize": "mean"}, (), {"readings"}),
     ("reference", {"gradient": "inputs-detached"}, ("gradient",), {"readings"}),
     ("length", {"target": 4.0}, (), set()),
+    ("keywords", {"words": ["dog", "cat|mouse"], "forbidden": ["rain"]}, (), set()),
+    ("repetition", {"n": 1}, (), set()),
+    ("repetition", {"n": 2}, (), set()),
     ("distance-to-draft", {"text": "a dog on the mat"}, (), set()),
 ]
 
@@ -63,6 +71,40 @@ SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "
 @pytest.mark.parametrize(("name", "options", "texts"), TEXTS)
 def test_text_energy(name, options, texts):
     assert set(check_energy(name, Setting(texts=texts, **ON), **options)) == set(ENERGY) - SOFT
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Folder of a tiny classifier with the tiny policy's vocabulary."""
+    from transformers import LlamaForSequenceClassification
+
+    config = tiny_config("llama", initializer_range=0.15)
+    config.num_labels = 2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForSequenceClassification(config)
+    folder = tmp_path_factory.mktemp("classifier")
+    model.save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("reads", ["response", "prompt+response", "chat"])
+def test_reward(classifier, reads):
+    held = check_energy("reward", Setting(**ON), model=classifier, output=1, reads=reads)
+    assert set(held) == set(ENERGY) - {"gpu"}
+
+
+def test_classifier(classifier):
+    assert set(check_energy("classifier", Setting(**ON), model=classifier, target=1)) == set(ENERGY) - {"gpu"}
+
+
+@pytest.mark.real_model
+@pytest.mark.parametrize("model", ["sentiment"])
+def test_probe(smollm2, model):
+    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), hub(), silent_progress)
+    here = Setting(policy=policy, prompts=["How are you?", "Tell me about the sea."], chains=2, **ON)
+    assert set(check_energy("reward", here, model=model)) == set(ENERGY) - {"gpu"}
 
 
 def test_the_tiny_reward():
