@@ -34,12 +34,14 @@ class Candidate:
 
 @dataclass
 class Archive:
-    """All candidates of one prompt, the best first; the starting texts apart."""
+    """All candidates of one prompt, the best first; the starting texts apart. `total` is the energy of the kept
+    set, where energies are of a set."""
 
     starts: list[Candidate] = field(default_factory=list)
     best: list[Candidate] = field(default_factory=list)
     by_chain: dict[int, Candidate] = field(default_factory=dict)
     seen: int = 0
+    total: float = float("inf")
 
     def add(self, candidate: Candidate) -> None:
         """Note a candidate; of equal texts the first one stays."""
@@ -59,12 +61,23 @@ class Archive:
         self.best.insert(place, candidate)
         del self.best[KEEP:]
 
+    def add_set(self, chains: list[Candidate]) -> None:
+        """Note a set of texts, one per chain, whose energies are of the set: that of the lowest total is kept whole."""
+        self.seen += len(chains)
+        if chains[0].step < 0:
+            self.starts += chains
+        total = sum(c.energy for c in chains)
+        if total < self.total or not self.best:
+            self.total, self.best = total, sorted(chains, key=lambda c: c.energy)
+            self.by_chain = {c.chain: c for c in chains}
+
     def state(self) -> dict[str, Any]:
         return {
             "starts": [asdict(c) for c in self.starts],
             "best": [asdict(c) for c in self.best],
             "by_chain": {str(k): asdict(c) for k, c in self.by_chain.items()},
             "seen": self.seen,
+            "total": self.total,
         }
 
     @classmethod
@@ -74,10 +87,13 @@ class Archive:
             [Candidate(**c) for c in state["best"]],
             {int(k): Candidate(**c) for k, c in state["by_chain"].items()},
             state["seen"],
+            state["total"],
         )
 
 
-def record(archives: list[Archive], scored: Scored, step: int, weights: dict[str, float]) -> None:
+def record(
+    archives: list[Archive], scored: Scored, step: int, weights: dict[str, float], *, joint: bool = False
+) -> None:
     """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates.
 
     Args:
@@ -86,14 +102,20 @@ def record(archives: list[Archive], scored: Scored, step: int, weights: dict[str
         step: −1 for the starting texts.
         weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
             are compared by the weights that the user arrives at.
+        joint: some energy is one of all chains of a prompt, and texts of different steps cannot be mixed.
     """
     finished, lengths = scored.finished.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
     forbidden = scored.energies.total.isposinf().tolist()
     for p, archive in enumerate(archives):
+        chains = []
         for c, text in enumerate(scored.texts[p]):
-            if forbidden[p][c] and step >= 0:
-                continue
             values = {k: v[p][c] for k, v in terms.items()}
             energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
-            archive.add(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+        if joint:
+            archive.add_set(chains)
+            continue
+        for candidate in chains:
+            if step < 0 or candidate.energy < float("inf"):
+                archive.add(candidate)

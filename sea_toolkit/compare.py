@@ -78,6 +78,11 @@ def compare(
     own = _own(energies)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
     compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
+    if compositions[0].joint:
+        raise RecipeError(
+            f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
+            hint="leave it out here",
+        )
     found = [Judge(spec, hub, progress) for spec in judges]
     folder = None if out is None else Path(out)
 

@@ -101,9 +101,11 @@ class Composition:
         """Settle on a sampler, and on the relaxation it needs.
 
         Raises:
-            RecipeError: an unknown name, a wrong option, a relaxation for a sampler that relaxes nothing.
+            RecipeError: an unknown name, a wrong option, a relaxation for a sampler that relaxes nothing, an energy
+                of all chains for a sampler that takes them one by one.
         """
         item = self.hub.get("sampler", name, "sampler")
+        self._refuse_chains(name, getattr(item.target, "joint", False))
         self.items.append(item)
         options = _scheduled(self.recipe.sampler.options, self.hub, "sampler", self.items)
         self.reactive |= _reactive(options, "sampler")
@@ -125,6 +127,27 @@ class Composition:
         checked = _scheduled(given, self.hub, "relaxation", self.items)
         self.reactive |= _reactive(checked, "relaxation")
         self.relaxation, self.top_k = relaxation.build(checked, f"relaxation ({kind})"), top_k or None
+
+    @property
+    def joint(self) -> list[str]:
+        """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
+        return [part.label for part in self.parts if getattr(part.built, "joint", False)]
+
+    def _refuse_chains(self, sampler: str, joint: bool) -> None:
+        if not self.joint:
+            return
+        what = f"the energy {self.joint[0]!r} is one of all chains of a prompt"
+        if not joint:
+            fit = ", ".join(i.name for i in self.hub.items("sampler") if getattr(i.target, "joint", False))
+            raise RecipeError(
+                f"{what}, and the sampler {sampler!r} accepts or keeps them one by one",
+                expected=f"a sampler that moves them together: {fit}",
+                hint='sampler = { name = "sea" }',
+            )
+        if self.recipe.sampler.chains == 1:
+            raise RecipeError(f"{what}, and there is one", expected="chains = 2 or more")
+        if self.recipe.rewrite is not None:
+            raise RecipeError(f"{what}, and rewrites compete one by one", hint="leave rewrite out")
 
     def _term(self, part: Part, label: str, context: Context) -> Term:
         bound = bind(part.built, context)

@@ -20,9 +20,9 @@ def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
 class SoftResponse:
     """P × C responses of T positions, each position a distribution over K candidate tokens.
 
-    Read it through `embed`, `probability`, `overlap`, `alive`, `content` and `expected_length`: all are linear in the
-    token distributions (of two positions, for `overlap`) or survival under them, so that gradients reach both relaxed
-    logits and `Taps`.
+    Read it through `embed`, `probability`, `overlap`, `counts`, `alive`, `content` and `expected_length`: all are
+    linear in the token distributions (of two positions, for `overlap`) or survival under them, so that gradients reach
+    both relaxed logits and `Taps`.
 
     Attributes:
         weights: `[P, C, T, K]`, each row sums to one.
@@ -103,6 +103,25 @@ class SoftResponse:
         found = found * ~is_any(names, self.eos_ids).unsqueeze(2)
         return torch.einsum("pcsn,pctn->pcst", found, found)
 
+    def counts(self) -> Float[Tensor, "P C U"]:
+        """Expected number of times that each token is in the text, the end of text left out. The columns are the tokens
+        that any chain of the prompt may hold, in one order for all its chains."""
+        p, c, t = self.shape
+        if self.candidates is None:
+            names = torch.arange(self.weights.shape[-1], device=self.weights.device).expand(p, -1)
+            found = torch.einsum("pctk,pct->pck", self.weights, self.alive)
+        else:
+            names = self.candidates.flatten(1).sort(-1).values  # a token's first place is its column
+            place = torch.searchsorted(names, self.candidates.flatten(1)).unflatten(-1, (c, -1))
+            held = (self.weights * self.alive.unsqueeze(-1)).flatten(2)
+            found = held.new_zeros(p, c, names.shape[-1]).scatter_add(-1, place, held)
+        if self.taps is not None:
+            leaf = self.taps.on_own_tokens(
+                found.new_zeros(p, c, t, names.shape[-1]), names.unsqueeze(1).expand(p, c, -1)
+            )
+            found = found + torch.einsum("pctn,pct->pcn", leaf, self.alive)
+        return found * ~is_any(names, self.eos_ids).unsqueeze(1)
+
     def embed(self, table: Float[Tensor, "V D"]) -> Float[Tensor, "P C T D"]:
         """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
         weights = self.weights.to(table.dtype)
@@ -166,9 +185,12 @@ class Taps:
         return value + leaf
 
     def on_own_tokens(self, value: Tensor, names: Tensor) -> Tensor:
-        if not self.own:  # they are the response's tokens at each call
-            self.own.append((names, torch.zeros_like(value, requires_grad=True)))
-        return value + self.own[0][1]
+        for known, leaf in self.own:
+            if known.shape == names.shape and bool((known == names).all()):
+                return value + leaf
+        leaf = torch.zeros_like(value, requires_grad=True)
+        self.own.append((names, leaf))
+        return value + leaf
 
     def gradient(self, total: Float[Tensor, ""]) -> Slope:
         """Backward from a scalar; what it does not depend on has slope zero."""

@@ -218,7 +218,7 @@ class Run:
 
     def _note(self, info: Info, step: int, *, last: bool = False) -> None:
         if info.scored is not None:
-            record(self.archives, info.scored, step, self.weights)
+            record(self.archives, info.scored, step, self.weights, joint=bool(self.composition.joint))
         if self.folder is None:
             return
         line: dict[str, Any] = {"step": step, "samples": self.problem.ledger.samples}

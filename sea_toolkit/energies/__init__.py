@@ -28,6 +28,11 @@ def sea_register_energies(register: Register) -> None:
         summary="−log probability that a sequence classifier gives one class.",
     )
     register(
+        "diversity",
+        target="sea_toolkit.energies.diversity:Diversity",
+        summary="Similarity of a chain's tokens to those of the prompt's other chains: they repel each other.",
+    )
+    register(
         "repetition",
         target="sea_toolkit.energies.repetition:Repetition",
         summary="Expected number of pairs of equal n-grams.",

@@ -39,6 +39,8 @@ class Sampler(Protocol):
         needs_gradient: refuse energies without one.
         default_chains, default_steps, default_budget: used when the recipe sets none; steps or a budget, not both.
         default_relaxation: name, options and `top_k` for samplers on relaxed responses, else None.
+        joint: may be left out; true where a step moves all chains together, down the gradient of the sum of their
+            energies, and keeps or drops none: an energy in which the chains of a prompt see each other is then right.
     """
 
     state_type: ClassVar[type]

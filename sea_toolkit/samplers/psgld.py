@@ -66,6 +66,7 @@ class Psgld:
     )
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
     default_chains: ClassVar[int] = 4
     default_steps: ClassVar[int | None] = 30
     default_budget: ClassVar[float | None] = None

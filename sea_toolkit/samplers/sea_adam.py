@@ -56,6 +56,7 @@ class SeaAdam:
     law: ClassVar[str] = OPTIMIZER
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
     default_chains: ClassVar[int] = 4
     default_steps: ClassVar[int | None] = 200
     default_budget: ClassVar[float | None] = None

@@ -1,0 +1,38 @@
+"""The energy `diversity`: the chains of a prompt repel each other."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sea_toolkit.energy import Context
+from sea_toolkit.response import SoftResponse
+
+EMPTY = 1e-6
+"""Added to the squared length of a bag of tokens, so that an empty text has a similarity, of nothing, and a slope."""
+
+
+class Diversity:
+    """Mean cosine between the token counts of a chain and those of each other chain of its prompt; 0 to 1.
+
+    For a relaxed response the counts are expected ones. It is an energy of the set of chains, `Σ_c E_c`, in which each
+    pair counts twice over C − 1, and not of a text: samplers that accept or keep chains one by one are refused, and a
+    run keeps the set of the lowest total energy.
+    """
+
+    joint: ClassVar[bool] = True
+
+    def bind(self, context: Context) -> Diversity:
+        """Nothing of a run is needed."""
+        return self
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        counts = response.counts().float()
+        products = torch.einsum("pcu,pdu->pcd", counts, counts)
+        length = (products.diagonal(dim1=-2, dim2=-1) + EMPTY).sqrt()
+        alike = products / (length.unsqueeze(-1) * length.unsqueeze(-2))
+        others = 1.0 - torch.eye(alike.shape[-1], device=alike.device)
+        return (alike * others).sum(-1) / max(1, alike.shape[-1] - 1)
