@@ -42,11 +42,8 @@ class Subject:
             chains=self.setting.chains,
             length=self.setting.length,
             energies=[{"name": self.item.qualified, **self.options}],
-<<<<<<< HEAD
             allow_code=self.code,
-=======
             sampler={"name": "sea"} if getattr(self.item.target, "joint", False) else None,
->>>>>>> 3058600 (The energy diversity: an energy of all chains of a prompt, for samplers that move them together; a run then keeps one set whole)
             own=[Part(partial(_nothing), None, 0.0, "nothing")],  # a recipe has more than −log π
         )
         return problem
