@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sea_toolkit.clock import Clock
 from sea_toolkit.code import refuse_unless_allowed
+from sea_toolkit.embedding_space import EmbeddingSpace
 from sea_toolkit.energy import Context, Progress, Term, bind, hinge
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.ledger import Ledger
@@ -20,6 +21,7 @@ from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
 from sea_toolkit.recipe import ConstraintSpec, EnergySpec, Recipe
+from sea_toolkit.relaxation import Relaxation, takes_points
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.schedules.schedule import Schedule
 from sea_toolkit.scoring import unique_labels
@@ -92,7 +94,10 @@ class Composition:
         if self.sampler is None:
             self.choose(AUTO[any(t.differentiable and not t.is_policy for t in terms)])
         chains = self.recipe.sampler.chains or self.sampler.default_chains
-        relax = _no_relaxation if self.relaxation is None else Relaxation(self.relaxation, clock)
+        relax: Any = _no_relaxation
+        if self.relaxation is not None:
+            name = next(i.name for i in self.items if i.kind == "relaxation")
+            relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
         return Problem(
             policy, list(prompts), prefix, chains, length, terms, self.initializer, relax, self.top_k, ledger, clock
         )
@@ -127,6 +132,13 @@ class Composition:
         checked = _scheduled(given, self.hub, "relaxation", self.items)
         self.reactive |= _reactive(checked, "relaxation")
         self.relaxation, self.top_k = relaxation.build(checked, f"relaxation ({kind})"), top_k or None
+        if takes_points(relaxation.target):
+            if spec is not None and spec.options.get("top_k"):
+                raise RecipeError(
+                    f"relaxation: top_k = {top_k}, and {kind!r} looks among all tokens for the nearest",
+                    hint="leave top_k out",
+                )
+            self.top_k = None
 
     @property
     def joint(self) -> list[str]:
@@ -157,18 +169,6 @@ class Composition:
             bound = hinge(bound, -1.0 if is_reward else 1.0, *part.limits)
             return Term(label, part.weight, bound, owner, moves=part.moves)
         return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward, moves=part.moves)
-
-
-class Relaxation:
-    """A registered relaxation with its options bound; those that are schedules are resolved at each call."""
-
-    def __init__(self, built: functools.partial[Tensor], clock: Clock) -> None:
-        self.function, self.options, self.clock = built.func, dict(built.keywords), clock
-        self.noisy = "noise" in inspect.signature(built.func).parameters
-
-    def __call__(self, logits: Tensor, noise: Noise) -> Tensor:
-        now = {k: self.clock.value(v) if callable(getattr(v, "at", None)) else v for k, v in self.options.items()}
-        return self.function(logits, noise, **now) if self.noisy else self.function(logits, **now)
 
 
 def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:

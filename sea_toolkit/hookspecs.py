@@ -52,7 +52,10 @@ def sea_register_energies(register: Register) -> None:
 def sea_register_relaxations(register: Register) -> None:
     """Register relaxations: `f(logits, **options) -> weights`, both `[P, C, T, K]`, rows summing to one.
 
-    A parameter named `noise` before the options is filled with the run's `Noise` (see `sea_toolkit.noise`).
+    Or `f(points, space, **options) -> weights [P, C, T, V]`, if the first parameter is called `points`: the sampler's
+    latent is then a point of the policy's embedding space per position, `[P, C, T, D]` (see
+    `sea_toolkit.embedding_space`). A parameter named `noise` before the options is filled with the run's `Noise` (see
+    `sea_toolkit.noise`).
     """
 
 

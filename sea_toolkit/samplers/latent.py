@@ -1,4 +1,5 @@
-"""The latent of the samplers on relaxed responses: logits over candidates, which start as a given text."""
+"""The latent of the samplers on relaxed responses, which starts as a given text: logits over candidates, or points in
+embedding space where the relaxation takes them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sea_toolkit.embedding_space import EmbeddingSpace
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem import Problem
 
 CHUNK_ROWS = 256
@@ -15,7 +18,7 @@ CHUNK_ROWS = 256
 def latent_of(
     problem: Problem, ids: Int[Tensor, "P C T"], *, margin: float = 1.0, scale: float = 1.0
 ) -> tuple[Float[Tensor, "P C T K"], Int[Tensor, "P C T K"] | None]:
-    """Log-probabilities of the policy along `ids`, the token itself lifted to the top.
+    """Log-probabilities of the policy along `ids`, the token itself lifted to the top; or the points of `ids`.
 
     The next-token distribution along a sampled text has another argmax than the text, so without the lift step 0
     would not decode to the answer the chain starts from.
@@ -27,9 +30,19 @@ def latent_of(
         scale: divides the logits (5 in the released SEA settings), which flattens them.
 
     Returns:
-        Logits, and the candidates they belong to (None for the whole vocabulary).
+        Logits, and the candidates they belong to (None for the whole vocabulary). Or points `[P, C, T, D]` in units of
+        the space, and None.
+
+    Raises:
+        RecipeError: points were to be divided by a scale.
     """
-    policy = problem.policy
+    policy, space = problem.policy, space_of(problem)
+    if space is not None:
+        if scale != 1.0:
+            raise RecipeError(
+                f"init_scale = {scale:g} divides logits, and the relaxation works on points", hint="leave it out"
+            )
+        return space.table[ids].float() / space.unit, None
     hidden = policy.predictors(problem.prefix, policy.backbone.embedding(ids)).flatten(0, 2)
     problem.ledger.forward("policy", ids.numel(), policy.body_parameters + policy.head_parameters)
     flat = ids.flatten()
@@ -46,7 +59,18 @@ def latent_of(
     return torch.cat(values).unflatten(0, ids.shape), candidates
 
 
-def hard_ids(logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None) -> Int[Tensor, "P C T"]:
-    """The candidate with the largest logit at each position."""
-    top = logits.argmax(-1, keepdim=True)
+def hard_ids(
+    problem: Problem, latent: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None
+) -> Int[Tensor, "P C T"]:
+    """The candidate with the largest logit at each position; of points, the nearest token."""
+    space = space_of(problem)
+    if space is not None:
+        return space.nearest(latent * space.unit)
+    top = latent.argmax(-1, keepdim=True)
     return (top if candidates is None else candidates.gather(-1, top)).squeeze(-1)
+
+
+def space_of(problem: Problem) -> EmbeddingSpace | None:
+    """Where the latent's points lie; None where it is logits."""
+    space: EmbeddingSpace | None = getattr(problem.relaxation, "space", None)
+    return space

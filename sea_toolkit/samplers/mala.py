@@ -57,8 +57,8 @@ class Mala:
     """
 
     law: ClassVar[str] = (
-        "the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) over the logits z, exactly; its "
-        "texts are read off by the largest logit"
+        "the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) over the logits z (or points), "
+        "exactly; its texts are read off by the largest logit (or the nearest token)"
     )
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True
@@ -130,4 +130,4 @@ class Mala:
         return log_q(state, moved) - log_q(moved, state)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
-        return hard_ids(state.logits, state.candidates)
+        return hard_ids(problem, state.logits, state.candidates)

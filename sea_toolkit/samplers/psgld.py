@@ -61,8 +61,8 @@ class Psgld:
     """
 
     law: ClassVar[str] = (
-        "as step_size → 0 and decay → 1, the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) "
-        "over the logits z; its texts are read off by the largest logit"
+        "as step_size → 0 and decay → 1, with a smooth relaxation, the density exp(−E(relax(z))/temperature) · N(z; "
+        "first logits, prior_width²) over the logits z; its texts are read off by the largest logit"
     )
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True
@@ -129,4 +129,4 @@ class Psgld:
         return -slope / (self.damping + root).square()
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
-        return hard_ids(state.logits, state.candidates)
+        return hard_ids(problem, state.logits, state.candidates)

@@ -19,7 +19,7 @@ from sea_toolkit.samplers.latent import hard_ids, latent_of
 
 @dataclass(frozen=True)
 class State:
-    """Logits `[P, C, T, K]` and the tokens they stand for (None: the whole vocabulary)."""
+    """Logits `[P, C, T, K]` and the tokens they stand for (None: the vocabulary); or points `[P, C, T, D]`, None."""
 
     logits: Tensor
     candidates: Tensor | None
@@ -41,8 +41,8 @@ class Sea:
     """
 
     law: ClassVar[str] = (
-        "unadjusted Langevin on the logits: biased by the step size and, with straight-through, by its gradient; "
-        "its texts follow no stated law"
+        "unadjusted Langevin on the logits (or points): biased by the step size and, with straight-through or "
+        "embedding, by its gradient; its texts follow no stated law"
     )
     state_type: ClassVar[type] = State
     needs_gradient: ClassVar[bool] = True
@@ -85,4 +85,4 @@ class Sea:
         return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
-        return hard_ids(state.logits, state.candidates)
+        return hard_ids(problem, state.logits, state.candidates)

@@ -10,13 +10,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.noise import Noise
 from sea_toolkit.options import Number
 from sea_toolkit.problem import Problem
 from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
 from sea_toolkit.samplers.guided import Guided, decode_guided
-from sea_toolkit.samplers.latent import latent_of
+from sea_toolkit.samplers.latent import latent_of, space_of
 from sea_toolkit.scoring import Energies
 
 RELEASED_NOISE = (0.1, 0.05, 0.01, 0.001)
@@ -76,6 +77,12 @@ class SeaAdam:
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         problem.require_gradient("sea-adam")
+        if space_of(problem) is not None:
+            raise RecipeError(
+                "sea-adam decodes with logits, and the relaxation works on points",
+                expected="a relaxation of logits",
+                hint="softmax or entmax; embedding goes with sea, mala and psgld",
+            )
         start = problem.start(noise)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
         text = decode_guided(problem, z, candidates, start.ids, self.lm_top_k)

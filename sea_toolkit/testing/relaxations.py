@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from contextlib import ExitStack
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor
 
 from sea_toolkit.clock import Clock
-from sea_toolkit.compose import Relaxation
+from sea_toolkit.embedding_space import EmbeddingSpace
 from sea_toolkit.noise import Noise
+from sea_toolkit.relaxation import Relaxation
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
@@ -26,7 +28,7 @@ PROPERTIES = {
     "gradient": "a gradient reaches the logits, and it is finite",
     "padding": "a candidate with logit -inf has weight 0 and gradient 0, and changes nothing else",
     "large logits": "finite weights and gradients for logits of ±30000",
-    "sharp logits": "logits far apart give the largest one all the weight",
+    "sharp logits": "logits far apart, or a point at a token's embedding, give that token all the weight",
     "rows alone": "a position has the same weights by itself as among others (without noise)",
     "prompts alone": "a prompt has the same weights by itself as in a batch",
     "inputs": "the logits stay as they are",
@@ -35,13 +37,14 @@ PROPERTIES = {
 }
 """What a relaxation promises, in the order of the documentation."""
 
-P, C, T, K = 2, 3, 4, 5
+P, C, T, K, V = 2, 3, 4, 5, 9
 
 
 def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a relaxation on random logits of two prompts, three chains, four positions and five candidates.
 
-    One that takes `noise` has no "rows alone": its rows are drawn together.
+    One that takes `noise` has no "rows alone": its rows are drawn together. One that takes `points` is given random
+    ones of five coordinates among nine tokens, and has no "padding".
 
     Args:
         relaxation: what is registered, or the name of an installed relaxation.
@@ -61,7 +64,8 @@ def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **optio
             _, item = stack.enter_context(registered("relaxation", relaxation, here.hub))
             built = item.build(options)
             require(isinstance(built, functools.partial), "a class is registered", expected="a function of logits")
-            relax = Relaxation(built, Clock())
+            table = torch.randn(V, K, generator=torch.Generator().manual_seed(here.seed + 1))
+            relax = Relaxation(built, Clock(), EmbeddingSpace(table))
         _check(checks, relax, here.seed)
     return checks.result
 
@@ -69,15 +73,16 @@ def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **optio
 def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
     logits = 3.0 * torch.randn(P, C, T, K, generator=g)
-    upstream = torch.randn(logits.shape, generator=g)
+    expected = logits.shape if relax.space is None else (P, C, T, V)
+    upstream = torch.randn(expected, generator=g)
     with checks("shape"):
         weights = relax(logits.clone(), _noise())
         require(isinstance(weights, Tensor), f"it returned a {type(weights).__name__}")
         require(
-            weights.shape == logits.shape,
+            weights.shape == expected,
             "its result has another shape",
             detail=f"{list(weights.shape)}",
-            expected=f"[P, C, T, K] = {list(logits.shape)}",
+            expected=f"[P, C, T, {'K' if relax.space is None else 'V'}] = {list(expected)}",
         )
     with checks("dtype"):
         same = (weights.dtype, weights.device) == (logits.dtype, logits.device)
@@ -104,8 +109,9 @@ def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
         slope = _slope(relax, logits, upstream)
         require(bool((slope != 0).any()), "the gradient is zero everywhere", hint="hard weights need a soft backward")
         require(bool(slope.isfinite().all()), "a gradient is not finite")
-    with checks("padding"):
-        _padding(relax, logits, upstream)
+    if relax.space is None:
+        with checks("padding"):
+            _padding(relax, logits, upstream)
     with checks("large logits"):
         large = 3e4 * logits.sign()
         require(
@@ -117,9 +123,10 @@ def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
             bool(_slope(relax, large, upstream).isfinite().all()), "large logits give a gradient that is not finite"
         )
     with checks("sharp logits"):
-        order = torch.stack([torch.randperm(K, generator=g) for _ in range(P * C * T)]).view(logits.shape)
-        sharp = relax(1e4 * order.float(), _noise())
-        gap = off(sharp, (order == K - 1).float(), 1e-3)
+        order = torch.stack([torch.randperm(expected[-1], generator=g) for _ in range(P * C * T)]).view(expected)
+        top = order.argmax(-1)
+        latent = 1e4 * order.float() if relax.space is None else relax.space.table[top] / relax.space.unit
+        gap = off(relax(latent, _noise()), torch.nn.functional.one_hot(top, expected[-1]).float(), 1e-3)
         require(not gap, "logits far apart do not give the largest one all the weight", detail=gap)
     _check_company(checks, relax, logits, weights)
     with checks("inputs"):
@@ -135,7 +142,9 @@ def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
         require(bool(_slope(relax, half, upstream.bfloat16()).isfinite().all()), "a gradient is not finite")
     if torch.cuda.is_available():
         with checks("gpu"):
-            on_gpu = relax(logits.cuda(), _noise())
+            moved = copy.copy(relax)
+            moved.space = None if relax.space is None else EmbeddingSpace(relax.space.table.cuda())
+            on_gpu = moved(logits.cuda(), _noise())
             require(on_gpu.device.type == "cuda", "weights have left the GPU")
             gap = off(on_gpu, weights)
             require(not gap, "GPU and CPU give different weights", detail=gap)

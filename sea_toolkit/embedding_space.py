@@ -1,0 +1,66 @@
+"""The policy's token embeddings as a space of points, for relaxations whose latent is a point per position."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_ROWS = 256
+
+
+class EmbeddingSpace:
+    """Points `[…, D]` among the embeddings of V tokens; distances are Euclidean.
+
+    Args:
+        table: the embedding of every token.
+    """
+
+    def __init__(self, table: Float[Tensor, "V D"]) -> None:
+        self.table = table
+
+    @cached_property
+    def unit(self) -> float:
+        """Root mean square of a coordinate's difference between two tokens drawn at random: 1 in a sampler's latent."""
+        table = self.table.float()
+        spread = table.square().sum(-1).mean() - self.center.square().sum()
+        return float((2 * spread / table.shape[-1]).clamp(min=1e-20).sqrt())
+
+    @cached_property
+    def center(self) -> Float[Tensor, " D"]:
+        """The mean of all embeddings, float32."""
+        return self.table.float().mean(0)
+
+    @torch.no_grad()
+    def nearest(self, points: Float[Tensor, "*B D"]) -> Int[Tensor, "*B"]:
+        """The token whose embedding is nearest to each point; of equally near ones the first."""
+        table = self.table.float()
+        norms, found = table.square().sum(-1), []
+        for rows in points.reshape(-1, points.shape[-1]).float().split(CHUNK_ROWS):
+            found.append((norms - 2 * rows @ table.T).argmin(-1))
+        return torch.cat(found).view(points.shape[:-1])
+
+    def slope(self, of_weights: Float[Tensor, "*B V"]) -> Float[Tensor, "*B D"]:
+        """The slope in the space that fits the slopes of the tokens' weights best, by least squares over all tokens:
+
+            min over g and b of Σ_v (of_weights[v] − b − ⟨g, e_v⟩)².
+
+        It is exactly ∂E/∂(mean embedding) where E reads the weights through `table`, and exact for any cost of the form
+        `b + ⟨g, e_v⟩` per token, such as −log π under a head that shares the table.
+        """
+        # the mean takes no part, and without it nothing large cancels
+        weights = of_weights.float() - of_weights.float().mean(-1, keepdim=True)
+        return weights @ self.table.float() @ self._inverse
+
+    @cached_property
+    def _inverse(self) -> Float[Tensor, "D D"]:
+        """The (pseudo-)inverse of the embeddings' scatter around their mean, found once, in float64."""
+        device = "cpu" if self.table.device.type == "mps" else self.table.device
+        scatter = torch.zeros(self.table.shape[-1], self.table.shape[-1], dtype=torch.float64, device=device)
+        for rows in self.table.split(CHUNK_ROWS * 16):
+            off = rows.to(device).double() - self.center.to(device).double()
+            scatter += off.T @ off
+        inverse = torch.linalg.pinv(scatter, hermitian=True, rtol=1e-10)
+        return inverse.float().to(self.table.device)
