@@ -1,7 +1,8 @@
-"""Relaxations: from logits to token weights. `f(logits, **options) -> weights`, both `[P, C, T, K]`.
+"""Relaxations: from a sampler's latent to token weights. `f(logits, **options) -> weights`, both `[P, C, T, K]`.
 
 K is the whole vocabulary or a few candidates per position; a relaxation does not need to know which. A
-candidate with logit -inf is padding: its weight is exactly 0.
+candidate with logit -inf is padding: its weight is exactly 0. One whose first parameter is `points` works in the
+policy's embedding space instead.
 """
 
 from __future__ import annotations
@@ -34,4 +35,9 @@ def sea_register_relaxations(register: Register) -> None:
         "entmax",
         target=f"{_HERE}.entmax:entmax",
         summary="Between softmax and sparsemax: sparse, and smooth in between.",
+    )
+    register(
+        "embedding",
+        target=f"{_HERE}.embedding:embedding",
+        summary="A point in embedding space, read as the nearest token (MuCoLa).",
     )
