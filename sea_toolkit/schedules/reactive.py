@@ -49,7 +49,8 @@ class ReactiveSchedule(Schedule):
     """A schedule with a memory, made anew for each place of a recipe; a run resets it, feeds it and keeps its state.
 
     Args:
-        name, owner: as for a `Schedule`.
+        name: as for a `Schedule`.
+        owner: as for a `Schedule`.
         made: an instance of the registered class, see `Reactive`.
 
     Raises:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
+NAME = "sea_toolkit.testing.pytest_plugin"
 LIGHT = """
 import sys
 
@@ -42,7 +45,9 @@ def run(tmp_path):
     return run_pytest
 
 
-PLUGIN = ("-p", "sea_toolkit.testing.pytest_plugin")
+# pytest refuses a plugin that comes twice; an editable installation has the entry points of the day it was made
+INSTALLED = [point.value for point in entry_points(group="pytest11")]
+PLUGIN = () if NAME in INSTALLED else ("-p", NAME)
 
 
 def test_pytest_starts_as_fast_as_before(run):
@@ -60,3 +65,8 @@ def test_the_fixtures_are_listed_with_their_words(run):
     done = run(LIGHT, *PLUGIN, "--fixtures")
     for name in ("sea_hub", "tiny_policy", "tiny_reward"):
         assert name in done.stdout
+
+
+def test_the_entry_point_is_announced():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'[project.entry-points.pytest11]\nsea_toolkit = "{NAME}"\n' in text
