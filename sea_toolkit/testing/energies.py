@@ -20,10 +20,10 @@ PROPERTIES = {
     "global random state": "neither torch's nor numpy's global random stream is touched",
     "one-hot = text": "a text has one energy: as ids, as one-hot weights over few or all tokens, and by score_text",
     "gradient": "the gradient is that of the value, by finite differences, and finite at hard answers",
-    "readings": "the response is read through embed, probability, overlap, alive, content and expected_length alone",
+    "readings": "the response is read through its methods alone, which the tilted samplers see",
     "chains permute": "chains in another order give the same energies in that order",
     "prompts permute": "prompts in another order give the same energies in that order",
-    "chains alone": "a chain has the same energy by itself as among others",
+    "chains alone": "a chain has the same energy by itself as among others; of a class that says joint = True, another",
     "prompts alone": "a prompt has the same energies by itself as in a batch",
     "padding": "positions behind the text and candidates without weight change nothing",
     "dead positions": "what stands after the end of text changes nothing and has no gradient",
@@ -38,8 +38,8 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
     """Check an energy on a small problem: tiny policy, three prompts, a few random answers.
 
     An energy that only scores texts has no gradient and no relaxed answers: what concerns those is left out of the
-    result. Whatever else it lacks on purpose is named in the setting: `Setting(lacks=["chains alone"])` for chains
-    that see each other, `Setting(lacks=["gradient"])` for a gradient that is biased by design.
+    result, and so is "chains alone" of one that says `joint = True`: its chains have to see each other. Whatever else
+    it lacks on purpose is named in the setting: `Setting(lacks=["gradient"])` for a gradient that is biased by design.
 
     Args:
         energy: what is registered (a function of a response, a function of prompts and texts, a class with `bind`),
@@ -59,7 +59,8 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
         with checks("builds"):
             hub, item = stack.enter_context(registered("energy", energy, here.hub))
             subject = Subject(hub, item, options, here)
-            _ = subject.term
+            if getattr(item.target, "joint", False):
+                checks.lacks |= {"chains alone"}
         if subject.term.differentiable:
             check_responses(checks, subject)
         if hasattr(subject.term.bound, "score_text"):

@@ -110,7 +110,7 @@ def _check_order(checks: Checks, subject: Subject, samples: dict[str, SoftRespon
                     not gap,
                     "a chain's energy depends on the other chains",
                     detail=gap,
-                    hint='if that is what it is for: Setting(lacks=["chains alone"])',
+                    hint="if that is what it is for: a class with joint = True",
                 )
         with checks("prompts permute"):
             moved = subject.bound(subject.policy, [prompts[i] for i in turned]).terms[0]

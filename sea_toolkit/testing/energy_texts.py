@@ -80,7 +80,7 @@ def check_texts(checks: Checks, subject: Subject) -> None:
             not gap,
             "a text's energy depends on the other texts",
             detail=gap,
-            hint='if that is what it is for: Setting(lacks=["chains alone"])',
+            hint="if that is what it is for: a class with joint = True",
         )
     with checks("prompts alone"):
         single = [subject.bound(subject.policy, [prompt]).terms[0] for prompt in subject.prompts]

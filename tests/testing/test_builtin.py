@@ -42,6 +42,7 @@ ENERGIES = [
     ("reference", {"gradient": "inputs-detached"}, ("gradient",), {"readings"}),
     ("length", {"target": 4.0}, (), set()),
     ("keywords", {"words": ["dog", "cat|mouse"], "forbidden": ["rain"]}, (), set()),
+    ("diversity", {}, (), {"chains alone"}),
     ("repetition", {"n": 1}, (), set()),
     ("repetition", {"n": 2}, (), set()),
     ("distance-to-draft", {"text": "a dog on the mat"}, (), set()),

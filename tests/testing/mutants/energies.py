@@ -133,9 +133,19 @@ def ranked_chains(response):
 
 @mutant("chains alone")
 def crowded(response):
-    """Chains repel each other, and the setting does not say so."""
+    """Chains repel each other, and nobody says so."""
     length = response.expected_length()
     return length - length.mean(1, keepdim=True)
+
+
+@mutant("chains alone")
+class Loner(Bound):
+    """Says that it is joint, and looks at each chain by itself."""
+
+    joint = True
+
+    def __call__(self, response):
+        return response.expected_length()
 
 
 @mutant("chains alone")
