@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +40,7 @@ class Context:
         clock: to resolve options that are schedules (`clock.value(option)`).
         hub: to look up named models.
         progress: to report a download.
+        models: language models that energies of this run have loaded beside the policy, by where they came from.
     """
 
     policy: Policy
@@ -50,6 +51,7 @@ class Context:
     clock: Clock
     hub: PluginHub
     progress: Progress | None = None
+    models: dict[str, Policy] = field(default_factory=dict, repr=False)
 
 
 @dataclass

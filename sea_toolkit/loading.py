@@ -74,9 +74,7 @@ def load_policy(
         RecipeError: the device does not exist.
     """
     device = pick_device(spec.device)
-    source = resolve_model(spec.model, hub, "policy", progress)
-    if isinstance(source, Path) and source.is_file():
-        raise ModelError(f"{spec.model} is a file", expected="the folder of a transformers model")
+    source = find_language_model(spec.model, hub, progress)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
@@ -86,6 +84,31 @@ def load_policy(
     options["dtype"] = pick_dtype(spec.dtype, device)
     model = _read_model(AutoModelForCausalLM, source, spec.model, options)
     return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
+
+
+def find_language_model(name: str, hub: PluginHub, progress: Callable[[int, int, str], None]) -> Path | str:
+    """Where a causal LM is to be loaded from: a folder, or a Hugging Face id.
+
+    Raises:
+        ModelError: it cannot be found, or is no language model.
+    """
+    source = resolve_model(name, hub, "policy", progress)
+    if isinstance(source, Path) and source.is_file():
+        raise ModelError(f"{name} is a file", expected="the folder of a transformers model")
+    return source
+
+
+def load_language_model(source: Path | str, policy: Policy, name: str) -> Policy:
+    """A causal LM that an energy asks, on the policy's device and in its dtype; any tokenizer will do.
+
+    Raises:
+        ModelError: unreadable, or not fit to be asked (see `Policy`).
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = _read(AutoTokenizer, source, name, {})
+    model = _read_model(AutoModelForCausalLM, source, name, {"dtype": policy.dtype})
+    return Policy(model.to(policy.device), tokenizer, name=name)
 
 
 def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any) -> Any:

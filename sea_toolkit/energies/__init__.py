@@ -62,3 +62,13 @@ def sea_register_energies(register: Register) -> None:
         target="sea_toolkit.energies.distance_to_draft:DistanceToDraft",
         summary="Edit distance to a text, in tokens: change it as little as possible.",
     )
+    register(
+        "perplexity",
+        target="sea_toolkit.energies.perplexity:Perplexity",
+        summary="−log p of the answer under a language model, with or without the prompt.",
+    )
+    register(
+        "judge",
+        target="sea_toolkit.energies.judge:Judge",
+        summary="A language model is asked a yes/no question about the answer: log-odds of yes.",
+    )
