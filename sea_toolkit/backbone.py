@@ -49,11 +49,7 @@ class Backbone:
     def table(self) -> Float[Tensor, "V D"]:
         """The embedding of every token as the model sees it, with any scale the embedding module applies (Gemma)."""
         if self._table is None:
-            with torch.no_grad():
-                probe = torch.arange(min(8, self.weight.shape[0]), device=self.weight.device)
-                plain = torch.equal(self.embedding(probe), self.weight[probe])
-                every = torch.arange(self.weight.shape[0], device=self.weight.device)
-                self._table = self.weight.detach() if plain else self.embedding(every)
+            self._table = embedding_table(self.embedding)
         return self._table
 
     @torch.no_grad()
@@ -111,3 +107,14 @@ class Backbone:
         if self._takes_positions:
             extra["position_ids"] = positions
         return self.base(inputs_embeds=embeds, attention_mask=mask, **extra)[0]
+
+
+@torch.no_grad()
+def embedding_table(embedding: nn.Module) -> Float[Tensor, "V D"]:
+    """What an embedding module gives for every token; its own weights where it does nothing else."""
+    weight: Tensor = embedding.weight  # type: ignore[assignment]
+    some = torch.arange(min(8, weight.shape[0]), device=weight.device)
+    if torch.equal(embedding(some), weight[some]):
+        return weight.detach()
+    found: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
+    return found

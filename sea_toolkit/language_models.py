@@ -76,6 +76,6 @@ def places(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) 
     return torch.tensor([index[prompt] for prompt in wanted], device=device)
 
 
-def text_only(energy: str, lm: Policy, reason: str) -> str:
+def text_only(energy: str, model: str, reason: str) -> str:
     """The note of a run whose `energy` has no gradient."""
-    return f"{energy}: {lm.name} {reason}, so this energy scores texts only and has no gradient"
+    return f"{energy}: {model} {reason}, so this energy scores texts only and has no gradient"

@@ -111,6 +111,21 @@ def load_language_model(source: Path | str, policy: Policy, name: str) -> Policy
     return Policy(model.to(policy.device), tokenizer, name=name)
 
 
+def load_encoder(source: Path | str, policy: Policy, name: str) -> tuple[Any, Any]:
+    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; any tokenizer will do.
+
+    Raises:
+        ModelError: unreadable.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = _read(AutoTokenizer, source, name, {})
+    # a pooler is a head of its own, and not read; transformers draws one where the file has none
+    with torch.random.fork_rng(devices=[]):
+        model = _read_model(AutoModel, source, name, {"dtype": policy.dtype}, without="pooler.")
+    return model.to(policy.device).eval().requires_grad_(False), tokenizer
+
+
 def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any) -> Any:
     """The tokenizer of a sequence classifier, if it has the policy's vocabulary.
 
@@ -143,10 +158,11 @@ def load_classifier(source: Path | str, policy: Policy, name: str) -> tuple[Any,
     return model.to(policy.device).eval().requires_grad_(False), tokenizer
 
 
-def _read_model(loader: Any, source: Path | str, name: str, options: dict[str, Any]) -> Any:
-    """Weights from safetensors only (a pickle can run code), and all of them: transformers fills gaps at random."""
+def _read_model(loader: Any, source: Path | str, name: str, options: dict[str, Any], without: str | None = None) -> Any:
+    """Weights from safetensors only (a pickle can run code), and all of them (but those whose names begin with
+    `without`): transformers fills gaps at random."""
     model, report = _read(loader, source, name, {**options, "use_safetensors": True, "output_loading_info": True})
-    missing = sorted(report["missing_keys"])
+    missing = sorted(key for key in report["missing_keys"] if without is None or not key.startswith(without))
     if missing:
         raise ModelError(
             f"{name} lacks weights: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}",

@@ -78,11 +78,8 @@ class SequenceScorer:
             middle = self.tokenizer(prompt.rstrip() + " ", add_special_tokens=False).input_ids
         else:
             middle = []
-        # the special tokens a text is wrapped in: [CLS] [SEP], or <s>, or </s> at the end alone
-        inner = self.tokenizer("a", add_special_tokens=False).input_ids
-        whole = self.tokenizer("a").input_ids
-        at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
-        return [*whole[:at], *middle], list(whole[at + len(inner) :])
+        before, after = wrapping(self.tokenizer)
+        return [*before, *middle], after
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """All outputs, float32; the response's soft end is cut where survival falls below one half."""
@@ -128,3 +125,11 @@ class SequenceScorer:
         all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
         logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
         return logits.float().unflatten(0, (p, c))
+
+
+def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that a text is wrapped in: [CLS] and [SEP], or <s>, or </s> at the end alone."""
+    inner = tokenizer("a", add_special_tokens=False).input_ids
+    whole = tokenizer("a").input_ids
+    at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+    return list(whole[:at]), list(whole[at + len(inner) :])

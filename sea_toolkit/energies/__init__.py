@@ -72,3 +72,8 @@ def sea_register_energies(register: Register) -> None:
         target="sea_toolkit.energies.judge:Judge",
         summary="A language model is asked a yes/no question about the answer: log-odds of yes.",
     )
+    register(
+        "semantic-similarity",
+        target="sea_toolkit.energies.semantic_similarity:SemanticSimilarity",
+        summary="Minus the cosine similarity of the answer's embedding with that of a text.",
+    )

@@ -97,7 +97,7 @@ class TextJudge:
 
     def __init__(self, settings: Judge, lm: Policy, context: Context, reason: str = "") -> None:
         self.scorer, self.context = lm, context
-        self.warnings = [text_only("judge", lm, reason)] if reason else []
+        self.warnings = [text_only("judge", lm.name, reason)] if reason else []
         self.reader = lm if reason else context.policy
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:

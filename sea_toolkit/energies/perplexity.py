@@ -82,7 +82,7 @@ class TextPerplexity:
 
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, reason: str = "") -> None:
         self.settings, self.scorer, self.context = settings, lm, context
-        self.warnings = [text_only("perplexity", lm, reason)] if reason else []
+        self.warnings = [text_only("perplexity", lm.name, reason)] if reason else []
         self.reader = lm if reason else context.policy
         self.prefix = self._prefix()
 
