@@ -18,8 +18,9 @@ from sea_toolkit.response import is_any
 CHECK_EVERY = 8
 """Steps between looks at whether rows have ended: each look waits for the device."""
 
-Shape = Callable[[int, Tensor, Tensor], Tensor]
-"""`shape(t, log_probs [rows, V], rows [rows]) -> log-weights [rows, V]` of the proposal at position t."""
+Shape = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""`shape(before [rows, t], log_probs [rows, V], rows [rows]) -> log-weights [rows, V]` of the proposal at position t,
+behind the response tokens `before`."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,17 @@ def decode(
         hidden = policy.backbone.run(policy.backbone.embedding(fed), seen, positions, cache)[:, -1]
         if ledger is not None:
             ledger.forward("policy", fed.numel(), policy.body_parameters)
-    out_ids = torch.full((rows, n), eos, device=device)
+    written = torch.full((rows, t0 + n), eos, device=device)
+    if start is not None:
+        written[:, :t0] = start.flatten(0, 1)
+    out_ids = written[:, t0:]
     out_logp = torch.zeros(rows, n, device=device)
     out_logq = torch.zeros(rows, n, device=device)
     uniforms = None if uniform is None else uniform.to(device).flatten(0, 1)
     here = torch.arange(rows, device=device)  # which row each row of the working batch is
     for i in range(n):
         logits = policy.logits(hidden)
-        token, logp, logq = _draw(logits, i, t0, here, uniforms, shape, temperature)
+        token, logp, logq = _draw(logits, i, written[:, : t0 + i], here, uniforms, shape, temperature)
         over = done[here]
         token = token.masked_fill(over, eos)
         out_ids[here, i] = token
@@ -132,7 +136,7 @@ def decode(
 def _draw(
     logits: Tensor,
     i: int,
-    t0: int,
+    before: Tensor,
     here: Tensor,
     uniforms: Tensor | None,
     shape: Shape | None,
@@ -151,7 +155,7 @@ def _draw(
     log_probs = logits.log_softmax(-1)
     target = log_probs / temperature if temperature != 1.0 else log_probs
     if shape is not None:
-        target = shape(t0 + i, target, here)
+        target = shape(before[here], target, here)
     target = target.log_softmax(-1)
     token = categorical(target.exp(), uniforms[here, i])[:, None]
     return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1), target.gather(-1, token).squeeze(-1)

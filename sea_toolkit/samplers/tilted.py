@@ -3,8 +3,8 @@
     q(v | y_<t) ∝ π(v | x, y_<t)^(1/temperature) · exp(clip(scale · g(v), ±clip)),      g(v) = −mean_t ∂R/∂p_t(v)
 
 with R the weighted energy without −log π. The gradient at one position of one text is mostly noise; its mean over the
-positions, and over the texts met so far, tells which words the rewards like. No gradient runs through the LM, and each
-proposal is written by the LM token by token, so that it stays fluent.
+positions, and over the texts met so far, tells which words the rewards like. A word is favored once in a text. No
+gradient runs through the LM, and each proposal is written by the LM token by token, so that it stays fluent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
@@ -47,8 +47,8 @@ class _Gradient(SuffixMH):
     def proposal(self, problem: Problem, state: State) -> Shape:
         tilt = self.tilt(problem, state).flatten(0, 1)
 
-        def shape(position: int, log_probs: Tensor, rows: Tensor) -> Tensor:
-            return log_probs + tilt[rows]
+        def shape(before: Tensor, log_probs: Tensor, rows: Tensor) -> Tensor:
+            return log_probs + once(tilt[rows], before)
 
         return shape
 
@@ -180,11 +180,18 @@ class TiltedExact(_Gradient):
         problem.ledger.forward("policy", p * c * (t - cut), policy.head_parameters)
         columns = []
         for position in range(cut, t):
-            log_q = policy.logits(hidden[:, :, position].flatten(0, 1)).log_softmax(-1) / self.temperature + tilt
+            log_q = policy.logits(hidden[:, :, position].flatten(0, 1)).log_softmax(-1) / self.temperature
+            log_q = log_q + once(tilt, ids[..., :position].flatten(0, 1))
             token = ids[:, :, position].reshape(-1, 1)
             columns.append((log_q.gather(-1, token).squeeze(-1) - log_q.logsumexp(-1)).unflatten(0, (p, c)))
         alive = SoftResponse.from_ids(ids, policy.eos_ids).alive[..., cut:] > 0
         return torch.where(alive, torch.stack(columns, -1), 0.0)
+
+
+def once(tilt: Float[Tensor, "rows V"], before: Int[Tensor, "rows t"]) -> Float[Tensor, "rows V"]:
+    """The tilt, without what favors tokens that are there already: a gradient says what one more of a word does, not
+    what ten do, and a constant tilt ends in loops."""
+    return tilt.scatter(-1, before, tilt.gather(-1, before).clamp(max=0.0))
 
 
 def directions(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sea_toolkit.samplers.suffix_mh import State
-from sea_toolkit.samplers.tilted import Tilted, directions
+from sea_toolkit.samplers.tilted import Tilted, directions, once
 from sea_toolkit.testing.toys import Toy
 from tests.core import noise_for, problem_for
 
@@ -102,3 +102,10 @@ def test_a_tilted_run_writes_more_of_what_the_reward_likes():
         state, info = sampler.step(problem, state, noise)
         drawn.append(liked(info.scored.ids))
     assert sum(drawn) / 6 > own + 0.1
+
+
+def test_a_word_is_favored_once_and_disfavored_always():
+    tilt = torch.tensor([[2.0, -1.0, 3.0, 0.5], [2.0, -1.0, 3.0, 0.5]])
+    before = torch.tensor([[2, 2, 1], [0, 1, 1]])
+    assert once(tilt, before).tolist() == [[2.0, -1.0, 0.0, 0.5], [0.0, -1.0, 3.0, 0.5]]
+    assert once(tilt, before[:, :0]).tolist() == tilt.tolist()
