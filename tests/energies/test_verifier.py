@@ -130,7 +130,10 @@ def test_any_plugin_that_names_code_has_to_ask(checks):
             register("runs", Runs)
 
     plugins = sea.PluginHub.discover(plugins=())
-    with plugins.temporarily(Plugin()), pytest.raises(RecipeError, match="energy 'runs' would run .* my_checks:spaces"):
+    with (
+        plugins.temporarily(Plugin()),
+        pytest.raises(RecipeError, match=r"energy 'runs' would run .* my_checks:spaces"),
+    ):
         sea.align("a", recipe={"energies": [{"name": "runs", "function": "my_checks:spaces"}]}, hub=plugins)
 
 
