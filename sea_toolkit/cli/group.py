@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
+    "new-plugin": (
+        "sea_toolkit.cli.new_plugin:new_plugin",
+        "Write the package sea-NAME: code that works, tests, README, CI and licence.",
+    ),
     "models": ("sea_toolkit.cli.models:models", "Named models: list, download and remove them."),
     "train-probe": (
         "sea_toolkit.cli.train_probe:train_probe",

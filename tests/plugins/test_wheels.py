@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub_sources import BROKEN, BROKEN_AT_LOAD, energy
-
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from tests.plugins.environments import PLUGINS, build
 
 PACKAGES = {
     **{f"sea-{case.replace(' ', '-')}": BROKEN[case][0] for case in BROKEN},
@@ -31,15 +30,6 @@ FOUND_WITHOUT_IMPORT = {
     **{f"sea-{case.replace(' ', '-')}": ("broken", BROKEN[case][1]) for case in BROKEN},
     "sea-newer": ("refused", "sea_api 2"),
 }
-
-BUILD = """
-import os, sys
-from hatchling.build import build_wheel
-
-for project in sys.argv[2:]:
-    os.chdir(project)
-    build_wheel(sys.argv[1])
-"""
 
 
 def write_package(folder: Path, name: str, source: str) -> None:
@@ -72,10 +62,7 @@ def site(tmp_path_factory) -> Path:
     shutil.copytree(PLUGINS / "sea-brevity", root / "sea-brevity")
     for name, source in PACKAGES.items():
         write_package(root / name, name, source)
-    projects = [str(root / name) for name in ("sea-brevity", *PACKAGES)]
-    subprocess.run([sys.executable, "-c", BUILD, str(root / "dist"), *projects], check=True, capture_output=True)
-    wheels = sorted(map(str, (root / "dist").glob("*.whl")))
-    assert len(wheels) == len(projects)
+    wheels = map(str, build([root / name for name in ("sea-brevity", *PACKAGES)], root / "dist"))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
     subprocess.run([*pip, "--target", str(root / "site"), *wheels], check=True, capture_output=True)
     return root / "site"

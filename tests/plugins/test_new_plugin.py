@@ -1,0 +1,115 @@
+"""What `new-plugin` writes for each kind: installed from wheels, listed, used, and its own tests run unchanged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sea_toolkit.cli import main
+from sea_toolkit.records import KINDS
+from sea_toolkit.scaffold import TEMPLATES
+from tests.plugins.environments import ROOT, Environment, build
+
+NAMES = {kind: f"my-{kind}" for kind in KINDS}
+
+
+def new_plugin(name: str, kind: str, out: Path) -> Path:
+    """Write the package."""
+    done = CliRunner().invoke(main, ["new-plugin", name, "--kind", kind, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    return out / f"sea-{name}"
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory) -> dict[str, Path]:
+    """One package of each kind."""
+    root = tmp_path_factory.mktemp("new")
+    return {kind: new_plugin(name, kind, root) for kind, name in NAMES.items()}
+
+
+@pytest.fixture(scope="module")
+def environment(projects, tmp_path_factory) -> Environment:
+    """All of them installed."""
+    root = tmp_path_factory.mktemp("installed")
+    made = Environment(root / "env")
+    made.install(build(list(projects.values()), root / "dist"))
+    return made
+
+
+def test_the_templates_are_in_the_wheel(tmp_path):
+    (wheel,) = build([ROOT], tmp_path)
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name for name in archive.namelist() if name.startswith("sea_toolkit/templates/")}
+    there = {path.relative_to(ROOT).as_posix() for path in TEMPLATES.rglob("*") if path.is_file()}
+    assert shipped == there
+
+
+def test_they_are_listed_and_load(environment):
+    done = environment.sea("list-plugins", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {r["distribution"]: r for r in json.loads(done.stdout)["plugins"]}
+    for kind, name in NAMES.items():
+        row = rows[f"sea-{name}"]
+        assert (row["status"], row["provides"], row["warnings"]) == ("not loaded", {kind: [name]}, [])
+    loaded = json.loads(environment.sea("list-plugins", "--load", "--json").stdout)
+    assert {r["status"] for r in loaded["plugins"] if r["distribution"] != "sea-toolkit"} == {"ok"}
+    assert loaded["clashes"] == []
+
+
+def test_their_own_tests_pass_unchanged(environment, projects):
+    done = environment.pytest(*(folder / "tests" for folder in projects.values()))
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_run_uses_them(environment, tmp_path):
+    """Energy, schedule, initializer and sampler in one recipe, the relaxation in another."""
+    from sea_toolkit.testing import tiny_model, tiny_tokenizer
+
+    tiny_model().save_pretrained(tmp_path / "model")
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    policy = f'policy = {{ model = "{tmp_path / "model"}", template = "plain" }}\nmax_new_tokens = 8\n'
+    energies = (
+        'energies = [{ name = "reference" }, { name = "my-energy", words = "the and it", '
+        'weight = { schedule = "my-schedule", peak = 6.0, end = 6.0 } }]\n'
+    )
+    exact = 'sampler = { name = "my-sampler", steps = 6 }\ninitializer = { name = "my-initializer", text = "on" }\n'
+    soft = 'sampler = { name = "sea", steps = 3 }\nrelaxation = { name = "my-relaxation", keep = 3 }\n'
+    for sampler, more in (("my-sampler", exact), ("sea", soft)):
+        (tmp_path / "recipe.toml").write_text(policy + energies + more, encoding="utf-8")
+        done = environment.sea("align", "the rain", "--recipe", str(tmp_path / "recipe.toml"), "--json")
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert (result["sampler"], result["notes"]) == (sampler, [])
+        assert set(result["rewards"]) == {"my-energy"}  # its negative, the number of words, is what people read
+        assert result["energy"]["after"] <= result["energy"]["before"]
+
+
+def test_the_model_is_in_the_catalog(environment):
+    rows = {row["name"]: row for row in json.loads(environment.sea("models", "list", "--json").stdout)}
+    assert (rows["my-model"]["role"], rows["my-model"]["where"]) == ("reward", "in the package")
+    assert rows["my-model"]["for_policy"] == "smollm2-135m"
+
+
+def test_they_are_formatted_linted_and_typed(projects, tmp_path):
+    for kind in KINDS:
+        new_plugin("x", kind, tmp_path / kind)
+        new_plugin("name-as-long-as-a-name-may-be-"[:29] + "x", kind, tmp_path / kind)
+    for folder in (projects["energy"].parent, tmp_path):
+        for command in (["format", "--check", "."], ["check", "."]):
+            done = subprocess.run(
+                [sys.executable, "-m", "ruff", *command, "--no-cache"], cwd=folder, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout
+    sources = [str(folder / "src" / folder.name.replace("-", "_")) for folder in projects.values()]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", str(projects["energy"] / "pyproject.toml"),
+         "--cache-dir", str(tmp_path / "mypy"), *sources],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
