@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from sea_toolkit.energy import Context, Progress, Term, bind, hinge
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.ledger import Ledger
 from sea_toolkit.loading import silent_progress
+from sea_toolkit.locked import lock
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.problem import Problem
@@ -89,6 +89,10 @@ class Composition:
         ledger.prompts = len(prompts)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
         context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
+        locked, text = None, self.initializer.locked_text
+        if text is not None:
+            locked, prefix = lock(text, policy, rows, prefix, length, ledger)
+            length -= len(locked)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
         if self.sampler is None:
@@ -98,8 +102,9 @@ class Composition:
         if self.relaxation is not None:
             name = next(i.name for i in self.items if i.kind == "relaxation")
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
+        start = self.initializer
         return Problem(
-            policy, list(prompts), prefix, chains, length, terms, self.initializer, relax, self.top_k, ledger, clock
+            policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked
         )
 
     def choose(self, name: str) -> None:
@@ -223,13 +228,15 @@ def compose(
 
 
 class _Initializer:
-    """A registered initializer with its options bound; called with the problem and the noise."""
+    """A registered initializer with its options bound, called with the problem and the noise; an instance of a class
+    may have a `locked_text` that all answers begin with."""
 
-    def __init__(self, built: functools.partial[Any]) -> None:
-        self.function, self.options = built.func, dict(built.keywords)
+    def __init__(self, built: Any) -> None:
+        self.function = built
+        self.locked_text: str | None = getattr(built, "locked_text", None)
 
     def __call__(self, problem: Problem, noise: Noise) -> Any:
-        return self.function(problem, noise, **self.options)
+        return self.function(problem, noise)
 
 
 def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: list[Item]) -> Part:

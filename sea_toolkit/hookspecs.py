@@ -79,7 +79,9 @@ def sea_register_samplers(register: Register) -> None:
 def sea_register_initializers(register: Register) -> None:
     """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start.
 
-    What `sea_toolkit.decoding.decode` returns is taken too: log π of the tokens is then not computed again.
+    What `sea_toolkit.decoding.decode` returns is taken too: log π of the tokens is then not computed again. A class
+    whose instances are called with problem and noise will do as well; its `locked_text`, if not None, begins all
+    answers, and no sampler can change it.
     """
 
 

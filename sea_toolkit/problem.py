@@ -14,6 +14,7 @@ from sea_toolkit.decoding import Decoded
 from sea_toolkit.energy import Term
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.ledger import Ledger
+from sea_toolkit.locked import Locked
 from sea_toolkit.noise import Noise
 from sea_toolkit.policy import Policy
 from sea_toolkit.prefix import KeysValues, Prefix, growing_cache, read_cache
@@ -29,13 +30,15 @@ class Problem:
 
     Attributes:
         policy: the causal LM.
-        prompts: P texts; `prefix` is their cache.
+        prompts: P texts; `prefix` is their cache, and that of the `locked` text behind them.
         chains: C per prompt; `length`: T positions.
         terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
         relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
         ledger, clock: what has been spent, and where the run is.
         stopped: `[P, C]`, chains that met a NaN and move no more.
+        locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
+            and whatever scores, reads or decodes a response here puts it in front.
     """
 
     policy: Policy
@@ -49,6 +52,7 @@ class Problem:
     top_k: int | None
     ledger: Ledger
     clock: Clock
+    locked: Locked | None = None
     stopped: Bool[Tensor, "P C"] = field(init=False)
     incidents: list[str] = field(default_factory=list)
     keep_cache: bool = field(default=False, init=False)
@@ -73,6 +77,15 @@ class Problem:
             )
         return start
 
+    @property
+    def prompt_prefix(self) -> Prefix:
+        """The cache of the prompts alone."""
+        return self.prefix if self.locked is None else self.locked.prompts
+
+    def whole(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
+        """The answers that a sampler's ids stand for: behind the locked text."""
+        return ids if self.locked is None else self.locked.before(ids)
+
     @torch.no_grad()
     def read(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
         """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last."""
@@ -94,6 +107,7 @@ class Problem:
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
         """The differentiable terms (all of them, or those given) of a response."""
         chosen = self.differentiable if terms is None else terms
+        response = response if self.locked is None else response.behind(self.locked.ids)
         values = {t.label: t(response) for t in chosen}
         total = torch.zeros(response.shape[:2], device=response.weights.device)
         for t in chosen:
@@ -105,7 +119,8 @@ class Problem:
         """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
         drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
         inner = [getattr(t.bound, "bound", t.bound) for t in self.terms]
-        return (drawing + sum(getattr(b, "flops_per_token", 0.0) for b in inner)) * self.length
+        scoring = sum(getattr(b, "flops_per_token", 0.0) for b in inner)
+        return drawing * self.length + scoring * (self.length + len(self.locked or ()))
 
     @property
     def differentiable(self) -> list[Term]:
@@ -137,7 +152,7 @@ class Problem:
 
     def policy_weight(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
         """Weight of the summed −log π in the energy, per response of the given length."""
-        total = torch.zeros_like(length)
+        total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
             if t.is_policy:
                 total = total + self.clock.value(t.weight) * t.bound.per_nat(length)
@@ -170,7 +185,8 @@ class Problem:
             slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
                 respect to every token's probability, from the same forward pass.
         """
-        texts = self.policy.text(ids)
+        whole = self.whole(ids)
+        texts = self.policy.text(whole)
         finished = is_any(ids, self.policy.eos_ids).any(-1)
         response = self.policy.from_text(texts, finished)
         length = response.expected_length()
@@ -178,7 +194,10 @@ class Problem:
         if log_prob is not None:
             ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
             known = torch.where(ended, log_prob, 0.0).sum(-1)
-            same = same_rows(ids, ended, response)
+            if self.locked is not None:
+                known = known + self.locked.log_prob[:, None]
+                ended = torch.nn.functional.pad(ended, (len(self.locked), 0), value=True)
+            same = same_rows(whole, ended, response)
         values: dict[str, Tensor] = {}
         slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)

@@ -138,6 +138,27 @@ class SoftResponse:
             mixed = bag.unflatten(0, self.shape)
         return mixed if self.taps is None else self.taps.on_embedding(mixed, table)
 
+    def behind(self, ids: Int[Tensor, " L"]) -> SoftResponse:
+        """The same response behind the given tokens, none of which ends the text."""
+        p, c, _ = self.shape
+        k = self.weights.shape[-1]
+        first = ids.expand(p, c, -1)
+        if self.candidates is None:
+            weights, candidates = torch.nn.functional.one_hot(first, k).to(self.weights.dtype), None
+        else:
+            weights = torch.zeros((*first.shape, k), dtype=self.weights.dtype, device=ids.device)
+            weights[..., 0] = 1.0
+            # the other candidates have no weight, so that it does not matter which they are
+            candidates = torch.cat([first[..., None].expand(-1, -1, -1, k), self.candidates], 2)
+        alive = torch.nn.functional.pad(self.alive, (len(ids), 0), value=1.0)
+        return replace(
+            self,
+            weights=torch.cat([weights, self.weights], 2),
+            candidates=candidates,
+            ids=torch.cat([first, self.ids], 2),
+            alive=alive,
+        )
+
     @property
     def content(self) -> Float[Tensor, "P C T"]:
         """Survival of what a person reads: `alive · (1 − p_t(EOS))`, so the end-of-text position itself is out."""

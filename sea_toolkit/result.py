@@ -99,7 +99,7 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
 
     finished = torch.tensor([[c.finished for c in row] for row in candidates])
     response = problem.policy.from_text([[c.text for c in row] for row in candidates], finished)
-    log_prob = problem.policy.log_prob(problem.prefix, response.ids)
+    log_prob = problem.policy.log_prob(problem.prompt_prefix, response.ids)
     total = torch.where(response.alive > 0, log_prob, 0.0).sum(-1)
     return (-total / response.expected_length().clamp(min=1.0)).tolist()
 

@@ -44,7 +44,8 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     policy, ledger = problem.policy, problem.ledger
     requests = [ask(spec, p, r) for p, r in zip(problem.prompts, responses, strict=True)]
     try:
-        rows = policy.encode(requests, problem.length)
+        beginning = [] if problem.locked is None else problem.locked.ids.tolist()
+        rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
     except RecipeError as error:  # at the end of a run is no time to lose it
         problem.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None

@@ -268,11 +268,12 @@ class Run:
 
     def _results(self) -> list[Result]:
         problem, notes = self.problem, [*self.notes, *self.problem.incidents]
+        locked = problem.locked
         facts = {
             "weights": self.weights,
             "ledger": problem.ledger.summary(),
             "sampler": self.name,
-            "law": self.sampler.law,
+            "law": self.sampler.law + ("" if locked is None else f", given that it begins with {locked.text!r}"),
             "steps": self.step,
             "seed": self.composition.recipe.seed,
             "status": self.status,

@@ -16,7 +16,7 @@ from sea_toolkit.response import SoftResponse, is_any
 @torch.no_grad()
 def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
     """The weighted energy without −log π of texts that may go on, read as text; not finite counts as +inf."""
-    texts = problem.policy.text(ids)
+    texts = problem.policy.text(problem.whole(ids))
     response = problem.policy.from_text(texts, is_any(ids, problem.policy.eos_ids).any(-1))
     total = torch.zeros(ids.shape[:2], device=ids.device)
     for term in problem.rewards:
@@ -67,7 +67,8 @@ def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
     """Scoring texts of these lengths by all reward models, in samples."""
     unit = problem.ledger.sample_flops
     inner = [getattr(t.bound, "bound", t.bound) for t in problem.terms]
-    return sum(getattr(b, "flops_per_token", 0.0) for b in inner) * sum(lengths) / unit if unit else 0.0
+    tokens = sum(n + len(problem.locked or ()) for n in lengths)
+    return sum(getattr(b, "flops_per_token", 0.0) for b in inner) * tokens / unit if unit else 0.0
 
 
 def affordable(problem: Problem, most: int, fixed: float, each: float) -> int:

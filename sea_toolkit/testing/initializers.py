@@ -80,7 +80,7 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
         given = isinstance(found, Tensor | Decoded)
         require(given, f"it returned a {type(found).__name__}", expected="ids, or what decode returns")
         ids = found if isinstance(found, Tensor) else found.ids
-        expected = [len(prompts), here.chains, here.length]
+        expected = [len(prompts), here.chains, problem.length]
         require(
             list(ids.shape) == expected,
             "its ids have another shape",
