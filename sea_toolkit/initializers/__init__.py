@@ -17,6 +17,11 @@ def sea_register_initializers(register: Register) -> None:
     )
     register("draft", target="sea_toolkit.initializers.draft:draft", summary="All chains start from the text you give.")
     register(
+        "prefilled",
+        target="sea_toolkit.initializers.prefilled:Prefilled",
+        summary="All chains begin with the words you give; locked, they keep them.",
+    )
+    register(
         "random",
         target="sea_toolkit.initializers.random_tokens:random_tokens",
         summary="Uniformly random tokens (an ablation: the text is noise).",

@@ -1,0 +1,52 @@
+"""The initializer `prefilled`: answers that begin with given words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from sea_toolkit.decoding import Decoded, decode
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.initializers.base_samples import base_samples
+
+if TYPE_CHECKING:
+    from sea_toolkit.noise import Noise
+    from sea_toolkit.problem import Problem
+
+
+class Prefilled:
+    """Each chain starts with the same words and goes on with its own sample of the policy.
+
+    Args:
+        text: what the answers begin with. Its tokens stand as they are; the next one may begin with a space.
+        locked: keep the words in every answer: the sampler writes what follows them, and the law it states is that of
+            answers which begin so. If not, it may change them like the rest.
+    """
+
+    def __init__(self, *, text: str, locked: bool = False) -> None:
+        self.text = text
+        self.locked_text = text if locked else None
+
+    def __call__(self, problem: Problem, noise: Noise) -> Decoded | Int[Tensor, "P C T"]:
+        """Where the chains start.
+
+        Raises:
+            RecipeError: the text has no tokens, or leaves no room for more.
+        """
+        if problem.locked is not None:  # the problem begins behind the words
+            return base_samples(problem, noise)
+        policy, length = problem.policy, problem.length
+        found = policy.tokenizer(self.text, add_special_tokens=False, split_special_tokens=True).input_ids
+        if not self.text or not 0 < len(found) < length:
+            raise RecipeError(
+                f"the text of prefilled has {len(found)} tokens, and an answer at most {length}",
+                expected="at least one, and fewer than the answer",
+                hint="raise --max-new-tokens",
+            )
+        start = torch.tensor(found, device=policy.device).expand(len(problem.prompts), problem.chains, -1)
+        uniform = noise.uniform(problem.chains, length - len(found))
+        rest = decode(policy, problem.prefix, uniform, start=start, ledger=problem.ledger)
+        return torch.cat([start, rest.ids], -1)
