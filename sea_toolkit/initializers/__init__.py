@@ -22,6 +22,11 @@ def sea_register_initializers(register: Register) -> None:
         summary="All chains begin with the words you give; locked, they keep them.",
     )
     register(
+        "neighbors",
+        target="sea_toolkit.initializers.neighbors:neighbors",
+        summary="The best answers of another run, a different one in each chain.",
+    )
+    register(
         "random",
         target="sea_toolkit.initializers.random_tokens:random_tokens",
         summary="Uniformly random tokens (an ablation: the text is noise).",

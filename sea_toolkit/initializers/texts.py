@@ -1,0 +1,48 @@
+"""Given texts as the ids that chains start with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from sea_toolkit.decoding import decode
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem import Problem
+
+
+def token_count(problem: Problem, text: str, finished: bool) -> int:
+    """Tokens of a text, with its end if it is finished."""
+    response = problem.policy.from_text([[text]], torch.tensor([[finished]]))
+    return int(response.alive.sum())
+
+
+def start_from(
+    problem: Problem, texts: Sequence[Sequence[str]], finished: Sequence[Sequence[bool]]
+) -> Int[Tensor, "P C T"]:
+    """P × C texts at the run's length; those that are not finished go on as the policy likes best.
+
+    Args:
+        problem: of the run.
+        texts: none of more tokens than `problem.length`, see `token_count`.
+        finished: whether each is a whole answer.
+    """
+    length, eos = problem.length, problem.policy.eos_ids[0]
+    response = problem.policy.from_text(texts, torch.tensor(finished))
+    ids = response.ids[..., :length]
+    ids = torch.nn.functional.pad(ids, (0, length - ids.shape[-1]), value=eos)
+    counts = (response.alive > 0).sum(-1).tolist()
+    for p, row in enumerate(finished):
+        prefix = problem.prefix.select(torch.tensor([p], device=ids.device))
+        for c, done in enumerate(row):
+            n = counts[p][c]
+            if done or n == length:
+                continue
+            start = ids[p : p + 1, c : c + 1, :n]
+            rest = decode(problem.policy, prefix, None, length=length - n, start=start, ledger=problem.ledger)
+            ids[p, c, n:] = rest.ids[0, 0]
+    return ids
