@@ -8,7 +8,7 @@ The noise is scaled by the same G as the gradient; H is the relaxed energy and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -21,7 +21,7 @@ from sea_toolkit.options import Number
 from sea_toolkit.problem import Problem
 from sea_toolkit.samplers.base import Info, keep_stopped
 from sea_toolkit.samplers.latent import hard_ids, latent_of
-from sea_toolkit.samplers.potential import potential_at
+from sea_toolkit.samplers.potential import Potential, potential_at
 
 PROBE = 1e-2
 """How far along a random direction the gradient is taken again to see its slope, in nats."""
@@ -35,12 +35,15 @@ class State:
         logits: `[P, C, T, K]`; `candidates`: the tokens they stand for (None: the whole vocabulary).
         center: `[P, C, T, K]`, the first logits.
         square: `[P, C, T, K]`, V, or None before the first gradient, whose square it begins with.
+        before: of the last step, for `would_accept`: where it came from and G `[P, C, T, K]`, H there and −½ |ε|²
+            `[P, C]`, and η; empty before the first.
     """
 
     logits: Tensor
     candidates: Tensor | None
     center: Tensor
     square: Tensor | None
+    before: list[Any] = field(default_factory=list)
 
 
 class Psgld:
@@ -109,12 +112,27 @@ class Psgld:
         moved = z - step_size * drift + (2.0 * step_size * temperature * scale).sqrt() * draw
         stopped = problem.stopped
         square = square if state.square is None else keep_stopped(stopped, state.square, square)
-        new = State(keep_stopped(stopped, z, moved), state.candidates, state.center, square)
+        before = [z, scale, here.value, -0.5 * draw.square().flatten(2).sum(-1), step_size]
+        new = State(keep_stopped(stopped, z, moved), state.candidates, state.center, square, before)
         metrics = {f"soft/{k}": v.detach() for k, v in here.energies.terms.items()}
         metrics |= {"potential": here.value, "gradient_norm": here.gradient.flatten(2).norm(dim=-1)}
         metrics |= {"step_size": torch.full_like(here.value, step_size), "scale": scale.flatten(2).mean(-1)}
+        metrics["would_accept"] = self.would_accept(state, here, temperature)
         look = (problem.clock.step + 1) % self.check_every == 0
         return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+
+    @staticmethod
+    def would_accept(state: State, here: Potential, temperature: float) -> Float[Tensor, "P C"]:
+        """The probability that a Metropolis–Hastings test would have accepted the last step, with its G held fixed: how
+        large the steps are for this potential. nan before the first step and without a temperature.
+        """
+        if not state.before or temperature == 0:
+            return torch.full_like(here.value, torch.nan)
+        origin, scale, value, forth, step_size = state.before
+        off = origin - state.logits + step_size * scale * here.gradient
+        back = -(off.square() / scale).flatten(2).sum(-1) / (4.0 * step_size * temperature)
+        log_ratio = (value - here.value) / temperature + back - forth
+        return log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf).clamp(max=0.0).exp()
 
     def gamma_at(
         self, problem: Problem, state: State, gradient: Tensor, square: Tensor, temperature: float, noise: Noise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -89,6 +90,24 @@ class Checks:
     def result(self) -> tuple[str, ...]:
         """The properties that hold, in the order of the documentation."""
         return tuple(name for name in self.properties if name in self.held)
+
+
+Given = ParamSpec("Given")
+Held = TypeVar("Held")
+
+
+def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
+    """The check, whose error shows the author's line and what the plugin raised, and nothing of the kit's inside."""
+
+    @functools.wraps(check)
+    def checked(*args: Given.args, **options: Given.kwargs) -> Held:
+        __tracebackhide__ = True  # pytest's word
+        try:
+            return check(*args, **options)
+        except ConformanceError as error:
+            raise error.with_traceback(None) from error.__cause__
+
+    return checked
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from sea_toolkit.testing.conformance import Checks
+from sea_toolkit.testing.conformance import Checks, reported
 from sea_toolkit.testing.energy_responses import check_responses
 from sea_toolkit.testing.energy_subject import Subject
 from sea_toolkit.testing.energy_texts import check_texts
@@ -34,6 +34,7 @@ PROPERTIES = {
 """What an energy promises, in the order of the documentation."""
 
 
+@reported
 def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check an energy on a small problem: tiny policy, three prompts, a few random answers.
 

@@ -13,7 +13,7 @@ from sea_toolkit.compose import Part
 from sea_toolkit.decoding import Decoded
 from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
+from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
 from sea_toolkit.testing.responses import closed
 from sea_toolkit.testing.setting import Setting, bound_problem, described, registered
 from sea_toolkit.testing.tiny import tiny_reward
@@ -33,6 +33,7 @@ PROPERTIES = {
 """What an initializer promises, in the order of the documentation."""
 
 
+@reported
 def check_initializer(initializer: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check an initializer on a small problem: tiny policy, three prompts, a few chains.
 

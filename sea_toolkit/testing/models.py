@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.testing.conformance import Broken, Checks, require
+from sea_toolkit.testing.conformance import Broken, Checks, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
@@ -30,6 +30,7 @@ PROPERTIES = {
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
+@reported
 def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a catalog model; nothing is downloaded, and the user's own caches and home folder are out of sight.
 

@@ -18,7 +18,8 @@ from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.sampler_subject import Subject
 from sea_toolkit.testing.toys import Toy, energies_of, measure
 
-TOY = Toy(5, 3, reference=0.5)
+TOYS = {needs: Toy(5, 3, reference=0.5, text_term=not needs) for needs in (True, False)}
+"""By whether the sampler needs a gradient: a term that scores texts alone is part of the energy where it does not."""
 PROMPTS, CHAINS = 32, 16
 """Prompts are independent of each other, whatever the chains of one prompt do."""
 
@@ -28,9 +29,10 @@ def check_law(checks: Checks, subject: Subject) -> None:
     stated = sampler.law
     if here.law is None and "no stated" in stated:
         return
+    toy = TOYS[sampler.needs_gradient]
     with checks("law"):
         if here.law is not None:
-            law = here.law(energies_of(TOY))
+            law = here.law(energies_of(toy))
         else:
             require(
                 stated.startswith("exp(") and "over responses" in stated,
@@ -38,9 +40,9 @@ def check_law(checks: Checks, subject: Subject) -> None:
                 detail=stated,
                 hint='Setting(law=…), or a test of your own and Setting(lacks=["law"])',
             )
-            law = (-float(getattr(sampler, "inverse_temperature", 1.0)) * energies_of(TOY)).softmax(-1)
+            law = (-float(getattr(sampler, "inverse_temperature", 1.0)) * energies_of(toy)).softmax(-1)
         found = measure(
-            TOY,
+            toy,
             {"name": subject.item.qualified, **subject.options},
             law=law,
             prompts=PROMPTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from sea_toolkit.testing.conformance import Checks
+from sea_toolkit.testing.conformance import Checks, reported
 from sea_toolkit.testing.sampler_runs import check_law, check_runs
 from sea_toolkit.testing.sampler_steps import check_statements, check_steps
 from sea_toolkit.testing.sampler_subject import Subject
@@ -30,6 +30,7 @@ PROPERTIES = {
 """What a sampler promises, in the order of the documentation."""
 
 
+@reported
 def check_sampler(sampler: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a sampler on tiny problems: seconds on one CPU thread, most of them for the law.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
 from sea_toolkit.schedules.schedule import Schedule
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, require
+from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
@@ -29,6 +29,7 @@ STEPS = 40
 PLACES = [(step / (STEPS - 1), step) for step in range(STEPS)]
 
 
+@reported
 def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a schedule along a run of forty steps.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import urllib.request
 
 import pytest
 from hypothesis import given, settings
@@ -109,9 +110,12 @@ def test_a_table_in_a_recipe_is_no_schedule():
         problem_for(recipe={"energies": [{"name": "regex", "pattern": {"a": 1}}]}, sampler="best-of-n")
 
 
-def test_nothing_is_fetched_for_a_reference():
+def test_nothing_is_fetched_for_a_reference(monkeypatch):
+    asked = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *what, **more: asked.append(what))
     with pytest.raises(Exception, match=r"example\.invalid"):
         score("{}", {"$ref": "https://example.invalid/schema.json"})
+    assert not asked
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch):

@@ -59,6 +59,8 @@ def test_phrases_spellings_and_letters_beyond_ascii():
     assert score("I know C++.", words=["C++"]) == 0
     assert score("use .NET here", words=[".NET"]) == 0
     assert score("don’t", words=["don’t"]) == 0
+    assert score("It costs 10€!", words=["10€"]) == 0
+    assert score("10₭", words=["10€"]) == 1
 
 
 def test_each_word_counts_once():

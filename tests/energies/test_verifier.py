@@ -119,6 +119,24 @@ def test_no_key_of_a_recipe_allows_code(checks, place):
     assert "my_checks" not in sys.modules
 
 
+def test_any_plugin_that_names_code_has_to_ask(checks):
+    class Runs:
+        def __init__(self, *, function: str) -> None:
+            self.code = [function]
+
+    class Plugin:
+        @sea.hookimpl
+        def sea_register_energies(self, register):
+            register("runs", Runs)
+
+    plugins = sea.PluginHub.discover(plugins=())
+    with (
+        plugins.temporarily(Plugin()),
+        pytest.raises(RecipeError, match=r"energy 'runs' would run .* my_checks:spaces"),
+    ):
+        sea.align("a", recipe={"energies": [{"name": "runs", "function": "my_checks:spaces"}]}, hub=plugins)
+
+
 def test_a_constraint_asks_as_well(checks):
     data = recipe()
     data["constraints"] = [{**data["energies"].pop(), "min": 2.0}]

@@ -7,6 +7,8 @@ import torch
 
 from sea_toolkit.reactions import Reactions
 from sea_toolkit.samplers.mala import Mala
+from sea_toolkit.samplers.psgld import Psgld
+from sea_toolkit.samplers.psgld import State as PsgldState
 from sea_toolkit.schedules.adaptive import Adaptive
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.testing.toys import Toy, distance, index_of, law_of, measure
@@ -24,7 +26,8 @@ def adaptive(**options):
 class Fed:
     """Steps of a sampler with the clock and the schedules that a run would move."""
 
-    def __init__(self, steps, **schedules):
+    def __init__(self, steps, metric="acceptance", **schedules):
+        self.metric = metric
         self.steps, self.reactions, self.at, self.rates, self.numbers = steps, Reactions(schedules), 0, [], []
 
     def __call__(self, sampler, problem, state, noise):
@@ -33,7 +36,7 @@ class Fed:
         self.numbers.append(next(iter(self.reactions.values(clock).values())))
         state, info = sampler.step(problem, state, noise)
         self.reactions.tell(clock, info.metrics, problem.stopped, [])
-        self.rates.append(float(info.metrics["acceptance"].mean()))
+        self.rates.append(float(info.metrics[self.metric].mean()))
         self.at += 1
         return state
 
@@ -59,11 +62,29 @@ def test_mala_reaches_the_target_and_then_has_its_law(bowl, start):
     assert smooth.misfit(torch.stack(kept), covariance) < smooth.LIMIT
 
 
+@pytest.mark.parametrize("start", [0.01, 30.0])
+def test_psgld_reaches_the_step_size_of_its_target(bowl, start):
+    steps = WARMUP + BURN
+    schedule = adaptive(start=start, target=0.9, warmup=WARMUP / steps, metric="would_accept")
+    # the preconditioner held still, so that one step size has one acceptance
+    sampler = Psgld(**smooth.PSGLD | {"step_size": schedule}, decay=1.0)
+    z, center = smooth.start()
+    square = torch.ones_like(z)
+    square[..., : smooth.D] = smooth.SQUARE.float()
+    noise, step = noise_for(bowl, 1), Fed(steps, "would_accept", step_size=schedule)
+    state = PsgldState(z, None, center, square)
+    for _ in range(steps):
+        state = step(sampler, bowl, state, noise)
+    assert float(torch.tensor(step.rates[WARMUP + 10 :]).mean()) == pytest.approx(0.9, abs=0.04)
+    assert abs(step.rates[1] - 0.9) > 0.09, "far away at the start"
+    assert len(set(step.numbers[WARMUP:])) == 1
+
+
 @pytest.mark.parametrize(
     ("sampler", "option", "start", "target"),
     [
-        ("tilted-exact", "strength", 40.0, 0.7),
-        ("discrete-langevin", "step_size", 0.1, 0.6),
+        ({"name": "tilted-exact", "spread": 50.0, "clip": 50.0}, "strength", 20.0, 0.5),
+        ({"name": "discrete-langevin"}, "step_size", 0.1, 0.6),
     ],
 )
 def test_the_chains_follow_the_law_once_it_is_frozen(sampler, option, start, target):

@@ -261,3 +261,37 @@ def test_texts_are_scored_as_often_as_asked_and_the_first_logits_scaled(kind):
         work.clock.step = step
         looks.append(kind(check_every=2).step(work, plain, noise)[1].scored is not None)
     assert looks == [False, True, False, True]
+
+
+def test_would_accept_is_the_ratio_of_densities_of_the_step_before(problem):
+    """In float64, with torch's own normal density."""
+    sampler = Psgld(decay=1.0, **PSGLD)
+    z, center = start()
+    square = torch.ones_like(z)
+    square[..., :D] = SQUARE.float()
+    noise = noise_for(problem)
+    first = PsgldState(z, None, center, square)
+    second, info = sampler.step(problem, first, noise)
+    assert bool(info.metrics["would_accept"].isnan().all())
+    _, info = sampler.step(problem, second, noise)
+    scale = (1 / (PSGLD["damping"] + square.double().sqrt()))[0, :, 0]
+    rest = torch.tensor(TEMPERATURE / WIDTH**2, dtype=torch.float64)
+
+    def slope_and_value(at):
+        x = at.detach().double()[0, :, 0].requires_grad_()
+        off = x[:, :D] - MEAN
+        energy = 0.5 * torch.einsum("ci,ij,cj->c", off, A, off)
+        value = energy + 0.5 * rest * (x - center.double()[0, :, 0]).square().sum(-1)
+        (slope,) = torch.autograd.grad(value.sum(), x)
+        return x.detach(), slope, value.detach()
+
+    (a, slope_a, value_a), (b, slope_b, value_b) = slope_and_value(first.logits), slope_and_value(second.logits)
+    eta = PSGLD["step_size"]
+    spread = (2 * eta * TEMPERATURE * scale).sqrt()
+    forth = torch.distributions.Normal(a - eta * scale * slope_a, spread).log_prob(b).sum(-1)
+    back = torch.distributions.Normal(b - eta * scale * slope_b, spread).log_prob(a).sum(-1)
+    expected = ((value_a - value_b) / TEMPERATURE + back - forth).clamp(max=0).exp()
+    torch.testing.assert_close(info.metrics["would_accept"][0].double(), expected, atol=2e-3, rtol=0)
+    assert 0.1 < float(expected.mean()) < 0.95
+    cold = Psgld(**PSGLD | {"temperature": 0.0})
+    assert bool(cold.step(problem, second, noise)[1].metrics["would_accept"].isnan().all())

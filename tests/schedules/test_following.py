@@ -141,7 +141,7 @@ def test_adaptive_leaves_out_a_step_without_a_rate_and_refuses_a_sampler_without
     before = made.state()
     made.observe(seen(acceptance=math.nan))
     assert made.state() == before
-    with pytest.raises(RecipeError, match="the sampler reports none"):
+    with pytest.raises(RecipeError, match="reports no such number"):
         made.observe(seen())
 
 

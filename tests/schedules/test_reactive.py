@@ -25,6 +25,7 @@ WHERE = {
     "tilted-exact": {"strength": ADAPTIVE},
     "discrete-langevin": {"step_size": ADAPTIVE | {"start": 0.05}},
     "mala": {"step_size": ADAPTIVE | {"start": 0.01}, "temperature": PLATEAU},
+    "psgld": {"step_size": ADAPTIVE | {"start": 0.3, "target": 0.9, "metric": "would_accept"}},
     "sea": {"step_size": PLATEAU},
 }
 
@@ -171,7 +172,7 @@ def test_a_relaxation_may_react():
 
 def test_adaptive_needs_a_sampler_that_accepts_or_rejects():
     run = run_for(sampler={"name": "sea", "step_size": ADAPTIVE}, steps=3)
-    with pytest.raises(RecipeError, match="the sampler reports none"):
+    with pytest.raises(RecipeError, match="reports no such number"):
         run.execute()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -193,3 +194,12 @@ def test_sampler(name, options, lacks):
 def test_model(name):
     absent = {"pull", "files"} if name == "smollm2-135m" else set()
     assert set(check_model(name, Setting(**ON))) == set(MODEL) - absent
+
+
+@pytest.mark.parametrize("item", hub().items(), ids=lambda item: f"{item.kind} {item.name}")
+def test_every_item_in_the_box_is_checked(item):
+    """Here, or in tests of its own."""
+    here = Path(__file__)
+    others = [p.read_text(encoding="utf-8") for p in here.parents[1].rglob("test_*.py") if p != here]
+    listed = f'"{item.name}"' in here.read_text(encoding="utf-8")
+    assert listed or any(f'check_{item.kind}("{item.name}"' in text for text in others)

@@ -10,6 +10,7 @@ import torch
 
 from sea_toolkit import testing
 from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.samplers.tilted import TiltedExact
 from sea_toolkit.testing import ConformanceError, Setting, check_energy, check_sampler, check_schedule
 from sea_toolkit.testing.toys import policy
 from tests.core import hub
@@ -95,6 +96,18 @@ def test_a_law_of_ones_own():
     assert "law" in check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=2.0)
     with pytest.raises(ConformanceError, match="law: its chains do not follow the law"):
         check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=1.0)
+
+
+class Strict(TiltedExact):
+    """Refuses every energy without a gradient, which the toolkit's own samplers of texts do not."""
+
+    def init(self, problem, noise):
+        problem.require_gradient("strict")
+        return super().init(problem, noise)
+
+
+def test_the_law_of_a_sampler_that_refuses_terms_without_a_gradient():
+    assert "law" in check_sampler(Strict, Setting(**ON))
 
 
 def test_a_law_that_is_shown_elsewhere_is_named():

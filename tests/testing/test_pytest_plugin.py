@@ -35,6 +35,18 @@ def test_a_run(tiny_policy, tiny_reward, sea_hub):
 """
 
 
+FAILING = """
+from sea_toolkit.testing import check_energy
+
+def warm(response):
+    liked = response.probability([30, 31, 32]).sum(-1)
+    return (liked * response.content).sum(-1) / response.content.sum(-1)
+
+def test_warm():
+    check_energy(warm)
+"""
+
+
 @pytest.fixture
 def run(tmp_path):
     def run_pytest(source, *more):
@@ -59,6 +71,16 @@ def test_the_fixtures(run):
     done = run(FIXTURES, *PLUGIN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_a_failure_shows_the_authors_line_and_the_message_and_nothing_of_the_kit(run):
+    done = run(FAILING, *PLUGIN)
+    assert done.returncode == 1
+    assert ">       check_energy(warm)" in done.stdout
+    assert "energy 'warm', finite: an energy is not finite" in done.stdout
+    assert "E       try: an answer may be empty" in done.stdout
+    assert "energy_responses.py" not in done.stdout
+    assert len(done.stdout.splitlines()) < 40
 
 
 def test_the_fixtures_are_listed_with_their_words(run):
