@@ -55,8 +55,19 @@ class JsonSchema:
             return 2.0 - beginning(text, error) / max(1, len(text))
         except (ValueError, RecursionError):  # NaN, a number of thousands of digits, brackets without end
             return 2.0
-        violations = sum(1 for _ in self.validator.iter_errors(value))
-        return violations / (violations + 1.0)
+        return self._violations(value)
+
+    def _violations(self, value: Any) -> float:
+        from referencing.exceptions import Unresolvable
+
+        try:
+            count = sum(1 for _ in self.validator.iter_errors(value))
+        except Unresolvable as error:
+            raise RecipeError(
+                f"the schema refers to {error.ref!r}, which is not in it",
+                expected="a schema that stands by itself: nothing is fetched",
+            ) from error
+        return count / (count + 1.0)
 
 
 def beginning(text: str, error: json.JSONDecodeError) -> int:

@@ -113,7 +113,7 @@ def test_a_table_in_a_recipe_is_no_schedule():
 def test_nothing_is_fetched_for_a_reference(monkeypatch):
     asked = []
     monkeypatch.setattr(urllib.request, "urlopen", lambda *what, **more: asked.append(what))
-    with pytest.raises(Exception, match=r"example\.invalid"):
+    with pytest.raises(RecipeError, match=r"refers to 'https://example\.invalid/schema.json'"):
         score("{}", {"$ref": "https://example.invalid/schema.json"})
     assert not asked
 
