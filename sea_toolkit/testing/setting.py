@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sea_toolkit.clock import Clock
 from sea_toolkit.compose import Composition, Part, compose
+from sea_toolkit.errors import SeaError
 from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.hub import PluginHub
 from sea_toolkit.ledger import Ledger
@@ -39,6 +40,9 @@ class Setting:
         seed: of everything random in the check.
         law: of a sampler that states another than exp(−β E): from the energies of all responses `[R]` to probabilities.
         burn, steps: of a sampler's chains when its law is checked; `burn` steps are not looked at.
+
+    Raises:
+        SeaError: fewer prompts, chains or positions than a check compares.
     """
 
     policy: Policy | None = None
@@ -52,6 +56,12 @@ class Setting:
     law: Callable[[Tensor], Tensor] | None = None
     burn: int = 20
     steps: int = 20
+
+    def __post_init__(self) -> None:
+        found = {"prompts": len(self.prompts), "chains": self.chains, "length": self.length}
+        least = {"prompts": 2, "chains": 2, "length": 4}
+        if any(found[k] < least[k] for k in least):
+            raise SeaError(f"a setting of {found}", expected=f"at least {least}: what is compared must be there")
 
     @property
     def model(self) -> Policy:

@@ -71,6 +71,12 @@ def test_options_may_have_any_name():
     assert check_energy(odd, Setting(**ON), energy=1.0, setting=2.0, thing=0.5)
 
 
+@pytest.mark.parametrize("small", [{"prompts": ["a"]}, {"chains": 1}, {"length": 3}])
+def test_a_setting_in_which_nothing_can_be_compared_is_refused(small):
+    with pytest.raises(SeaError, match="at least"):
+        Setting(**small)
+
+
 def test_a_name_that_there_is_not():
     with pytest.raises(ConformanceError, match="builds: it is refused") as caught:
         check_schedule("linaer", Setting(**ON))
