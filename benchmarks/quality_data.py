@@ -1,4 +1,4 @@
-"""Prompts and judges of the quality benchmark, from public data: `python benchmarks/quality_data.py --data DIR --out DIR`.
+"""Prompts and judges of the quality benchmark: `python benchmarks/quality_data.py --data DIR --out DIR`.
 
 Prompts to tune on and prompts to report are different rows: instructions (alpaca_eval), beginnings of sentences
 (RealToxicityPrompts, the DExperts evaluation) and scenes to write (CommonGen), one after the other.
