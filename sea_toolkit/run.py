@@ -16,6 +16,7 @@ from sea_toolkit.compose import Composition
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event, Interrupted
 from sea_toolkit.manifest import manifest
+from sea_toolkit.moves import Moves, scarce
 from sea_toolkit.noise import Noise
 from sea_toolkit.problem import Problem
 from sea_toolkit.reactions import Reactions
@@ -63,7 +64,7 @@ class Run:
             )
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.reactions = Reactions(composition.reactive)
-        self.archives = [Archive() for _ in problem.prompts]
+        self.archives, self.moves = [Archive() for _ in problem.prompts], Moves()
         self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
         self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
@@ -91,7 +92,7 @@ class Run:
         self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
         self.looked = facts["looked"]
         stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
-        self.archives = [Archive.from_state(a) for a in facts["archives"]]
+        self.archives, self.moves = [Archive.from_state(a) for a in facts["archives"]], Moves(**facts["moves"])
         seen = [a.seen for a in self.archives]
         self._restore((noise, facts["ledger"], stopped, facts["incidents"], facts["schedules"], seen))
         checkpoint.cut_trace(self.folder / checkpoint.TRACE, self.step)
@@ -157,6 +158,7 @@ class Run:
                 raise
             # no call in between: an interrupt leaves either the old step or the new one
             self.state, self.last_cost, self.looked, self.step = state, cost, looked, self.step + 1
+            self.moves.see(info.metrics)
             self._tell("step", info)
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
@@ -246,6 +248,7 @@ class Run:
             "incidents": self.problem.incidents,
             "schedules": self.reactions.state(),
             "archives": [a.state() for a in self.archives],
+            "moves": self.moves.state(),
         }
         checkpoint.save_checkpoint(self.folder, self.state, self.noise.state(), facts)
 
@@ -267,7 +270,10 @@ class Run:
         self.notes += self.composition.hub.observe(event)
 
     def _results(self) -> list[Result]:
-        problem, notes = self.problem, [*self.notes, *self.problem.incidents]
+        problem = self.problem
+        notes = [*self.notes, *problem.incidents, *self.moves.notes(self.name)]
+        if self.budget is not None and self.status == "done" and not hasattr(self.sampler, "finished"):
+            notes += scarce(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
