@@ -51,7 +51,8 @@ def normmax(
 
     Source: Santos, Niculae, McNamee and Martins, 2024, arXiv 2402.13725.
     """
-    return entmax.normmax_bisect(_scores(logits, temperature), alpha=float(alpha)).to(logits.dtype)
+    weights: Tensor = entmax.normmax_bisect(_scores(logits, temperature), alpha=float(alpha))
+    return weights.to(logits.dtype)
 
 
 def _scores(logits: Tensor, temperature: float) -> Tensor:

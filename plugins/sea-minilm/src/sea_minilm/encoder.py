@@ -25,7 +25,7 @@ class Encoder:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer
         table = model.get_input_embeddings().weight.numel()
-        self.parameters = sum(p.numel() for p in model.parameters()) - table
+        self.parameters: int = sum(p.numel() for p in model.parameters()) - table
         self.tokens = 0
 
     @classmethod

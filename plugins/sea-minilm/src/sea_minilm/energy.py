@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sea_minilm import files
 from sea_minilm.encoder import Encoder
+from sea_toolkit.models.cache import silent
 
 if TYPE_CHECKING:
     from sea_toolkit.energy import Context
@@ -41,7 +42,7 @@ class MiniLM:
         Raises:
             ModelError: it cannot be had.
         """
-        return files.pull(progress or files.cache.silent)
+        return files.pull(progress or silent)
 
     def bind(self, context: Context) -> BoundMiniLM:
         """Load the model; it lies on the policy's device.

@@ -115,13 +115,13 @@ class Tempering:
         moved = _either(accept, new, state)
         source = self.traded(problem, moved, inverse, beta, noise)
         metrics = {"accepted": accept.float(), "traded": (source != torch.arange(n, device=source.device)).float()}
-        by_chain = {k: v.unflatten(1, (-1, self.replicas)).mean(-1) for k, v in metrics.items()}
+        by_chain = {k: v.reshape(-1, problem.chains, self.replicas).mean(-1) for k, v in metrics.items()}
         return _taken(moved, source), Info(scored, by_chain)
 
     def traded(self, problem: Problem, state: State, inverse: float, beta: Tensor, noise: Noise) -> Tensor:
         """Which column each replica's text comes from after the trades of this step, `[P, C·R]`."""
         n, r = problem.chains * self.replicas, self.replicas
-        cost = excess(problem, state, inverse).unflatten(1, (-1, r))
+        cost = excess(problem, state, inverse).reshape(-1, problem.chains, r)
         uniform = noise.uniform(problem.chains, r).to(cost.device).log()
         source = torch.arange(n, device=cost.device).expand(cost.shape[0], n).clone()
         order = source.view(cost.shape[0], -1, r)
@@ -134,7 +134,7 @@ class Tempering:
 
     def current(self, problem: Problem, state: State) -> Tensor:
         """The texts at the upper end of the ladders, `[P, C, T]`."""
-        return state.ids.unflatten(1, (-1, self.replicas))[:, :, -1]
+        return state.ids[:, self.replicas - 1 :: self.replicas]
 
 
 def excess(problem: Problem, state: State, inverse: float) -> Tensor:
@@ -163,7 +163,9 @@ def _taken(state: State, source: Tensor) -> State:
     wide = source[..., None]
     flat = (source + n * torch.arange(p, device=source.device)[:, None]).flatten()
     return State(
-        *(t.gather(1, wide.expand_as(t)) for t in (state.ids, state.log_prob, state.values)),
-        [(k[flat], v[flat]) for k, v in state.layers],
-        state.turn,
+        ids=state.ids.gather(1, wide.expand_as(state.ids)),
+        log_prob=state.log_prob.gather(1, wide.expand_as(state.log_prob)),
+        values=state.values.gather(1, wide.expand_as(state.values)),
+        layers=[(k[flat], v[flat]) for k, v in state.layers],
+        turn=state.turn,
     )
