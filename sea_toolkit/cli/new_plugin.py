@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.group import hub_of
 from sea_toolkit.records import CORE, KINDS
 from sea_toolkit.scaffold import names_of, render, write_package
-
-if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
 
 
 @click.command("new-plugin")
@@ -21,14 +17,14 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=".", help="Where its folder goes.  [default: this folder]"
 )
-@with_hub
-def new_plugin(hub: PluginHub, name: str, kind: str, out: Path) -> None:
+@click.pass_context
+def new_plugin(ctx: click.Context, name: str, kind: str, out: Path) -> None:
     """Write the package sea-NAME: code that works, tests, README, CI and licence.
 
     It installs, is listed, runs and passes its own tests as it is; replace the example in it by your own. A folder
     that exists is left alone.
     """
-    built_in = {item.name for item in hub.items(kind) if item.distribution == CORE}
+    built_in = {item.name for item in hub_of(ctx).items(kind) if item.distribution == CORE}
     names = names_of(name, kind, built_in)
     files, folder = render(names), out / names.dist
     write_package(files, folder)
