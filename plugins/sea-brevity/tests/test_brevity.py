@@ -8,6 +8,7 @@ import torch
 
 import sea_toolkit as sea
 from sea_toolkit.response import SoftResponse
+from sea_toolkit.testing import Setting, check_energy
 
 EOS = 0
 
@@ -18,6 +19,12 @@ def brevity():
     hub = sea.PluginHub.discover(plugins=[])
     with hub.temporarily(sea_brevity):
         yield lambda **options: hub.get("energy", "temporary:brevity").build(options)
+
+
+def test_it_keeps_the_promises_of_an_energy():
+    hub = sea.PluginHub.discover(plugins=[])
+    with hub.temporarily(sea_brevity):
+        check_energy("temporary:brevity", Setting(hub=hub), per_token=0.5, free=1.0)
 
 
 def of_lengths(*lengths: int, room: int = 8) -> SoftResponse:
