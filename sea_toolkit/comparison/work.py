@@ -73,7 +73,9 @@ class Work:
 
             run = self._run(method, seed, prompts, budget, left, on_event)
             exact = reset_peak()
-            notes = run.execute()[0].notes
+            run.execute()
+            # what a result says of a whole run, such as that it never moved, is not true of a part of it
+            notes = [*run.notes, *run.problem.incidents]
             facts = {"peak_memory_mb": round(peak_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
             rows = []
             for b, snapshot in sorted(run.found.items()):
