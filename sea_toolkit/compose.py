@@ -89,7 +89,7 @@ class Composition:
         ledger.prompts = len(prompts)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
         context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
-        locked, text = None, self.initializer.locked_text
+        locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
             length -= len(locked)
@@ -214,7 +214,7 @@ def compose(
     initializer = first.build(
         _scheduled(recipe.initializer.options, hub, "initializer", items), f"initializer ({first.name})"
     )
-    made = Composition(recipe, hub, parts, _Initializer(initializer), items)
+    made = Composition(recipe, hub, parts, initializer, items)
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
@@ -225,18 +225,6 @@ def compose(
         if given:
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
     return made
-
-
-class _Initializer:
-    """A registered initializer with its options bound, called with the problem and the noise; an instance of a class
-    may have a `locked_text` that all answers begin with."""
-
-    def __init__(self, built: Any) -> None:
-        self.function = built
-        self.locked_text: str | None = getattr(built, "locked_text", None)
-
-    def __call__(self, problem: Problem, noise: Noise) -> Any:
-        return self.function(problem, noise)
 
 
 def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: list[Item]) -> Part:

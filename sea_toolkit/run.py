@@ -24,8 +24,8 @@ from sea_toolkit.result import Result, conclude, finite
 from sea_toolkit.rewrite import add_rewrites, rewrite
 from sea_toolkit.samplers.base import Info
 
-Standing = tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str], dict[str, Any], list[int]]
-"""Random streams, ledger, stopped chains, incidents, reactive schedules, texts seen per prompt."""
+Standing = tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str], dict[str, Any], list[int], dict[str, Any]]
+"""Random streams, ledger, stopped chains, incidents, reactive schedules, texts seen per prompt, moves."""
 
 
 class Run:
@@ -92,9 +92,9 @@ class Run:
         self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
         self.looked = facts["looked"]
         stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
-        self.archives, self.moves = [Archive.from_state(a) for a in facts["archives"]], Moves(**facts["moves"])
+        self.archives = [Archive.from_state(a) for a in facts["archives"]]
         seen = [a.seen for a in self.archives]
-        self._restore((noise, facts["ledger"], stopped, facts["incidents"], facts["schedules"], seen))
+        self._restore((noise, facts["ledger"], stopped, facts["incidents"], facts["schedules"], seen, facts["moves"]))
         checkpoint.cut_trace(self.folder / checkpoint.TRACE, self.step)
 
     def execute(self) -> list[Result]:
@@ -151,6 +151,7 @@ class Run:
             try:
                 state, info = self.sampler.step(problem, self.state, self.noise)
                 self._note(info, self.step + 1)
+                self.moves.see(info.metrics)
                 self.reactions.tell(problem.clock, info.metrics, problem.stopped, self.archives)
                 cost, looked = problem.ledger.samples - spent, info.scored is not None
             except KeyboardInterrupt:
@@ -158,7 +159,6 @@ class Run:
                 raise
             # no call in between: an interrupt leaves either the old step or the new one
             self.state, self.last_cost, self.looked, self.step = state, cost, looked, self.step + 1
-            self.moves.see(info.metrics)
             self._tell("step", info)
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
@@ -185,15 +185,17 @@ class Run:
         """What a step changes besides the sampler's state."""
         problem = self.problem
         incidents, seen = list(problem.incidents), [a.seen for a in self.archives]
-        return self.noise.state(), problem.ledger.state(), problem.stopped, incidents, self.reactions.state(), seen
+        schedules, moves = self.reactions.state(), self.moves.state()
+        return self.noise.state(), problem.ledger.state(), problem.stopped, incidents, schedules, seen, moves
 
     def _restore(self, standing: Standing) -> None:
-        noise, ledger, self.problem.stopped, self.problem.incidents, schedules, seen = standing
+        noise, ledger, self.problem.stopped, self.problem.incidents, schedules, seen, moves = standing
         self.noise.load_state(noise)
         self.problem.ledger.load_state(ledger)
         self.reactions.load_state(schedules)
         for archive, count in zip(self.archives, seen, strict=True):
             archive.seen = count
+        self.moves = Moves(**moves)
 
     def _goes_on(self) -> bool:
         if self.stop_after is not None and self.step >= self.stop_after:

@@ -34,7 +34,13 @@ class _Gradient(SuffixMH):
     cut_power: ClassVar[float] = 2.0
 
     def __init__(
-        self, *, strength: Number, spread: Number, clip: float, temperature: float, inverse_temperature: Number
+        self,
+        *,
+        strength: Annotated[Number, Field(ge=0)] = 4.0,
+        spread: Annotated[Number, Field(ge=0)] = 1.5,
+        clip: Annotated[float, Field(gt=0)] = 8.0,
+        temperature: Annotated[float, Field(gt=0)] = 0.8,
+        inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
     ) -> None:
         super().__init__(inverse_temperature=inverse_temperature)
         self.strength, self.spread, self.clip, self.temperature = strength, spread, clip, temperature
@@ -79,23 +85,6 @@ class Tilted(_Gradient):
 
     law: ClassVar[str] = OPTIMIZER
     shares_compass: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        *,
-        strength: Annotated[Number, Field(ge=0)] = 4.0,
-        spread: Annotated[Number, Field(ge=0)] = 1.5,
-        clip: Annotated[float, Field(gt=0)] = 8.0,
-        temperature: Annotated[float, Field(gt=0)] = 0.8,
-        inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
-    ) -> None:
-        super().__init__(
-            strength=strength,
-            spread=spread,
-            clip=clip,
-            temperature=temperature,
-            inverse_temperature=inverse_temperature,
-        )
 
     def point(self, problem: Problem, scored: Scored, state: State | None) -> list[Tensor]:
         """Sums over the texts met so far: of each reward's gradient and of its square `[P, 1, M, V]`, and how many."""
