@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sea_toolkit.probe import Probe
+from sea_toolkit.readers.probe import Probe
 
 
 class PlainLoop:

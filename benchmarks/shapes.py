@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from sea_toolkit.errors import SeaError
-from sea_toolkit.fingerprint import policy_fingerprint
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.loading import load_policy
-from sea_toolkit.policy import Policy
-from sea_toolkit.probe import Probe, ProbeInfo
-from sea_toolkit.recipe import PolicySpec
+from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import load_policy
+from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.readers.probe import Probe, ProbeInfo
+from sea_toolkit.registry.hub import PluginHub
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -89,7 +89,7 @@ def find_probe(policy: Policy, hub: PluginHub, folder: Path) -> tuple[str, str]:
     """The recipe's name for the reward and a description: the shipped sentiment probe, or a random one."""
     import sea_toolkit
 
-    shipped = Path(sea_toolkit.__file__).parent / "probes" / "sentiment.safetensors"
+    shipped = Path(sea_toolkit.__file__).parent / "models" / "probes" / "sentiment.safetensors"
     mine = policy_fingerprint(policy.model, policy.tokenizer, policy.name)
     if shipped.exists():
         try:

@@ -26,15 +26,15 @@ from measure import Memory, Timing, product, seconds
 from plain_loop import PlainLoop
 from shapes import NAMES, build_policy, default_prompt, find_probe
 
-from sea_toolkit.clock import Clock
-from sea_toolkit.compose import compose
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.ledger import Ledger
-from sea_toolkit.noise import Noise
-from sea_toolkit.policy import Policy
-from sea_toolkit.probe import Probe
-from sea_toolkit.problem import Problem
-from sea_toolkit.recipe import Recipe
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.recipe import Recipe
 
 SAMPLERS = ("sea", "sea-adam")
 PLAIN = ("plain", "plain-frozen")

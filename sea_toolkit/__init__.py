@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import ModelError, NumericalError, PluginError, RecipeError, SeaError
 from sea_toolkit.hookspecs import SEA_API, hookimpl
+from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
     from sea_toolkit.api import align, resume
-    from sea_toolkit.hub import PluginHub
-    from sea_toolkit.policy import Policy
-    from sea_toolkit.recipe import Recipe
-    from sea_toolkit.response import SoftResponse
-    from sea_toolkit.result import Result
+    from sea_toolkit.core.response import SoftResponse
+    from sea_toolkit.lm.policy import Policy
+    from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.runs.recipe import Recipe
+    from sea_toolkit.runs.result import Result
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "SEA_API", "ModelError", "NumericalError", "PluginError", "PluginHub", "Policy", "Recipe", "RecipeError",
     "Result", "SeaError", "SoftResponse", "align", "hookimpl", "resume",
 ]  # fmt: skip
 
 _LAZY = {
-    "PluginHub": "sea_toolkit.hub",
-    "Policy": "sea_toolkit.policy",
-    "Recipe": "sea_toolkit.recipe",
-    "Result": "sea_toolkit.result",
-    "SoftResponse": "sea_toolkit.response",
+    "PluginHub": "sea_toolkit.registry.hub",
+    "Policy": "sea_toolkit.lm.policy",
+    "Recipe": "sea_toolkit.runs.recipe",
+    "Result": "sea_toolkit.runs.result",
+    "SoftResponse": "sea_toolkit.core.response",
     "align": "sea_toolkit.api",
     "resume": "sea_toolkit.api",
 }

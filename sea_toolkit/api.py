@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from sea_toolkit import checkpoint
-from sea_toolkit.clock import Clock
-from sea_toolkit.compose import Part, compose
-from sea_toolkit.energy import Progress
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.ledger import Ledger
-from sea_toolkit.loading import load_policy, silent_progress
-from sea_toolkit.manifest import differences
-from sea_toolkit.policy import Policy
-from sea_toolkit.recipe import Recipe
-from sea_toolkit.result import Result
-from sea_toolkit.run import Run
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import load_policy
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs import checkpoint
+from sea_toolkit.runs.compose import compose, own_parts
+from sea_toolkit.runs.manifest import differences
+from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.result import Result
+from sea_toolkit.runs.run import Run
+from sea_toolkit.util import run_files
+from sea_toolkit.util.progress import Progress, silent
 
 Observer = Callable[[Event], None]
 
@@ -72,18 +73,18 @@ def align(
         raise RecipeError("there are no prompts", expected="at least one")
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    composition = compose(chosen, hub, _own(energies), allow_code)
+    composition = compose(chosen, hub, own_parts(energies), allow_code)
     folder = None if out is None else Path(out)
     if folder is not None:
         checkpoint.prepare_folder(folder)
-    policy = policy or load_policy(chosen.policy, hub, progress or silent_progress, composition.check)
+    policy = policy or load_policy(chosen.policy, hub, progress or silent, composition.check)
     problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
     if folder is not None:
         plain = {"recipe": chosen.model_dump(mode="json", exclude_none=True), "prompts": texts}
         plain["own_terms"] = sorted(energies or {})
-        checkpoint.write_json(folder / checkpoint.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
+        run_files.write_json(folder / run_files.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
     results = run.execute()
     return results[0] if isinstance(prompts, str) else results
 
@@ -113,24 +114,24 @@ def resume(
         SeaError: not a run's folder, a damaged checkpoint, or (without `force`) another version of a plugin or model.
     """
     folder = Path(folder)
-    saved = checkpoint.read_json(folder / checkpoint.RECIPE)
-    recipe = Recipe.parse(saved["recipe"], where=str(folder / checkpoint.RECIPE))
+    saved = run_files.read_json(folder / run_files.RECIPE)
+    recipe = Recipe.parse(saved["recipe"], where=str(folder / run_files.RECIPE))
     if sorted(energies or {}) != saved["own_terms"]:
         raise RecipeError(
             f"the run was started with terms of its own {saved['own_terms']}, and given {sorted(energies or {})} now",
             hint="sea_toolkit.api.resume(folder, energies={…}) with the same functions",
         )
     hub = hub or PluginHub.discover()
-    composition = compose(recipe, hub, _own(energies), allow_code)
-    policy = policy or load_policy(recipe.policy, hub, progress or silent_progress, composition.check)
+    composition = compose(recipe, hub, own_parts(energies), allow_code)
+    policy = policy or load_policy(recipe.policy, hub, progress or silent, composition.check)
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()
     every = saved["checkpoint_every"]
     run = Run(composition, problem, folder=folder, checkpoint_every=every, on_event=on_event)
     if not run.can_resume:  # killed before its first checkpoint
-        (folder / checkpoint.TRACE).unlink(missing_ok=True)
+        (folder / run_files.TRACE).unlink(missing_ok=True)
         return run.execute()
-    then = checkpoint.read_json(folder / checkpoint.MANIFEST)
+    then = run_files.read_json(folder / run_files.MANIFEST)
     changed = differences(then["identity"], run.manifest["identity"])
     if changed and not force:
         raise SeaError(
@@ -141,72 +142,6 @@ def resume(
     run.resume()
     if changed:
         then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
-        checkpoint.write_json(folder / checkpoint.MANIFEST, then)
+        run_files.write_json(folder / run_files.MANIFEST, then)
         run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
     return run.execute()
-
-
-def build_recipe(
-    recipe: Recipe | Mapping[str, Any] | str | Path | None,
-    reward: Mapping[str, float] | str | None,
-    settings: Mapping[str, Any],
-    *,
-    own_terms: bool = False,
-) -> Recipe:
-    """A recipe with flags laid over it; unset (None) flags change nothing.
-
-    Raises:
-        RecipeError: an unknown setting or a value that does not fit.
-    """
-    base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
-    if not isinstance(base, Recipe):
-        base = Recipe.parse(dict(base or {}))
-    data: dict[str, Any] = base.model_dump(exclude_unset=True)
-    if settings.get("steps") is not None and settings.get("budget") is not None:
-        raise RecipeError(f"steps = {settings['steps']} and budget = {settings['budget']}", expected="one of them")
-    for key, value in settings.items():
-        if value is None:
-            continue
-        if key in ("chains", "steps", "budget"):
-            data["sampler"] = {**data.get("sampler", {}), key: value}
-            data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
-        elif key == "sampler":
-            given, old = value if isinstance(value, Mapping) else {"name": value}, data.get("sampler", {})
-            lengths = () if "steps" in given or "budget" in given else ("steps", "budget")
-            same = old.get("name") == given.get("name")
-            kept = {
-                k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
-            }
-            data["sampler"] = {**kept, **given}
-        elif key in ("model", "device", "dtype", "template", "trust_remote_code"):
-            data["policy"] = {**data.get("policy", {}), key: value}
-        elif key == "draft":
-            data["initializer"] = {"name": "draft", "text": value}
-        elif key == "rewrite" and isinstance(value, int):
-            data[key] = {**(data.get(key) or {}), "samples": value}
-        elif key in Recipe.model_fields:
-            data[key] = value
-        else:
-            from sea_toolkit.errors import did_you_mean
-
-            known = ["chains", "steps", "budget", "sampler", "model", "device", "dtype", "template", "draft"]
-            raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
-    rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
-    terms = list(data.get("energies", []))
-    if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
-        terms.insert(0, {"name": "reference"})
-    for name, weight in rewards.items():
-        same = [t for t in terms if t["name"] in ("reward", "sea-toolkit:reward") and t.get("model") == name]
-        for term in same:
-            term["weight"] = weight
-        if not same:
-            terms.append({"name": "reward", "model": name, "weight": weight})
-    data["energies"] = terms
-    return Recipe.parse(data)
-
-
-def _own(energies: Mapping[str, tuple[float, Callable[..., Any]]] | None) -> list[Part]:
-    return [
-        Part(f if hasattr(f, "bind") else functools.partial(f), None, weight, label)
-        for label, (weight, f) in (energies or {}).items()
-    ]

@@ -1,44 +1,35 @@
-"""What a run tells whoever watches it."""
+"""What a run tells whoever watches it: plain data, no tensors and nothing of the run itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from sea_toolkit.problem import Problem
-    from sea_toolkit.result import Result
+Table = list[list[float]]
+"""A number for each prompt and chain; nan and infinities are possible."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """What observers and the command line are told.
 
     Attributes:
         kind: "start" (before the first step), "step", "checkpoint" or "end".
+        run: the run's identity, different from that of any other run, also of another process.
         step: steps done; `steps`: planned, None if the run is given a budget.
         progress: part of the run that is done.
         energy: the lowest re-scored energy so far of each prompt.
-        metrics: numbers of the step, per prompt and chain.
         samples: spent per prompt.
         texts: the best text so far of each prompt.
-        problem: what is being worked on.
+        metrics: numbers of the step by name, per prompt and chain.
     """
 
     kind: Literal["start", "step", "checkpoint", "end"]
+    run: str
     step: int
     steps: int | None
     progress: float
     energy: list[float]
     samples: float
     texts: list[str]
-    problem: Problem
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
-
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("interrupted")
-        self.results = results
+    metrics: dict[str, Table] = field(default_factory=dict)

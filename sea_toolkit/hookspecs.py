@@ -54,8 +54,8 @@ def sea_register_relaxations(register: Register) -> None:
 
     Or `f(points, space, **options) -> weights [P, C, T, V]`, if the first parameter is called `points`: the sampler's
     latent is then a point of the policy's embedding space per position, `[P, C, T, D]` (see
-    `sea_toolkit.embedding_space`). A parameter named `noise` before the options is filled with the run's `Noise` (see
-    `sea_toolkit.noise`).
+    `sea_toolkit.lm.embedding_space`). A parameter named `noise` before the options is filled with the run's `Noise`
+    (see `sea_toolkit.core.noise`).
     """
 
 
@@ -79,7 +79,7 @@ def sea_register_samplers(register: Register) -> None:
 def sea_register_initializers(register: Register) -> None:
     """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start.
 
-    What `sea_toolkit.decoding.decode` returns is taken too: log π of the tokens is then not computed again. A class
+    What `sea_toolkit.lm.decoding.decode` returns is taken too: log π of the tokens is then not computed again. A class
     whose instances are called with problem and noise will do as well; its `locked_text`, if not None, begins all
     answers, and no sampler can change it.
     """

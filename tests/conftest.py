@@ -68,7 +68,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """Folder of the real 135M model, pulled if need be; for tests marked `real_model`."""
-    from sea_toolkit.hub import PluginHub
     from sea_toolkit.models.resolve import model_of
+    from sea_toolkit.registry.hub import PluginHub
 
     return model_of(PluginHub.discover(plugins=[]).get("model", "smollm2-135m")).pull(lambda done, total, what: None)

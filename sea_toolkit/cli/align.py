@@ -13,7 +13,7 @@ from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 @click.command()
@@ -65,8 +65,8 @@ def align(
     """
     texts = _prompts(prompts, file)
     from sea_toolkit.api import align as run
-    from sea_toolkit.api import build_recipe
-    from sea_toolkit.recipe import Recipe
+    from sea_toolkit.runs.overrides import build_recipe
+    from sea_toolkit.runs.recipe import Recipe
 
     base = Recipe.load(recipe) if recipe else Recipe()
     data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
@@ -95,7 +95,7 @@ def align(
 def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
     from sea_toolkit.cli.render import live, print_results
-    from sea_toolkit.events import Interrupted
+    from sea_toolkit.runs.result import Interrupted
 
     interrupted = False
     with live() as (on_event, progress):
@@ -157,7 +157,7 @@ def _energy(text: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """A TOML value, else the text itself."""
-    from sea_toolkit.recipe import tomllib
+    from sea_toolkit.runs.recipe import tomllib
 
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -16,8 +16,8 @@ from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
-    from sea_toolkit.comparison.report import Report
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.evaluation.report import Report
+    from sea_toolkit.registry.hub import PluginHub
 
 
 @click.command()
@@ -91,13 +91,13 @@ def compare(
     PROMPTS is a text file with a prompt a line, or a .csv, .tsv or .jsonl file (also with .gz) with a column of
     prompts.
     """
-    from sea_toolkit.comparison.prompts import choose, read_prompts
+    from sea_toolkit.util.prompts import choose, read_prompts
 
     texts = choose(read_prompts(prompts, column), skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
-    from sea_toolkit.api import build_recipe
-    from sea_toolkit.compare import compare as run
-    from sea_toolkit.recipe import Recipe
+    from sea_toolkit.evaluation.compare import compare as run
+    from sea_toolkit.runs.overrides import build_recipe
+    from sea_toolkit.runs.recipe import Recipe
 
     base = Recipe.load(recipe) if recipe else Recipe()
     data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
@@ -157,7 +157,7 @@ def _print(report: Report, out: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sea_toolkit.comparison.tables import caption, main_table
+    from sea_toolkit.reporting.tables import caption, main_table
 
     console, data = Console(), report.data()
     if not console.is_terminal:  # a file or a pipe: lines as long as the table

@@ -13,10 +13,9 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.group import with_hub
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.lookup import unknown
-from sea_toolkit.options import Option
-from sea_toolkit.records import CORE, KINDS, Item
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.options import Option
+from sea_toolkit.registry.records import CORE, KINDS, Item
 
 FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
 """Kind to the class attributes that are shown as well."""
@@ -34,7 +33,7 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
     """
     items = hub.find(name, kind)
     if not items:
-        raise unknown(hub, kind, name)
+        raise hub.unknown(kind, name)
     described = [description(item) for item in items]
     if as_json:
         click.echo(json.dumps({"items": described}, indent=2))

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-import sea_toolkit
 from sea_toolkit.errors import SeaError, did_you_mean
-from sea_toolkit.hub import PluginHub
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.util.version import VERSION
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "align": (
@@ -146,7 +146,7 @@ def hub_of(ctx: click.Context) -> PluginHub:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Installed plugins may add commands; `sea-toolkit list-plugins` names them.",
 )
-@click.version_option(sea_toolkit.__version__, prog_name="sea-toolkit")
+@click.version_option(VERSION, prog_name="sea-toolkit")
 @plugin_options
 @click.pass_context
 def main(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 
 import click
 
-import sea_toolkit
 from sea_toolkit.cli.group import with_hub
 from sea_toolkit.errors import PluginError
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.records import CORE, KINDS, PluginRecord
+from sea_toolkit.hookspecs import SEA_API
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.records import CORE, KINDS, PluginRecord
+from sea_toolkit.util.version import VERSION
 
 _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "bold red"}
 
@@ -64,8 +65,8 @@ def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, re
 def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dict[str, Any]:
     """What `--json` prints."""
     return {
-        "sea_toolkit": sea_toolkit.__version__,
-        "api": sea_toolkit.SEA_API,
+        "sea_toolkit": VERSION,
+        "api": SEA_API,
         "plugins": [_plugin_row(record) for record in records],
         "items": [
             {

@@ -11,11 +11,11 @@ import click
 
 from sea_toolkit.cli.group import hub_of
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
-from sea_toolkit.models.cache import Progress
 from sea_toolkit.models.resolve import model_of
+from sea_toolkit.util.progress import Progress
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 @click.group()

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from sea_toolkit.cli.group import hub_of
-from sea_toolkit.records import CORE, KINDS
-from sea_toolkit.scaffold import names_of, render, write_package
+from sea_toolkit.registry.records import CORE, KINDS
+from sea_toolkit.registry.scaffold import names_of, render, write_package
 
 
 @click.command("new-plugin")

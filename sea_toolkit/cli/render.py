@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from sea_toolkit.events import Event
-    from sea_toolkit.result import Result
+    from sea_toolkit.runs.result import Result
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sea_toolkit.cli.align import show
 from sea_toolkit.cli.group import code_option, with_hub
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 @click.command()

@@ -12,6 +12,7 @@ import click
 from sea_toolkit.cli.group import hub_of
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.models.policy_spec import PolicySpec
 
 if TYPE_CHECKING:
     from sea_toolkit.training.train import Settings, Trained
@@ -57,8 +58,8 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     text. Settings of one file follow its name: `FILE::text=tweet,label=class,positive=0+1,rows=3000`; `all=0`
     gives every text of a file the same label. Columns of a file without a header are numbers from 1.
     """
-    from sea_toolkit.training.table import Source
     from sea_toolkit.training.train import Settings, card, train
+    from sea_toolkit.util.tables import Source
 
     settings = Settings(
         layers=_layers(options["layer"], options["search"]),
@@ -83,8 +84,7 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
 
 
 def _run(ctx: click.Context, train: Any, sources: list[Any], settings: Settings, options: dict[str, Any]) -> Trained:
-    from sea_toolkit.loading import load_policy
-    from sea_toolkit.recipe import PolicySpec
+    from sea_toolkit.models.loading import load_policy
     from sea_toolkit.training.examples import read_examples
 
     # the data first: a mistake there is found before any weight is loaded

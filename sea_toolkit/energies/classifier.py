@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sea_toolkit.energy import Context, Progress
-from sea_toolkit.loading import check_tokenizer, load_classifier, silent_progress
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.models.loading import check_tokenizer, load_classifier
 from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.response import SoftResponse
-from sea_toolkit.sequence import Reading, SequenceScorer
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 class Classifier:
@@ -31,7 +32,7 @@ class Classifier:
         self.model, self.target, self.reads = model, target, reads
         self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
         """Find the model and compare its vocabulary with the policy's, before any weights are read.
 
         Raises:
@@ -48,7 +49,7 @@ class Classifier:
             ModelError: as `check`, or unreadable weights.
             RecipeError: no such class.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent_progress)
+        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
         loaded = load_classifier(source, context.policy, self.model)
         scorer = SequenceScorer(*loaded, self.label, self.reads, context)
         return BoundClassifier(scorer, scorer.output(self.target))

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sea_toolkit.energy import Context
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.problem.terms import Context
 
 
 class DistanceToDraft:

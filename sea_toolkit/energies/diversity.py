@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.energy import Context
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.problem.terms import Context
 
 EMPTY = 1e-6
 """Added to the squared length of a bag of tokens, so that an empty text has a similarity, of nothing, and a slope."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sea_toolkit.energy import Context
 from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.problem.terms import Context
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
 """What the end of the text may leave of a literal or a number."""

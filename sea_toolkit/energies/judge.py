@@ -11,16 +11,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sea_toolkit.energy import Context, Progress
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.language_models import language_model, places, rows_for, same_tokens, text_ids, text_only
-from sea_toolkit.loading import find_language_model, silent_progress
-from sea_toolkit.policy import Policy
-from sea_toolkit.prefix import Prefix
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import find_language_model
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.language_model import language_model, places, rows_for, same_tokens, text_ids, text_only
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 TEMPLATE = "Message:\n{prompt}\n\nReply:\n{response}\n\nQuestion about the reply: {question} Answer with yes or no."
 QUESTION = "Is the reply helpful and friendly?"
@@ -64,7 +65,7 @@ class Judge:
         self.question = question
         self.yes, self.no = ([words] if isinstance(words, str) else words for words in (yes, no))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str | None:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from sea_toolkit.response import SoftResponse
+    from sea_toolkit.core.response import SoftResponse
 
 
 def length(

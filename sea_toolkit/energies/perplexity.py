@@ -10,9 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.energy import Context, Progress
-from sea_toolkit.expected_cost import expected_cost
-from sea_toolkit.language_models import (
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.cross_entropy import expected_cost
+from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import find_language_model
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.language_model import (
     language_model,
     linear_head,
     places,
@@ -21,13 +25,10 @@ from sea_toolkit.language_models import (
     text_ids,
     text_only,
 )
-from sea_toolkit.loading import find_language_model, silent_progress
-from sea_toolkit.policy import Policy
-from sea_toolkit.prefix import Prefix
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 class Perplexity:
@@ -53,7 +54,7 @@ class Perplexity:
     ) -> None:
         self.model, self.normalize, self.conditioned = model, normalize, conditioned
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str | None:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:

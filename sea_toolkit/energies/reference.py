@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sea_toolkit.energy import Context
-from sea_toolkit.expected_cost import expected_cost
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.cross_entropy import expected_cost
+from sea_toolkit.problem.terms import Context
 
 
 class Reference:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sea_toolkit.energy import Context
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.problem.terms import Context
 
 
 class Regex:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.energy import Context
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.problem.terms import Context
 
 
 class Repetition:

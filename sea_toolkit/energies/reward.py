@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.backbone import Backbone
-from sea_toolkit.energy import Context, Progress
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
-from sea_toolkit.fingerprint import policy_fingerprint
-from sea_toolkit.loading import check_tokenizer, load_classifier, silent_progress
+from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.models.loading import check_tokenizer, load_classifier
 from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.probe import Probe
-from sea_toolkit.response import SoftResponse
-from sea_toolkit.sequence import Reading, SequenceScorer
-from sea_toolkit.trunk import truncate
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 class Reward:
@@ -40,7 +41,7 @@ class Reward:
         self.model, self.reads, self.output = model, reads, output
         self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
         """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
 
         Raises:
@@ -64,7 +65,7 @@ class Reward:
         Raises:
             ModelError: as `check`; a probe made for another policy; unreadable weights.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent_progress)
+        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
         if isinstance(source, Path) and source.is_file():
             return ProbeReward(Probe.load(source), self.label, context)
         scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)

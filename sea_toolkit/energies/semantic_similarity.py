@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.embeddings import ModelEncoder, PolicyEncoder
-from sea_toolkit.energy import Context, Progress
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.language_models import places, text_only
-from sea_toolkit.loading import find_language_model, load_encoder, silent_progress
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.models.loading import find_language_model, load_encoder
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.encoder import ModelEncoder, PolicyEncoder
+from sea_toolkit.readers.language_model import places, text_only
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 NAME = "semantic-similarity"
 _SHORT = 1e-2
@@ -43,7 +44,7 @@ class SemanticSimilarity:
             )
         self.text, self.model, self.layer = text, model, layer
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> Path | str | None:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:
@@ -65,7 +66,7 @@ class SemanticSimilarity:
             )
         if not all(text.strip() for text in texts):
             raise RecipeError(f"a text of {NAME} is empty", expected="what the answer is to mean")
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent_progress)
+        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
         if source is None or str(source) == context.policy.model.name_or_path:
             return SoftSimilarity(PolicyEncoder(context, self.layer, NAME), texts, context)
         assert self.model is not None

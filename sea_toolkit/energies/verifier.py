@@ -7,14 +7,14 @@ import numbers
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.code import check_name, load_code, source_fingerprint
-from sea_toolkit.energy import Context, Progress
 from sea_toolkit.errors import PluginError
-from sea_toolkit.loading import silent_progress
-from sea_toolkit.records import blame
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.registry.allowed_code import check_name, load_code, source_fingerprint
+from sea_toolkit.registry.records import blame
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 class Verifier:
@@ -37,7 +37,7 @@ class Verifier:
         """Of the file that the function stands in: a run that goes on must have the same."""
         return source_fingerprint(load_code(self.function))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent_progress) -> None:
+    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> None:
         """Import the function before any weights are read.
 
         Raises:

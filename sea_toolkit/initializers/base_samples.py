@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from sea_toolkit.decoding import Decoded, decode
+from sea_toolkit.lm.decoding import Decoded, decode
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 def base_samples(problem: Problem, noise: Noise, *, temperature: Annotated[float, Field(gt=0)] = 1.0) -> Decoded:

@@ -11,8 +11,8 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.initializers.texts import start_from, token_count
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 def draft(problem: Problem, noise: Noise, *, text: str | list[str], finished: bool = True) -> Int[Tensor, "P C T"]:

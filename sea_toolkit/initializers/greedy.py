@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.decoding import decode
+from sea_toolkit.lm.decoding import decode
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 def greedy(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.checkpoint import RESULT, read_json
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.initializers.texts import start_from, token_count
+from sea_toolkit.util.run_files import RESULT, read_json
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 def neighbors(problem: Problem, noise: Noise, *, run: str) -> Int[Tensor, "P C T"]:

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.decoding import Decoded, decode
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.initializers.base_samples import base_samples
+from sea_toolkit.lm.decoding import Decoded, decode
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 class Prefilled:

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.response import is_any
+from sea_toolkit.core.response import is_any
 
 if TYPE_CHECKING:
-    from sea_toolkit.noise import Noise
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.core.noise import Noise
+    from sea_toolkit.problem.problem import Problem
 
 
 def random_tokens(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:

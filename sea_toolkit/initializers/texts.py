@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.decoding import decode
+from sea_toolkit.lm.decoding import decode
 
 if TYPE_CHECKING:
-    from sea_toolkit.problem import Problem
+    from sea_toolkit.problem.problem import Problem
 
 
 def token_count(problem: Problem, text: str, finished: bool) -> int:

@@ -9,32 +9,23 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
-
-Progress = Callable[[int, int, str], None]
-"""Called as `progress(done, total, what)`; bytes of a download or a hash, tensors of a conversion."""
+from sea_toolkit.util.paths import cache_folder
+from sea_toolkit.util.progress import Progress, silent
 
 RECORD = "sea.json"
 WEIGHTS = "model.safetensors"
 _STALE_SECONDS = 6 * 3600
 
 
-def silent(done: int, total: int, what: str) -> None:
-    """The progress callback of those who do not watch."""
-
-
 def cache_dir() -> Path:
     """Folder of the cached models, under `$SEA_CACHE` or the user's cache folder. May not exist yet."""
-    import platformdirs
-
-    chosen = os.environ.get("SEA_CACHE")
-    root = Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("sea-toolkit"))
-    return root / "models"
+    return cache_folder() / "models"
 
 
 def sha256_file(path: Path, progress: Progress = silent, what: str = "") -> str:

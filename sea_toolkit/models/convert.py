@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models.cache import Progress, disk_errors
-from sea_toolkit.quiet import quiet_transformers
+from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models.cache import disk_errors
+from sea_toolkit.util.progress import Progress
 
 
 def gguf_to_safetensors(gguf: Path, folder: Path, progress: Progress) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import ModelError, did_you_mean
-from sea_toolkit.models.cache import Progress, silent
+from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
 
 def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progress = silent) -> Path | str:

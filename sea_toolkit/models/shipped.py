@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models.cache import Progress, silent
+from sea_toolkit.util.progress import Progress, silent
 
-PROBES = Path(__file__).parent.parent / "probes"
+PROBES = Path(__file__).parent / "probes"
 
 
 class ShippedProbe:

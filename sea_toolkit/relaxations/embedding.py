@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sea_toolkit.embedding_space import EmbeddingSpace
+from sea_toolkit.lm.embedding_space import EmbeddingSpace
 
 
 def embedding(points: Float[Tensor, "P C T D"], space: EmbeddingSpace) -> Float[Tensor, "P C T V"]:

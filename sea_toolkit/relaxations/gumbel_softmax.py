@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.noise import Noise
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.relaxations.numerics import one_hot_forward, tempered_softmax
 
 

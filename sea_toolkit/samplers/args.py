@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.noise import Noise, categorical
-from sea_toolkit.prefix import buffered_cache
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise, categorical
+from sea_toolkit.lm.kv_cache import buffered_cache
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.prefixes import affordable, drawing_cost, ended, energy_so_far, padded, scoring_cost
+from sea_toolkit.samplers.left_to_right import affordable, drawing_cost, ended, energy_so_far, padded, scoring_cost
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Problem
-from sea_toolkit.scoring import Scored
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Scored
 
 OPTIMIZER = "optimizer: samples no stated law"
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.decoding import decode
-from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, keep_stopped
 
 

@@ -10,11 +10,11 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.decoding import decode
-from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.prefixes import (
+from sea_toolkit.samplers.left_to_right import (
     affordable,
     drawing_cost,
     ended,

@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.noise import Noise, categorical
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
-from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.core.noise import Noise, categorical
+from sea_toolkit.core.response import SoftResponse, is_any
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, keep_stopped
 from sea_toolkit.samplers.potential import moves_by_itself
 

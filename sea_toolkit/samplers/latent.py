@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sea_toolkit.embedding_space import EmbeddingSpace
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.problem import Problem
+from sea_toolkit.lm.embedding_space import EmbeddingSpace
+from sea_toolkit.problem.problem import Problem
 
 CHUNK_ROWS = 256
 

@@ -15,14 +15,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, keep_stopped
 from sea_toolkit.samplers.latent import hard_ids, latent_of
 from sea_toolkit.samplers.potential import moves_by_itself, potential_at, require_no_draws
 from sea_toolkit.samplers.sea import langevin
-from sea_toolkit.schedules.schedule import is_schedule
+from sea_toolkit.schedules.base import is_schedule
 
 
 @dataclass(frozen=True)

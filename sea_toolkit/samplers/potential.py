@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Energies, Problem
-from sea_toolkit.schedules.schedule import is_schedule
+from sea_toolkit.problem.problem import Energies, Problem
+from sea_toolkit.schedules.base import is_schedule
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, keep_stopped
 from sea_toolkit.samplers.latent import hard_ids, latent_of
 

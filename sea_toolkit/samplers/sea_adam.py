@@ -10,15 +10,15 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Energies
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.guided import Guided, decode_guided
+from sea_toolkit.samplers.guided_decoding import Guided, decode_guided
 from sea_toolkit.samplers.latent import latent_of, space_of
-from sea_toolkit.scoring import Energies
 
 RELEASED_NOISE = (0.1, 0.05, 0.01, 0.001)
 """Noise of each quarter of the run."""

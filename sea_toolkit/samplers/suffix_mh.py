@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.decoding import Decoded, Shape, decode
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.prefix import KeysValues
-from sea_toolkit.problem import Problem
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.decoding import Decoded, Shape, decode
+from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Scored
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.scoring import Scored
 
 
 @dataclass(frozen=True)

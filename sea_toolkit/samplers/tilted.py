@@ -16,14 +16,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.decoding import Decoded, Shape
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.decoding import Decoded, Shape
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Scored
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import OPTIMIZER, Info
 from sea_toolkit.samplers.suffix_mh import State, SuffixMH
-from sea_toolkit.scoring import Scored
 
 
 class _Gradient(SuffixMH):

@@ -7,7 +7,7 @@ is saved with the run (see `reactive`). Nothing here imports torch.
 from __future__ import annotations
 
 from sea_toolkit.hookspecs import Register, hookimpl
-from sea_toolkit.schedules.schedule import Schedule, value
+from sea_toolkit.schedules.base import Schedule, value
 
 __all__ = ["Schedule", "sea_register_schedules", "value"]
 

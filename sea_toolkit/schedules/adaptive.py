@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.schedules.base import require_finite
 from sea_toolkit.schedules.reactive import Observation
-from sea_toolkit.schedules.schedule import require_finite
 
 GAMMA, DELAY, POWER = 0.05, 10.0, 0.75
 """How strongly the errors count, steps that damp the beginning, and how fast old values are forgotten; as published."""

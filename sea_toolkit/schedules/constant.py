@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sea_toolkit.schedules.schedule import require_finite
+from sea_toolkit.schedules.base import require_finite
 
 
 def constant(progress: float, step: int, *, value: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sea_toolkit.schedules.schedule import between, require_finite
+from sea_toolkit.schedules.base import between, require_finite
 
 
 def cosine(progress: float, step: int, *, start: float, end: float) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sea_toolkit.schedules.schedule import between, require_finite
+from sea_toolkit.schedules.base import between, require_finite
 
 
 def cyclical(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.schedules.schedule import require_finite
+from sea_toolkit.schedules.base import require_finite
 
 
 def exponential(progress: float, step: int, *, start: float, end: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sea_toolkit.schedules.schedule import between, require_finite
+from sea_toolkit.schedules.base import between, require_finite
 
 
 def linear(progress: float, step: int, *, start: float, end: float) -> float:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from itertools import pairwise
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.schedules.schedule import between, require_finite
+from sea_toolkit.schedules.base import between, require_finite
 
 
 def piecewise(

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.schedules.base import require_finite
 from sea_toolkit.schedules.reactive import Observation
-from sea_toolkit.schedules.schedule import require_finite
 
 
 class Plateau:

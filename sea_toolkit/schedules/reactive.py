@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sea_toolkit.errors import PluginError, SeaError
-from sea_toolkit.schedules.schedule import Schedule
+from sea_toolkit.schedules.base import Schedule
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sea_toolkit.testing.conformance import ConformanceError
-    from sea_toolkit.testing.energies import check_energy
+    from sea_toolkit.testing.energies.check import check_energy
     from sea_toolkit.testing.initializers import check_initializer
     from sea_toolkit.testing.models import check_model
     from sea_toolkit.testing.relaxations import check_relaxation
-    from sea_toolkit.testing.samplers import check_sampler
+    from sea_toolkit.testing.samplers.check import check_sampler
     from sea_toolkit.testing.schedules import check_schedule
     from sea_toolkit.testing.setting import Setting
     from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
@@ -34,11 +34,11 @@ __all__ = [
 _LAZY = {
     "ConformanceError": "conformance",
     "Setting": "setting",
-    "check_energy": "energies",
+    "check_energy": "energies.check",
     "check_initializer": "initializers",
     "check_model": "models",
     "check_relaxation": "relaxations",
-    "check_sampler": "samplers",
+    "check_sampler": "samplers.check",
     "check_schedule": "schedules",
     "tiny_model": "tiny",
     "tiny_policy": "tiny",

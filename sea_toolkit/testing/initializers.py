@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sea_toolkit.compose import Part
-from sea_toolkit.decoding import Decoded
-from sea_toolkit.noise import Noise
-from sea_toolkit.problem import Problem
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import Decoded
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.runs.compose import Part
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
 from sea_toolkit.testing.responses import closed
 from sea_toolkit.testing.setting import Setting, bound_problem, described, registered

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sea_toolkit.hub import PluginHub
-    from sea_toolkit.policy import Policy
+    from sea_toolkit.lm.policy import Policy
+    from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.testing.tiny import TinyReward
 
 
 @pytest.fixture
 def sea_hub() -> PluginHub:
     """A hub with all that is installed; your own package is among it once it is installed, in editable mode too."""
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
     return PluginHub.discover()
 

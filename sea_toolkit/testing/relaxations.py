@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sea_toolkit.clock import Clock
-from sea_toolkit.embedding_space import EmbeddingSpace
-from sea_toolkit.noise import Noise
-from sea_toolkit.relaxation import Relaxation
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.embedding_space import EmbeddingSpace
+from sea_toolkit.relaxations.base import Relaxation
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 

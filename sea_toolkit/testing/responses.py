@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sea_toolkit.policy import Policy
-from sea_toolkit.response import SoftResponse, is_any
+from sea_toolkit.core.response import SoftResponse, is_any
+from sea_toolkit.lm.policy import Policy
 
 FEW = 6
 """Candidates per position of the relaxed answers."""

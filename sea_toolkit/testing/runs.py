@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from sea_toolkit import checkpoint
+from sea_toolkit.util import run_files
 
 
 def timeless(data: Any) -> Any:
@@ -21,8 +21,8 @@ def timeless(data: Any) -> Any:
 
 def left_behind(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Any, str]:
     """Tensors and facts of the checkpoint, the result and the trace."""
-    with safe_open(folder / checkpoint.CHECKPOINT, "pt") as file:
+    with safe_open(folder / run_files.CHECKPOINT, "pt") as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         facts = {k: timeless(json.loads(v)) for k, v in file.metadata().items()}
-    result = timeless(json.loads((folder / checkpoint.RESULT).read_text(encoding="utf-8")))
-    return tensors, facts, result, (folder / checkpoint.TRACE).read_text(encoding="utf-8")
+    result = timeless(json.loads((folder / run_files.RESULT).read_text(encoding="utf-8")))
+    return tensors, facts, result, (folder / run_files.TRACE).read_text(encoding="utf-8")

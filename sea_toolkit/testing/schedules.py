@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from numbers import Real
 from typing import Any
 
+from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
-from sea_toolkit.schedules.schedule import Schedule
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from torch import Tensor
 
-from sea_toolkit.clock import Clock
-from sea_toolkit.compose import Composition, Part, compose
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import SeaError
 from sea_toolkit.hookspecs import hookimpl
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.ledger import Ledger
-from sea_toolkit.policy import Policy
-from sea_toolkit.problem import Problem
-from sea_toolkit.recipe import Recipe
-from sea_toolkit.records import KINDS, Item
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.records import KINDS, Item
+from sea_toolkit.runs.compose import Composition, Part, compose
+from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_policy
 
 PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")

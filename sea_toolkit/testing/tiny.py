@@ -26,9 +26,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import SeaError
-from sea_toolkit.policy import Policy, Template
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.lm.policy import Policy, Template
 
 HIDDEN, LAYERS, HEADS, VOCAB = 32, 4, 4, 128
 PAD, BOS, EOS, UNK = range(4)

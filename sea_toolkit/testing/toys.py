@@ -17,12 +17,12 @@ from typing import Any, no_type_check
 import torch
 from torch import Tensor
 
-from sea_toolkit.compose import Part
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import SeaError
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.noise import Noise
-from sea_toolkit.policy import Policy
-from sea_toolkit.problem import Problem
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import Part
 from sea_toolkit.testing.setting import bound_problem
 from sea_toolkit.testing.tiny import BoundTinyReward, tiny_model, tiny_reward
 

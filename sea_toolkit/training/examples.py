@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.training.table import Source, column, read_rows
+from sea_toolkit.util.tables import Source, column, read_rows
 
 LAST_TURN = "\n\nAssistant:"
 _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.trunk import truncate
+from sea_toolkit.lm.truncate import truncate
 
 
 @torch.no_grad()

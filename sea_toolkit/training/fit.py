@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.probe import fold
+from sea_toolkit.readers.probe import fold
 from sea_toolkit.training.examples import Examples
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.fingerprint import PolicyFingerprint, policy_fingerprint
-from sea_toolkit.probe import Probe, ProbeInfo
+from sea_toolkit.lm.fingerprint import PolicyFingerprint, policy_fingerprint
+from sea_toolkit.lm.truncate import count_layers
+from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.training.examples import Examples
 from sea_toolkit.training.features import pooled_features
 from sea_toolkit.training.fit import Fit, choose, fit_layers, right, split_by_group
-from sea_toolkit.trunk import count_layers
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from sea_toolkit.cli import main
-from sea_toolkit.fingerprint import policy_fingerprint
-from sea_toolkit.probe import Probe, ProbeInfo
+from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.test_compare import probe_file
+from tests.evaluation.test_compare import probe_file
 
 
 @pytest.fixture(scope="module")

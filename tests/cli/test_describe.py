@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from sea_toolkit.cli import main
-from tests.hub_sources import BROKEN, energy
+from tests.registry.hub_sources import BROKEN, energy
 
 
 def run(*arguments: str):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import sea_toolkit
 from sea_toolkit.cli import group, main
 from sea_toolkit.errors import RecipeError
-from tests.hub_sources import energy
+from tests.registry.hub_sources import energy
 
 
 def command(name: str, says: str = "", body: str = "") -> str:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import sea_toolkit
 from sea_toolkit.cli import main
-from tests.hub_sources import BROKEN, energy
+from tests.registry.hub_sources import BROKEN, energy
 
 
 @pytest.fixture
@@ -155,6 +155,6 @@ def test_nothing_heavy_is_imported(zoo):
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'transformers', 'numpy', 'pydantic', 'safetensors'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import sea_toolkit.hub"
+        "import sea_toolkit.registry.hub"
     )
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True, timeout=50)

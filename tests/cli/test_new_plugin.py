@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sea_toolkit import scaffold
 from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.records import KINDS
+from sea_toolkit.registry import scaffold
+from sea_toolkit.registry.records import KINDS
 
 
 @pytest.fixture

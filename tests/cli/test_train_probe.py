@@ -11,8 +11,8 @@ import torch
 from click.testing import CliRunner
 
 from sea_toolkit.cli import main
-from sea_toolkit.fingerprint import policy_fingerprint
-from sea_toolkit.probe import Probe
+from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.readers.probe import Probe
 from sea_toolkit.testing.tiny import LAYERS, tiny_model, tiny_tokenizer
 from sea_toolkit.training.features import pooled_features
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import click
 
-    from sea_toolkit.records import Item
+    from sea_toolkit.registry.records import Item
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by tests/docs/generate.py; change the docstrings or help texts instead. -->\n"
@@ -34,7 +34,7 @@ def pages() -> dict[Path, str]:
 
 def items_page() -> str:
     """All built-in items with their options."""
-    from sea_toolkit.hub import PluginHub
+    from sea_toolkit.registry.hub import PluginHub
 
     hub = PluginHub.discover(plugins=[])
     lines = ["# What is in the box", "", NOTE]

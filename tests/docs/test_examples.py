@@ -23,10 +23,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sea_toolkit.compose import compose
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.recipe import Recipe
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.recipe import Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib

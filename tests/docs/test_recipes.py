@@ -19,7 +19,8 @@ import click
 import pytest
 
 import sea_toolkit as sea
-from sea_toolkit.hub import PluginHub
+from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.registry.hub import PluginHub
 
 FOLDER = Path(__file__).parents[2] / "docs" / "recipes"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -67,8 +68,7 @@ def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def policy(smollm2):
-    from sea_toolkit.loading import load_policy
-    from sea_toolkit.recipe import PolicySpec
+    from sea_toolkit.models.loading import load_policy
 
     # the same draws on every machine: "auto" is bfloat16 where there are instructions for it
     return load_policy(PolicySpec(dtype="float32"), PluginHub.discover(plugins=[]))

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from sea_toolkit import hookspecs
-from sea_toolkit.hub import PluginHub
+from sea_toolkit.registry.hub import PluginHub
 from tests.docs import generate
 
 HOOKS = [

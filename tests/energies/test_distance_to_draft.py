@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.distance_to_draft import BoundDistance
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.response import SoftResponse
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, hub, problem_for, tiny_policy

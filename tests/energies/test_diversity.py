@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.compare import compare
-from sea_toolkit.compose import compose
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.diversity import Diversity
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.recipe import Recipe
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.evaluation.compare import compare
+from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, hub, run_for, tiny_policy
-from tests.test_resume import assert_same
+from tests.runs.test_resume import assert_same
 
 JOINT = {"sea", "sea-adam", "psgld"}
 TERMS = [{"name": "reference"}, {"name": "diversity", "weight": 5.0}]

@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.automaton import Machine
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.energies.keywords.automaton import Machine
+from sea_toolkit.energies.keywords.inflection import inflections
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.inflection import inflections
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.lm.token_bytes import token_bytes
+from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS, tiny_tokenizer
-from sea_toolkit.vocabulary import token_bytes
 from tests.core import PROMPTS, hub, problem_for, tiny_policy
 
 
@@ -230,9 +231,8 @@ def test_a_tokenizer_that_joins_tokens_in_another_way_is_refused():
 
 @pytest.mark.real_model
 def test_the_real_vocabulary(smollm2):
-    from sea_toolkit.hub import PluginHub
-    from sea_toolkit.loading import load_policy
-    from sea_toolkit.recipe import PolicySpec
+    from sea_toolkit.models.loading import load_policy
+    from sea_toolkit.registry.hub import PluginHub
 
     policy = load_policy(PolicySpec(), PluginHub.discover(plugins=[]))
     text = "The old café's “field” was full of ice cream — the children stood there, in the sun; I ate a lot of it. "

@@ -8,12 +8,12 @@ import weakref
 import pytest
 import torch
 
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.judge import framed, spellings
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.policy import Policy
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing import Setting, check_energy
-from sea_toolkit.testing.energies import PROPERTIES as ENERGY
+from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, hub, problem_for, tiny_policy
 

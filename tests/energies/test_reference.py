@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
-from sea_toolkit.policy import Policy
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, dense, problem_for, random_ids, sparse
 

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sea_toolkit.core.response import Slope, SoftResponse
 from sea_toolkit.energies.repetition import Repetition
-from sea_toolkit.response import Slope, SoftResponse
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
 from tests.core import hub, run_for
-from tests.test_resume import assert_same
+from tests.runs.test_resume import assert_same
 
 
 def pairs(row, n):

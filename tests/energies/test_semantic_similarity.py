@@ -6,13 +6,14 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from sea_toolkit.embeddings import ANYTHING, OPENING
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.readers.encoder import ANYTHING, OPENING
 from sea_toolkit.testing import Setting, check_energy
-from sea_toolkit.testing.energies import PROPERTIES as ENERGY
+from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import PAD, tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, hub, problem_for, tiny_policy
-from tests.energies.test_sequence import wrapping
+from tests.readers.test_sequence_classifier import wrapping
 
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?"]
@@ -155,8 +156,7 @@ PAIRS = [
 
 @pytest.mark.real_model
 def test_paraphrases_are_more_alike_than_other_texts(smollm2):
-    from sea_toolkit.loading import load_policy
-    from sea_toolkit.recipe import PolicySpec
+    from sea_toolkit.models.loading import load_policy
 
     policy = load_policy(PolicySpec(dtype="float32"), hub())
     prompts = [f"question {i}" for i in range(len(PAIRS))]

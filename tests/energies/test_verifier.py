@@ -11,11 +11,11 @@ from click.testing import CliRunner
 import sea_toolkit as sea
 from sea_toolkit import api
 from sea_toolkit.cli import main
-from sea_toolkit.code import load_code
-from sea_toolkit.compare import compare
 from sea_toolkit.energies.verifier import BoundVerifier
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError, SeaError
-from sea_toolkit.recipe import Recipe
+from sea_toolkit.evaluation.compare import compare
+from sea_toolkit.registry.allowed_code import load_code
+from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.core import PROMPTS, hub, tiny_policy
 

@@ -8,10 +8,10 @@ import pytest
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.hookspecs import hookimpl
-from sea_toolkit.hub import PluginHub
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.models.shipped import PROBES
-from sea_toolkit.probe import Probe
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.registry.hub import PluginHub
 
 
 class TinyModel:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models import cache, convert, hub, smollm2, wheel
-from sea_toolkit.models.cache import silent
+from sea_toolkit.models import cache, convert, hf_hub, smollm2, wheel
 from sea_toolkit.models.smollm2 import MEMBER, NAME, SmolLM2
+from sea_toolkit.util.progress import silent
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def own_cache(tmp_path, monkeypatch):
     def no_hub(repository, folder, size, progress):
         raise wheel.Unavailable("not reached")
 
-    monkeypatch.setattr(hub, "snapshot", no_hub)
+    monkeypatch.setattr(hf_hub, "snapshot", no_hub)
     return tmp_path / "cache" / "models"
 
 
@@ -140,7 +140,7 @@ def test_the_hub_is_the_last_resort(monkeypatch, own_cache):
         (folder / "model.safetensors").write_bytes(b"from the hub")
         return "abc123"
 
-    monkeypatch.setattr(hub, "snapshot", snapshot)
+    monkeypatch.setattr(hf_hub, "snapshot", snapshot)
     path = SmolLM2().pull()
     assert json.loads((path / "sea.json").read_text())["source"] == f"hub {smollm2.REPOSITORY}@abc123"
 
@@ -261,7 +261,7 @@ def test_a_file_that_is_no_gguf_is_a_clear_error(tmp_path):
 def test_the_real_model_is_sound_and_loads_without_a_word(smollm2, capfd):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from sea_toolkit.quiet import quiet_transformers
+    from sea_toolkit.lm.quiet import quiet_transformers
 
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(smollm2)

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from sea_toolkit.cli import main
-from sea_toolkit.records import KINDS
-from sea_toolkit.scaffold import TEMPLATES
+from sea_toolkit.registry.records import KINDS
+from sea_toolkit.registry.scaffold import TEMPLATES
 from tests.plugins.environments import ROOT, Environment, build
 
 NAMES = {kind: f"my-{kind}" for kind in KINDS}
@@ -45,7 +45,7 @@ def environment(projects, tmp_path_factory) -> Environment:
 def test_the_templates_are_in_the_wheel(tmp_path):
     (wheel,) = build([ROOT], tmp_path)
     with zipfile.ZipFile(wheel) as archive:
-        shipped = {name for name in archive.namelist() if name.startswith("sea_toolkit/templates/")}
+        shipped = {name for name in archive.namelist() if name.startswith("sea_toolkit/registry/templates/")}
     there = {path.relative_to(ROOT).as_posix() for path in TEMPLATES.rglob("*") if path.is_file()}
     assert shipped == there
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_sources import energy
 from tests.plugins.environments import Environment, build
 from tests.plugins.test_wheels import write_package
+from tests.registry.hub_sources import energy
 
 OBSERVER = """
 import sea_toolkit as sea

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_sources import BROKEN, BROKEN_AT_LOAD, energy
 from tests.plugins.environments import PLUGINS, build
+from tests.registry.hub_sources import BROKEN, BROKEN_AT_LOAD, energy
 
 PACKAGES = {
     **{f"sea-{case.replace(' ', '-')}": BROKEN[case][0] for case in BROKEN},

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.embedding_space import EmbeddingSpace
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.relaxations.embedding import embedding
-from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.latent import hard_ids, latent_of
 from sea_toolkit.samplers.sea import Sea
 from tests.core import noise_for, problem_for, random_ids, run_for
-from tests.test_resume import assert_same
+from tests.runs.test_resume import assert_same
 
 V, D = 40, 6
 RELAXATION = {"relaxation": {"name": "embedding"}}

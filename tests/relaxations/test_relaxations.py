@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.noise import Noise
 from sea_toolkit.relaxations.gumbel_softmax import gumbel_softmax
 from sea_toolkit.relaxations.softmax import softmax
 from sea_toolkit.relaxations.straight_through import straight_through

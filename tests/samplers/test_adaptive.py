@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.reactions import Reactions
+from sea_toolkit.runs.adaptive_schedules import Reactions
 from sea_toolkit.samplers.mala import Mala
 from sea_toolkit.samplers.psgld import Psgld
 from sea_toolkit.samplers.psgld import State as PsgldState

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.reference import BoundReference, Reference
-from sea_toolkit.noise import Noise
-from sea_toolkit.response import SoftResponse
 from sea_toolkit.samplers.discrete_langevin import DiscreteLangevin, slope_at
 from sea_toolkit.testing.toys import EOS, Toy, measure
 

@@ -7,8 +7,8 @@ import torch
 
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.policy import Policy
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers import mala as mala_module
 from sea_toolkit.samplers import psgld as psgld_module
 from sea_toolkit.samplers.mala import Mala

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.samplers.suffix_mh import State
 from sea_toolkit.testing.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
 

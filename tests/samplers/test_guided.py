@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.ledger import Ledger
-from sea_toolkit.problem import Problem
-from sea_toolkit.samplers.guided import WINDOW, decode_guided
+from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.samplers.guided_decoding import WINDOW, decode_guided
 from sea_toolkit.testing.tiny import EOS
 from tests.core import PROMPTS, problem_for, random_ids
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.energies.reference import BoundReference
-from sea_toolkit.noise import Noise
 from sea_toolkit.samplers.suffix_mh import SuffixMH
 from sea_toolkit.samplers.tilted import TiltedExact
 from sea_toolkit.testing.toys import Toy, measure

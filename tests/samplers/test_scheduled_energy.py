@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from sea_toolkit.clock import Clock
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.tilted import directions
 from sea_toolkit.schedules import Schedule

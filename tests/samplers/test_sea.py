@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.hub import PluginHub
-from sea_toolkit.policy import Policy
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers import sea as module
 from sea_toolkit.samplers.sea import Sea, State, langevin
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.samplers.sea_adam import RELEASED_NOISE, SeaAdam, State, adam
 from sea_toolkit.testing.tiny import EOS
 from tests.core import noise_for, problem_for, warmth

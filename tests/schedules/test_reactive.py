@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit import checkpoint
 from sea_toolkit.errors import PluginError, RecipeError
-from sea_toolkit.events import Interrupted
-from sea_toolkit.hub import PluginHub
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
+from sea_toolkit.util import run_files
 from tests.core import problem_for, run_for
-from tests.test_resume import assert_same
+from tests.runs.test_resume import assert_same
 
 ADAPTIVE = {"schedule": "adaptive", "start": 1.0, "target": 0.5, "warmup": 0.6}
 PLATEAU = {"schedule": "plateau", "start": 5.0, "factor": 0.7, "patience": 2}
@@ -61,7 +61,7 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
     again.resume()
     again.execute()
     assert_same(tmp_path / "whole", tmp_path / "cut")
-    lines = [json.loads(line) for line in (tmp_path / "whole" / checkpoint.TRACE).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "whole" / run_files.TRACE).read_text().splitlines()]
     values = [line["schedules"] for line in lines if not line.get("last")]
     assert set(values[0]) == {f"sampler.{k}" for k in WHERE[sampler]}
     assert len({json.dumps(v) for v in values}) > 2, "the numbers moved"

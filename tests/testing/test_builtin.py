@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sea_toolkit.loading import load_policy, silent_progress
-from sea_toolkit.recipe import PolicySpec
+from sea_toolkit.models.loading import load_policy
+from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import (
     Setting,
     check_energy,
@@ -21,13 +21,14 @@ from sea_toolkit.testing import (
     tiny_reward,
     tiny_tokenizer,
 )
-from sea_toolkit.testing.energies import PROPERTIES as ENERGY
+from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
 from sea_toolkit.testing.models import PROPERTIES as MODEL
 from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
-from sea_toolkit.testing.samplers import PROPERTIES as SAMPLER
+from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
 from sea_toolkit.testing.tiny import tiny_config
+from sea_toolkit.util.progress import silent
 from tests.core import hub
 
 ON = {"hub": hub()}
@@ -104,7 +105,7 @@ def test_classifier(classifier):
 @pytest.mark.real_model
 @pytest.mark.parametrize("model", ["sentiment"])
 def test_probe(smollm2, model):
-    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), hub(), silent_progress)
+    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), hub(), silent)
     here = Setting(policy=policy, prompts=["How are you?", "Tell me about the sea."], chains=2, **ON)
     assert set(check_energy("reward", here, model=model)) == set(ENERGY) - {"gpu"}
 

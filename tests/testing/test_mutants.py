@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sea_toolkit.records import KINDS
+from sea_toolkit.registry.records import KINDS
 from tests.testing.mutants import caught
 from tests.testing.table import BEGIN, MUTANTS, PAGE, PROPERTIES, possible, table
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.testing.tiny import ARCHITECTURES, tiny_model, tiny_tokenizer
 from sea_toolkit.training.examples import Examples
 from sea_toolkit.training.features import pooled_features
 from sea_toolkit.training.fit import auc, choose, fit_layers, split_by_group
 from sea_toolkit.training.train import Settings, train
-from sea_toolkit.trunk import truncate
 
 
 def normal(*shape, seed=0):

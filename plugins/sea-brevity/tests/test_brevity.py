@@ -7,7 +7,7 @@ import sea_brevity
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.testing import Setting, check_energy
 
 EOS = 0

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import sea_toolkit as sea
-from sea_toolkit.ledger import Ledger
+from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.testing import Setting, check_energy
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "sleeps", "runs", "tax", "law"]

@@ -26,15 +26,11 @@ def values(found: EventAccumulator, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in found.Scalars(tag)]
 
 
-class Metric(list):
-    """Stands in for a tensor."""
-
-    def tolist(self) -> list:
-        return list(self)
-
-
-def event(kind: str, step: int, energy: float, text: str, problem: object, **metrics: Metric) -> Event:
-    return Event(kind, step, 2, step / 2, [energy, 1.0], 3.0 * step, [text, "other"], problem, metrics)
+def event(kind: str, step: int, energy: float, text: str, run: str = "a", **metrics: list[list[float]]) -> Event:
+    return Event(
+        kind=kind, run=run, step=step, steps=2, progress=step / 2, energy=[energy, 1.0], samples=3.0 * step,
+        texts=[text, "other"], metrics=metrics,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -47,11 +43,10 @@ def hub():
 
 def test_a_run_can_be_read_back(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("SEA_TENSORBOARD", str(tmp_path / "logs"))
-    problem = object()
-    assert hub.observe(event("start", 0, 5.0, "begin", problem)) == []
-    hub.observe(event("step", 1, 4.0, "better", problem, accepted=Metric([[1.0, 0.0], [1.0, 1.0]])))
-    hub.observe(event("step", 2, float("inf"), "better", problem))
-    assert hub.observe(event("end", 2, 4.0, "better", problem)) == []
+    assert hub.observe(event("start", 0, 5.0, "begin")) == []
+    hub.observe(event("step", 1, 4.0, "better", accepted=[[1.0, 0.0], [1.0, 1.0]]))
+    hub.observe(event("step", 2, float("inf"), "better"))
+    assert hub.observe(event("end", 2, 4.0, "better")) == []
     (folder,) = (tmp_path / "logs").iterdir()
     found = read(folder)
     assert values(found, "prompt 1/lowest energy") == [(0, 5.0), (1, 4.0), (2, 4.0)]  # what is not finite is left out
@@ -65,10 +60,10 @@ def test_a_run_can_be_read_back(hub, tmp_path, monkeypatch):
 
 def test_two_runs_at_once_get_a_folder_each(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("SEA_TENSORBOARD", str(tmp_path))
-    problems = [object(), object()]
+    runs = ["a", "b"]
     for kind in ("start", "end"):
-        for energy, problem in enumerate(problems):
-            hub.observe(event(kind, 0, float(energy), "text", problem))
+        for energy, run in enumerate(runs):
+            hub.observe(event(kind, 0, float(energy), "text", run))
     lowest = sorted(values(read(folder), "prompt 1/lowest energy")[0][1] for folder in tmp_path.iterdir())
     assert lowest == [0.0, 1.0]
 
@@ -76,16 +71,16 @@ def test_two_runs_at_once_get_a_folder_each(hub, tmp_path, monkeypatch):
 def test_nothing_is_written_unless_asked_for(hub, tmp_path, monkeypatch):
     monkeypatch.delenv("SEA_TENSORBOARD", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert hub.observe(event("start", 0, 1.0, "text", object())) == []
+    assert hub.observe(event("start", 0, 1.0, "text")) == []
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_the_run_goes_on(hub, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SEA_TENSORBOARD", str(tmp_path / "file"))
-    (failure,) = hub.observe(event("start", 0, 1.0, "text", object()))
+    (failure,) = hub.observe(event("start", 0, 1.0, "text"))
     assert "sea_observe" in failure
-    assert hub.observe(event("step", 1, 1.0, "text", object())) == []
+    assert hub.observe(event("step", 1, 1.0, "text")) == []
 
 
 @pytest.fixture

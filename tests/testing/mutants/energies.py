@@ -6,7 +6,7 @@ import random
 
 import torch
 
-from sea_toolkit.response import survival
+from sea_toolkit.core.response import survival
 from tests.testing.mutants import Mutant, collector
 
 MUTANTS: list[Mutant] = []

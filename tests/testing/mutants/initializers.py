@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from sea_toolkit.decoding import decode
+from sea_toolkit.lm.decoding import decode
 from sea_toolkit.testing.tiny import converted, tiny_policy
 from tests.testing.mutants import Mutant, collector
 

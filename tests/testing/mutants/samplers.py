@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sea_toolkit.decoding import decode
+from sea_toolkit.lm.decoding import decode
 from sea_toolkit.samplers.base import OPTIMIZER, Info
 from sea_toolkit.samplers.suffix_mh import SuffixMH
 from tests.testing.mutants import Mutant, collector

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from sea_minilm import files
 from sea_minilm.encoder import Encoder
-from sea_toolkit.models.cache import silent
+from sea_toolkit.util.progress import silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.energy import Context
-    from sea_toolkit.hub import PluginHub
-    from sea_toolkit.ledger import Ledger
+    from sea_toolkit.core.ledger import Ledger
+    from sea_toolkit.problem.terms import Context
+    from sea_toolkit.registry.hub import PluginHub
 
 
 class MiniLM:

@@ -18,11 +18,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.decoding import decode
-from sea_toolkit.noise import Noise
-from sea_toolkit.options import Number
-from sea_toolkit.problem import Problem
-from sea_toolkit.response import is_any
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import is_any
+from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 sea_api = 1
 VARIABLE = "SEA_TENSORBOARD"
 
-_open: dict[int, Any] = {}
-"""The log of each run that is going on, by the identity of its problem."""
+_open: dict[str, Any] = {}
+"""The log of each run that is going on."""
 
 
 @hookimpl
@@ -31,12 +31,11 @@ def sea_observe(event: Event) -> None:
         return
     from sea_tensorboard.log import Log, folder_for
 
-    run = id(event.problem)
-    if run not in _open:
-        _open[run] = Log(folder_for(Path(root).expanduser()))
-    _open[run].event(event)
+    if event.run not in _open:
+        _open[event.run] = Log(folder_for(Path(root).expanduser()))
+    _open[event.run].event(event)
     if event.kind == "end":
-        _open.pop(run).close()
+        _open.pop(event.run).close()
 
 
 @hookimpl

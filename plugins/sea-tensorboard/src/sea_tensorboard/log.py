@@ -51,7 +51,7 @@ class Log:
         """Write what an event of the run loop says."""
         values = {f"prompt {p + 1}/lowest energy": e for p, e in enumerate(event.energy)}
         for name, metric in event.metrics.items():
-            values |= {f"prompt {p + 1}/{name}": _mean(row) for p, row in enumerate(metric.tolist())}
+            values |= {f"prompt {p + 1}/{name}": _mean(row) for p, row in enumerate(metric)}
         self.write(event.step, values | {"samples": event.samples})
         for p, text in enumerate(event.texts):
             self.text(event.step, f"prompt {p + 1}/answer", text)

@@ -1,0 +1,1 @@
+"""The nouns that every plugin speaks: soft responses and their gradients, noise, the ledger, the clock."""

@@ -1,0 +1,27 @@
+"""Where a run is, and what the numbers of its recipe are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sea_toolkit.registry.options import Number
+from sea_toolkit.schedules.base import value
+
+
+@dataclass
+class Clock:
+    """Where a run stands.
+
+    Attributes:
+        step: the step about to be taken, from 0.
+        progress: the part of the run's steps or budget that is done, 0 to 1.
+        budget: the run's budget in samples per prompt, or None if it is given in steps.
+    """
+
+    step: int = 0
+    progress: float = 0.0
+    budget: float | None = None
+
+    def value(self, number: Number) -> float:
+        """A number of the recipe as it stands now; a plain one stands for itself."""
+        return value(number, self.progress, self.step)  # type: ignore[arg-type]

@@ -1,0 +1,192 @@
+"""The energy `keywords`: words that have to be in the answer, and words that must not be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse, survival
+from sea_toolkit.energies.keywords.automaton import FOUND, Machine, Transitions, Vocabulary
+from sea_toolkit.energies.keywords.inflection import inflections
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.token_bytes import token_bytes
+from sea_toolkit.problem.terms import Context
+
+
+class Keywords:
+    """The expected number of required words that are missing, and of forbidden words that occur.
+
+    A word occurs where it stands between boundaries, in any case and any inflection: "field" is in "Fields," and not in
+    "fieldwork". The answer is read byte by byte through an automaton, so that it does not matter how it is cut into
+    tokens; for a relaxed answer the probability is exact for independent tokens, and linear in each position. A hard
+    answer costs a whole number: 1 for each word. After the constraints of COLD (Qin et al. 2022, arXiv 2202.11705).
+
+    Args:
+        words: required words or phrases; `mouse|mice` lists the spellings of one, and is then not inflected.
+        forbidden: words or phrases, written in the same way.
+        from_prompt: a regular expression with one group, whose match in each prompt holds more required words: every
+            run of letters, digits, hyphens and apostrophes is one.
+        inflect: also take the plural, the third person, the past and the -ing form of each word (of a phrase's last).
+
+    Raises:
+        RecipeError: no words, an empty one, one that is required and forbidden, or a wrong expression.
+    """
+
+    def __init__(
+        self,
+        *,
+        words: list[str] | None = None,
+        forbidden: list[str] | None = None,
+        from_prompt: str | None = None,
+        inflect: bool = True,
+    ) -> None:
+        self.words, self.forbidden, self.inflect = words or [], forbidden or [], inflect
+        if not (self.words or self.forbidden or from_prompt):
+            raise RecipeError("keywords has no words", expected="words, forbidden or from_prompt")
+        for word in [*self.words, *self.forbidden]:
+            if not all(spelling.strip() for spelling in word.split("|")):
+                raise RecipeError(f"{word!r} among the keywords has an empty spelling")
+        self._refuse_both(self.words)
+        try:
+            self.pattern = None if from_prompt is None else re.compile(from_prompt)
+        except re.error as error:
+            raise RecipeError(f"from_prompt = {from_prompt!r} is no regular expression: {error}") from error
+        if self.pattern is not None and self.pattern.groups != 1:
+            raise RecipeError(
+                f"from_prompt = {from_prompt!r} has {self.pattern.groups} groups",
+                expected="one, around the words",
+                hint=r"with the words: ([^.]*)",
+            )
+
+    def bind(self, context: Context) -> BoundKeywords:
+        """Build the automata over the policy's tokens.
+
+        Raises:
+            RecipeError: `from_prompt` finds no words in a prompt.
+            ModelError: a tokenizer that does not write its tokens one after the other.
+        """
+        policy = context.policy
+        rows = {prompt: list(dict.fromkeys([*self.words, *self._of(prompt)])) for prompt in context.prompts}
+        words = list(dict.fromkeys([w for row in rows.values() for w in row] + self.forbidden))
+        machines = [Machine(self._spellings(word)) for word in words]
+        tokens = token_bytes(policy.tokenizer, policy.table.shape[0])
+        vocabulary = Vocabulary(tokens, policy.eos_ids)
+        reader = Reader([vocabulary.transitions(machine) for machine in machines], policy.device)
+        signs = {
+            prompt: torch.tensor([(w in self.forbidden) - float(w in row) for w in words], device=policy.device)
+            for prompt, row in rows.items()
+        }
+        return BoundKeywords(machines, reader, signs, context.prompts)
+
+    def _of(self, prompt: str) -> list[str]:
+        if self.pattern is None:
+            return []
+        found = self.pattern.search(prompt)
+        words = re.findall(r"\w+(?:['’-]\w+)*", found.group(1) or "") if found else []
+        if not words:
+            raise RecipeError(
+                f"from_prompt = {self.pattern.pattern!r} finds no words in the prompt {prompt[:80]!r}",
+                expected="a group that holds words",
+            )
+        self._refuse_both(words)
+        return words
+
+    def _refuse_both(self, words: list[str]) -> None:
+        both = [word for word in words if word in self.forbidden]
+        if both:
+            raise RecipeError(f"the keyword {both[0]!r} is both required and forbidden")
+
+    def _spellings(self, word: str) -> list[str]:
+        given = [spelling.strip() for spelling in word.split("|")]
+        spellings = list(given)
+        if self.inflect and len(given) == 1:
+            head, space, last = given[0].rpartition(" ")
+            spellings += [head + space + form for form in inflections(last)]
+        # the automaton lowers ASCII; other letters come in both cases
+        return [form for s in spellings for form in (s, s.lower(), s.upper(), s.capitalize())]
+
+
+class BoundKeywords:
+    """The keywords of a run.
+
+    Args:
+        machines: one per word.
+        reader: the same over tokens.
+        signs: prompt → `[W]`, −1 where a word is required, 1 where it is forbidden, 0 where it is another prompt's.
+        prompts: P texts.
+    """
+
+    def __init__(
+        self, machines: list[Machine], reader: Reader, signs: dict[str, Float[Tensor, " W"]], prompts: Sequence[str]
+    ) -> None:
+        self.machines, self.reader, self.signs = machines, reader, signs
+        self.rows = torch.stack([signs[prompt] for prompt in prompts])
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        return self._count(self.reader(response), self.rows[:, None])
+
+    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
+        """The same of N texts."""
+        found = [[float(m.finds(text)) for m in self.machines] for text in texts]
+        signs = torch.stack([self.signs[prompt] for prompt in prompts])
+        return self._count(torch.tensor(found, device=signs.device), signs)
+
+    @staticmethod
+    def _count(found: Float[Tensor, "*rows W"], signs: Float[Tensor, "*some W"]) -> Float[Tensor, "*rows"]:
+        return (found * signs).sum(-1) + (signs < 0).sum(-1)
+
+
+class Reader:
+    """The probability that each of W words occurs in a response.
+
+    Args:
+        machines: automata over the policy's tokens.
+        device: the policy's.
+    """
+
+    def __init__(self, machines: Sequence[Transitions], device: Any) -> None:
+        size, width = (max(m.sources.shape[i] for m in machines) for i in (0, 1))
+
+        def padded(values: list[Any]) -> Tensor:
+            return torch.stack([torch.tensor(v) for v in values]).to(device)
+
+        self.table = torch.cat([torch.tensor(m.columns) for m in machines], 1).float().to(device)
+        self.sources = torch.zeros(len(machines), size, width, device=device)
+        self.targets = torch.zeros(len(machines), width, size, device=device)
+        self.index = torch.zeros(len(machines), width, dtype=torch.long, device=device)
+        self.closed = torch.zeros(len(machines), size, device=device)
+        self.start = torch.zeros(len(machines), size, device=device)
+        self.kept = torch.zeros(size, device=device)
+        self.kept[:2] = 1.0  # found and ended stay as they are
+        first = 0
+        for w, m in enumerate(machines):
+            states, count = m.sources.shape
+            self.sources[w, :states, :count] = torch.tensor(m.sources).float()
+            self.targets[w, torch.arange(count), torch.tensor(m.targets)] = 1.0
+            self.index[w, :count] = torch.arange(first, first + count)
+            self.closed[w, :states] = torch.tensor(m.closing == FOUND).float()
+            self.start[w, m.start] = 1.0
+            first += count
+
+    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C W"]:
+        p, c, t = response.shape
+        readings = response.embed(self.table)
+        there = self._not_padding(response)
+        state = self.start.expand(p, c, -1, -1)
+        for i in range(t):
+            steps = readings[:, :, i][..., self.index]
+            flow = torch.einsum("pcws,wsm->pcwm", state, self.sources) * steps
+            moved = torch.einsum("pcwm,wms->pcws", flow, self.targets)
+            state = torch.where(there[:, :, i, None, None], moved + state * self.kept, state)
+        return (state * self.closed).sum(-1)
+
+    @staticmethod
+    def _not_padding(response: SoftResponse) -> Bool[Tensor, "P C T"]:
+        """False for what stands behind a text that was cut without an end; behind an end the automaton has ended."""
+        ended = survival(response.probability(response.eos_ids).sum(-1).detach()) <= 0
+        return (response.alive > 0) | ended

@@ -1,0 +1,1 @@
+"""Many runs side by side: methods at equal budgets, judges, statistics."""

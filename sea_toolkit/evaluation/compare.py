@@ -1,0 +1,157 @@
+"""Samplers side by side: the same prompts, energy and budgets, with the intervals that say what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.evaluation.cells import Meter, Watch, Work
+from sea_toolkit.evaluation.judges import Judge
+from sea_toolkit.evaluation.methods import plan_methods, point
+from sea_toolkit.evaluation.report import Report
+from sea_toolkit.evaluation.rows import RowStore
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import load_policy
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import Composition, compose, own_parts
+from sea_toolkit.runs.manifest import weights_fingerprint
+from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.util.progress import Progress, silent
+
+
+def compare(
+    prompts: Sequence[str],
+    *,
+    samplers: Sequence[str],
+    budgets: Sequence[float],
+    reward: Mapping[str, float] | str | None = None,
+    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seeds: Sequence[int] = (0,),
+    judges: Sequence[str | Mapping[str, Any]] = (),
+    versus: Sequence[str] = (),
+    select: str = "energy",
+    batch: int = 16,
+    policy: Policy | None = None,
+    allow_code: Collection[str] = (),
+    out: str | Path | None = None,
+    hub: PluginHub | None = None,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+    command: str | None = None,
+    **settings: Any,
+) -> Report:
+    """Run every sampler at every budget and seed on the same prompts.
+
+    Args:
+        prompts: different texts; the statistics are over them.
+        samplers: names, or `label=name` to have one twice with different options.
+        budgets: in samples per prompt, see `Ledger`.
+        reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
+            give way to `budgets`; its relaxation is for the samplers that relax.
+        options: label → option → value, for that sampler alone; `chains` is one.
+        seeds: each prompt's numbers are averaged over them before anything else.
+        judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
+        versus: `label@budget`: a point that all others are compared with as well.
+        select: which of the texts a run met is its answer: that of the lowest "energy", or of the highest "reward".
+        batch: prompts that share batches. A run ends when its batch has spent the budget on average, so this is part
+            of the comparison.
+        out: folder; what is finished there is not done again, and the report is written after each batch.
+        watch: is told how far it is.
+        command: what to print in the report as the way to make it again.
+        **settings: `max_new_tokens`, `model`, `device`, … as for `align`.
+
+    Raises:
+        RecipeError: unknown names or options, impossible budgets, a judge that is in the energy, no prompts.
+        SeaError: the folder holds another comparison.
+        KeyboardInterrupt: Ctrl-C; what was finished is in the folder.
+    """
+    texts = list(prompts)
+    _check(texts, seeds, select, batch)
+    hub = hub or PluginHub.discover()
+    base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
+    own = own_parts(energies)
+    methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
+    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
+    if compositions[0].joint:
+        raise RecipeError(
+            f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
+            hint="leave it out here",
+        )
+    found = [Judge(spec, hub, progress) for spec in judges]
+    folder = None if out is None else Path(out)
+
+    def check(tokenizer: Any) -> None:
+        compositions[0].check(tokenizer, progress)
+        for judge in found:
+            judge.refuse_if_in(compositions[0], tokenizer)
+
+    if policy is None:
+        policy = load_policy(base.policy, hub, progress or silent, check)
+    else:
+        check(policy.tokenizer)
+    policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
+    hub.load()
+    batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+    fixed = {
+        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": texts, "batch": batch,
+        "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
+        "terms": _fingerprints(compositions[0]),
+    }  # fmt: skip
+    plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
+    store = RowStore(folder, plan, [len(b) for b in batches])
+    for judge in found:
+        judge.load(policy, hub)
+    points = [point(text, {m.label: m for m in methods}) for text in versus]
+    report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
+    work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
+    total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
+    meter = Meter(watch, total)
+    for index, some in enumerate(batches):
+        for seed in seeds:
+            for method in methods:
+                meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
+                work.cell(method, seed, index, some, index * batch, meter)
+        report.write(final=index == len(batches) - 1)
+    return report
+
+
+def _check(texts: list[str], seeds: Sequence[int], select: str, batch: int) -> None:
+    if not texts:
+        raise RecipeError("there are no prompts", expected="at least one")
+    twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
+    if twice is not None:
+        raise RecipeError(
+            f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
+        )
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0")
+    if select not in ("energy", "reward"):
+        raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
+    if batch < 1:
+        raise RecipeError(f"a batch of {batch} prompts", expected="at least 1")
+
+
+def _shared(base: Recipe) -> dict[str, Any]:
+    """The recipe without what each method sets for itself."""
+    data = base.model_dump(mode="json", exclude_none=True)
+    return {k: v for k, v in data.items() if k not in ("sampler", "seed")}
+
+
+def _fingerprints(composition: Composition) -> dict[str, str]:
+    """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
+    return {part.label: part.built.fingerprint for part in composition.parts if hasattr(part.built, "fingerprint")}
+
+
+def _versions(policy: Policy) -> dict[str, Any]:
+    return {
+        **{name: version(name) for name in ("sea-toolkit", "torch", "transformers")},
+        "policy": weights_fingerprint(policy.model),
+        "device": policy.device.type,
+        "dtype": str(policy.dtype).removeprefix("torch."),
+    }

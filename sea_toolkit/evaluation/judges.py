@@ -1,0 +1,153 @@
+"""Judges: rewards that are not in the energy and read nothing but the chosen texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.energies.reward import Reward
+from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import _read, _read_model
+from sea_toolkit.models.resolve import resolve_model
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.util.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from sea_toolkit.registry.hub import PluginHub
+
+OPTIONS = ("reads", "output")
+READINGS = ("auto", "response", "prompt+response", "chat")
+
+
+class Judge:
+    """One judge, found but not loaded.
+
+    Args:
+        spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
+            sequence classifier, `reads` and `output` as the energy `reward` has them. A classifier may have a
+            tokenizer of its own.
+        hub: knows the catalog.
+        progress: watches a download.
+
+    Raises:
+        RecipeError: an unknown option, or one that a probe does not have.
+        ModelError: no such model, or a damaged probe.
+    """
+
+    def __init__(self, spec: str | Mapping[str, Any], hub: PluginHub, progress: Progress | None = None) -> None:
+        given = {"model": spec} if isinstance(spec, str) else dict(spec)
+        self.model = str(given.pop("model"))
+        for key in given:
+            if key not in OPTIONS:
+                raise RecipeError(f"judge {self.model!r} has no option {key!r}", hint=did_you_mean(key, OPTIONS))
+        self.reads, self.output = given.get("reads", "auto"), given.get("output")
+        if self.reads not in READINGS:
+            raise RecipeError(f"judge {self.model!r}: reads = {self.reads!r}", expected=" | ".join(READINGS))
+        self.spec = {"model": self.model, **given}
+        self.label = Reward(model=self.model).label
+        self.source = resolve_model(self.model, hub, "reward", progress or silent)
+        self.is_probe = isinstance(self.source, Path) and self.source.is_file()
+        if self.is_probe and given:
+            raise RecipeError(
+                f"judge {self.label!r} is a probe, and has no {next(iter(given))}", expected="its name alone"
+            )
+        self._scorer: Any = None
+
+    def refuse_if_in(self, composition: Composition, tokenizer: Any) -> None:
+        """A judge of what it was optimized for is none.
+
+        Raises:
+            RecipeError: the same model, or the same probe in another file, is in the energy.
+        """
+        for part in composition.parts:
+            model = getattr(part.built, "model", None)
+            if (
+                hasattr(part.built, "check")
+                and isinstance(model, str)
+                and self._same(part.built.check(composition.hub, tokenizer))
+            ):
+                raise RecipeError(
+                    f"the judge {self.label!r} is in the energy, as {part.label!r}",
+                    expected="a reward that no method is optimized for",
+                    hint="another probe or classifier (sea-toolkit models list)",
+                )
+
+    def _same(self, source: Path | str) -> bool:
+        if isinstance(source, Path) and source.is_file() and self.is_probe:
+            own, other = Probe.load(Path(self.source)), Probe.load(source)
+            return own.layer == other.layer and torch.equal(own.weight, other.weight)
+        return Path(source).resolve() == Path(self.source).resolve()
+
+    def load(self, policy: Policy, hub: PluginHub) -> None:
+        """Read the weights.
+
+        Raises:
+            ModelError: unreadable, or a probe of another policy.
+            RecipeError: a classifier has no such output.
+        """
+        self._scorer = self._probe(policy, hub) if self.is_probe else self._classifier(policy)
+
+    def score(self, prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
+        """The reward of N texts; higher is better."""
+        found: list[float] = self._scorer(prompts, texts, finished)
+        return found
+
+    def _probe(self, policy: Policy, hub: PluginHub) -> Any:
+        prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
+        context = Context(policy, ["judge"], prefix, 1, Ledger(), Clock(), hub)
+        bound = Reward(model=self.model).bind(context)
+
+        @torch.no_grad()
+        def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
+            response = policy.from_text([[text] for text in texts], torch.tensor(finished)[:, None])
+            found: list[float] = (-bound(response)).flatten().tolist()
+            return found
+
+        return score
+
+    def _classifier(self, policy: Policy) -> Any:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        tokenizer = _read(AutoTokenizer, self.source, self.label, {})
+        model = _read_model(AutoModelForSequenceClassification, self.source, self.label, {"dtype": policy.dtype})
+        model = model.to(policy.device).eval().requires_grad_(False)
+        labels = {str(name): int(i) for i, name in model.config.id2label.items()}
+        if self.output is None and len(labels) > 1:
+            raise RecipeError(
+                f"judge {self.label!r} has {len(labels)} outputs", expected=f"output = one of {list(labels)}"
+            )
+        index = 0 if self.output is None else labels.get(str(self.output), self.output)
+        if not isinstance(index, int) or not 0 <= index < len(labels):
+            raise RecipeError(f"judge {self.label!r} has no output {index!r}", hint=did_you_mean(str(index), labels))
+        reads = self.reads
+        if reads == "auto":
+            reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
+
+        @torch.no_grad()
+        def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
+            found = []
+            for prompt, text in zip(prompts, texts, strict=True):  # one by one: no padding, of which models differ
+                if reads == "chat":
+                    turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+                    shown = tokenizer.apply_chat_template(turns, tokenize=False)
+                else:
+                    shown = f"{prompt.rstrip()} {text}" if reads == "prompt+response" else text
+                ids = tokenizer(
+                    shown, add_special_tokens=reads != "chat", return_tensors="pt", truncation=True
+                ).input_ids
+                if not ids.shape[1]:  # nothing to read
+                    found.append(float("nan"))
+                    continue
+                logits = model(input_ids=ids.to(policy.device)).logits
+                found.append(float(logits[0, index]))
+            return found
+
+        return score

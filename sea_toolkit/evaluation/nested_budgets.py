@@ -1,0 +1,138 @@
+"""One run that gives the answers of several budgets, where that is exact.
+
+A sampler that never looks at how far the run is (no schedule, no budget) takes the same steps whatever the budget: the
+run of a smaller budget is a beginning of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.evaluation.recording import Overheard, WatchedClock
+from sea_toolkit.events import Event
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.runs.archive import Archive, Candidate, record
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.run import Run
+from sea_toolkit.samplers.base import Info
+
+WHOLE_ROUNDS = ("sea-toolkit:best-of-n",)
+"""Samplers that read the budget only to shorten their last round: exact where the chains divide the budget."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run of some budget comes to.
+
+    Attributes:
+        chosen: per prompt the text of its choice.
+        samples: spent per prompt (mean of the batch), by the ledger.
+        seconds: of the whole batch, without loading models.
+        acceptance: per prompt, mean over chains and steps; None where the sampler reports none.
+        steps: taken.
+        met: per prompt, texts scored.
+    """
+
+    chosen: list[Candidate]
+    samples: float
+    seconds: float
+    acceptance: list[float] | None
+    steps: int
+    met: list[int]
+
+
+class BudgetedRun(Run):
+    """A run to its budget that also notes what smaller budgets would have come to, as far as that is exact.
+
+    Args:
+        composition, problem: as for a run; the problem's clock is a `WatchedClock`.
+        smaller: budgets below the run's own.
+        select: "energy" chooses the lowest re-scored energy, "reward" the highest weighted reward among all texts of
+            finite energy.
+        on_event: as for a run.
+
+    Raises:
+        RecipeError: as a run; "reward" without a reward in the energy.
+    """
+
+    def __init__(
+        self,
+        composition: Composition,
+        problem: Problem,
+        smaller: Sequence[float] = (),
+        *,
+        select: str = "energy",
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        super().__init__(composition, problem, on_event=on_event)
+        assert isinstance(problem.clock, WatchedClock)
+        assert self.budget is not None
+        self.watched, self.own, self.select = problem.clock, self.budget, select
+        self.sampler: Any = Overheard(self.sampler, problem.clock)
+        self.item = next(i.qualified for i in composition.items if i.kind == "sampler")
+        self.pending = sorted(smaller)
+        self.found: dict[float, Snapshot] = {}
+        self.by_reward = [Archive() for _ in problem.prompts]
+        self.accepted: torch.Tensor | None = None
+        self.counted = 0
+        self.stopped_at = 0.0
+        self.reward_weights = {t.label: self.weights[t.label] if t.is_reward else 0.0 for t in problem.terms}
+        self.rewrites = composition.recipe.rewrite is not None
+        if select == "reward" and self.rewrites:
+            raise RecipeError("choosing by reward, and rewrites compete by energy", hint="one of the two")
+        if select == "reward" and not any(t.is_reward for t in problem.terms):
+            raise RecipeError("choosing by reward, and there is no reward", hint="choose by energy (--select energy)")
+
+    def _goes_on(self) -> bool:
+        while self.pending and not self._would_go_on(self.pending[0]):
+            budget = self.pending.pop(0)
+            # what a sampler has not looked at yet is scored at the end of a run, at that run's cost
+            if self.looked and self._same_until(budget):
+                self.found[budget] = self._snapshot(self.problem.ledger.seconds)
+        going = super()._goes_on()
+        self.stopped_at = self.problem.ledger.seconds
+        return going
+
+    def _would_go_on(self, budget: float) -> bool:
+        """What a run of that budget would decide here."""
+        self.budget = self.problem.clock.budget = budget
+        try:
+            return super()._goes_on()
+        finally:
+            self.budget = self.problem.clock.budget = self.own
+
+    def _same_until(self, budget: float) -> bool:
+        """Whether nothing up to here depended on the budget."""
+        if not self.watched.asked:
+            return True
+        whole = self.item in WHOLE_ROUNDS and budget % self.problem.chains == 0
+        return whole and self.watched.asked == {"budget"}
+
+    def _note(self, info: Info, step: int, *, last: bool = False) -> None:
+        super()._note(info, step, last=last)
+        if info.scored is not None and self.select == "reward":
+            record(self.by_reward, info.scored, step, self.reward_weights)
+        if "acceptance" in info.metrics:
+            rate = info.metrics["acceptance"].float().mean(-1)
+            self.accepted = rate if self.accepted is None else self.accepted + rate
+            self.counted += 1
+
+    def _results(self) -> list[Any]:
+        # the last look is for a sampler that has not looked yet
+        over = self.looked and not self.rewrites
+        self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
+        return super()._results()
+
+    def _snapshot(self, seconds: float) -> Snapshot:
+        chosen = [archive.best[0] for archive in self.archives]
+        if self.select == "reward":
+            best = [archive.best[0] for archive in self.by_reward]
+            chosen = [replace(c, energy=sum(self.weights[k] * v for k, v in c.terms.items())) for c in best]
+        rates = None if self.accepted is None else (self.accepted / self.counted).tolist()
+        met = [archive.seen for archive in self.archives]
+        return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, met)

@@ -1,0 +1,198 @@
+"""The report of a comparison: means with intervals per method and budget, and what differs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sea_toolkit.evaluation.methods import Method
+from sea_toolkit.evaluation.rows import Row, RowStore
+from sea_toolkit.evaluation.statistics import RESAMPLES, SEED, Bootstrap, distinct
+from sea_toolkit.reporting import plots
+from sea_toolkit.reporting.tables import markdown, title_of
+from sea_toolkit.util.run_files import write_json, write_run_file
+
+RESULTS, TABLE, PLOT = "results.json", "table.md", "plot.png"
+Cell = tuple[str, float]
+"""Method and budget."""
+
+_CHOICE = {
+    "energy": "the text of the lowest re-scored energy among all that the run met",
+    "reward": "the text of the highest weighted reward among all that the run met",
+}
+
+
+class Report:
+    """What the rows so far say, over the prompts that every method, budget and seed has finished.
+
+    Attributes:
+        folder: where it is written, or None.
+        notes: whatever a person should know of how it was made.
+    """
+
+    def __init__(
+        self,
+        store: RowStore,
+        prompts: Sequence[str],
+        methods: Sequence[Method],
+        seeds: Sequence[int],
+        plan: dict[str, Any],
+        versus: Sequence[Cell],
+        folder: Path | None,
+        command: str | None,
+    ) -> None:
+        self.store, self.prompts, self.methods, self.seeds = store, prompts, methods, seeds
+        self.plan, self.versus, self.folder = plan, versus, folder
+        self.command, self.notes = command, list[str]()
+
+    def data(self) -> dict[str, Any]:
+        """Plain numbers, as in `results.json`; `cells` is empty while no prompt is finished."""
+        asked = [(m.label, b) for m in self.methods for b in m.budgets]
+        rows = self._rows([("base", 1.0), *asked])
+        there = [
+            p for p in range(len(self.prompts)) if all((seed, p) in rows[cell] for cell in asked for seed in self.seeds)
+        ]
+        cells = [
+            c for c in [("base", 1.0), *asked] if there and all((s, p) in rows[c] for s in self.seeds for p in there)
+        ]
+        fixed = self.plan["fixed"]
+        head = {
+            "format": 1, "prompts": len(there), "prompts_asked": len(self.prompts), "seeds": list(self.seeds),
+            "batch": fixed["batch"], "select": fixed["select"], "choice": _CHOICE[fixed["select"]],
+            "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile, over prompts"},
+            "methods": self.plan["methods"], "recipe": fixed["recipe"], "judges": fixed["judges"],
+            "versions": fixed["versions"], "command": self.command,
+        }  # fmt: skip
+        if not cells:
+            return {**head, "cells": [], "pairs": [], "statements": [], "notes": self.notes}
+        bootstrap = Bootstrap(len(there))
+        metrics = _metrics(rows[cells[0]][self.seeds[0], there[0]])
+        columns = {m: np.stack([self._column(rows[c], there, m) for c in cells], 1) for m in metrics}
+        means = {m: bootstrap.means(columns[m]) for m in metrics}
+        entries = []
+        for i, (label, budget) in enumerate(cells):
+            entry: dict[str, Any] = {"method": label, "budget": budget}
+            entry["mean"] = {m: means[m][i].to_dict() for m in metrics}
+            entries.append({**entry, **self._plain(rows[label, budget], there)})
+        pairs = self._pairs(cells, columns, bootstrap)
+        notes = [*self.notes, *_notes(rows[c][key] for c in cells for key in rows[c])]
+        shown = [self._statement(pair) for pair in pairs if pair["stated"]]
+        return {**head, "cells": entries, "pairs": pairs, "statements": shown, "notes": notes}
+
+    def write(self, *, final: bool) -> None:
+        """Write results, table and plot to the folder, if there is one."""
+        if self.folder is None:
+            return
+        data = self.data()
+        if final:
+            self.notes += [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
+            data = self.data()
+        write_json(self.folder / RESULTS, data)
+        write_run_file(self.folder / TABLE, markdown(data).encode())
+
+    def _rows(self, cells: Sequence[Cell]) -> dict[Cell, dict[tuple[int, int], Row]]:
+        found: dict[Cell, dict[tuple[int, int], Row]] = {cell: {} for cell in cells}
+        for row in self.store.rows:
+            cell = (row["method"], float(row["budget"]))
+            if cell in found and row["seed"] in self.seeds:
+                found[cell][row["seed"], row["prompt_index"]] = row
+        return found
+
+    def _column(self, rows: dict[tuple[int, int], Row], prompts: Sequence[int], metric: str) -> NDArray[np.float64]:
+        """Per prompt the mean over seeds; nan where a seed has no finite value."""
+        values = [[_value(rows[s, p], metric) for s in self.seeds] for p in prompts]
+        return np.array(values, dtype=np.float64).mean(1)
+
+    def _plain(self, rows: dict[tuple[int, int], Row], prompts: Sequence[int]) -> dict[str, Any]:
+        """Numbers without an interval: those of a set of texts, and of the machine."""
+        chosen = [[rows[s, p] for p in prompts] for s in self.seeds]
+        flat = [row for some in chosen for row in some]
+
+        def mean(key: str) -> float | None:
+            known = [row[key] for row in flat if row.get(key) is not None]
+            return float(np.mean(known)) if known else None
+
+        peaks = [row["peak_memory_mb"] for row in flat if "peak_memory_mb" in row]
+        across = float(np.mean([distinct([row["text"] for row in some]) for some in chosen]))
+        return {
+            "distinct_2": None if np.isnan(across) else across,
+            "unfinished": float(np.mean([not row["finished"] for row in flat])),
+            "tokens": mean("tokens"), "samples": mean("samples"), "seconds_per_prompt": mean("seconds"),
+            "peak_memory_mb": max(peaks, default=None), "acceptance": mean("acceptance"), "steps": mean("steps"),
+        }  # fmt: skip
+
+    def _pairs(
+        self, cells: Sequence[Cell], columns: dict[str, NDArray[np.float64]], bootstrap: Bootstrap
+    ) -> list[dict[str, Any]]:
+        """Every two methods at the same budget, and every point against those of `versus`. The report states those of
+        the first method, and those of `versus`."""
+        first = self.methods[0].label
+        asked: dict[tuple[int, int], bool] = {}
+        for i, j in itertools.combinations(range(len(cells)), 2):
+            if cells[i][1] == cells[j][1] and "base" not in (cells[i][0], cells[j][0]):
+                asked[i, j] = cells[i][0] == first
+        for point in self.versus:
+            at = cells.index(point)
+            for i, cell in enumerate(cells):
+                if i != at and cell[0] != "base" and (at, i) not in asked:
+                    asked[i, at] = True
+        found = []
+        told = {m for m in columns if ":" in m} or {"energy"}
+        for metric, table in columns.items():
+            for ((a, b), stated), interval in zip(
+                asked.items(), bootstrap.differences(table, list(asked)), strict=True
+            ):
+                names = {"a": name_of(cells[a]), "b": name_of(cells[b]), "metric": metric}
+                found.append(
+                    {
+                        **names,
+                        **interval.to_dict(),
+                        "verdict": interval.verdict,
+                        "stated": stated and metric in told | {"nll_per_token"},
+                    }
+                )
+        return found
+
+    @staticmethod
+    def _statement(pair: dict[str, Any]) -> str:
+        what = f"{pair['a']} − {pair['b']}, {title_of(pair['metric'])}"
+        if pair["mean"] is None:
+            return f"{what}: unknown"
+        numbers = f"{pair['mean']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
+        return f"{what}: {numbers}, {pair['verdict']} ({pair['n']} prompts)"
+
+
+def name_of(cell: Cell) -> str:
+    """`tilted@32`."""
+    return f"{cell[0]}@{cell[1]:g}"
+
+
+def _metrics(row: Row) -> list[str]:
+    rewards, judges = ([f"{kind}:{label}" for label in row[f"{kind}s"]] for kind in ("reward", "judge"))
+    return [*rewards, *judges, "nll_per_token", "energy", "distinct_2_within"]
+
+
+def _value(row: Row, metric: str) -> float:
+    kind, colon, label = metric.partition(":")
+    if metric == "distinct_2_within":
+        return distinct([row["text"]])
+    value = row[f"{kind}s"][label] if colon else row[metric]
+    return float("nan") if value is None else value
+
+
+def _notes(rows: Any) -> list[str]:
+    """Notes of the runs, each once, with the methods they are about."""
+    owners: dict[str, dict[str, None]] = defaultdict(dict)
+    shared = True
+    for row in rows:
+        for note in row.get("notes", ()):
+            owners[note][row["method"]] = None
+        shared &= row.get("peak_is_of_the_run", True)
+    found = [f"{', '.join(methods)}: {note}" for note, methods in owners.items()]
+    return found if shared else [*found, "peak memory is that of the whole process so far: it cannot be reset here"]

@@ -1,0 +1,58 @@
+"""Tell whether a probe was made for the policy at hand: vocabulary, sizes and a few of the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sea_toolkit.lm.truncate import count_layers
+
+SAMPLE_ROWS, SAMPLE_COLUMNS = 16, 16
+
+
+@dataclass(frozen=True)
+class PolicyFingerprint:
+    """What a probe depends on.
+
+    `vocabulary` is a hash of every token and its id; `embedding_sample` a few entries of the input
+    embeddings, compared with a tolerance, since the same weights may come in another precision.
+    """
+
+    name: str
+    model_type: str
+    hidden_size: int
+    layers: int
+    vocabulary: str
+    embedding_sample: Float[Tensor, "R S"]
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """SHA-256 of the vocabulary, token by token with its id: two tokenizers with the same one share token
+    ids.
+
+    Settings that do not change what an id stands for (the chat template, which token pads) do not enter.
+    """
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda pair: (pair[1], pair[0]))
+    return hashlib.sha256(json.dumps(vocabulary, ensure_ascii=True).encode()).hexdigest()
+
+
+def policy_fingerprint(model: Any, tokenizer: Any, name: str) -> PolicyFingerprint:
+    """The fingerprint of a causal LM with its tokenizer; `name` is for messages."""
+    table = model.get_input_embeddings().weight
+    rows = torch.linspace(0, table.shape[0] - 1, SAMPLE_ROWS, device=table.device).long()
+    sample = table.detach()[rows, :SAMPLE_COLUMNS].float().cpu().contiguous()
+    config = model.config.get_text_config()
+    return PolicyFingerprint(
+        name,
+        config.model_type,
+        config.hidden_size,
+        count_layers(model),
+        tokenizer_fingerprint(tokenizer),
+        sample,
+    )

@@ -1,0 +1,1 @@
+"""What a sampler sees: weighted terms, constraints, scores, a locked prefix."""

@@ -1,0 +1,74 @@
+"""A text that every answer begins with and no sampler can change: samplers write what follows, energies read it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.policy import Policy
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The beginning of all answers.
+
+    Attributes:
+        text: as given.
+        ids: its tokens `[L]`.
+        log_prob: `[P]`, Σ log π of them behind each prompt.
+        prompts: the cache of the prompts alone; that of a `Problem` goes on to the end of the text.
+    """
+
+    text: str
+    ids: Int[Tensor, " L"]
+    log_prob: Float[Tensor, " P"]
+    prompts: Prefix
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def before(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
+        """Whole answers, of what a sampler has written."""
+        return torch.cat([self.ids.expand(*ids.shape[:2], -1), ids], -1)
+
+
+def lock(
+    text: str, policy: Policy, rows: Sequence[Sequence[int]], prompts: Prefix, length: int, ledger: Ledger
+) -> tuple[Locked, Prefix]:
+    """The beginning, and the cache that ends with it.
+
+    Args:
+        text: what all answers begin with.
+        policy: writes the rest.
+        rows: token ids of the prompts; `prompts` is their cache.
+        length: tokens of an answer, the text included.
+        ledger: counts the tokens.
+
+    Raises:
+        RecipeError: a text of no tokens, of too many, or that the policy's tokens cannot spell.
+    """
+    found = policy.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
+    if not 0 < len(found) < length:
+        raise RecipeError(
+            f"the locked text has {len(found)} tokens, and an answer at most {length}",
+            expected="at least one, and fewer than the answer",
+            hint="raise --max-new-tokens",
+        )
+    if policy.decode(found) != text:
+        raise RecipeError(
+            f"the locked text {text!r} reads {policy.decode(found)!r} in tokens of {policy.name}",
+            expected="a text that its tokens spell",
+        )
+    ids = torch.tensor(found, device=policy.device)
+    log_prob = policy.log_prob(prompts, ids.expand(len(rows), 1, -1)).sum((1, 2))
+    whole = [[*row, *found] for row in rows]
+    ledger.forward("policy", len(rows) * len(found), policy.body_parameters + policy.head_parameters)
+    ledger.forward("policy", sum(map(len, whole)), policy.body_parameters)
+    return Locked(text, ids, log_prob, prompts), policy.prefix(whole)

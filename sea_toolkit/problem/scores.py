@@ -1,0 +1,82 @@
+"""What scoring gives: energies of responses, and hard responses scored as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.response import Slope, SoftResponse
+from sea_toolkit.lm.kv_cache import KeysValues
+
+
+@dataclass(frozen=True)
+class Energies:
+    """Energies of P × C responses.
+
+    Attributes:
+        total: `[P, C]`, Σ weight · term.
+        terms: label → the unweighted term `[P, C]`.
+    """
+
+    total: Float[Tensor, "P C"]
+    terms: dict[str, Tensor]
+
+    def values(self) -> Float[Tensor, "P C M"]:
+        """The terms in one tensor, for a sampler's state: `Problem.weigh` gives their total at another time."""
+        return torch.stack(list(self.terms.values()), -1)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Hard responses scored as a person reads them: decoded, re-tokenized, every term evaluated on the text.
+
+    Attributes:
+        ids: `[P, C, T]` as the sampler had them.
+        texts: P × C texts.
+        finished: `[P, C]`, whether the text ended by itself.
+        length: `[P, C]`, tokens of the re-tokenized text, end of text included.
+        nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
+        energies: the energy's terms and total.
+        slopes: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
+    """
+
+    ids: Int[Tensor, "P C T"]
+    texts: list[list[str]]
+    finished: Bool[Tensor, "P C"]
+    length: Float[Tensor, "P C"]
+    nll: Float[Tensor, "P C"]
+    energies: Energies
+    slopes: list[Slope] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
+    keys and values of all but the last."""
+
+    ids: Int[Tensor, "P C T"]
+    log_prob: Float[Tensor, "P C T"] | None = None
+    layers: KeysValues | None = None
+
+
+def same_rows(ids: Tensor, alive: Tensor, response: SoftResponse) -> Bool[Tensor, "P C"]:
+    """Which re-tokenized rows are the ids they came from."""
+    width = max(ids.shape[-1], response.ids.shape[-1])
+    pairs = []
+    for tokens, there in ((ids, alive), (response.ids, response.alive > 0)):
+        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~there, -1), (0, width - tokens.shape[-1]), value=-1))
+    return (pairs[0] == pairs[1]).all(-1)
+
+
+def unique_labels(labels: Sequence[str]) -> list[str]:
+    """`a, a, b` → `a, a#2, b`."""
+    seen: dict[str, int] = {}
+    result = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        result.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
+    return result

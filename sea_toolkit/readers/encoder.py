@@ -1,0 +1,132 @@
+"""Texts and relaxed responses as points: the mean of a model's hidden states over the tokens of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.backbone import Backbone, embedding_table
+from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.readers.language_model import rows_for, text_ids
+from sea_toolkit.readers.sequence_classifier import wrapping
+
+OPENING = "Text:\n"
+"""Stands before each text that the policy reads: the first token of a sequence has a state of its own, whatever it is
+(Xiao et al. 2023, arXiv 2309.17453), which would outweigh the text."""
+
+ANYTHING = (
+    "I went to the shop this morning.", "The meeting starts at nine.", "What do you think about it?",
+    "Water boils at one hundred degrees.", "My brother works in a bank.", "Please write your name here.",
+    "The old house stood by the river.", "Music makes people dance.", "She read the letter twice.",
+    "Scientists study the stars.", "There are seven days in a week.", "Thank you for your help!",
+    "The soup needs more salt.", "Birds fly south in winter.", "He forgot his keys again.",
+    "Democracy needs free elections.",
+)  # fmt: skip
+"""Sentences about nothing in common. Their mean is taken off: hidden states of all texts lie in one narrow cone, and
+without it any two have a cosine of 0.9."""
+
+_FLOOR = 1e-2
+"""Least expected length that a mean divides by: below it an answer goes to the origin, with bounded gradients."""
+
+
+class PolicyEncoder:
+    """The policy's hidden states behind one of its blocks, centred.
+
+    Args:
+        context: of the run.
+        layer: how many blocks run; None for half of them.
+        name: of the energy, for the ledger.
+    """
+
+    def __init__(self, context: Context, layer: int | None, name: str) -> None:
+        self.policy, self.ledger, self.name = context.policy, context.ledger, name
+        policy = context.policy
+        blocks = policy.model.config.get_text_config().num_hidden_layers
+        trunk = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
+        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
+        self.parameters = sum(p.numel() for p in trunk.parameters()) - policy.backbone.weight.numel()
+        opening = policy.tokenizer(OPENING, add_special_tokens=False).input_ids
+        self.opening = self.trunk.prefix([opening])
+        self.center = torch.zeros(policy.table.shape[1], device=policy.device)
+        self.center = self.texts(ANYTHING).mean(0)
+
+    def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
+        """Of responses in the policy's tokens."""
+        return self._pooled(response.embed(self.policy.table), response.content)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+        """Of texts."""
+        ids, there = text_ids(self.policy, texts)
+        return self._pooled(self.policy.backbone.embedding(ids), there.float()).squeeze(1)
+
+    def _pooled(self, embeds: Float[Tensor, "P C T D"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        p, c, t, _ = embeds.shape
+        first = self.opening.select(torch.zeros(p, dtype=torch.long, device=embeds.device))
+        hidden = self.trunk.hidden(first, embeds).float() - self.center
+        self.ledger.forward(f"{self.name}:policy", p * c * t, self.parameters, backward=embeds.requires_grad)
+        weights = content.float()[..., None]
+        total = torch.where(weights > 0, weights * hidden, 0.0).sum(2)
+        return total / weights.sum(2).clamp(min=_FLOOR)
+
+
+class ModelEncoder:
+    """The last hidden states of another model, special tokens included, as sentence encoders are read.
+
+    Args:
+        model: the base of a transformers model, on the policy's device.
+        tokenizer: its own.
+        context: of the run.
+        name: the model's, for messages.
+        energy: the energy's, for the ledger.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, context: Context, name: str, energy: str) -> None:
+        self.model, self.tokenizer, self.policy, self.ledger = model, tokenizer, context.policy, context.ledger
+        self.name, self.key = name, f"{energy}:{name}"
+        self.embedding = model.get_input_embeddings()
+        self.parameters = sum(p.numel() for p in model.parameters()) - self.embedding.weight.numel()
+        self.before, self.after = wrapping(tokenizer)
+        self.reads_policy = tokenizer_fingerprint(tokenizer) == tokenizer_fingerprint(context.policy.tokenizer)
+        self.table = rows_for(embedding_table(self.embedding), context.policy)
+
+    def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
+        """Of responses in the policy's tokens, up to where each has more likely ended than not."""
+        return self._pooled(response.embed(self.table), response.content > 0.5)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+        """Of texts."""
+        rows = [
+            self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
+            for text in texts
+        ]
+        width, device = max(1, *map(len, rows)), self.policy.device
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+        there = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows], device=device)
+        return self._pooled(self.embedding(ids)[:, None], there[:, None]).squeeze(1)
+
+    def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        p, c, _, _ = embeds.shape
+        around = [
+            self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(p, c, -1, -1)
+            for ids in (self.before, self.after)
+        ]
+        rows = torch.cat([around[0], embeds, around[1]], 2).flatten(0, 1)
+        seen = torch.nn.functional.pad(there, (len(self.before), len(self.after)), value=True).flatten(0, 1)
+        # an empty text without special tokens has no token to be read at: let its first position stand in
+        seen = torch.cat([seen[:, :1] | ~seen.any(-1, keepdim=True), seen[:, 1:]], 1)
+        # tokens that are not there leave no gap: positions are counted along the row
+        order = (~seen).long().argsort(dim=-1, stable=True)
+        rows, mask = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
+        self.ledger.forward(self.key, seen.numel(), self.parameters, backward=embeds.requires_grad)
+        hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
+        total = torch.where(mask[..., None], hidden, 0.0).sum(1)
+        return (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))

@@ -1,0 +1,82 @@
+"""The language model that an energy asks: the policy itself, or another one that a run loads once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.loading import find_language_model, load_language_model
+from sea_toolkit.problem.terms import Context
+from sea_toolkit.util.progress import silent
+
+_LARGE = 100.0
+"""A logit beyond every soft cap."""
+
+
+def language_model(name: str | None, context: Context) -> Policy:
+    """The model of a name, or the policy for None; the policy's own weights are not loaded again, and no others twice.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
+    policy = context.policy
+    if name is None:
+        return policy
+    source = str(find_language_model(name, context.hub, context.progress or silent))
+    if source == policy.model.name_or_path:
+        return policy
+    if source not in context.models:
+        context.models[source] = load_language_model(source, policy, name)
+    return context.models[source]
+
+
+def same_tokens(lm: Policy, policy: Policy) -> bool:
+    """Whether each token id stands for the same text in both, so that `lm` can read the policy's relaxed answers."""
+    return lm is policy or tokenizer_fingerprint(lm.tokenizer) == tokenizer_fingerprint(policy.tokenizer)
+
+
+def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V D"]:
+    """A table of another model with a row for each entry of the policy's vocabulary, which may be padded otherwise."""
+    size = policy.vocab_size
+    if len(table) >= size:
+        return table if len(table) == size else table[:size]
+    return torch.nn.functional.pad(table, (0, 0, 0, size - len(table)))
+
+
+def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
+    """The weights W of a head whose logits are W · h, or None: soft caps, scales and biases make another one."""
+    weight = lm.model.get_output_embeddings().weight.detach()
+    if weight.data_ptr() == lm.table.data_ptr() and weight.shape == lm.table.shape:
+        weight = lm.table
+    rows = weight[:4].float()
+    hidden = torch.cat(
+        [torch.zeros_like(rows[:1]), _LARGE * rows / rows.square().sum(-1, keepdim=True).clamp(min=1e-9)]
+    )
+    hidden = hidden.to(weight.dtype)
+    with torch.no_grad():
+        gap = (lm.logits(hidden) - hidden.float() @ weight.float().T).abs()
+    exact = float(gap[0].max()) <= 1e-6 and float(gap.max()) <= 0.02 * _LARGE
+    return weight if exact else None
+
+
+def text_ids(reader: Policy, texts: Sequence[str]) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
+    """N texts as token ids without an end of text, and where there is a token."""
+    unfinished = torch.zeros(len(texts), 1, dtype=torch.bool, device=reader.device)
+    response = reader.from_text([[text] for text in texts], unfinished)
+    return response.ids, response.alive > 0
+
+
+def places(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
+    """Which of the run's prompts each of the wanted ones is."""
+    index = {prompt: i for i, prompt in enumerate(prompts)}
+    return torch.tensor([index[prompt] for prompt in wanted], device=device)
+
+
+def text_only(energy: str, model: str, reason: str) -> str:
+    """The note of a run whose `energy` has no gradient."""
+    return f"{energy}: {model} {reason}, so this energy scores texts only and has no gradient"

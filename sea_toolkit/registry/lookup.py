@@ -1,0 +1,142 @@
+"""From a name to an item, and the messages when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
+from sea_toolkit.registry.records import CORE, Item, PluginRecord, normalize
+from sea_toolkit.registry.static import inspection
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A name with several third-party owners. `what` is "entry point" or an item kind; `owners` are qualified."""
+
+    what: str
+    name: str
+    owners: tuple[str, ...]
+
+
+def is_from(record: PluginRecord, qualified: str) -> bool:
+    """Whether a qualified name belongs to the record's distribution, however it is spelt."""
+    return normalize(qualified.rpartition(":")[0]) == normalize(record.distribution)
+
+
+def matching(items: Sequence[Item], name: str) -> list[Item]:
+    """The items that a name means: by distribution, or in each kind the built-in one, else all."""
+    distribution, colon, short = name.rpartition(":")
+    named = [item for item in items if item.name == short]
+    if colon:
+        return [item for item in named if normalize(item.distribution) == normalize(distribution)]
+    built_in = {item.kind for item in named if item.distribution == CORE}
+    return [item for item in named if item.distribution == CORE or item.kind not in built_in]
+
+
+def may_offer(record: PluginRecord, name: str) -> bool:
+    """Whether the plugin's source registers that name literally, in any kind."""
+    return any(name in names for names in inspection.offers(record).values())
+
+
+def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
+    """Several plugins claim a name."""
+    qualified = sorted({item.qualified for item in found})
+    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in found)
+    if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
+        hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
+    else:
+        hint = "write " + " or ".join(qualified)
+    return RecipeError(
+        f"{_prefix(for_what)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
+        expected="one owner, or a qualified name",
+        hint=hint,
+    )
+
+
+def unknown(
+    records: Sequence[PluginRecord],
+    items: Sequence[Item],
+    left_out: Sequence[str],
+    kind: str | None,
+    name: str,
+    for_what: str = "",
+) -> SeaError:
+    """Nobody has the name: tell what is close, and which broken plugin has it or may have it.
+
+    Args:
+        records: of all plugins.
+        items: all that are registered.
+        left_out: plugins that `SEA_PLUGINS` leaves out.
+        kind: of the item that is wanted, or None for any.
+        name: what was asked for.
+        for_what: the place that asks.
+    """
+    distribution, colon, short = name.rpartition(":")
+    what = f"{_prefix(for_what)}{kind or 'item'} {name!r}"
+    third_party = [record for record in records if record.distribution != CORE]
+    everything, items = items, [item for item in items if kind in (None, item.kind)]
+    if colon:
+        third_party = [record for record in third_party if is_from(record, name)]
+        items = [item for item in items if normalize(item.distribution) == normalize(distribution)]
+        if not third_party and not items:
+            known = {record.distribution for record in records}
+            return RecipeError(
+                f"{what}: no distribution {distribution!r} with plugins is installed",
+                hint="\n".join([did_you_mean(distribution, known), *_left_out(left_out)]),
+            )
+    faulty = [record for record in third_party if record.faulty]
+    for record in faulty:
+        offered = inspection.offers(record)
+        if any(short in names for of_kind, names in offered.items() if kind in (None, of_kind)):
+            return PluginError(
+                f"{what} comes from {record.label}, which is {record.status}: {record.error}",
+                hint="repair or uninstall that plugin",
+            )
+    hints = [did_you_mean(name, [item.qualified if colon else item.name for item in items])]
+    elsewhere = sorted({item.kind for item in everything if item.name == short and kind not in (None, item.kind)})
+    if elsewhere:
+        hints.append(f"{short!r} is the name of: {', '.join(elsewhere)}")
+    hints += [f"it may be missing because {r.label} is {r.status}: {first_line(r.error)}" for r in faulty]
+    return RecipeError(f"{what} does not exist", hint="\n".join([*hints, *_left_out(left_out)]))
+
+
+def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
+    """Entry-point names and item names with several third-party owners, from what the records offer."""
+    owners: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.distribution == CORE:
+            continue
+        owners.setdefault(("entry point", record.name), []).append(record.key)
+        for kind, names in record.offers.items() if not record.faulty else ():
+            for name in names:
+                owners.setdefault((kind, name), []).append(f"{record.distribution}:{name}")
+    return [Clash(what, name, tuple(sorted(who))) for (what, name), who in sorted(owners.items()) if len(who) > 1]
+
+
+def warn_of_shadowing(records: Sequence[PluginRecord]) -> None:
+    """Note in its record when a third party uses a built-in's short name."""
+    built_in = {(kind, name) for r in records if r.distribution == CORE for kind in r.offers for name in r.offers[kind]}
+    for record in records:
+        if record.distribution == CORE:
+            continue
+        for kind, names in record.offers.items():
+            for name in names:
+                if (kind, name) in built_in:
+                    record.warn(
+                        f"its {kind} {name!r} is reached as {record.distribution}:{name} only: "
+                        "the short name is built-in"
+                    )
+
+
+def first_line(error: str | None) -> str:
+    """The first line of a cause, for a sentence that lists several."""
+    return (error or "").partition("\n")[0]
+
+
+def _left_out(names: Sequence[str]) -> list[str]:
+    return [f"SEA_PLUGINS leaves out {', '.join(names)}"] if names else []
+
+
+def _prefix(for_what: str) -> str:
+    return f"{for_what}: " if for_what else ""

@@ -1,0 +1,145 @@
+"""Loading one plugin without leaving a trace of it until all of it has succeeded."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sea_toolkit.errors import PluginError
+from sea_toolkit.hookspecs import SEA_API
+from sea_toolkit.registry import hookcheck, options
+from sea_toolkit.registry.docstrings import first_line
+from sea_toolkit.registry.records import KINDS, Item, PluginRecord, blame
+
+log = logging.getLogger("sea_toolkit.plugins")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+class RefusedError(PluginError):
+    """The plugin was made for another `sea_api`."""
+
+
+@dataclass
+class Staged:
+    """A plugin that has passed every check, and what it wants to register."""
+
+    plugin: Any
+    hooks: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
+    """Import a plugin, check it and collect what it registers.
+
+    Args:
+        record: who it is; not changed.
+        load: returns the plugin object (imports it).
+
+    Raises:
+        RefusedError: it states another `sea_api`.
+        PluginError: anything else that is wrong with it; the message names the plugin.
+    """
+    with blame(record.label):
+        staged = Staged(load())
+        refusal = hookcheck.api_error(getattr(staged.plugin, "sea_api", SEA_API))
+        if refusal:
+            raise RefusedError(refusal)
+        hooks = hookcheck.hooks_of(staged.plugin)
+        for error in filter(None, (hookcheck.error_in(hook) for hook in hooks if hook.marked)):
+            raise PluginError(error)
+    staged.warnings += filter(None, (hookcheck.warning_in(hook) for hook in hooks))
+    staged.hooks = sorted({hook.hook for hook in hooks if hook.marked and hook.hook in hookcheck.SIGNATURES})
+    if not staged.hooks:
+        staged.warnings.append("has no function marked with @sea.hookimpl, so it adds nothing")
+    functions = {hook.hook: hook.function for hook in hooks if hook.marked}
+    for kind, hook_name in KINDS.items():
+        if hook_name in functions:
+            function = getattr(staged.plugin, functions[hook_name])
+            registrar = Registrar(kind, record, staged.items)
+            with blame(f"{record.label}, in {hook_name}"):
+                call_hook(record, hook_name, function, register=registrar)
+                registrar.close()
+    return staged
+
+
+def call_hook(record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> None:
+    """Call a hook function with those of the arguments that it takes."""
+    log.debug("%s of %s", hook, record.label)
+    taken = inspect.signature(function).parameters
+    function(**{name: value for name, value in arguments.items() if name in taken})
+
+
+class Registrar:
+    """The `register` callback of one hook of one plugin.
+
+    @register("name")                 # decorates a function or a class
+    register("name", function)
+    register("name", target="package.module:attribute", summary="One line.")
+    """
+
+    def __init__(self, kind: str, record: PluginRecord, items: list[Item]) -> None:
+        self._kind, self._record, self._items = kind, record, items
+        self._pending: list[str] = []
+        self._closed = False
+
+    def __call__(self, name: Any, function: Any = None, *, target: Any = None, summary: Any = None) -> Any:
+        """Register `function`, or what `target` names, or the decorated object.
+
+        Raises:
+            PluginError: the name or the object cannot be registered.
+        """
+        self._check_name(name)
+        if not isinstance(summary, str | None):
+            raise PluginError(f"{name!r} has the summary {summary!r}", expected="a line of text")
+        if target is not None:
+            if function is not None or not (isinstance(target, str) and _REFERENCE.fullmatch(target)):
+                raise PluginError(f"{name!r} has the target {target!r}", expected="target='package.module:attribute'")
+            return self._add(name, target, summary)
+        if function is not None:
+            return self._add(name, function, summary)
+        self._pending.append(name)
+
+        def decorator(decorated: Any) -> Any:
+            self._add(name, decorated, summary)
+            self._pending.remove(name)
+            return decorated
+
+        return decorator
+
+    def close(self) -> None:
+        """The hook has returned.
+
+        Raises:
+            PluginError: a `register("name")` was given nothing to register.
+        """
+        self._closed = True
+        if self._pending:
+            raise PluginError(
+                f"register({self._pending[0]!r}) got nothing to register",
+                expected=f'@register("{self._pending[0]}") above a function or class, or a target=',
+            )
+
+    def _check_name(self, name: Any) -> None:
+        if self._closed:
+            raise PluginError(f"register was called after {KINDS[self._kind]} had returned")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PluginError(
+                f"register got the name {name!r}",
+                expected='letters, digits, "-", "_" and ".", as in @register("my-energy")',
+            )
+
+    def _add(self, name: str, reference: Any, summary: str | None) -> Any:
+        if any(item.name == name and item.kind == self._kind for item in self._items):
+            raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
+        if not isinstance(reference, str):
+            options.check_signature(reference)
+            summary = summary or first_line(inspect.getdoc(reference))
+        self._items.append(Item(self._kind, name, summary or "", self._record, reference))
+        return reference

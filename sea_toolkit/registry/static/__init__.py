@@ -1,0 +1,1 @@
+"""What the source of a plugin tells without importing it."""

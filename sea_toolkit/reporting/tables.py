@@ -1,0 +1,94 @@
+"""The report as tables: Markdown for a file, and the same cells for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FEWEST = 6
+"""Fewest prompts for which a difference is reported: with fewer, all signs agree by chance in over 5 % of cases."""
+
+Table = tuple[list[str], list[list[str]]]
+"""Titles and rows."""
+
+
+def main_table(data: dict[str, Any]) -> Table:
+    """A row per method and budget; means with their 95 % intervals."""
+    metrics = [m for m in (data["cells"][0]["mean"] if data["cells"] else {}) if m != "energy"]
+    heads = list(map(title_of, metrics))
+    titles = [
+        "method",
+        "budget",
+        *heads,
+        "distinct-2",
+        "unfinished",
+        "tokens",
+        "samples",
+        "s per prompt",
+        "MB",
+        "accepted",
+    ]
+    rows = []
+    for cell in data["cells"]:
+        numbers = [interval(cell["mean"][m]) for m in metrics]
+        rest = [
+            plain(cell["distinct_2"], ".3f"), plain(cell["unfinished"], ".0%"), plain(cell["tokens"], ".1f"),
+            plain(cell["samples"], ".1f"), plain(cell["seconds_per_prompt"], ".2f"),
+            plain(cell["peak_memory_mb"], ".0f"), plain(cell["acceptance"], ".2f"),
+        ]  # fmt: skip
+        rows.append([cell["method"], f"{cell['budget']:g}", *numbers, *rest])
+    return titles, rows
+
+
+def title_of(metric: str) -> str:
+    """A metric as a person reads it."""
+    names = {"nll_per_token": "−log π per token", "distinct_2_within": "distinct-2 within"}
+    return names.get(metric, metric.replace(":", " "))
+
+
+def interval(entry: dict[str, Any]) -> str:
+    """`4.75 [4.10, 5.38]`."""
+    if entry["mean"] is None:
+        return "–"
+    return f"{entry['mean']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
+
+
+def plain(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else format(value, form)
+
+
+def caption(data: dict[str, Any]) -> list[str]:
+    """How to read the table, in full sentences."""
+    n, asked = data["prompts"], data["prompts_asked"]
+    some = f"{n} prompts" if n == asked else f"the first {n} of {asked} prompts (not finished)"
+    lines = [
+        f"Over {some}, seeds {', '.join(map(str, data['seeds']))}, at most {data['recipe']['max_new_tokens']} new "
+        f"tokens, {data['batch']} prompts in flight. The answer is {data['choice']}.",
+        f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
+        f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",
+    ]
+    if n < FEWEST:
+        lines.append(f"With fewer than {FEWEST} prompts no difference is called one.")
+    if data["judges"]:
+        lines.append("Judges read the chosen texts alone; they are in no energy and not in the samples.")
+    return lines
+
+
+def markdown(data: dict[str, Any]) -> str:
+    """The whole report."""
+    lines = [f"{line}\n" for line in caption(data)]
+    if data.get("command"):
+        lines.append(f"```text\n{data['command']}\n```\n")
+    if data["cells"]:
+        titles, rows = main_table(data)
+        right = ["---"] + ["--:"] * (len(titles) - 1)
+        lines += [_line(titles), _line(right), *map(_line, rows), ""]
+    if data["statements"]:
+        lines += ["Differences on the same prompts, with paired 95 % intervals (one by one, not jointly):\n"]
+        lines += [f"- {statement}" for statement in data["statements"]] + [""]
+    lines += [f"- note: {note}" for note in data["notes"]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

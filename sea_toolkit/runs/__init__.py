@@ -1,0 +1,1 @@
+"""One run: from a recipe through the loop to a result, on disk and resumable."""

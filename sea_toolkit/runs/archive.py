@@ -1,0 +1,121 @@
+"""Every text that a run has met, re-scored, the best first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from sea_toolkit.problem.scores import Scored
+
+KEEP = 256
+"""Distinct candidates kept per prompt."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One text as a person reads it, re-scored.
+
+    Attributes:
+        energy: Σ weight · term; lower is better.
+        terms: label → unweighted term.
+        tokens: of the re-tokenized text, the end-of-text token included.
+        finished: whether the text ended by itself.
+        chain, step: where it was met; step −1 is a starting text.
+    """
+
+    text: str
+    energy: float
+    terms: dict[str, float]
+    tokens: int
+    finished: bool
+    chain: int
+    step: int
+
+
+@dataclass
+class Archive:
+    """All candidates of one prompt, the best first; the starting texts apart. `total` is the energy of the kept
+    set, where energies are of a set."""
+
+    starts: list[Candidate] = field(default_factory=list)
+    best: list[Candidate] = field(default_factory=list)
+    by_chain: dict[int, Candidate] = field(default_factory=dict)
+    seen: int = 0
+    total: float = float("inf")
+
+    def add(self, candidate: Candidate) -> None:
+        """Note a candidate; of equal texts the first one stays."""
+        self.seen += 1
+        known = next((c for c in self.best if c.text == candidate.text and c.finished == candidate.finished), None)
+        if known is not None:  # a second reading differs by rounding only
+            candidate = replace(candidate, energy=known.energy, terms=known.terms)
+        if candidate.step < 0:
+            self.starts.append(candidate)
+        best = self.by_chain.get(candidate.chain)
+        if best is None or candidate.energy < best.energy:
+            self.by_chain[candidate.chain] = candidate
+        full = len(self.best) >= KEEP
+        if known is not None or (full and candidate.energy >= self.best[-1].energy):
+            return
+        place = next((i for i, c in enumerate(self.best) if candidate.energy < c.energy), len(self.best))
+        self.best.insert(place, candidate)
+        del self.best[KEEP:]
+
+    def add_set(self, chains: list[Candidate]) -> None:
+        """Note a set of texts, one per chain, whose energies are of the set: that of the lowest total is kept whole."""
+        self.seen += len(chains)
+        if chains[0].step < 0:
+            self.starts += chains
+        total = sum(c.energy for c in chains)
+        if total < self.total or not self.best:
+            self.total, self.best = total, sorted(chains, key=lambda c: c.energy)
+            self.by_chain = {c.chain: c for c in chains}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "starts": [asdict(c) for c in self.starts],
+            "best": [asdict(c) for c in self.best],
+            "by_chain": {str(k): asdict(c) for k, c in self.by_chain.items()},
+            "seen": self.seen,
+            "total": self.total,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Archive:
+        return cls(
+            [Candidate(**c) for c in state["starts"]],
+            [Candidate(**c) for c in state["best"]],
+            {int(k): Candidate(**c) for k, c in state["by_chain"].items()},
+            state["seen"],
+            state["total"],
+        )
+
+
+def record(
+    archives: list[Archive], scored: Scored, step: int, weights: dict[str, float], *, joint: bool = False
+) -> None:
+    """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates.
+
+    Args:
+        archives: one per prompt.
+        scored: what the sampler met.
+        step: −1 for the starting texts.
+        weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
+            are compared by the weights that the user arrives at.
+        joint: some energy is one of all chains of a prompt, and texts of different steps cannot be mixed.
+    """
+    finished, lengths = scored.finished.tolist(), scored.length.tolist()
+    terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
+    forbidden = scored.energies.total.isposinf().tolist()
+    for p, archive in enumerate(archives):
+        chains = []
+        for c, text in enumerate(scored.texts[p]):
+            values = {k: v[p][c] for k, v in terms.items()}
+            energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+        if joint:
+            archive.add_set(chains)
+            continue
+        for candidate in chains:
+            if step < 0 or candidate.energy < float("inf"):
+                archive.add(candidate)

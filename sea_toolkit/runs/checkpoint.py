@@ -1,0 +1,119 @@
+"""A run's folder on disk: recipe, manifest, trace, checkpoint and result; every file is written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sea_toolkit.errors import SeaError
+from sea_toolkit.util.run_files import CHECKPOINT, RECIPE, TRACE, write_run_file
+
+
+def save_checkpoint(folder: Path, state: Any, noise: Tensor, facts: dict[str, Any]) -> None:
+    """Sampler state (a dataclass of tensors, lists, numbers), random state, and plain facts, in one file."""
+    tensors: dict[str, Tensor] = {"noise": noise}
+    shape = pack(state, "state", tensors)
+    tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
+    write_run_file(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
+
+
+def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, Tensor, dict[str, Any]]:
+    """State, random state and facts.
+
+    Raises:
+        SeaError: there is none, or it is damaged.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        raise SeaError(
+            f"{folder} holds no checkpoint", hint="a run writes one with --out, every --checkpoint-every steps"
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shape, facts = json.loads(metadata["state"]), json.loads(metadata["facts"])
+        noise = tensors.pop("noise")
+        state = _unpack(shape, {k: t.to(device) for k, t in tensors.items()})
+        return state_type(**state), noise, facts
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise SeaError(f"the checkpoint {path} is damaged: {error}", hint="start the run again") from error
+
+
+def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value's shape as JSON; its tensors go to `tensors` by path."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {k: pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
+    if isinstance(value, list | tuple):
+        items = [pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{name} of a sampler's state is a {type(value).__name__}; only tensors, lists, numbers are saved")
+
+
+def _unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(shape, dict):
+        if set(shape) == {"tensor"}:
+            return tensors[shape["tensor"]]
+        if set(shape) == {"tuple"}:
+            return tuple(_unpack(v, tensors) for v in shape["tuple"])
+        return {k: _unpack(v, tensors) for k, v in shape.items()}
+    return [_unpack(v, tensors) for v in shape] if isinstance(shape, list) else shape
+
+
+def cut_trace(path: Path, step: int) -> None:
+    """Drop the trace's lines of steps after `step`, the last look at a run that now goes on, and a line that a killed
+    run left half written."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+            if entry["step"] <= step and not entry.get("last"):
+                kept.append(line)
+        except (ValueError, KeyError):
+            break
+    write_run_file(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        SeaError: it holds a run already, or cannot be written.
+    """
+    if (folder / RECIPE).exists():
+        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "not writable")
+    except OSError as error:
+        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
+
+
+def append_trace(folder: Path, line: dict[str, Any]) -> None:
+    """One line more.
+
+    Raises:
+        SeaError: the disk is full, or the folder went away.
+    """
+    try:
+        with open(folder / TRACE, "a", encoding="utf-8") as trace:
+            trace.write(json.dumps(line, ensure_ascii=False) + "\n")
+    except OSError as error:
+        what = f"cannot write {folder / TRACE}: {error.strerror or error}"
+        raise SeaError(what, hint="another --out, or free space") from error

@@ -1,0 +1,89 @@
+"""Who took part in a run: versions, plugins with their distributions, and a fingerprint of every model's weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sea_toolkit.problem.problem import Problem
+
+if TYPE_CHECKING:
+    from sea_toolkit.registry.records import Item
+
+ENTRIES = 64
+"""Weights read per tensor for a model's fingerprint, evenly spread."""
+
+_UNRELATED = ("dtype", "torch_dtype", "transformers_version")
+"""Config entries that say nothing about the function; dtype and versions are compared on their own."""
+
+
+def weights_fingerprint(model: Any) -> str:
+    """SHA-256 over a transformers model's config and names, shapes and a spread of entries of every weight: another
+    model, or another fine-tuning of it, has another one. The whole of a large model would take minutes to read."""
+    told = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in _UNRELATED}
+    digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
+    for name, weight in sorted(model.state_dict().items()):
+        flat = weight.detach().flatten()
+        if not flat.numel():
+            continue
+        count = min(ENTRIES, flat.numel())
+        places = torch.arange(count, device=flat.device) * (flat.numel() - 1) // max(1, count - 1)
+        digest.update(f"{name}{tuple(weight.shape)}".encode())
+        digest.update(flat[places].float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -> dict[str, Any]:
+    """What a run depends on; `identity` is what a resumed run must share."""
+    used = {i.qualified: {"kind": i.kind, "distribution": i.distribution, "version": i.version} for i in items}
+    models = {"policy": weights_fingerprint(problem.policy.model)}
+    for t in problem.terms:
+        inner = getattr(t.bound, "bound", t.bound)
+        probe, scorer = getattr(inner, "probe", None), getattr(inner, "scorer", None)
+        if probe is not None:
+            models[t.label] = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
+        if getattr(inner, "fingerprint", None):
+            models[t.label] = hashlib.sha256(inner.fingerprint.encode()).hexdigest()
+        if scorer is not None:
+            models[t.label] = weights_fingerprint(scorer.model)
+    packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
+    return {
+        "identity": {
+            "sea_toolkit": version("sea-toolkit"),
+            "plugins": used,
+            "models": models,
+            "device": problem.policy.device.type,
+            "dtype": str(problem.policy.dtype).removeprefix("torch."),
+            "packages": packages,
+        },
+        "policy": problem.policy.name,
+        "sampler": sampler,
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(problem.policy.device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def differences(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
+    """What changed between two identities, one line each."""
+    lines = []
+    for key in sorted(set(then) | set(now)):
+        a, b, where = then.get(key), now.get(key), f"{path}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f"{where}.")
+        elif a != b:
+            lines.append(f"{where}: {_short(a)} then, {_short(b)} now")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 40 else text[:12] + "…"

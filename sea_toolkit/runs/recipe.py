@@ -1,0 +1,127 @@
+"""A recipe: names and numbers, from a TOML file, command-line flags or Python arguments. It contains no code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.models.policy_spec import PolicySpec, Strict
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class PluginSpec(BaseModel):
+    """A plugin by name; every other key is one of its options and is checked when the recipe is composed."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class SamplerSpec(PluginSpec):
+    """The sampler, how many chains it runs per prompt, and for how long."""
+
+    name: str = "auto"
+    chains: int | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0)
+    budget: float | None = Field(default=None, gt=0)
+
+
+class EnergySpec(PluginSpec):
+    """One term of the energy and its weight, a number or a schedule."""
+
+    weight: float | dict[str, Any] = 1.0
+    label: str | None = None
+
+
+class ConstraintSpec(PluginSpec):
+    """A limit on what an energy reads; `weight` nats are added per unit outside of it."""
+
+    max: float | None = None
+    min: float | None = None
+    weight: float | dict[str, Any] = 100.0
+    label: str | None = None
+
+
+REQUEST = (
+    "Rewrite the answer below so that it is clear, correct and well written. Reply with the new answer alone.\n\n"
+    "Question: {prompt}\n\nAnswer: {response}"
+)
+
+
+class RewriteSpec(Strict):
+    """The post-step `rewrite`: how many rewrites of the answer compete with it, and how the policy is asked."""
+
+    samples: int = Field(default=4, gt=0)
+    prompt: str = Field(default=REQUEST, pattern=r"\{response\}")
+
+
+class Recipe(Strict):
+    """Everything a run depends on, except the prompts.
+
+    Raises (from `load` and `parse`):
+        RecipeError: unreadable TOML, an unknown key (with a suggestion), a value of the wrong type.
+    """
+
+    policy: PolicySpec = Field(default_factory=PolicySpec)
+    sampler: SamplerSpec = Field(default_factory=lambda: SamplerSpec())
+    relaxation: PluginSpec | None = None
+    initializer: PluginSpec = Field(default_factory=lambda: PluginSpec(name="base-samples"))
+    energies: list[EnergySpec] = Field(default_factory=list)
+    constraints: list[ConstraintSpec] = Field(default_factory=list)
+    rewrite: RewriteSpec | None = None
+    max_new_tokens: int = Field(default=48, gt=0)
+    seed: int = Field(default=0, ge=0)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a TOML file, or the `recipe.json` of a run's folder."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            data = json.loads(text)["recipe"] if str(path).endswith(".json") else tomllib.loads(text)
+        except OSError as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not TOML: {error}", hint="see docs/recipes.md for an example") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecipeError(
+                f"{path} is no run's recipe.json: {error}", hint="a TOML file, see docs/recipes.md"
+            ) from error
+        return cls.parse(data, where=str(path))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], where: str = "recipe") -> Recipe:
+        """Check plain data."""
+        try:
+            return cls.model_validate(data)
+        except pydantic.ValidationError as error:
+            raise _explained(error, where) from error
+
+
+def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
+    """The first mistake, in the words of the other errors."""
+    first = error.errors()[0]
+    loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # which arm of a union is no place
+    place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in loc).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        owner: Any = Recipe
+        for key in first["loc"][:-1]:
+            found = owner.model_fields[str(key)].annotation
+            owner = next((kind for kind in get_args(found) if hasattr(kind, "model_fields")), found)
+        return RecipeError(
+            f"{where}: unknown key {place!r}", hint=did_you_mean(str(first["loc"][-1]), owner.model_fields)
+        )
+    got = "nothing" if first["type"] == "missing" else f"{first['input']!r}"
+    return RecipeError(f"{where}: {place} is {got}", expected=first["msg"].lower())

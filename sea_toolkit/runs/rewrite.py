@@ -1,0 +1,69 @@
+"""The post-step `rewrite`: the policy is asked to rewrite the answer, and the rewrites compete with it.
+
+The released pipeline of SEA ends with such a step (Yuan et al. 2025, arXiv 2505.20081). Here it belongs to no sampler:
+any can use it, and none does by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.problem import Problem, Scored
+from sea_toolkit.runs.archive import Archive, record
+from sea_toolkit.runs.recipe import RewriteSpec
+
+CHAIN = -1
+"""The `chain` of a candidate that is a rewrite."""
+
+
+def ask(spec: RewriteSpec, prompt: str, response: str) -> str:
+    """The request for a rewrite; what stands in the texts is not looked at for placeholders."""
+    texts = {"{prompt}": prompt, "{response}": response}
+    return re.sub(r"\{(?:prompt|response)\}", lambda found: texts[found.group()], spec.prompt)
+
+
+def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int) -> Scored | None:
+    """Draw rewrites of one response per prompt and score them as answers to the original prompts.
+
+    All of it is in the ledger. The random numbers are streams of their own, so that nothing else moves.
+
+    Args:
+        problem: of the run.
+        responses: P texts.
+        spec: the request, and how many rewrites to draw.
+        seed: the run's.
+
+    Returns:
+        P × `spec.samples` scored texts, or None where a request does not fit the policy's context, which is noted.
+    """
+    policy, ledger = problem.policy, problem.ledger
+    requests = [ask(spec, p, r) for p, r in zip(problem.prompts, responses, strict=True)]
+    try:
+        beginning = [] if problem.locked is None else problem.locked.ids.tolist()
+        rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
+    except RecipeError as error:  # at the end of a run is no time to lose it
+        problem.incidents.append(f"no rewrites: with the request around it, {error.got}")
+        return None
+    prefix = policy.prefix(rows)
+    ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
+    noise = Noise.for_prompts([f"{p}\0rewrite" for p in problem.prompts], seed, policy.device)
+    drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
+    stopped = problem.stopped  # a rewrite is no chain
+    # not their log π here, which is that of answers to the request
+    scored = problem.rescore(drawn.ids)
+    problem.stopped = stopped
+    return scored
+
+
+def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Mapping[str, float]) -> None:
+    """Let the rewrites compete with what was met before, by re-scored energy."""
+    found = [Archive() for _ in archives]
+    record(found, scored, step, dict(weights))
+    for archive, rewrites in zip(archives, found, strict=True):
+        for candidate in rewrites.best:
+            archive.add(replace(candidate, chain=CHAIN))

@@ -1,0 +1,87 @@
+"""What the samplers that write from left to right share: the energy of a text so far, and how much a budget affords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse, is_any
+from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.problem.problem import Problem
+
+
+@torch.no_grad()
+def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
+    """The weighted energy without −log π of texts that may go on, read as text; not finite counts as +inf."""
+    texts = problem.policy.text(problem.whole(ids))
+    response = problem.policy.from_text(texts, is_any(ids, problem.policy.eos_ids).any(-1))
+    total = torch.zeros(ids.shape[:2], device=ids.device)
+    for term in problem.rewards:
+        value = term.score_text(problem.prompts, texts)
+        value = term(response) if value is None else value.to(total.device)
+        total = total + problem.clock.value(term.weight) * value
+    return total.nan_to_num(torch.inf, torch.inf, torch.inf)
+
+
+def weighted_log_prob(
+    problem: Problem, ids: Int[Tensor, "P n t"], log_prob: Float[Tensor, "P n t"]
+) -> Float[Tensor, "P n"]:
+    """log π of the tokens so far, as it is weighted in the energy."""
+    length = SoftResponse.from_ids(ids, problem.policy.eos_ids).expected_length()
+    return problem.policy_weight(length) * log_prob.sum(-1)
+
+
+def ended(problem: Problem, ids: Int[Tensor, "P n t"]) -> Bool[Tensor, "P n"]:
+    """Which texts are over."""
+    return is_any(ids, problem.policy.eos_ids).any(-1)
+
+
+def padded(problem: Problem, ids: Int[Tensor, "P n t"], log_prob: Float[Tensor, "P n t"]) -> tuple[Tensor, Tensor]:
+    """Texts that are over, at the run's length."""
+    room = (0, problem.length - ids.shape[-1])
+    fill = torch.nn.functional.pad
+    return fill(ids, room, value=problem.policy.eos_ids[0]), fill(log_prob, room)
+
+
+def take_rows(layers: KeysValues, rows: Int[Tensor, "P m"], n: int) -> KeysValues:
+    """Keys and values of the given rows (of n per prompt) of each prompt."""
+    flat = (rows + n * torch.arange(len(rows), device=rows.device)[:, None]).flatten()
+    return [(k[flat], v[flat]) for k, v in layers]
+
+
+def ends_of(length: int, chunk: int) -> list[int]:
+    """How long a text is after each chunk."""
+    return [min(length, begin + chunk) for begin in range(0, length, chunk)]
+
+
+def drawing_cost(problem: Problem) -> float:
+    """Drawing one answer of the run's length, in samples; 0 while the unit is not known."""
+    policy, unit = problem.policy, problem.ledger.sample_flops
+    return 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length / unit if unit else 0.0
+
+
+def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
+    """Scoring texts of these lengths by all reward models, in samples."""
+    unit = problem.ledger.sample_flops
+    inner = [getattr(t.bound, "bound", t.bound) for t in problem.terms]
+    tokens = sum(n + len(problem.locked or ()) for n in lengths)
+    return sum(getattr(b, "flops_per_token", 0.0) for b in inner) * tokens / unit if unit else 0.0
+
+
+def affordable(problem: Problem, most: int, fixed: float, each: float) -> int:
+    """How many of at most `most` the budget pays for in one pass behind the starting texts; at least one.
+
+    It depends on the recipe alone, so that a prompt's answer does not depend on what its neighbors cost.
+
+    Args:
+        most: wanted.
+        fixed: what a pass costs anyway, in samples.
+        each: what each of them adds.
+    """
+    budget = problem.clock.budget
+    if budget is None or each <= 0.0:
+        return most
+    return max(1, min(most, int((budget - problem.chains - fixed) / each)))

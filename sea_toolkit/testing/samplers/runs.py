@@ -1,0 +1,145 @@
+"""`check_sampler`: the law of the chains, and whole runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.runs.run import Run
+from sea_toolkit.testing.conformance import Checks, require
+from sea_toolkit.testing.runs import left_behind
+from sea_toolkit.testing.samplers.subject import Subject
+from sea_toolkit.testing.toys import Toy, energies_of, measure
+
+TOYS = {needs: Toy(5, 3, reference=0.5, text_term=not needs) for needs in (True, False)}
+"""By whether the sampler needs a gradient: a term that scores texts alone is part of the energy where it does not."""
+PROMPTS, CHAINS = 32, 16
+"""Prompts are independent of each other, whatever the chains of one prompt do."""
+
+
+def check_law(checks: Checks, subject: Subject) -> None:
+    here, sampler = subject.setting, subject.made()[0].sampler
+    stated = sampler.law
+    if here.law is None and "no stated" in stated:
+        return
+    toy = TOYS[sampler.needs_gradient]
+    with checks("law"):
+        if here.law is not None:
+            law = here.law(energies_of(toy))
+        else:
+            require(
+                stated.startswith("exp(") and "over responses" in stated,
+                "it states a law that cannot be enumerated here",
+                detail=stated,
+                hint='Setting(law=…), or a test of your own and Setting(lacks=["law"])',
+            )
+            law = (-float(getattr(sampler, "inverse_temperature", 1.0)) * energies_of(toy)).softmax(-1)
+        found = measure(
+            toy,
+            {"name": subject.item.qualified, **subject.options},
+            law=law,
+            prompts=PROMPTS,
+            chains=CHAINS,
+            burn=here.burn,
+            steps=here.steps,
+            seed=here.seed,
+            hub=subject.hub,
+        )
+        numbers = f"total variation {found.tv:.3f}, {found.allowed:.3f} allowed, effective samples {found.ess:.0f}"
+        require(
+            found.ess >= 400,
+            "its chains move too little to be compared with the law",
+            detail=numbers,
+            hint="more `steps` in the setting, or options that mix faster",
+        )
+        require(
+            bool(found),
+            "its chains do not follow the law it states",
+            detail=numbers,
+            hint="more `burn` in the setting if it mixes slowly; else look at the acceptance ratio",
+        )
+
+
+def check_runs(checks: Checks, subject: Subject) -> None:
+    with checks("resume"), tempfile.TemporaryDirectory() as folder:
+        _resume(subject, Path(folder))
+    most = 12.0 * subject.setting.chains
+    with checks("budget"):
+        composition, problem = subject.made(toy=True, budget=most)
+        with _tokens_through(problem.policy) as seen:
+            run = Run(composition, problem, stop_after=1000)
+            start = problem.ledger.flops
+            run.execute()
+        spent = problem.ledger.samples
+        require(
+            run.step < 1000,
+            "it never comes to the end of its budget",
+            detail=f"{spent:.3g} of {most:g} samples",
+            hint="count what runs through a model: problem.ledger.forward(…)",
+        )
+        require(
+            spent <= 1.25 * most,
+            "it spends more than its budget",
+            detail=f"{spent:.3g} of {most:g} samples",
+            hint="look at problem.clock.budget, and do less in a step",
+        )
+    with checks("ledger"):
+        counted, real = problem.ledger.flops - start, 2.0 * problem.policy.body_parameters * sum(seen)
+        require(
+            counted >= 0.9 * real,
+            "it runs tokens through the policy that the ledger does not know",
+            detail=f"{counted / real:.0%} are counted",
+            hint="decode(…, ledger=problem.ledger)",
+        )
+
+
+def _resume(subject: Subject, folder: Path) -> None:
+    def run(name: str, stop_after: int | None = None) -> Run:
+        composition, problem = subject.made(steps=5)
+        return Run(composition, problem, folder=folder / name, checkpoint_every=2, stop_after=stop_after)
+
+    for name in ("whole", "cut"):
+        (folder / name).mkdir()
+    run("whole").execute()
+    run("cut", stop_after=3).execute()
+    again = run("cut")
+    again.resume()
+    again.execute()
+    whole, cut = left_behind(folder / "whole"), left_behind(folder / "cut")
+    wrong = [k for k in whole[0] if k not in cut[0] or not torch.equal(whole[0][k], cut[0][k])]
+    require(
+        not wrong and whole[0].keys() == cut[0].keys(),
+        "after a resume the state is another one",
+        detail=", ".join(wrong[:3]),
+        hint="everything the next step needs belongs in the state",
+    )
+    for what, a, b in zip(("counts", "result", "trace"), whole[1:], cut[1:], strict=True):
+        require(
+            a == b,
+            "after a resume the run goes another way",
+            detail=what,
+            hint="everything the next step needs belongs in the state",
+        )
+
+
+@contextmanager
+def _tokens_through(policy: Policy) -> Iterator[list[int]]:
+    """Tokens that run through the policy's body within the block, one number for each pass."""
+    seen: list[int] = []
+
+    def count(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        given = [x for x in (*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")) if isinstance(x, Tensor)]
+        seen.append(given[0].shape[0] * given[0].shape[1])
+
+    hook = getattr(policy.model, policy.model.base_model_prefix).register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -1,0 +1,1 @@
+"""Files, tables, paths, progress; knows nothing of the toolkit."""

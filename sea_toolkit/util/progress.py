@@ -1,0 +1,12 @@
+"""How long work is reported: `progress(done, total, what)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+"""Called as `progress(done, total, what)`; bytes of a download or a hash, tensors of a conversion."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress callback of those who do not watch."""

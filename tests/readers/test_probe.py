@@ -1,0 +1,210 @@
+"""Probe files, their checks, and the score they give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import policy_fingerprint, tokenizer_fingerprint
+from sea_toolkit.models.shipped import PROBES
+from sea_toolkit.readers.probe import Probe, ProbeInfo, fold
+from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
+
+
+def make_probe(model=None, layer: int = 2) -> Probe:
+    model = model or tiny_model("llama")
+    policy = policy_fingerprint(model, tiny_tokenizer(), "tiny-llama")
+    info = ProbeInfo(
+        name="kind", policy=policy.name, model_type=policy.model_type, hidden_size=policy.hidden_size,
+        policy_layers=policy.layers, vocabulary=policy.vocabulary, layer=layer, accuracy=0.9,
+    )  # fmt: skip
+    weight = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(0))
+    return Probe(weight, torch.tensor(0.25), policy.embedding_sample, info)
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path):
+    probe = make_probe()
+    probe.save(tmp_path / "kind.safetensors")
+    again = Probe.load(tmp_path / "kind.safetensors")
+    assert again.info == probe.info
+    assert torch.equal(again.weight, probe.weight)
+    assert torch.equal(again.bias, probe.bias)
+    assert [p.name for p in tmp_path.iterdir()] == ["kind.safetensors"]
+
+
+def test_score_is_the_weighted_mean_through_the_head():
+    probe, generator = make_probe(), torch.Generator().manual_seed(1)
+    hidden = torch.randn(2, 3, 5, HIDDEN, generator=generator)
+    mask = torch.rand(2, 3, 5, generator=generator)
+    mean = (hidden * mask[..., None]).sum(-2) / mask.sum(-1, keepdim=True)
+    torch.testing.assert_close(probe.score_hidden(hidden, mask), mean @ probe.weight + probe.bias)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_is_outside_the_mask_does_not_count(dtype):
+    probe = make_probe()
+    hidden = torch.randn(1, 1, 6, HIDDEN, generator=torch.Generator().manual_seed(2)).to(dtype)
+    mask = torch.tensor([[[True, True, True, False, False, False]]])
+    alone = probe.score_hidden(hidden[..., :3, :], mask[..., :3])
+    hidden[..., 3:, :] = float("nan")
+    together = probe.score_hidden(hidden, mask)
+    assert together.dtype == torch.float32
+    torch.testing.assert_close(alone, together)
+
+
+@pytest.mark.parametrize("left", [0.0, 1e-12, 1e-4])
+def test_an_empty_response_gets_the_bias_and_finite_gradients(left):
+    probe = make_probe()
+    hidden = torch.randn(1, 1, 4, HIDDEN, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    mask = torch.full((1, 1, 4), left, requires_grad=True)
+    score = probe.score_hidden(hidden, mask)
+    assert abs(float(score.detach()) - 0.25) <= (0.5 if left > 1e-6 else 1e-6)
+    gradients = torch.autograd.grad(score.sum(), (hidden, mask))
+    assert all(bool(g.isfinite().all()) for g in gradients)
+    assert gradients[1].abs().max() < 1e4
+
+
+def test_a_response_without_positions():
+    assert torch.equal(
+        make_probe().score_hidden(torch.zeros(2, 1, 0, HIDDEN), torch.zeros(2, 1, 0)), torch.full((2, 1), 0.25)
+    )
+
+
+def test_fold_is_the_same_map():
+    generator = torch.Generator().manual_seed(4)
+    weight, mean, h = (torch.randn(HIDDEN, generator=generator, dtype=torch.float64) for _ in range(3))
+    std = torch.rand(HIDDEN, generator=generator, dtype=torch.float64) + 0.1
+    folded, bias = fold(weight, 0.7, mean, std)
+    expected = weight @ ((h - mean) / std) + 0.7
+    torch.testing.assert_close(h.float() @ folded + bias, expected.float())
+
+
+def test_its_own_policy_is_accepted_in_any_precision():
+    probe = make_probe()
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        policy = policy_fingerprint(tiny_model("llama").to(dtype), tiny_tokenizer(), "the same")
+        assert probe.check(policy) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (lambda: tiny_model("qwen2"), "type qwen2 instead of llama"),
+        (lambda: tiny_model("llama", num_hidden_layers=6), "layer count 6 instead of 4"),
+        (lambda: tiny_model("llama", hidden_size=64), "hidden size 64 instead of 32"),
+        (lambda: tiny_model("llama", seed=1), "other weights"),
+    ],
+)
+def test_another_policy_is_refused_and_both_are_named(other, what):
+    with pytest.raises(ModelError, match=what) as caught:
+        make_probe().check(policy_fingerprint(other(), tiny_tokenizer(), "tiny-other"))
+    assert "made for tiny-llama" in str(caught.value)
+    assert "tiny-other has" in str(caught.value)
+
+
+def test_another_vocabulary_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["zebra"])
+    with pytest.raises(ModelError, match="another vocabulary"):
+        make_probe().check(policy_fingerprint(tiny_model("llama"), tokenizer, "tiny-other"))
+
+
+def test_a_near_relative_is_a_warning():
+    model = tiny_model("llama")
+    probe = make_probe(model)
+    table = model.get_input_embeddings().weight
+    with torch.no_grad():
+        table.add_(0.1 * table.std() * torch.randn(table.shape, generator=torch.Generator().manual_seed(5)))
+    (warning,) = probe.check(policy_fingerprint(model, tiny_tokenizer(), "tuned"))
+    assert "made for tiny-llama" in warning
+    assert "tuned" in warning
+
+
+def test_tokenizer_fingerprint_sees_ids_and_not_settings():
+    first, second = tiny_tokenizer(), tiny_tokenizer()
+    second.pad_token = "<eos>"
+    second.chat_template = None
+    assert tokenizer_fingerprint(first) == tokenizer_fingerprint(second)
+    assert tokenizer_fingerprint(first) != tokenizer_fingerprint(tiny_tokenizer(96))
+
+
+def corrupt(path, how):
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[:-20], "empty": b"", "text": b"not a probe\n" * 50}[how])
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text"])
+def test_a_corrupt_file(tmp_path, how):
+    path = tmp_path / "kind.safetensors"
+    make_probe().save(path)
+    corrupt(path, how)
+    with pytest.raises(ModelError, match=r"kind\.safetensors is corrupt, truncated or no safetensors file"):
+        Probe.load(path)
+
+
+def test_other_safetensors_and_damaged_probes(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ModelError, match="is no probe: its format is 'not stated'"):
+        Probe.load(path)
+    probe = make_probe()
+    replace(probe, weight=torch.zeros(7)).save(path)
+    with pytest.raises(ModelError, match=r"damaged probe: weight \(7,\)"):
+        Probe.load(path)
+    replace(probe, weight=torch.full((HIDDEN,), float("nan"))).save(path)
+    with pytest.raises(ModelError, match="finite: False"):
+        Probe.load(path)
+    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 1"}'})
+    with pytest.raises(ModelError, match="damaged probe"):
+        Probe.load(path)
+    save_file(load_file(path), path, {"probe": "[not json"})
+    with pytest.raises(ModelError, match="its format is 'not readable'"):
+        Probe.load(path)
+    with pytest.raises(ModelError, match="there is no probe at"):
+        Probe.load(tmp_path / "absent.safetensors")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ModelError, match=r"cannot write .*file"):
+        make_probe().save(tmp_path / "file" / "kind.safetensors")
+
+
+@pytest.mark.parametrize("name", ["sentiment", "toxicity", "harmlessness"])
+def test_shipped_probes_load_and_have_cards(name):
+    probe = Probe.load(PROBES / f"{name}.safetensors")
+    assert probe.info.name == name
+    assert (probe.info.policy, probe.info.policy_layers, probe.info.hidden_size) == ("smollm2-135m", 30, 576)
+    assert probe.info.license == "MIT"
+    assert 0.5 < probe.info.accuracy < 1.0
+    card = (PROBES / f"{name}.md").read_text(encoding="utf-8")
+    assert probe.info.command in card
+    assert f"{probe.info.accuracy:.3f}" in card
+    assert LAYERS < probe.layer <= 20
+
+
+@pytest.mark.real_model
+def test_shipped_probes_tell_plain_cases_apart(smollm2):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sea_toolkit.lm.quiet import quiet_transformers
+    from sea_toolkit.training.features import pooled_features
+
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(smollm2)
+    fingerprint = policy_fingerprint(model, tokenizer, "smollm2-135m")
+    better = {
+        "sentiment": ("A wonderful film, I loved every minute.", "A terrible, boring film. I hated it."),
+        "toxicity": ("You are a disgusting idiot, shut up bitch.", "The library opens at nine in the morning."),
+    }
+    for name, texts in better.items():
+        probe = Probe.load(PROBES / f"{name}.safetensors")
+        assert probe.check(fingerprint) == []
+        mean = pooled_features(model, tokenizer, list(texts), [probe.layer])[probe.layer]
+        high, low = (mean @ probe.weight + probe.bias).tolist()
+        assert high > 0 > low

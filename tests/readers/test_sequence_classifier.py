@@ -1,0 +1,226 @@
+"""Sequence-classification models as rewards and classifiers: the same numbers as transformers gives for the ids."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2ForSequenceClassification,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.testing.tiny import EOS, PAD, tiny_config, tiny_model, tiny_tokenizer
+from tests.core import PROMPTS, dense, problem_for, random_ids, sparse, tiny_policy
+
+LABELS = {0: "bad", 1: "good", 2: "neutral"}
+CLOSE = {"rtol": 1e-4, "atol": 2e-4}
+
+
+def wrapping(tokenizer: PreTrainedTokenizerFast, single: str) -> PreTrainedTokenizerFast:
+    """The tokenizer, wrapping each text in special tokens as BERT's does."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single=single, special_tokens=[("<bos>", 1), ("<eos>", 2), ("<pad>", 0)]
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of tiny classifiers, and the models themselves."""
+    root, made = tmp_path_factory.mktemp("classifiers"), {}
+
+    def add(name, kind, config, tokenizer, labels=3):
+        config.num_labels = labels
+        if labels == 3:
+            config.id2label, config.label2id = LABELS, {v: k for k, v in LABELS.items()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(len(made))
+            model = kind(config).eval()
+        model.save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
+        made[name] = (root / name, model, tokenizer)
+
+    def plain():
+        tokenizer = tiny_tokenizer()
+        tokenizer.chat_template = None
+        return tokenizer
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    bert = {"vocab_size": 128, "pad_token_id": PAD, "max_position_embeddings": 128, **sizes, "initializer_range": 0.15}
+    llama = {"initializer_range": 0.15}
+    add("llama", LlamaForSequenceClassification, tiny_config("llama", **llama), tiny_tokenizer())
+    add("llama-bos", LlamaForSequenceClassification, tiny_config("llama", **llama), wrapping(plain(), "<bos> $A"))
+    add("gpt2", GPT2ForSequenceClassification, tiny_config("gpt2", **llama), plain())
+    add("reward", LlamaForSequenceClassification, tiny_config("llama", **llama), tiny_tokenizer(), labels=1)
+    bert_tokenizer = wrapping(plain(), "<bos> $A <eos>")
+    add("bert", BertForSequenceClassification, BertConfig(**bert), bert_tokenizer)
+    add("bert-tail", BertForSequenceClassification, BertConfig(**bert), wrapping(plain(), "$A <eos>"))
+    return made
+
+
+def energy_of(models, name, kind="reward", prompts=PROMPTS, **options):
+    folder = str(models[name][0])
+    options = ({"output": "good"} if kind == "reward" and name != "reward" else {}) | options
+    problem = problem_for(
+        recipe={"energies": [{"name": kind, "model": folder, **options}]}, prompts=prompts, max_new_tokens=6
+    )
+    return problem.terms[0]
+
+
+def native(models, name, text_ids):
+    """Logits of one unpadded sequence of ids."""
+    with torch.no_grad():
+        return models[name][1](input_ids=torch.tensor([text_ids])).logits[0]
+
+
+def expected_ids(models, name, reads, prompt, content):
+    tokenizer = models[name][2]
+    if reads == "chat":
+        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": "@@"}]
+        before, after = tokenizer.apply_chat_template(turns, tokenize=False).split("@@")
+        return [*tokenizer(before).input_ids, *content, *tokenizer(after).input_ids]
+    middle = tokenizer(prompt + " ", add_special_tokens=False).input_ids if reads == "prompt+response" else []
+    before = {"llama-bos": [1], "bert": [1]}.get(name, [])
+    after = {"bert": [2], "bert-tail": [2]}.get(name, [])
+    return [*before, *middle, *content, *after]
+
+
+def responses():
+    """Rows of different length: unfinished, finished, one token, and empty."""
+    ids = random_ids(3, 4, 6, low=10)
+    ids[0, 0, 4:] = EOS
+    ids[1, 2, 1:] = EOS
+    ids[2, 3, 0:] = EOS
+    return ids
+
+
+CASES = [
+    ("llama", "response"), ("llama", "prompt+response"), ("llama", "chat"),
+    ("llama-bos", "response"), ("llama-bos", "prompt+response"),
+    ("gpt2", "response"), ("gpt2", "prompt+response"),
+    ("bert", "response"), ("bert", "prompt+response"), ("bert-tail", "response"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "reads"), CASES)
+@pytest.mark.parametrize("form", ["hard", "dense", "sparse"])
+def test_a_response_scores_as_transformers_scores_its_ids(models, name, reads, form):
+    term = energy_of(models, name, reads=reads)
+    ids = responses()
+    response = {
+        "hard": lambda: SoftResponse.from_ids(ids, (EOS,)),
+        "dense": lambda: dense(ids),
+        "sparse": lambda: sparse(ids),
+    }
+    found = -term(response[form]())
+    for p, prompt in enumerate(PROMPTS):
+        for c in range(4):
+            content = [t for t in ids[p, c].tolist() if t != EOS]
+            text = expected_ids(models, name, reads, prompt, content)
+            if not text:
+                assert found[p, c].isfinite()  # nothing to read at all: some number, and no neighbor's
+                continue
+            expected = native(models, name, text)[1]
+            torch.testing.assert_close(found[p, c], expected, **CLOSE)
+
+
+@pytest.mark.parametrize(("name", "reads"), CASES)
+def test_the_response_has_a_gradient(models, name, reads):
+    term = energy_of(models, name, reads=reads)
+    weights = torch.nn.functional.one_hot(responses(), 128).float().requires_grad_()
+    response = SoftResponse.from_weights(weights, None, (EOS,))
+    (gradient,) = torch.autograd.grad(term(response).sum(), weights)
+    assert gradient.isfinite().all()
+    inside = response.content.detach() > 0.5
+    assert (gradient.abs().sum(-1)[inside] > 0).all()
+
+
+def test_auto_takes_the_chat_template_where_there_is_one(models):
+    ids = SoftResponse.from_ids(responses(), (EOS,))
+    assert torch.equal(energy_of(models, "llama")(ids), energy_of(models, "llama", reads="chat")(ids))
+    assert torch.equal(energy_of(models, "gpt2")(ids), energy_of(models, "gpt2", reads="response")(ids))
+
+
+def test_outputs_by_label_index_and_alone(models):
+    ids = SoftResponse.from_ids(responses(), (EOS,))
+    by = {o: energy_of(models, "llama", output=o)(ids) for o in ("bad", "good", 0, 1)}
+    assert torch.equal(by["bad"], by[0])
+    assert torch.equal(by["good"], by[1])
+    assert not torch.equal(by[0], by[1])
+    assert energy_of(models, "reward")(ids).shape == (3, 4)
+    with pytest.raises(RecipeError, match="good"):
+        energy_of(models, "llama", output="goood")
+    with pytest.raises(RecipeError, match="no output 7"):
+        energy_of(models, "llama", output=7)
+    with pytest.raises(RecipeError, match="3 outputs"):
+        energy_of(models, "llama", output=None)
+
+
+def test_classifier_is_minus_log_probability(models):
+    ids = responses()
+    term = energy_of(models, "llama", kind="classifier", target="good")
+    content = ids[0, 1].tolist()
+    expected = -native(models, "llama", content).log_softmax(-1)[1]
+    found = term(SoftResponse.from_ids(ids, (EOS,)))
+    torch.testing.assert_close(found[0, 1], expected, **CLOSE)
+    single = energy_of(models, "reward", kind="classifier", target=0)(SoftResponse.from_ids(ids, (EOS,)))
+    odds = native(models, "reward", content)[0]
+    torch.testing.assert_close(single[0, 1], -torch.nn.functional.logsigmoid(odds), **CLOSE)
+    assert term.label == "llama:good"
+    assert not term.is_reward
+
+
+def test_prompts_are_scored_alike_alone_and_together(models):
+    ids = responses()
+    together = energy_of(models, "bert", reads="prompt+response")(SoftResponse.from_ids(ids, (EOS,)))
+    for p, prompt in enumerate(PROMPTS):
+        one = energy_of(models, "bert", reads="prompt+response", prompts=[prompt])
+        torch.testing.assert_close(one(SoftResponse.from_ids(ids[p : p + 1], (EOS,)))[0], together[p], **CLOSE)
+
+
+def test_another_tokenizer_is_refused(tmp_path, models):
+    model = models["reward"][1]
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer(120).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="another tokenizer"):
+        energy_of({"other": (tmp_path,)}, "other", output=None)
+
+
+def test_a_bare_language_model_is_refused(tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"lacks weights: score.weight"):
+        energy_of({"lm": (tmp_path,)}, "lm", output=None)
+
+
+def test_damaged_weights_are_named(tmp_path, models):
+    model = models["reward"][1]
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        energy_of({"cut": (tmp_path,)}, "cut", output=None)
+
+
+def test_ledger_counts_the_classifier(models):
+    problem = problem_for(
+        recipe={"energies": [{"name": "reward", "model": str(models["reward"][0]), "reads": "response"}]},
+        max_new_tokens=6,
+    )
+    problem.terms[0](SoftResponse.from_ids(random_ids(1, 2, 6), (EOS,)))
+    assert problem.ledger.models["reward:reward"].forward == 12
+    assert problem.ledger.models["reward:reward"].backward == 0
+
+
+def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):
+    before = {k: v.clone() for k, v in tiny_policy().model.state_dict().items()}
+    energy_of(models, "reward")(SoftResponse.from_ids(responses(), (EOS,)))
+    assert all(torch.equal(v, before[k]) for k, v in tiny_policy().model.state_dict().items())
