@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sea_toolkit.core.response import Slope, SoftResponse, survival
 from sea_toolkit.testing.tiny import EOS
-from tests.core import dense, random_ids, sparse, tiny_policy
+from tests.helpers import dense, random_ids, sparse, tiny_policy
 
 
 def soft(shape=(2, 2, 5), vocab=12, eos=(2,), seed=0, k=None, dtype=torch.float64):

@@ -14,7 +14,7 @@ from sea_toolkit.energies.distance_to_draft import BoundDistance
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
-from tests.core import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 
 
 def edits(a, b):

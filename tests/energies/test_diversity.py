@@ -18,7 +18,7 @@ from sea_toolkit.runs.compose import compose
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
-from tests.core import PROMPTS, hub, run_for, tiny_policy
+from tests.helpers import PROMPTS, hub, run_for, tiny_policy
 from tests.runs.test_resume import assert_same
 
 JOINT = {"sea", "sea-adam", "psgld"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sea_toolkit.energies.json_schema import JsonSchema, beginning
 from sea_toolkit.errors import RecipeError, SeaError
-from tests.core import hub, problem_for
+from tests.helpers import hub, problem_for
 
 pytest.importorskip("jsonschema")
 

@@ -18,7 +18,7 @@ from sea_toolkit.lm.token_bytes import token_bytes
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS, tiny_tokenizer
-from tests.core import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 
 
 def bound(prompts=("p",), policy=None, **options):

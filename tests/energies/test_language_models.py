@@ -15,7 +15,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?", ""]

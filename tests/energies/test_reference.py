@@ -10,7 +10,7 @@ import torch
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, dense, problem_for, random_ids, sparse
+from tests.helpers import PROMPTS, dense, problem_for, random_ids, sparse
 
 
 def bound(policy=None, prompts=PROMPTS, **options):

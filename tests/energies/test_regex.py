@@ -6,7 +6,7 @@ import pytest
 
 from sea_toolkit.energies.regex import Regex
 from sea_toolkit.errors import RecipeError
-from tests.core import hub, problem_for
+from tests.helpers import hub, problem_for
 
 
 def score(text, **options):

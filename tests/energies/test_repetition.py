@@ -14,7 +14,7 @@ from sea_toolkit.core.response import Slope, SoftResponse
 from sea_toolkit.energies.repetition import Repetition
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
-from tests.core import hub, run_for
+from tests.helpers import hub, run_for
 from tests.runs.test_resume import assert_same
 
 

@@ -12,7 +12,7 @@ from sea_toolkit.readers.encoder import ANYTHING, OPENING
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import PAD, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 from tests.readers.test_sequence_classifier import wrapping
 
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}

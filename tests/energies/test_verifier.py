@@ -17,7 +17,7 @@ from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.registry.allowed_code import load_code
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, hub, tiny_policy
+from tests.helpers import PROMPTS, hub, tiny_policy
 
 SOURCE = """
 import math

@@ -23,7 +23,7 @@ from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 from sea_toolkit.util.prompts import choose, read_prompts
-from tests.core import PROMPTS, hub, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}
 SAMPLERS = [i.name for i in hub().items("sampler")]

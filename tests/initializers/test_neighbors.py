@@ -11,7 +11,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.testing import Setting, check_initializer
 from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
 from sea_toolkit.testing.tiny import EOS
-from tests.core import PROMPTS, hub, noise_for, problem_for, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, noise_for, problem_for, run_for, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}
 

@@ -7,7 +7,7 @@ import torch
 
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, dense, random_ids, sparse, tiny_policy
+from tests.helpers import PROMPTS, dense, random_ids, sparse, tiny_policy
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sea_toolkit.lm.cross_entropy import expected_cost
-from tests.core import tiny_policy
+from tests.helpers import tiny_policy
 
 ROWS, K = 11, 6
 

@@ -11,7 +11,7 @@ from sea_toolkit.lm import decoding
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing.tiny import ARCHITECTURES, EOS, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, tiny_policy
+from tests.helpers import PROMPTS, tiny_policy
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 

@@ -8,7 +8,7 @@ import torch
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, random_ids, tiny_policy
+from tests.helpers import PROMPTS, random_ids, tiny_policy
 
 
 def test_chat_and_plain_prompts():

@@ -13,7 +13,7 @@ from sea_toolkit.models.loading import load_policy, pick_device, pick_dtype
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.manifest import differences, weights_fingerprint
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.core import hub
+from tests.helpers import hub
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.testing.toys import Toy, distance, index_of, law_of
-from tests.core import PROMPTS, hub, noise_for, one_hot, problem_for, random_ids, run_for, warmth
+from tests.helpers import PROMPTS, hub, noise_for, one_hot, problem_for, random_ids, run_for, warmth
 
 TEXT = "the rain"
 LOCKED = {"name": "prefilled", "text": TEXT, "locked": True}

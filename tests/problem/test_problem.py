@@ -14,7 +14,7 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers.potential import moves_by_itself
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
-from tests.core import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
 
 GRADIENT_FREE = ["best-of-n", "suffix-mh"]
 

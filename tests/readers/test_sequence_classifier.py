@@ -15,7 +15,7 @@ from transformers import (
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.testing.tiny import EOS, PAD, tiny_config, tiny_model, tiny_tokenizer
-from tests.core import PROMPTS, dense, problem_for, random_ids, sparse, tiny_policy
+from tests.helpers import PROMPTS, dense, problem_for, random_ids, sparse, tiny_policy
 
 LABELS = {0: "bad", 1: "good", 2: "neutral"}
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}

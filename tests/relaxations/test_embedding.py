@@ -11,7 +11,7 @@ from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.relaxations.embedding import embedding
 from sea_toolkit.samplers.latent import hard_ids, latent_of
 from sea_toolkit.samplers.sea import Sea
-from tests.core import noise_for, problem_for, random_ids, run_for
+from tests.helpers import noise_for, problem_for, random_ids, run_for
 from tests.runs.test_resume import assert_same
 
 V, D = 40, 6

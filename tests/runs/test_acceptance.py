@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sea_toolkit.util import run_files
-from tests.core import run_for
+from tests.helpers import run_for
 
 
 def notes_of(**settings):

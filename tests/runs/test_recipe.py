@@ -14,7 +14,7 @@ from sea_toolkit.runs.compose import compose
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import EOS
-from tests.core import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
 
 LENGTH = [{"name": "length", "target": 3.0}]
 SEA = {"name": "sea"}

@@ -19,7 +19,7 @@ from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
-from tests.core import PROMPTS, hub, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
 OWN = {"warmth": (4.0, warmth)}

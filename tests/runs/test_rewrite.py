@@ -15,9 +15,9 @@ from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe, RewriteSpec
 from sea_toolkit.runs.rewrite import CHAIN, ask, rewrite
 from sea_toolkit.runs.run import Interrupted
-from tests.core import PROMPTS, problem_for, run_for, tiny_policy
 from tests.evaluation.test_compare import probe_file
 from tests.evaluation.test_compare import run as compare
+from tests.helpers import PROMPTS, problem_for, run_for, tiny_policy
 from tests.runs.test_resume import assert_same
 
 SHORT = {"samples": 3, "prompt": "again: {response} for {prompt}"}

@@ -16,7 +16,7 @@ from sea_toolkit.runs.archive import KEEP, Archive, Candidate
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
-from tests.core import PROMPTS, hub, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
 

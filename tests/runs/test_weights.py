@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sea_toolkit.api import align
-from tests.core import hub, tiny_policy
+from tests.helpers import hub, tiny_policy
 
 
 def test_the_choice_follows_the_last_weights() -> None:

@@ -12,7 +12,7 @@ from sea_toolkit.samplers.psgld import State as PsgldState
 from sea_toolkit.schedules.adaptive import Adaptive
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.testing.toys import Toy, distance, index_of, law_of, measure
-from tests.core import noise_for
+from tests.helpers import noise_for
 from tests.samplers import test_exact_smooth as smooth
 
 bowl = smooth.problem  # the fixture

@@ -15,7 +15,7 @@ from sea_toolkit.samplers.mala import Mala
 from sea_toolkit.samplers.psgld import Psgld
 from sea_toolkit.samplers.psgld import State as PsgldState
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.core import noise_for, problem_for
+from tests.helpers import noise_for, problem_for
 
 D, CHAINS, TEMPERATURE, WIDTH = 3, 600, 0.6, 1.5
 A = torch.tensor([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.7]], dtype=torch.float64)

@@ -9,7 +9,7 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.guided_decoding import WINDOW, decode_guided
 from sea_toolkit.testing.tiny import EOS
-from tests.core import PROMPTS, problem_for, random_ids
+from tests.helpers import PROMPTS, problem_for, random_ids
 
 T = 24
 TOP = 10

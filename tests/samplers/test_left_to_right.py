@@ -13,7 +13,7 @@ from sea_toolkit.samplers.chunk_beam import ChunkBeam
 from sea_toolkit.samplers.left_to_right import energy_so_far
 from sea_toolkit.samplers.smc import Smc, systematic
 from sea_toolkit.testing.toys import EOS, PULL, Doubles, Toy, distance, index_of, law_of, policy
-from tests.core import PROMPTS, noise_for, problem_for, run_for
+from tests.helpers import PROMPTS, noise_for, problem_for, run_for
 
 TOY = Toy(5, 3, reference=0.5)
 

@@ -13,7 +13,7 @@ from sea_toolkit.samplers.tilted import directions
 from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.piecewise import piecewise
 from sea_toolkit.testing.toys import Toy, measure
-from tests.core import noise_for, problem_for
+from tests.helpers import noise_for, problem_for
 
 TOY, BURN, STEPS = Toy(5, 3, reference=0.5), 60, 20
 SAMPLERS = [

@@ -11,7 +11,7 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers import sea as module
 from sea_toolkit.samplers.sea import Sea, State, langevin
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.core import noise_for, problem_for
+from tests.helpers import noise_for, problem_for
 
 D, CHAINS, SNAPSHOTS, EVERY, BURN_IN = 3, 500, 12, 20, 80
 STEP, TEMPERATURE = 0.3, 0.6

@@ -8,7 +8,7 @@ import torch
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.samplers.sea_adam import RELEASED_NOISE, SeaAdam, State, adam
 from sea_toolkit.testing.tiny import EOS
-from tests.core import noise_for, problem_for, warmth
+from tests.helpers import noise_for, problem_for, warmth
 
 
 def test_adam_is_torchs():

@@ -8,7 +8,7 @@ import torch
 from sea_toolkit.samplers.suffix_mh import State
 from sea_toolkit.samplers.tilted import Tilted, directions, once
 from sea_toolkit.testing.toys import Toy
-from tests.core import noise_for, problem_for
+from tests.helpers import noise_for, problem_for
 
 WIDE = {"name": "tilted", "spread": 1000.0, "clip": 1000.0}
 

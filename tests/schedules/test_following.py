@@ -15,7 +15,7 @@ from sea_toolkit.schedules.cosine import cosine
 from sea_toolkit.schedules.cyclical import cyclical
 from sea_toolkit.schedules.plateau import Plateau
 from sea_toolkit.schedules.reactive import Observation
-from tests.core import hub
+from tests.helpers import hub
 
 numbers = st.floats(-1e6, 1e6)
 part = st.floats(0.0, 1.0)

@@ -14,7 +14,7 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
 from sea_toolkit.util import run_files
-from tests.core import problem_for, run_for
+from tests.helpers import problem_for, run_for
 from tests.runs.test_resume import assert_same
 
 ADAPTIVE = {"schedule": "adaptive", "start": 1.0, "target": 0.5, "warmup": 0.6}

@@ -29,7 +29,7 @@ from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
 from sea_toolkit.testing.tiny import tiny_config
 from sea_toolkit.util.progress import silent
-from tests.core import hub
+from tests.helpers import hub
 
 ON = {"hub": hub()}
 

@@ -13,7 +13,7 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.samplers.tilted import TiltedExact
 from sea_toolkit.testing import ConformanceError, Setting, check_energy, check_sampler, check_schedule
 from sea_toolkit.testing.toys import policy
-from tests.core import hub
+from tests.helpers import hub
 from tests.testing.mutants.energies import crowded, half_detached, mean_of_nothing
 from tests.testing.mutants.samplers import Mysterious
 

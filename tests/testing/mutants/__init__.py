@@ -9,7 +9,7 @@ from typing import Any
 
 from sea_toolkit import testing
 from sea_toolkit.testing import ConformanceError, Setting
-from tests.core import hub
+from tests.helpers import hub
 
 
 @dataclass(frozen=True)
