@@ -14,7 +14,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import Item
 from sea_toolkit.runs.checkpoint import pack
-from sea_toolkit.runs.compose import Composition, Part
+from sea_toolkit.runs.compose import Composition, own_parts
 from sea_toolkit.testing.setting import Setting, bound_problem
 from sea_toolkit.testing.tiny import tiny_reward
 from sea_toolkit.testing.toys import policy as toy_policy
@@ -42,7 +42,7 @@ class Subject:
 
         A `toy` problem has a vocabulary of letters: texts come back to the same tokens, and cost what they should.
         """
-        term = _Blind() if blind else tiny_reward()
+        term = letters_wanted if blind else tiny_reward()
         given = self.prompts if prompts is None else prompts
         return bound_problem(
             self.hub,
@@ -51,7 +51,7 @@ class Subject:
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
             energies=[] if blind else [{"name": "sea-toolkit:reference"}],
-            own=[Part(term, None, 2.0, "reward")],
+            own=own_parts({"reward": (2.0, term)}),
             sampler={"name": self.item.qualified, **self.options, **counts},
             initializer=None if draft is None else {"name": "sea-toolkit:draft", "text": draft},
         )
@@ -87,14 +87,9 @@ class Walk:
         return self.sampler.current(self.problem, self.states[i])
 
 
-class _Blind:
-    """Scores texts alone: the letter a is wanted."""
-
-    def bind(self, context: Any) -> _Blind:
-        return self
-
-    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
-        return [-float(text.count("a")) for text in texts]
+def letters_wanted(prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """An energy of texts alone: the letter a is wanted."""
+    return [-float(text.count("a")) for text in texts]
 
 
 def leaves(state: Any) -> tuple[Any, dict[str, Tensor]]:
