@@ -153,9 +153,18 @@ def bind(built: Any, context: Context) -> Any:
     """
     if not isinstance(built, functools.partial):
         return built.bind(context)
-    first = next(iter(inspect.signature(built.func).parameters), "")
-    kind = TextFunction if first in ("prompts", "texts") else ResponseFunction
+    kind = TextFunction if _takes_texts(built.func) else ResponseFunction
     return kind(built.func, dict(built.keywords), context)
+
+
+def has_gradient(built: Any) -> bool | None:
+    """Whether what `Item.build` made of a registered energy can be asked about a relaxed response; None: it is known
+    when the energy is bound."""
+    return not _takes_texts(built.func) if isinstance(built, functools.partial) else None
+
+
+def _takes_texts(function: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(function).parameters), "") in ("prompts", "texts")
 
 
 class _Hinge:

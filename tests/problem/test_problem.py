@@ -11,7 +11,7 @@ import sea_toolkit as sea
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.samplers.potential import moves_by_itself
+from sea_toolkit.samplers.shared.potential import moves_by_itself
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
 from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
