@@ -7,7 +7,7 @@ import difflib
 import functools
 import inspect
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -72,11 +72,11 @@ def _check_value(cls: type, base: type, name: str) -> None:
         if wanted and not (callable(value) or isinstance(value, staticmethod | classmethod)):
             raise PluginError(f"{name} of class {_path(cls)} is {value!r}", expected=f"a method, as in {base.__name__}")
         return
-    kind, of_class, check = _types(base)[name]
+    kind, of_class, validate = _types(base)[name]
     if value is inspect.Parameter.empty or (isinstance(value, property) and not of_class):
         return  # the constructor sets it, or an instance computes it
     try:
-        check.validate_python(value, strict=True)
+        validate(value, strict=True)
     except ValidationError as error:
         raise PluginError(
             f"{name} of class {_path(cls)} is {value!r}", expected=_printed(kind), hint=_hint(error)
@@ -84,28 +84,28 @@ def _check_value(cls: type, base: type, name: str) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _types(base: type) -> dict[str, tuple[Any, bool, TypeAdapter[Any]]]:
+def _types(base: type) -> dict[str, tuple[Any, bool, Callable[..., Any]]]:
     """Of each declared value: its annotation, whether it is the class's (`ClassVar`), and the check."""
     types = {}
     for name, hint in typing.get_type_hints(base, include_extras=True).items():
         of_class = get_origin(hint) is ClassVar
         kind = get_args(hint)[0] if of_class else hint
-        types[name] = (kind, of_class, _adapter(kind))
+        types[name] = (kind, of_class, _validator(kind))
     return types
 
 
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _validator(kind: Any) -> Callable[..., Any]:
     try:
-        return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
+        return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python
     except PydanticUserError:  # a dataclass or a model has a configuration of its own
-        return TypeAdapter(kind)
+        return TypeAdapter(kind).validate_python
 
 
 def _printed(kind: Any) -> str:
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if isinstance(kind, type):
-        return f"a {kind.__name__}"
+        return kind.__name__
     if get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(repr(a) for a in get_args(kind))
     return str(kind).replace("typing.", "").replace("collections.abc.", "")

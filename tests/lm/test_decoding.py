@@ -181,8 +181,9 @@ def test_shape_sees_the_row_of_each_line_after_compaction(monkeypatch):
     for p in range(3):
         alone = prefix.select(torch.tensor([p]))
         for c in range(4):
+            own = bias[4 * p + c]
             single = decode(
-                policy, alone, uniform[p : p + 1, c : c + 1], logits_processor=lambda before, lp, r, i=4 * p + c: lp + bias[i]
+                policy, alone, uniform[p : p + 1, c : c + 1], logits_processor=lambda ids, lp, rows, own=own: lp + own
             )
             assert torch.equal(found.ids[p, c], single.ids[0, 0])
             torch.testing.assert_close(found.log_proposal[p, c], single.log_proposal[0, 0], **CLOSE)
