@@ -29,6 +29,8 @@ from sea_toolkit.registry.allowed_code import refuse_unless_allowed
 from sea_toolkit.registry.records import blame
 from sea_toolkit.relaxations.base import Relaxation, takes_points
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec, Recipe
+from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy, check_relaxation
+from sea_toolkit.samplers.base import Sampler, sampler_class
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.util.progress import Progress, silent
@@ -36,9 +38,6 @@ from sea_toolkit.util.progress import Progress, silent
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.registry.records import Item
-
-AUTO = {True: "tilted", False: "best-of-n"}
-"""The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,16 @@ class Part:
         """For messages."""
         return self.item.owner if self.item else f"energy {self.label!r}"
 
+    @property
+    def qualified(self) -> str | None:
+        """The plugin, as `distribution:name`; None for a term given in Python."""
+        return None if self.item is None else self.item.qualified
+
+    @property
+    def is_reference(self) -> bool:
+        """It is −log π, and not a limit on it."""
+        return self.limits is None and self.qualified == "sea-toolkit:reference"
+
 
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
     """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
@@ -71,7 +80,8 @@ def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
 class Composition:
     """A recipe whose every name and option has been checked; no weights are loaded yet.
 
-    `reactive`: the schedules that follow the run, by their place in the recipe.
+    `reactive`: the schedules that follow the run, by their place in the recipe. `settled`: the sampler, or None as long
+    as energies that are not bound yet decide which one it is.
     """
 
     recipe: Recipe
@@ -79,7 +89,7 @@ class Composition:
     parts: list[Part]
     initializer: Any
     items: list[Item]
-    sampler: Any = None
+    settled: Sampler | None = None
     relaxation: Any = None
     top_k: int | None = None
     reactive: dict[str, ReactiveSchedule] = field(default_factory=dict)
@@ -117,8 +127,7 @@ class Composition:
             length -= len(locked)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
-        if self.sampler is None:
-            self.choose(AUTO[any(t.differentiable and not t.is_policy for t in terms)])
+        self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])
         chains = self.recipe.sampler.chains or self.sampler.default_chains
         relax: Any = _no_relaxation
         if self.relaxation is not None:
@@ -129,20 +138,41 @@ class Composition:
             policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked
         )
 
-    def choose(self, name: str) -> None:
-        """Settle on a sampler, and on the relaxation it needs.
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler; there is one as soon as the composition is bound."""
+        assert self.settled is not None
+        return self.settled
+
+    def settle(self, terms: Sequence[TermFacts]) -> None:
+        """Settle on a sampler as soon as the terms tell which one it is, and check that it can work with them.
 
         Raises:
-            RecipeError: an unknown name, a wrong option, a relaxation for a sampler that relaxes nothing, an energy
-                of all chains for a sampler that takes them one by one.
+            RecipeError: a recipe without a sampler that goes with the energy, or as `choose`.
+            PluginError: as `choose`.
+        """
+        name = self.recipe.sampler.name
+        wanted = automatic(terms) if name == "auto" else name
+        if wanted is None:
+            return
+        if self.settled is None:
+            self.choose(wanted)
+        check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
+
+    def choose(self, name: str) -> None:
+        """Make the sampler, and the relaxation it needs.
+
+        Raises:
+            RecipeError: an unknown name, a wrong option, a relaxation that the sampler cannot work with.
+            PluginError: the plugin's class is no sampler.
         """
         item = self.hub.get("sampler", name, "sampler")
-        self._refuse_chains(name, getattr(item.target, "joint", False))
+        sampler_class(item)
         self.items.append(item)
         options = _scheduled(self.recipe.sampler.options, self.hub, "sampler", self.items)
         self.reactive |= _reactive(options, "sampler")
-        self.sampler = item.build(options, f"sampler ({name})")
-        default, spec = self.sampler.default_relaxation, self.recipe.relaxation
+        sampler: Sampler = item.build(options, f"sampler ({name})")
+        self.settled, default, spec = sampler, sampler.default_relaxation, self.recipe.relaxation
         if default is None and spec is not None:
             raise RecipeError(
                 f"the recipe sets a relaxation, and its sampler {name!r} relaxes nothing",
@@ -155,6 +185,7 @@ class Composition:
         if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
             raise RecipeError(f"relaxation: top_k is {top_k!r}", expected="a whole number; 0 for the whole vocabulary")
         relaxation = self.hub.get("relaxation", kind, "relaxation")
+        check_relaxation(name, sampler, relaxation)
         self.items.append(relaxation)
         checked = _scheduled(given, self.hub, "relaxation", self.items)
         self.reactive |= _reactive(checked, "relaxation")
@@ -172,29 +203,13 @@ class Composition:
         """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
         return [part.label for part in self.parts if part.energy.joint]
 
-    def _refuse_chains(self, sampler: str, joint: bool) -> None:
-        if not self.joint:
-            return
-        what = f"the energy {self.joint[0]!r} is one of all chains of a prompt"
-        if not joint:
-            fit = ", ".join(i.name for i in self.hub.items("sampler") if getattr(i.target, "joint", False))
-            raise RecipeError(
-                f"{what}, and the sampler {sampler!r} accepts or keeps them one by one",
-                expected=f"a sampler that moves them together: {fit}",
-                hint='sampler = { name = "sea" }',
-            )
-        if self.recipe.sampler.chains == 1:
-            raise RecipeError(f"{what}, and there is one", expected="chains = 2 or more")
-        if self.recipe.rewrite is not None:
-            raise RecipeError(f"{what}, and rewrites compete one by one", hint="leave rewrite out")
-
     def _term(self, part: Part, label: str, context: Context) -> Term:
         meter = Meter(context.ledger)
         with blame(part.owner, user_errors_pass=True), meter.counting():
             bound = as_bound(part.energy.bind(replace(context, meter=meter)), part.owner)
         if part.limits is not None:
             bound = hinge(bound, *part.limits)
-        owner = part.item.qualified if part.item else label
+        owner = part.qualified or label
         return Term(label, part.weight, bound, owner, meter, part.is_time_dependent)
 
 
@@ -240,12 +255,14 @@ def compose(
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
-    if spec.name != "auto":
-        made.choose(spec.name)
-        return made
     for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
-        if given:
+        if given and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
+    labels = unique_labels([p.label for p in parts])
+    made.settle([
+        TermFacts.unbound(label, p.qualified or label, p.energy, p.is_reference)
+        for label, p in zip(labels, parts, strict=True)
+    ])  # fmt: skip
     return made
 
 

@@ -10,7 +10,7 @@ from sea_toolkit.lm.decoding import decode
 from sea_toolkit.samplers import smc as smc_module
 from sea_toolkit.samplers.args import Args
 from sea_toolkit.samplers.chunk_beam import ChunkBeam
-from sea_toolkit.samplers.left_to_right import energy_so_far
+from sea_toolkit.samplers.shared.left_to_right import energy_so_far
 from sea_toolkit.samplers.smc import Smc, systematic
 from sea_toolkit.testing.toys import EOS, PULL, Toy, distance, doubles, index_of, law_of, policy
 from tests.helpers import PROMPTS, noise_for, problem_for, run_for

@@ -10,7 +10,7 @@ import torch
 
 from sea_toolkit.problem.energy import BoundEnergy
 from sea_toolkit.samplers.best_of_n import BestOfN
-from sea_toolkit.samplers.tilted import directions
+from sea_toolkit.samplers.shared.tilt import token_gradients
 from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.piecewise import piecewise
 from sea_toolkit.testing.toys import Toy, measure
@@ -74,7 +74,7 @@ def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
     problem.clock.progress = 0.3
     fresh = problem.rescore(state.ids, state.log_prob, slope=True)
     torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
-    torch.testing.assert_close(state.compass[0], directions(problem, fresh))
+    torch.testing.assert_close(state.gradient_state[0], token_gradients(problem, fresh))
     torch.testing.assert_close(made.tilt(problem, state), before * 1.2 / -7.0)
 
 
