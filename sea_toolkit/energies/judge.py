@@ -15,9 +15,12 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.template import MARK
+from sea_toolkit.lm.tokens import behind, opened, start_of_text
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import language_model, places, rows_for, same_tokens, text_ids, text_only
+from sea_toolkit.util.conversation import Message
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 TEMPLATE = "Message:\n{prompt}\n\nReply:\n{response}\n\nQuestion about the reply: {question} Answer with yes or no."
 QUESTION = "Is the reply helpful and friendly?"
-_MARK = "\u2063RESPONSE\u2063"
 
 
 class Judge:
@@ -88,7 +90,7 @@ class Judge:
     def request(self, prompt: str) -> str:
         """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
         texts = {"{prompt}": prompt, "{question}": self.question}
-        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + _MARK + self.after
+        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + MARK + self.after
 
 
 class TextJudge:
@@ -99,7 +101,8 @@ class TextJudge:
     def __init__(self, settings: Judge, lm: Policy, context: Context, reason: str = "") -> None:
         self.scorer, self.context = lm, context
         self.warnings = [text_only("judge", lm.name, reason)] if reason else []
-        self.reader = lm if reason else context.policy
+        request = settings.request(context.prompts[0])
+        self.codec = behind(lm.tokenizer, request.partition(MARK)[0]) if reason else context.policy.answers
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
@@ -129,22 +132,22 @@ class TextJudge:
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, there = text_ids(self.reader, texts)
+        ids, mask = text_ids(self.codec, texts, self.scorer.device)
         prefix = self.prefix.select(places(self.context.prompts, prompts, ids.device))
         with torch.no_grad():
-            return self._energy(prefix, self.scorer.backbone.embedding(ids), there).squeeze(1)
+            return self._energy(prefix, self.scorer.backbone.embedding(ids), mask).squeeze(1)
 
     def _energy(
-        self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]
+        self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]
     ) -> Float[Tensor, "P C"]:
         lm, (p, c, _, _) = self.scorer, embeds.shape
         tail = lm.backbone.embedding(torch.tensor(self.after, device=embeds.device))
         embeds = torch.cat([embeds, tail.expand(p, c, -1, -1)], 2)
-        there = torch.nn.functional.pad(there, (0, len(tail)), value=True)
+        mask = torch.nn.functional.pad(mask, (0, len(tail)), value=True)
         back = embeds.requires_grad
-        self.context.ledger.forward(f"judge:{lm.name}", there.numel(), lm.body_parameters, backward=back)
+        self.context.ledger.forward(f"judge:{lm.name}", mask.numel(), lm.body_parameters, backward=back)
         self.context.ledger.forward(f"judge:{lm.name}", p * c, lm.head_parameters, backward=back)
-        logits = lm.logits(lm.backbone.hidden(prefix, embeds, there)[:, :, -1])
+        logits = lm.logits(lm.backbone.hidden(prefix, embeds, mask)[:, :, -1])
         return logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
 
 
@@ -168,7 +171,7 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     found: set[int] = set()
     for word in words:
         texts = {space + form for space in ("", " ") for form in (word, word.lower(), word.capitalize(), word.upper())}
-        ids = [lm.tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+        ids = [row for place in (start_of_text(lm.tokenizer), lm.answers) for row in place.encode(sorted(texts))]
         single = {row[0] for row in ids if len(row) == 1}
         if not single:
             raise RecipeError(
@@ -180,10 +183,8 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
 
 def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
     """Token ids before and after the answer."""
-    chat = lm.template == "chat"
-    if chat:
-        turns = [{"role": "user", "content": request}]
-        request = lm.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    before, _, after = request.partition(_MARK)
-    first = lm.tokenizer(before, add_special_tokens=not chat).input_ids
-    return list(first), list(lm.tokenizer(after, add_special_tokens=False).input_ids)
+    if lm.chat is not None:
+        request = lm.chat.render([Message("user", request)], add_generation_prompt=True)
+    before, _, after = request.partition(MARK)
+    first = lm.tokenizer(before, add_special_tokens=False).input_ids if lm.chat else opened(lm.tokenizer, before)
+    return list(first), behind(lm.tokenizer, before).encode([after], special=True)[0]

@@ -14,6 +14,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import opened, start_of_text
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import (
@@ -84,7 +85,8 @@ class TextPerplexity:
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, reason: str = "") -> None:
         self.settings, self.scorer, self.context = settings, lm, context
         self.warnings = [text_only("perplexity", lm.name, reason)] if reason else []
-        self.reader = lm if reason else context.policy
+        place = lm.answers if settings.conditioned else start_of_text(lm.tokenizer)
+        self.codec = place if reason else context.policy.answers
         self.prefix = self._prefix()
 
     @property
@@ -94,22 +96,19 @@ class TextPerplexity:
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, there = text_ids(self.reader, texts)
+        ids, mask = text_ids(self.codec, texts, self.scorer.device)
         prefix = self.prefix.select(places(self.context.prompts, prompts, ids.device))
-        log_prob = self.scorer.log_prob(prefix, ids)
+        log_prob = self.scorer.log_prob(prefix, ids, mask)
         self._count(*ids.shape, backward=False)
-        total = torch.where(there, -log_prob, 0.0).sum(-1)
-        return self._normalized(total, there.float()).squeeze(1)
+        total = torch.where(mask, -log_prob, 0.0).sum(-1)
+        return self._normalized(total, mask.float()).squeeze(1)
 
     def _prefix(self) -> Prefix:
         """What stands before the answer, one row for each prompt."""
         lm, context = self.scorer, self.context
         if not self.settings.conditioned:
-            tokenizer = lm.tokenizer
-            first = tokenizer("").input_ids
-            if not first:
-                first = [lm.eos_ids[0] if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
-            rows = [first]
+            start = lm.tokenizer.bos_token_id
+            rows = [opened(lm.tokenizer, "") or [lm.usual_end if start is None else start]]
         elif lm is context.policy:
             return context.prefix
         else:
@@ -145,7 +144,7 @@ class SoftPerplexity(TextPerplexity):
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         lm, embeds = self.scorer, response.embed(self.table)
         self._count(*response.shape, backward=embeds.requires_grad)
-        hidden = lm.predictors(self.prefix, embeds)
+        hidden = lm.predictors(self.prefix, embeds, response.alive > 0)
         ends = response.probability(response.eos_ids).float()
         first = torch.zeros_like(ends)
         first[..., 0] = 1.0

@@ -60,7 +60,7 @@ class Work:
     select: str
     progress: Progress | None
 
-    def cell(self, method: Method, seed: int, index: int, prompts: list[str], first: int, meter: Meter) -> None:
+    def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
         """All budgets of a method for one batch and seed: the largest first, which may give the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))

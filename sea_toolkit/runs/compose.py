@@ -25,6 +25,7 @@ from sea_toolkit.relaxations.base import Relaxation, takes_points
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec, Recipe
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
+from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -83,7 +84,12 @@ class Composition:
                 part.built.check(self.hub, tokenizer, progress or silent)
 
     def bind(
-        self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
+        self,
+        policy: Policy,
+        prompts: Sequence[str | Messages],
+        ledger: Ledger,
+        clock: Clock,
+        progress: Progress | None = None,
     ) -> Problem:
         """Load the reward models, run the prompts once and put everything together.
 
@@ -92,11 +98,12 @@ class Composition:
             ModelError: a reward model that cannot be read, or does not fit the policy.
         """
         length = self.recipe.max_new_tokens
-        rows = policy.encode(prompts, length)
+        asked = as_prompts(prompts)
+        rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
-        ledger.prompts = len(prompts)
+        ledger.prompts = len(asked)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-        context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
+        context = Context(policy, asked, prefix, length, ledger, clock, self.hub, progress)
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
@@ -111,9 +118,7 @@ class Composition:
             name = next(i.name for i in self.items if i.kind == "relaxation")
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
         start = self.initializer
-        return Problem(
-            policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked
-        )
+        return Problem(policy, asked, prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked)
 
     def choose(self, name: str) -> None:
         """Settle on a sampler, and on the relaxation it needs.

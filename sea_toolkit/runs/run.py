@@ -69,7 +69,8 @@ class Run:
         self.reactions = Reactions(composition.reactive)
         self.archives, self.moves = [Archive() for _ in problem.prompts], Moves()
         self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
-        self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
+        self.notes: list[str] = [*problem.policy.notes]
+        self.notes += [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
@@ -142,6 +143,11 @@ class Run:
             state, info = self.sampler.init(problem, self.noise)
             self._note(info, -1)
             self.state, self.looked = state, info.scored is not None
+            if info.scored is not None and not bool(info.scored.same.any()):
+                problem.incidents.append(
+                    "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
+                    "as it is read"
+                )
             if all(a.starts[0].energy == float("inf") for a in self.archives) and bool(problem.stopped.all()):
                 raise NumericalError(
                     "no chain has a finite energy: " + "; ".join(problem.incidents),
