@@ -138,9 +138,8 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
 def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
     from sea_toolkit.util.prompts import prompts_of_lines, read_messages, read_prompts
 
-    sources = (
-        ["prompts on the command line"] * bool(given) + ["--prompts"] * bool(file) + ["--messages"] * bool(messages)
-    )
+    named = {"prompts on the command line": given, "--prompts": file, "--messages": messages}
+    sources = [name for name, value in named.items() if value]
     if len(sources) > 1:
         raise RecipeError(" and ".join(sources), expected="one of them")
     if column is not None and file in (None, "-"):
@@ -150,7 +149,8 @@ def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messa
     if messages is not None:
         if messages.lstrip().startswith("["):
             return read_messages(messages, "--messages")
-        return read_prompts(messages, None if messages.endswith(".json") else "messages")
+        is_list = messages.lower().removesuffix(".gz").endswith(".json")
+        return read_prompts(messages, None if is_list else "messages")
     if file not in (None, "-"):
         return read_prompts(str(file), column)
     if file is None and sys.stdin.isatty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ class Work:
         self,
         method: Method,
         seed: int,
-        prompts: list[str],
+        prompts: Sequence[str],
         budget: float,
         smaller: list[float],
         on_event: Callable[[Event], None],

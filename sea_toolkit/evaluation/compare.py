@@ -20,12 +20,12 @@ from sea_toolkit.runs.compose import Composition, compose, own_parts
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.util.conversation import as_prompts
+from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress, silent
 
 
 def compare(
-    prompts: Sequence[str],
+    prompts: Sequence[str | Messages],
     *,
     samplers: Sequence[str],
     budgets: Sequence[float],
@@ -100,8 +100,8 @@ def compare(
     hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
-        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts], "batch": batch,
-        "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
+        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts],
+        "batch": batch, "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
         "terms": _fingerprints(compositions[0]),
     }  # fmt: skip
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}

@@ -22,8 +22,8 @@ def neighbors(problem: Problem, noise: Noise, *, run: str) -> Int[Tensor, "P C T
     """The best answers of a run to the same prompt, a different text in each chain as long as there are any.
 
     Args:
-        run: folder of a run that has ended (`--out`). Its prompts are compared by their text, conversations by all turns; its model, sampler and
-            energy may be others.
+        run: folder of a run that has ended (`--out`). Its prompts are compared by their text, conversations by all
+            turns; its model, sampler and energy may be others.
 
     Raises:
         RecipeError: the folder holds no answers, none to one of the prompts, or only too long ones.

@@ -45,7 +45,7 @@ class Prompt(str):
         return str(self), self.messages
 
     @classmethod
-    def of(cls, value: str | Messages, where: str = "the prompt") -> Prompt:
+    def of(cls, value: Any, where: str = "the prompt") -> Prompt:
         """A prompt from a text or from messages.
 
         Args:

@@ -7,12 +7,13 @@ import json
 import random
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.util.conversation import Prompt, as_prompts
 from sea_toolkit.util.tables import Source, column, read_rows
 
+Text = TypeVar("Text", bound=str)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = ("instruction", "prompt", "messages")
 """Where prompts are looked for in a table, in this order, if no column is named."""
@@ -22,8 +23,8 @@ def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
     """The prompts of a file, in its order.
 
     Args:
-        path: .csv, .tsv or .jsonl (also with .gz), .json with a list of prompts, or text with a prompt a line. A cell of
-            a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
+        path: .csv, .tsv or .jsonl (also with .gz), .json with a list of prompts, or text with a prompt a line. A cell
+            of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
         name: the column of a table; one of `COLUMNS`, or the only one, if None.
 
     Raises:
@@ -81,8 +82,8 @@ def different(prompts: list[Prompt]) -> list[Prompt]:
 
 
 def choose(
-    prompts: list[Prompt], *, skip: int = 0, limit: int | None = None, sample: int | None = None, seed: int = 0
-) -> list[Prompt]:
+    prompts: list[Text], *, skip: int = 0, limit: int | None = None, sample: int | None = None, seed: int = 0
+) -> list[Text]:
     """Some of the prompts: without the first `skip`, then the next `limit`, or `sample` of them drawn at random.
 
     Raises:
