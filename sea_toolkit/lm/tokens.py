@@ -82,6 +82,9 @@ def middle_of_text(tokenizer: Any) -> TextCodec:
 
     Where the tokenizer cuts a text alone as it cuts it behind another, texts are read alone, which costs least.
     """
+    glued, spaced = _ids(tokenizer, [":a", ": a"])
+    if glued == spaced:  # a word-piece tokenizer writes no spaces
+        return TextCodec(tokenizer)
     anchors = tuple(anchor for anchor in (_anchor(tokenizer, text) for text in _ANCHORS) if anchor is not None)
     codec = TextCodec(tokenizer, anchors)
     alone = _ids(tokenizer, _PROBES)
