@@ -14,7 +14,7 @@ QUESTION = "What is the capital of France? Answer in one short sentence."
 
 @pytest.fixture(scope="module")
 def other(smollm2, tmp_path_factory):
-    """The model's folder, where only two lines differ, as in Gemma-it: the tokenizer's end of text is not the turn's."""
+    """The model's folder, where two lines differ, as in Gemma-it: the tokenizer's end of text is not the turn's."""
     folder = tmp_path_factory.mktemp("other") / "model"
     shutil.copytree(smollm2, folder)
     for name, changed in (
