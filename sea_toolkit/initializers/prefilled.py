@@ -29,14 +29,14 @@ class Prefilled:
         self.text = text
         self.locked_text = text if locked else None
 
-    def __call__(self, problem: Problem, noise: Noise) -> Decoded | Int[Tensor, "P C T"]:
+    def __call__(self, problem: Problem, noise: Noise, keep_cache: bool = False) -> Decoded | Int[Tensor, "P C T"]:
         """Where the chains start.
 
         Raises:
             RecipeError: the text has no tokens, or leaves no room for more.
         """
         if problem.locked is not None:  # the problem begins behind the words
-            return base_samples(problem, noise)
+            return base_samples(problem, noise, keep_cache)
         policy, length = problem.policy, problem.length
         beginning = policy.beginning(self.text, length, "the text of prefilled")
         start = torch.tensor(beginning, device=policy.device).expand(len(problem.prompts), problem.chains, -1)

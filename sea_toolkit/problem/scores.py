@@ -62,11 +62,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
+    """Where the chains begin: ids `[P, C, T]`, log π of the tokens (0 after the end) and, where they come for free, the
     keys and values of all but the last."""
 
     ids: Int[Tensor, "P C T"]
-    log_prob: Float[Tensor, "P C T"] | None = None
+    log_prob: Float[Tensor, "P C T"]
     layers: KeysValues | None = None
 
 
