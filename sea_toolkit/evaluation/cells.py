@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ class Work:
     select: str
     progress: Progress | None
 
-    def cell(self, method: Method, seed: int, index: int, prompts: list[str], first: int, meter: Meter) -> None:
+    def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
         """All budgets of a method for one batch and seed: the largest first, which may give the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))
@@ -92,7 +92,7 @@ class Work:
         self,
         method: Method,
         seed: int,
-        prompts: list[str],
+        prompts: Sequence[str],
         budget: float,
         smaller: list[float],
         on_event: Callable[[Event], None],

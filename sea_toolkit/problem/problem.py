@@ -13,14 +13,14 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import Slope, SoftResponse, after_end, is_any
+from sea_toolkit.core.response import Slope, SoftResponse, after_end
 from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.locked_prefix import Locked
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import Energies, Scored, Start, same_rows
+from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
 
 Initializer = Callable[..., Tensor | Decoded]
@@ -194,6 +194,28 @@ class Problem:
                 total = total + self.clock.value(t.weight) * t.policy_energy.per_nat(length)
         return total
 
+    def as_text(self, ids: Int[Tensor, "P C T"]) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
+        """What a person reads of hard responses, and its tokens.
+
+        A row that ended keeps the token that ended it. A text of more tokens than the policy has positions keeps the
+        tokens it was drawn in, which spell it too.
+
+        Args:
+            ids: what the sampler has.
+
+        Returns:
+            The texts with the locked one in front, their tokens, and which rows are the very tokens of `ids`.
+        """
+        whole, policy = self.whole(ids), self.policy
+        drawn = SoftResponse.from_ids(whole, policy.eos_ids)
+        texts, ends = policy.text(whole), policy.ends(ids)
+        response = policy.from_text(texts, ends >= 0, ends)
+        room = policy.room(self.prompt_prefix)
+        if room is not None and response.shape[2] > whole.shape[2]:  # else it fits: the drawn tokens do
+            over = response.expected_length() > room[:, None]
+            response = choose_rows(over, drawn, response)
+        return texts, response, same_rows(drawn, response)
+
     def rescore(
         self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, slope: bool = False
     ) -> Scored:
@@ -206,25 +228,20 @@ class Problem:
             slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
                 respect to every token's probability, from the same forward pass.
         """
-        whole = self.whole(ids)
-        texts = self.policy.text(whole)
-        finished = is_any(ids, self.policy.eos_ids).any(-1)
-        response = self.policy.from_text(texts, finished)
+        texts, response, same = self.as_text(ids)
         length = response.expected_length()
-        known = same = None
+        known = None
         if log_prob is not None:
             mask = ~after_end(ids, self.policy.eos_ids)
             known = torch.where(mask, log_prob, 0.0).sum(-1)
             if self.locked is not None:
                 known = known + self.locked.log_prob[:, None]
-                mask = torch.nn.functional.pad(mask, (len(self.locked), 0), value=True)
-            same = same_rows(whole, mask, response)
         values: dict[str, Tensor] = {}
         slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
             if t.policy_energy is not None:
-                value = t.of_policy(response, known, same)
+                value = t.of_policy(response, known, None if known is None else same)
                 nll = value / t.policy_energy.per_nat(length)
             elif slope and t.differentiable:
                 value, steep = self._tapped(t, response)
@@ -235,7 +252,7 @@ class Problem:
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
         energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
+        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, slopes if slope else None)
 
     @staticmethod
     @torch.enable_grad()

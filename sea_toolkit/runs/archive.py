@@ -19,7 +19,7 @@ class Candidate:
         energy: Σ weight · term; lower is better.
         terms: label → unweighted term.
         tokens: of the re-tokenized text, the end-of-text token included.
-        finished: whether the text ended by itself.
+        finished: whether the text ended by itself; `end_token` is what ended it, or −1.
         chain, step: where it was met; step −1 is a starting text.
     """
 
@@ -30,6 +30,7 @@ class Candidate:
     finished: bool
     chain: int
     step: int
+    end_token: int = -1
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Archive:
     def add(self, candidate: Candidate) -> None:
         """Note a candidate; of equal texts the first one stays."""
         self.seen += 1
-        known = next((c for c in self.best if c.text == candidate.text and c.finished == candidate.finished), None)
+        known = next((c for c in self.best if c.text == candidate.text and c.end_token == candidate.end_token), None)
         if known is not None:  # a second reading differs by rounding only
             candidate = replace(candidate, energy=known.energy, terms=known.terms)
         if candidate.step < 0:
@@ -116,7 +117,7 @@ def record(
             are compared by the weights that the user arrives at.
         joint: some energy is one of all chains of a prompt, and texts of different steps cannot be mixed.
     """
-    finished, lengths = scored.finished.tolist(), scored.length.tolist()
+    ends, lengths = scored.ends.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
     forbidden = scored.energies.total.isposinf().tolist()
     for p, archive in enumerate(archives):
@@ -124,7 +125,8 @@ def record(
         for c, text in enumerate(scored.texts[p]):
             values = {k: v[p][c] for k, v in terms.items()}
             energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
-            chains.append(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+            end = ends[p][c]
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end))
         if joint:
             archive.add_set(chains)
             continue

@@ -34,6 +34,7 @@ from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy, ch
 from sea_toolkit.samplers.base import Sampler, sampler_class
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
+from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -107,7 +108,12 @@ class Composition:
                 part.energy.check(finder, tokenizer)
 
     def bind(
-        self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
+        self,
+        policy: Policy,
+        prompts: Sequence[str | Messages],
+        ledger: Ledger,
+        clock: Clock,
+        progress: Progress | None = None,
     ) -> Problem:
         """Load the reward models, run the prompts once and put everything together.
 
@@ -116,12 +122,13 @@ class Composition:
             ModelError: a reward model that cannot be read, or does not fit the policy.
         """
         length = self.recipe.max_new_tokens
-        rows = policy.encode(prompts, length)
+        asked = as_prompts(prompts)
+        rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
-        ledger.prompts = len(prompts)
+        ledger.prompts = len(asked)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
         finder = ModelFinder(self.hub, progress or silent)
-        context = Context(policy, list(prompts), prefix, length, ledger, clock, finder, Meter(ledger))
+        context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
@@ -136,7 +143,7 @@ class Composition:
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
         return Problem(
             policy=policy,
-            prompts=list(prompts),
+            prompts=asked,
             prefix=prefix,
             chains=chains,
             length=length,
@@ -144,7 +151,7 @@ class Composition:
             initializer=self.initializer,
             relaxation=relax,
             top_k=self.top_k,
-            run=RunState.begin(ledger, clock, len(prompts), chains, policy.device),
+            run=RunState.begin(ledger, clock, len(asked), chains, policy.device),
             locked=locked,
         )
 

@@ -182,6 +182,11 @@ class Run:
             state, info = self.sampler.init(problem, self.noise)
             self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
+            if info.scored is not None and not bool(info.scored.same.any()):
+                problem.run.incidents.append(
+                    "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
+                    "as it is read"
+                )
             if all(a.starts[0].energy == float("inf") for a in self.archives) and bool(problem.stopped.all()):
                 raise NumericalError(
                     "no chain has a finite energy: " + "; ".join(problem.run.incidents),
@@ -286,7 +291,13 @@ class Run:
     def _results(self) -> list[Result]:
         problem = self.problem
         warnings = [warning for t in problem.terms for warning in t.bound.warnings]
-        notes = [*warnings, *self.notes, *problem.run.incidents, *self.acceptance.notes(self.name)]
+        notes = [
+            *problem.policy.notes,
+            *warnings,
+            *self.notes,
+            *problem.run.incidents,
+            *self.acceptance.notes(self.name),
+        ]
         if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
             notes += budget_notes(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
