@@ -2,7 +2,8 @@
 
 With `--json`, one object `{"items": [...]}` with, for each item of that name: kind, name, qualified, plugin,
 distribution, version, summary, doc, facts (law and needs_gradient of a sampler; role, license and megabytes of a
-model) and options, a list of {name, type, default, required, schedulable, doc}.
+model), options, a list of {name, type, default, required, schedulable, doc}, and schema, the JSON schema of the
+table of options.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import click
 
 from sea_toolkit.cli.group import with_hub
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.options import Option
-from sea_toolkit.registry.records import CORE, KINDS, Item
+from sea_toolkit.registry.records import CORE, KINDS
 
 FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
 """Kind to the class attributes that are shown as well."""
@@ -38,8 +40,8 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"items": described}, indent=2))
         return
-    for entry in described:
-        _print(entry)
+    for item, entry in zip(items, described, strict=True):
+        _print(entry, item.prose)
 
 
 def description(item: Item) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def description(item: Item) -> dict[str, Any]:
         "doc": item.doc,
         "facts": {fact: _plain(value) for fact, value in facts.items()},
         "options": [_option(option) for option in item.options],
+        "schema": item.schema,
     }
 
 
@@ -79,17 +82,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _print(entry: dict[str, Any]) -> None:
+def _print(entry: dict[str, Any], prose: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     console.print(Text(f"{entry['kind']} {entry['name']}", style="bold"), Text(f"({_origin(entry)})", style="dim"))
-    told = entry["doc"].startswith(entry["summary"].rstrip("."))
-    console.print(Text(entry["doc"] if told else f"{entry['summary']}\n\n{entry['doc']}".strip()))
+    told = prose.startswith(entry["summary"].rstrip("."))
+    console.print(Text(prose if told else f"{entry['summary']}\n\n{prose}".strip()), soft_wrap=True)
     for fact, value in entry["facts"].items():
-        console.print(Text(f"{fact.replace('_', ' ')}: {value}"))
+        console.print(Text(f"{fact.replace('_', ' ')}: {value}"), soft_wrap=True)
     if not entry["options"]:
         console.print(Text("no options\n"))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.registry.allowed_code import check_name, load_code, source_fingerprint
-from sea_toolkit.registry.records import blame
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class BoundVerifier:
         return [-self._value(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
     def _value(self, prompt: str, text: str) -> float:
-        with blame(f"the function {self.name} failed on the text {text[:80]!r}"):
+        with attribute_errors_to(f"the function {self.name}", f"failed on the text {text[:80]!r}"):
             value = self.call(prompt, text) if self.reads_prompt else self.call(text)
         if not isinstance(value, numbers.Real):
             raise PluginError(

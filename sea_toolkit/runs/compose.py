@@ -29,7 +29,7 @@ from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
-    from sea_toolkit.registry.records import Item
+    from sea_toolkit.registry.items import Item
 
 AUTO = {True: "tilted", False: "best-of-n"}
 """The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""

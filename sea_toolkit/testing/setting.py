@@ -17,7 +17,8 @@ from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import KINDS, Item
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import KINDS
 from sea_toolkit.runs.compose import Composition, Part, compose
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_policy

@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
+from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.checkpoint import pack
 from sea_toolkit.runs.compose import Composition, Part
 from sea_toolkit.testing.setting import Setting, bound_problem
