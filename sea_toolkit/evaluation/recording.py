@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.registry.options import Number
-from sea_toolkit.schedules.base import is_schedule
+from sea_toolkit.registry.options import Number, ScheduleLike
 
 
 class WatchedClock(Clock):
@@ -20,7 +19,7 @@ class WatchedClock(Clock):
         super().__init__()
 
     def value(self, number: Number) -> float:
-        return super().value(number) if is_schedule(number) else float(number)  # type: ignore[arg-type]
+        return super().value(number) if isinstance(number, ScheduleLike) else float(number)
 
     @property
     def progress(self) -> float:

@@ -64,7 +64,9 @@ class OptionModel:
         return self.model.model_json_schema(schema_generator=_SchemaWriter)
 
     def _mistakes(self, error: pydantic.ValidationError, values: Mapping[str, Any]) -> list[_Mistake]:
-        unknown, wrong, missing = [], {}, []
+        unknown: list[str] = []
+        missing: list[str] = []
+        wrong: dict[str, _Mistake] = {}
         for detail in error.errors(include_url=False):
             name = detail["loc"][0]
             if detail["type"] == "missing" and len(detail["loc"]) == 1:
@@ -109,7 +111,7 @@ def _refusal(mistakes: Sequence[_Mistake], where: str) -> RecipeError:
 
 
 def _field(option: Option) -> tuple[Any, Any]:
-    annotation = Annotated[without_schedule(option.annotation), _Rule(option)]  # type: ignore[misc]
+    annotation = Annotated.__class_getitem__((without_schedule(option.annotation), _Rule(option)))  # type: ignore[attr-defined]
     if option.required:
         return annotation, pydantic.Field(alias=option.name, description=option.doc or None)
     extra: dict[str, Any] = {}
