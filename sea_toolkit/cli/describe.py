@@ -14,13 +14,14 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.group import with_hub
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.options import Option
 from sea_toolkit.registry.records import CORE, KINDS
 
 FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
-"""Kind to the class attributes that are shown as well."""
+"""Kind to the attributes that are shown as well."""
 
 
 @click.command("describe")
@@ -46,7 +47,8 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
 
 def description(item: Item) -> dict[str, Any]:
     """What `--json` prints for one item."""
-    facts = {fact: getattr(item.target, fact, None) for fact in FACTS.get(item.kind, ())}
+    subject = model_of(item) if item.kind == "model" else item.target
+    facts = {fact: getattr(subject, fact, None) for fact in FACTS.get(item.kind, ())}
     return {
         "kind": item.kind,
         "name": item.name,

@@ -16,6 +16,7 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.locked_prefix import lock
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import unique_labels
@@ -211,7 +212,7 @@ def compose(
         refuse_unless_allowed(part.built, allow_code, f"energy {part.label!r}")
     parts += extra
     if all(p.item is not None and p.item.qualified == "sea-toolkit:reference" for p in parts):
-        rewards = [i.name for i in hub.items("model") if i.build({}).role == "reward"]
+        rewards = [i.name for i in hub.items("model") if model_of(i).role == "reward"]
         raise RecipeError(
             "there is nothing to align to: no reward was given",
             expected="at least one reward or another energy",
