@@ -21,9 +21,10 @@ from sea_toolkit.problem.terms import Context
 class Keywords:
     """The expected number of required words that are missing, and of forbidden words that occur.
 
-    A word occurs where it stands between boundaries, in any case: "field" is in "Field," and not in "fieldwork". The answer is read byte by byte through an automaton, so that it does not matter how it is cut into
-    tokens; for a relaxed answer the probability is exact for independent tokens, and linear in each position. A hard
-    answer costs a whole number: 1 for each word. After the constraints of COLD (Qin et al. 2022, arXiv 2202.11705).
+    A word occurs where it stands between boundaries, in any case: "field" is in "Field," and not in "fieldwork". The
+    answer is read byte by byte through an automaton, so that it does not matter how it is cut into tokens; for a
+    relaxed answer the probability is exact for independent tokens, and linear in each position. A hard answer costs a
+    whole number: 1 for each word. After the constraints of COLD (Qin et al. 2022, arXiv 2202.11705).
 
     Args:
         words: required words or phrases; `mouse|mice` lists the spellings of one, and is then not inflected.
@@ -34,8 +35,8 @@ class Keywords:
             last). Needs `pip install 'sea-toolkit[inflection]'`.
 
     Raises:
-        RecipeError: no words, an empty one, one that is required and forbidden, a wrong expression, or inflections without
-            the package that knows them.
+        RecipeError: no words, an empty one, one that is required and forbidden, a wrong expression, or
+            inflections without the package that knows them.
     """
 
     def __init__(
