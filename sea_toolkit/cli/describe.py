@@ -1,9 +1,9 @@
 """`sea-toolkit describe NAME`: what an item does, its options, and where it comes from.
 
 With `--json`, one object `{"items": [...]}` with, for each item of that name: kind, name, qualified, plugin,
-distribution, version, summary, doc, facts (law and needs_gradient of a sampler; role, license and megabytes of a
-model), options, a list of {name, type, default, required, schedulable, doc}, and schema, the JSON schema of the
-table of options.
+distribution, version, summary, doc, facts (law, needs_gradient and reads_budget of a sampler; role, license and
+megabytes of a model), options, a list of {name, type, default, required, schedulable, doc}, and schema, the JSON schema
+of the table of options.
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.group import with_hub
-from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.options import Option
 from sea_toolkit.registry.records import CORE, KINDS
-
-FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
-"""Kind to the attributes that are shown as well."""
 
 
 @click.command("describe")
@@ -47,8 +43,6 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
 
 def description(item: Item) -> dict[str, Any]:
     """What `--json` prints for one item."""
-    subject = model_of(item) if item.kind == "model" else item.target
-    facts = {fact: getattr(subject, fact, None) for fact in FACTS.get(item.kind, ())}
     return {
         "kind": item.kind,
         "name": item.name,
@@ -58,10 +52,23 @@ def description(item: Item) -> dict[str, Any]:
         "version": item.version,
         "summary": item.summary,
         "doc": item.doc,
-        "facts": {fact: _plain(value) for fact, value in facts.items()},
+        "facts": {fact: _plain(value) for fact, value in _facts(item).items()},
         "options": [_option(option) for option in item.options],
         "schema": item.schema,
     }
+
+
+def _facts(item: Item) -> dict[str, Any]:
+    """What an item states of itself beside its options."""
+    if item.kind == "model":
+        model = model_of(item)
+        return {"role": model.role, "license": model.license, "megabytes": model.megabytes}
+    if item.kind != "sampler":
+        return {}
+    from sea_toolkit.samplers.base import sampler_class  # with torch, which a sampler needs anyway
+
+    sampler = sampler_class(item)
+    return {"law": str(sampler.law), "needs_gradient": sampler.needs_gradient, "reads_budget": sampler.reads_budget}
 
 
 def _option(option: Option) -> dict[str, Any]:

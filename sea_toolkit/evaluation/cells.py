@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
 from sea_toolkit.evaluation.peak_memory import peak_mb, reset_peak
-from sea_toolkit.evaluation.recording import WatchedClock
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy
@@ -99,7 +99,7 @@ class Work:
     ) -> BudgetedRun:
         recipe = method.recipe(self.base, budget, seed)
         composition: Composition = compose(recipe, self.hub, self.own, self.allow_code)
-        problem = composition.bind(self.policy, prompts, Ledger(), WatchedClock(), self.progress)
+        problem = composition.bind(self.policy, prompts, Ledger(), Clock(), self.progress)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own
             smaller = []

@@ -30,14 +30,14 @@ class Prefilled:
         self.text = text
         self.locked_text = text if locked else None
 
-    def __call__(self, problem: Problem, noise: Noise) -> Decoded | Int[Tensor, "P C T"]:
+    def __call__(self, problem: Problem, noise: Noise, keep_cache: bool = False) -> Decoded | Int[Tensor, "P C T"]:
         """Where the chains start.
 
         Raises:
             RecipeError: the text has no tokens, or leaves no room for more.
         """
         if problem.locked is not None:  # the problem begins behind the words
-            return base_samples(problem, noise)
+            return base_samples(problem, noise, keep_cache)
         policy, length = problem.policy, problem.length
         found = policy.tokenizer(self.text, add_special_tokens=False, split_special_tokens=True).input_ids
         if not self.text or not 0 < len(found) < length:

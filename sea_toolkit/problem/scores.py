@@ -55,11 +55,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
+    """Where the chains begin: ids `[P, C, T]`, log π of the tokens (0 after the end) and, where they come for free, the
     keys and values of all but the last."""
 
     ids: Int[Tensor, "P C T"]
-    log_prob: Float[Tensor, "P C T"] | None = None
+    log_prob: Float[Tensor, "P C T"]
     layers: KeysValues | None = None
 
 
@@ -67,8 +67,8 @@ def same_rows(ids: Tensor, alive: Tensor, response: SoftResponse) -> Bool[Tensor
     """Which re-tokenized rows are the ids they came from."""
     width = max(ids.shape[-1], response.ids.shape[-1])
     pairs = []
-    for tokens, there in ((ids, alive), (response.ids, response.alive > 0)):
-        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~there, -1), (0, width - tokens.shape[-1]), value=-1))
+    for tokens, mask in ((ids, alive), (response.ids, response.alive > 0)):
+        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~mask, -1), (0, width - tokens.shape[-1]), value=-1))
     return (pairs[0] == pairs[1]).all(-1)
 
 

@@ -69,7 +69,7 @@ class Run:
         self.reactions = Reactions(composition.reactive)
         self.archives, self.moves = [Archive() for _ in problem.prompts], Moves()
         self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
-        self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
+        self.notes: list[str] = [warning for t in problem.terms for warning in t.bound.warnings]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
@@ -205,15 +205,14 @@ class Run:
             return False
         if bool(self.problem.stopped.all()):
             return False
-        finished = getattr(self.sampler, "finished", None)
-        if finished is not None and finished(self.problem, self.state):
+        if self.sampler.finished(self.problem, self.state):
             return False
         if self.steps is not None and self.step >= self.steps:
             return False
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
-        return (
-            self.budget is None or finished is not None or self.problem.ledger.samples + self.last_cost <= self.budget
-        )
+        if self.budget is None or self.sampler.counts_budget:
+            return True
+        return self.problem.ledger.samples + self.last_cost <= self.budget
 
     def _set_clock(self) -> None:
         clock = self.problem.clock
@@ -277,14 +276,14 @@ class Run:
     def _results(self) -> list[Result]:
         problem = self.problem
         notes = [*self.notes, *problem.incidents, *self.moves.notes(self.name)]
-        if self.budget is not None and self.status == "done" and not hasattr(self.sampler, "finished"):
+        if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
             notes += scarce(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
             "ledger": problem.ledger.summary(),
             "sampler": self.name,
-            "law": self.sampler.law + ("" if locked is None else f", given that it begins with {locked.text!r}"),
+            "law": str(self.sampler.law) + ("" if locked is None else f", given that it begins with {locked.text!r}"),
             "steps": self.step,
             "seed": self.composition.recipe.seed,
             "status": self.status,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -93,7 +95,10 @@ def test_the_chains_follow_the_law_once_it_is_frozen(sampler, option, start, tar
     step = Fed(burn + steps, number=schedule)
 
     def use(made, problem):
-        setattr(made, option, schedule)
+        if option == "strength":
+            made.proposal = replace(made.proposal, strength=schedule)
+        else:
+            setattr(made, option, schedule)
 
     found = measure(toy, sampler, burn=burn, steps=steps, step=step, tamper=use)
     assert sum(step.rates[60:]) / 60 == pytest.approx(target, abs=0.06)
