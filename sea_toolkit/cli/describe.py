@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.group import with_hub
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.options import Option
