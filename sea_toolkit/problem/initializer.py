@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
+from sea_toolkit.registry.blame import AttributedError
 from sea_toolkit.registry.declared import check_declared
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def as_initializer(built: Any, owner: str) -> Initializer:
         return built
     if isinstance(built, functools.partial):
         return FunctionInitializer(built)
-    raise PluginError(
-        f"{owner}: {type(built).__name__} is no initializer",
+    raise AttributedError(
+        owner,
+        f"{type(built).__name__} is no initializer",
         expected="a function of a problem and noise, or a class that derives from sea_toolkit.Initializer",
     )

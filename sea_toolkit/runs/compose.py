@@ -12,6 +12,7 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import Initializer, as_initializer
 from sea_toolkit.problem.locked_prefix import lock
@@ -19,8 +20,9 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item, blame
+from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.parts import Part, recipe_part
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
@@ -82,7 +84,7 @@ class Composition:
             ModelError: a reward model that cannot be found, or has another vocabulary.
         """
         for part in self.parts:
-            with blame(part.owner, user_errors_pass=True):
+            with attribute_errors_to(part.owner, user_errors_pass=True):
                 part.energy.check(finder, tokenizer)
 
     def bind(
@@ -192,7 +194,7 @@ def _check_sampler_table(recipe: Recipe) -> None:
 
 
 def _nothing_to_align_to(hub: PluginHub) -> RecipeError:
-    rewards = [item.name for item in hub.items("model") if item.build({}).role == "reward"]
+    rewards = [item.name for item in hub.items("model") if model_of(item).role == "reward"]
     return RecipeError(
         "there is nothing to align to: no reward was given",
         expected="at least one reward or another energy",

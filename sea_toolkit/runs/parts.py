@@ -13,7 +13,8 @@ from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.registry.records import Item, blame
+from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolver import Resolver
@@ -69,7 +70,7 @@ class Part:
             PluginError: its code failed, or returned something that is no energy.
         """
         meter = Meter(context.ledger)
-        with blame(self.owner, user_errors_pass=True), meter.counting():
+        with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.limits is not None:
             bound = hinge(bound, *self.limits)

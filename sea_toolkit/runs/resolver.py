@@ -8,7 +8,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
+from sea_toolkit.registry.items import Item
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 

@@ -16,7 +16,8 @@ from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import KINDS, Item
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import KINDS
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.recipe import Recipe

@@ -13,7 +13,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
+from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.checkpoint import pack
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.parts import own_parts
