@@ -11,6 +11,7 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs import checkpoint
@@ -77,7 +78,7 @@ def align(
     folder = None if out is None else Path(out)
     if folder is not None:
         checkpoint.prepare_folder(folder)
-    policy = policy or load_policy(chosen.policy, hub, progress or silent, composition.check)
+    policy = policy or load_policy(chosen.policy, ModelFinder(hub, progress or silent), composition.check)
     problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
@@ -123,7 +124,7 @@ def resume(
         )
     hub = hub or PluginHub.discover()
     composition = compose(recipe, hub, own_parts(energies), allow_code)
-    policy = policy or load_policy(recipe.policy, hub, progress or silent, composition.check)
+    policy = policy or load_policy(recipe.policy, ModelFinder(hub, progress or silent), composition.check)
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()
     every = saved["checkpoint_every"]

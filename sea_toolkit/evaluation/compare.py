@@ -14,6 +14,7 @@ from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import RowStore
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose, own_parts
@@ -89,10 +90,10 @@ def compare(
     def check(tokenizer: Any) -> None:
         compositions[0].check(tokenizer, progress)
         for judge in found:
-            judge.refuse_if_in(compositions[0], tokenizer)
+            judge.refuse_if_in(compositions[0])
 
     if policy is None:
-        policy = load_policy(base.policy, hub, progress or silent, check)
+        policy = load_policy(base.policy, ModelFinder(hub, progress or silent), check)
     else:
         check(policy.tokenizer)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
@@ -106,7 +107,7 @@ def compare(
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in found:
-        judge.load(policy, hub)
+        judge.load(policy)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
     work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
@@ -145,7 +146,7 @@ def _shared(base: Recipe) -> dict[str, Any]:
 
 def _fingerprints(composition: Composition) -> dict[str, str]:
     """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
-    return {part.label: part.built.fingerprint for part in composition.parts if hasattr(part.built, "fingerprint")}
+    return {part.label: part.energy.fingerprint for part in composition.parts if part.energy.fingerprint is not None}
 
 
 def _versions(policy: Policy) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,12 +12,8 @@ from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.util.progress import silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -54,16 +50,14 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
 
 def load_policy(
     spec: PolicySpec,
-    hub: PluginHub,
-    progress: Callable[[int, int, str], None] = silent,
+    finder: ModelFinder,
     check: Callable[[Any], None] | None = None,
 ) -> Policy:
     """The policy of a recipe.
 
     Args:
         spec: which model, where and how.
-        hub: knows the catalog.
-        progress: watches a download.
+        finder: from its name to a model.
         check: called with the tokenizer before the weights are read, to refuse what cannot go together.
 
     Raises:
@@ -71,7 +65,7 @@ def load_policy(
         RecipeError: the device does not exist.
     """
     device = pick_device(spec.device)
-    source = find_language_model(spec.model, hub, progress)
+    source = find_language_model(spec.model, finder)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
@@ -83,13 +77,13 @@ def load_policy(
     return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
 
 
-def find_language_model(name: str, hub: PluginHub, progress: Callable[[int, int, str], None]) -> Path | str:
+def find_language_model(name: str, finder: ModelFinder) -> Path | str:
     """Where a causal LM is to be loaded from: a folder, or a Hugging Face id.
 
     Raises:
         ModelError: it cannot be found, or is no language model.
     """
-    source = resolve_model(name, hub, "policy", progress)
+    source = finder.find(name, "policy")
     if isinstance(source, Path) and source.is_file():
         raise ModelError(f"{name} is a file", expected="the folder of a transformers model")
     return source

@@ -142,9 +142,12 @@ class Problem:
     def sample_flops(self) -> float:
         """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
         drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
-        inner = [getattr(t.bound, "bound", t.bound) for t in self.terms]
-        scoring = sum(getattr(b, "flops_per_token", 0.0) for b in inner)
-        return drawing * self.length + scoring * (self.length + len(self.locked or ()))
+        return drawing * self.length + self.scoring_flops * (self.length + len(self.locked or ()))
+
+    @property
+    def scoring_flops(self) -> float:
+        """FLOPs per token of scoring an answer once by the models of all energies."""
+        return sum(t.meter.flops_per_token for t in self.terms)
 
     @property
     def differentiable(self) -> list[Term]:
@@ -164,7 +167,7 @@ class Problem:
     @property
     def drifts(self) -> bool:
         """Whether a term's value for the same text changes during the run: an option of it follows a schedule."""
-        return any(t.moves for t in self.terms)
+        return any(t.is_time_dependent for t in self.terms)
 
     def weigh(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the weights of now, of what `Energies.values` gave; +inf where one is not finite."""
@@ -178,8 +181,8 @@ class Problem:
         """Weight of the summed −log π in the energy, per response of the given length."""
         total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
-            if t.is_policy:
-                total = total + self.clock.value(t.weight) * t.bound.per_nat(length)
+            if t.policy_energy is not None:
+                total = total + self.clock.value(t.weight) * t.policy_energy.per_nat(length)
         return total
 
     def rescore(
@@ -211,16 +214,15 @@ class Problem:
         slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
-            if t.is_policy:
-                value = t.bound.of_text(response, known, same)
-                nll = value / t.bound.per_nat(length)
+            if t.policy_energy is not None:
+                value = t.of_policy(response, known, same)
+                nll = value / t.policy_energy.per_nat(length)
             elif slope and t.differentiable:
                 value, steep = self._tapped(t, response)
                 slopes.append(steep)
             else:
                 with torch.no_grad():
-                    text_value = t.score_text(self.prompts, texts)
-                    value = t(response) if text_value is None else text_value.to(total.device)
+                    value = t.of_text(response, self.prompts, texts)
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
         energies = self.checked(Energies(total, values))

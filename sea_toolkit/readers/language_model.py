@@ -11,8 +11,7 @@ from torch import Tensor
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.loading import find_language_model, load_language_model
-from sea_toolkit.problem.terms import Context
-from sea_toolkit.util.progress import silent
+from sea_toolkit.problem.context import Context
 
 _LARGE = 100.0
 """A logit beyond every soft cap."""
@@ -27,7 +26,7 @@ def language_model(name: str | None, context: Context) -> Policy:
     policy = context.policy
     if name is None:
         return policy
-    source = str(find_language_model(name, context.hub, context.progress or silent))
+    source = str(find_language_model(name, context.finder))
     if source == policy.model.name_or_path:
         return policy
     if source not in context.models:
@@ -71,7 +70,7 @@ def text_ids(reader: Policy, texts: Sequence[str]) -> tuple[Int[Tensor, "N 1 T"]
     return response.ids, response.alive > 0
 
 
-def places(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
+def prompt_indices(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
     """Which of the run's prompts each of the wanted ones is."""
     index = {prompt: i for i, prompt in enumerate(prompts)}
     return torch.tensor([index[prompt] for prompt in wanted], device=device)

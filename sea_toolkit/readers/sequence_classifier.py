@@ -11,7 +11,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
 _MARK = "\u2063RESPONSE\u2063"
@@ -32,9 +32,8 @@ class SequenceScorer:
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context) -> None:
-        self.model, self.tokenizer, self.name, self.ledger = model, tokenizer, name, context.ledger
+        self.model, self.tokenizer, self.name = context.use_model(f"reward:{name}", model), tokenizer, name
         embedding = model.get_input_embeddings()
-        self.parameters = sum(p.numel() for p in model.parameters()) - embedding.weight.numel()
         self.embedding = embedding
         self.is_decoder = hasattr(model, "score")
         if reads == "auto":
@@ -90,8 +89,6 @@ class SequenceScorer:
         if len(self.after):
             embeds = torch.cat([embeds, self.embedding(tail).expand(p, c, -1, -1)], 2)
             there = torch.cat([there, torch.ones_like(there[..., :1]).expand(-1, -1, len(tail))], -1)
-        tokens = p * c * embeds.shape[2]
-        self.ledger.forward(f"reward:{self.name}", tokens, self.parameters, backward=embeds.requires_grad)
         return self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
 
     def _decoder(self, embeds: Tensor, there: Tensor) -> Tensor:

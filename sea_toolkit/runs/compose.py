@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.constraints import hinge
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
 from sea_toolkit.problem.locked_prefix import lock
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import unique_labels
-from sea_toolkit.problem.terms import Context, Term, bind, hinge
+from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
+from sea_toolkit.registry.records import blame
 from sea_toolkit.relaxations.base import Relaxation, takes_points
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec, Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy, check_relaxation
@@ -36,36 +42,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One term before it is bound: what was built, from which item, and how it counts; see `Term` for the rest."""
+    """One term before it is bound: the energy, from which item, and how it counts; see `Term` for the rest."""
 
-    built: Any
+    energy: Energy
     item: Item | None
     weight: Any
     label: str
     limits: tuple[float | None, float | None] | None = None
-    moves: bool = False
+    is_time_dependent: bool = False
 
     @property
-    def owner(self) -> str | None:
-        """The plugin, as `distribution:name`; None for a term given in Python."""
-        return None if self.item is None else self.item.qualified
-
-    @property
-    def joint(self) -> bool:
-        """In it the chains of a prompt see each other."""
-        return bool(getattr(self.built, "joint", False))
+    def owner(self) -> str:
+        """For messages."""
+        return self.item.owner if self.item else f"energy {self.label!r}"
 
     @property
     def is_reference(self) -> bool:
         """It is −log π, and not a limit on it."""
         return self.limits is None and self.item is not None and self.item.qualified == "sea-toolkit:reference"
 
+    def facts(self, label: str) -> TermFacts:
+        """What is known of the term before it is bound."""
+        owner = self.item.qualified if self.item else label
+        return TermFacts(label, owner, self.is_reference, self.energy.differentiable, self.energy.joint)
 
-def own_parts(energies: Mapping[str, tuple[float, Callable[..., Any]]] | None) -> list[Part]:
-    return [
-        Part(f if hasattr(f, "bind") else functools.partial(f), None, weight, label)
-        for label, (weight, f) in (energies or {}).items()
-    ]
+
+def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
+    """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+    parts = []
+    for label, (weight, given) in (energies or {}).items():
+        built = given if isinstance(given, Bindable) else functools.partial(given)
+        parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
+    return parts
 
 
 @dataclass
@@ -87,15 +95,15 @@ class Composition:
     reactive: dict[str, ReactiveSchedule] = field(default_factory=dict)
 
     def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
-        """Let every energy with a `check(hub, tokenizer, progress)` refuse the policy's tokenizer: nothing is loaded
-        yet.
+        """Let every energy refuse what cannot go with the policy's tokenizer: nothing is loaded yet.
 
         Raises:
             ModelError: a reward model that cannot be found, or has another vocabulary.
         """
+        finder = ModelFinder(self.hub, progress or silent)
         for part in self.parts:
-            if hasattr(part.built, "check"):
-                part.built.check(self.hub, tokenizer, progress or silent)
+            with blame(part.owner, user_errors_pass=True):
+                part.energy.check(finder, tokenizer)
 
     def bind(
         self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
@@ -111,14 +119,18 @@ class Composition:
         prefix = policy.prefix(rows)
         ledger.prompts = len(prompts)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-        context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
+        finder = ModelFinder(self.hub, progress or silent)
+        context = Context(policy, list(prompts), prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
             length -= len(locked)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
-        self.settle([TermFacts.bound(t, p.joint) for t, p in zip(terms, self.parts, strict=True)])
+        self.settle([
+            TermFacts(t.label, t.owner, t.is_policy, t.differentiable, part.energy.joint)
+            for t, part in zip(terms, self.parts, strict=True)
+        ])  # fmt: skip
         chains = self.recipe.sampler.chains or self.sampler.default_chains
         relax: Any = _no_relaxation
         if self.relaxation is not None:
@@ -192,16 +204,16 @@ class Composition:
     @property
     def joint(self) -> list[str]:
         """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
-        return [part.label for part in self.parts if part.joint]
+        return [part.label for part in self.parts if part.energy.joint]
 
     def _term(self, part: Part, label: str, context: Context) -> Term:
-        bound = bind(part.built, context)
-        owner = part.owner or label
-        is_reward = getattr(bound, "is_reward", False)
+        meter = Meter(context.ledger)
+        with blame(part.owner, user_errors_pass=True), meter.counting():
+            bound = as_bound(part.energy.bind(replace(context, meter=meter)), part.owner)
         if part.limits is not None:
-            bound = hinge(bound, -1.0 if is_reward else 1.0, *part.limits)
-            return Term(label, part.weight, bound, owner, moves=part.moves)
-        return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward, moves=part.moves)
+            bound = hinge(bound, *part.limits)
+        owner = part.item.qualified if part.item else label
+        return Term(label, part.weight, bound, owner, meter, part.is_time_dependent)
 
 
 def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:
@@ -228,7 +240,7 @@ def compose(
     parts = [_part(spec, hub, f"energies[{i}]", items) for i, spec in enumerate(recipe.energies)]
     parts += [_part(spec, hub, f"constraints[{i}]", items) for i, spec in enumerate(recipe.constraints)]
     for part in parts:
-        refuse_unless_allowed(part.built, allow_code, f"energy {part.label!r}")
+        refuse_unless_allowed(part.energy.code, allow_code, f"energy {part.label!r}")
     parts += extra
     if all(p.item is not None and p.item.qualified == "sea-toolkit:reference" for p in parts):
         rewards = [i.name for i in hub.items("model") if i.build({}).role == "reward"]
@@ -250,10 +262,7 @@ def compose(
         if given and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
     labels = unique_labels([p.label for p in parts])
-    made.settle([
-        TermFacts.unbound(label, p.owner or label, p.built, p.is_reference, p.joint)
-        for label, p in zip(labels, parts, strict=True)
-    ])  # fmt: skip
+    made.settle([part.facts(label) for label, part in zip(labels, parts, strict=True)])
     return made
 
 
@@ -263,7 +272,7 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
     tables = {option.name for option in item.options if option.table}
     plain = {k: v for k, v in spec.options.items() if k in tables}
     options = _scheduled({k: v for k, v in spec.options.items() if k not in tables}, hub, where, items)
-    built = item.build({**options, **plain}, f"{where} ({spec.name})")
+    built = as_energy(item.build({**options, **plain}, f"{where} ({spec.name})"), item.owner)
     weight = _schedule(spec.weight, hub, f"{where}.weight", items)
     for place, schedule in _reactive({**options, "weight": weight}, where).items():
         raise RecipeError(
@@ -271,15 +280,15 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )
-    moves = any(isinstance(v, Schedule) for v in options.values())
-    label = spec.label or getattr(built, "label", None) or item.name
+    follows = any(isinstance(v, Schedule) for v in options.values())
+    label = spec.label or built.label or item.name
     if not isinstance(spec, ConstraintSpec):
-        return Part(built, item, weight, label, moves=moves)
+        return Part(built, item, weight, label, is_time_dependent=follows)
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{where} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{where} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max), moves)
+    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max), follows)
 
 
 def _scheduled(options: dict[str, Any], hub: PluginHub, where: str, items: list[Item]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
 from sea_toolkit.problem.problem import Problem
 
@@ -23,10 +25,12 @@ _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries that say nothing about the function; dtype and versions are compared on their own."""
 
 
-def weights_fingerprint(model: Any) -> str:
-    """SHA-256 over a transformers model's config and names, shapes and a spread of entries of every weight: another
-    model, or another fine-tuning of it, has another one. The whole of a large model would take minutes to read."""
-    told = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in _UNRELATED}
+def weights_fingerprint(model: nn.Module) -> str:
+    """SHA-256 over a model's class, its config if it is one of transformers, and names, shapes and a spread of entries
+    of every weight: another model, or another fine-tuning of it, has another one. The whole of a large model would
+    take minutes to read."""
+    config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
+    told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
     digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         flat = weight.detach().flatten()
@@ -44,14 +48,9 @@ def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -
     used = {i.qualified: {"kind": i.kind, "distribution": i.distribution, "version": i.version} for i in items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
     for t in problem.terms:
-        inner = getattr(t.bound, "bound", t.bound)
-        probe, scorer = getattr(inner, "probe", None), getattr(inner, "scorer", None)
-        if probe is not None:
-            models[t.label] = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
-        if getattr(inner, "fingerprint", None):
-            models[t.label] = hashlib.sha256(inner.fingerprint.encode()).hexdigest()
-        if scorer is not None:
-            models[t.label] = weights_fingerprint(scorer.model)
+        models |= {f"{t.label}, {m.name}": weights_fingerprint(m.module) for m in t.meter.models}
+        if t.bound.fingerprint is not None:
+            models[t.label] = hashlib.sha256(t.bound.fingerprint.encode()).hexdigest()
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.problem.terms import Term, has_gradient
 from sea_toolkit.relaxations.base import draws_noise, takes_points
 from sea_toolkit.samplers.base import Sampler
 
@@ -36,16 +35,6 @@ class TermFacts:
     is_policy: bool
     has_gradient: bool | None
     joint: bool
-
-    @classmethod
-    def unbound(cls, label: str, owner: str, built: Any, is_policy: bool, joint: bool) -> TermFacts:
-        """Of what was built of a registered energy, or of one given in Python."""
-        return cls(label, owner, is_policy, has_gradient(built), joint)
-
-    @classmethod
-    def bound(cls, term: Term, joint: bool) -> TermFacts:
-        """Of a bound term: everything is known."""
-        return cls(term.label, term.owner, term.is_policy, term.differentiable, joint)
 
 
 def automatic(terms: Sequence[TermFacts]) -> str | None:

@@ -69,7 +69,7 @@ class Run:
         self.reactions = Reactions(composition.reactive)
         self.archives, self.moves = [Archive() for _ in problem.prompts], Moves()
         self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
-        self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
+        self.notes: list[str] = [warning for t in problem.terms for warning in t.bound.warnings]
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "done"
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)

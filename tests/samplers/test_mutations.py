@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.energies.reference import BoundReference
+from sea_toolkit.energies.reference import PolicyCost
 from sea_toolkit.samplers.base import select_chains
 from sea_toolkit.samplers.shared.suffix import PolicyProposal, exact
 from sea_toolkit.samplers.shared.tilt import TiltedProposal
@@ -69,7 +69,7 @@ def test_the_tilt_out_of_the_ratio():
 
 @pytest.mark.parametrize("sampler", SUFFIX)
 def test_log_pi_with_the_wrong_weight(sampler, monkeypatch):
-    monkeypatch.setattr(BoundReference, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
+    monkeypatch.setattr(PolicyCost, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
     assert_red(sampler)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
-from sea_toolkit.core.clock import Clock
+from sea_toolkit.problem.energy import BoundEnergy
 from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.shared.tilt import token_gradients
 from sea_toolkit.schedules import Schedule
@@ -28,24 +29,23 @@ def jump(start, end):
     return Schedule("piecewise", partial(piecewise, boundaries=[0.1], values=[start, end]))
 
 
-class Scaled:
-    """An energy with an option that follows a schedule."""
-
-    def __init__(self, bound, clock: Clock):
-        self.bound, self.clock, self.scale = bound, clock, jump(-6.0, 1.0)
-
-    def __call__(self, response):
-        return self.clock.value(self.scale) * self.bound(response)
+def change_pull(problem, change):
+    problem.terms[:] = [change(t) if t.label == "pull" else t for t in problem.terms]
 
 
 def weigh(made, problem):
-    pull = next(t for t in problem.terms if t.label == "pull")
-    pull.weight = jump(-7.0, 1.2)
+    change_pull(problem, lambda pull: replace(pull, weight=jump(-7.0, 1.2)))
 
 
 def scale(made, problem):
-    pull = next(t for t in problem.terms if t.label == "pull")
-    pull.bound, pull.moves = Scaled(pull.bound, problem.clock), True
+    """An energy with an option that follows a schedule."""
+
+    def scaled(pull):
+        energy, factor = pull.bound.energy, jump(-6.0, 1.0)
+        bound = BoundEnergy(energy=lambda response: problem.clock.value(factor) * energy(response))
+        return replace(pull, bound=bound, is_time_dependent=True)
+
+    change_pull(problem, scaled)
 
 
 @pytest.mark.parametrize("how", [weigh, scale])

@@ -20,7 +20,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
     p, c, _ = answers.ids.shape
     samples = subject.samples()
     with checks("shape"):
-        raw = term.bound(samples["relaxed"])
+        assert term.bound.energy is not None
+        raw = term.bound.energy(samples["relaxed"])
         require(isinstance(raw, Tensor), f"it returned a {type(raw).__name__}", expected="a tensor [P, C]")
         require(
             tuple(raw.shape) == (p, c),

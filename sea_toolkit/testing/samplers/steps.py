@@ -10,7 +10,7 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.samplers.base import sampler_class
 from sea_toolkit.testing.conformance import Broken, Checks, global_seed, global_streams_untouched, require
 from sea_toolkit.testing.samplers.recording import RecordingClock
-from sea_toolkit.testing.samplers.subject import Blind, Subject, leaves, same_state
+from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted, same_state
 from sea_toolkit.testing.tiny import tiny_reward
 
 ROUNDS = 4
@@ -99,9 +99,9 @@ def _needs_gradient(subject: Subject) -> None:
     """Steps down an energy in which nothing has a gradient but what the sampler says it needs."""
     needs = sampler_class(subject.item).needs_gradient
     energies: dict[str, dict[str, Any]] = {
-        "none": {"reference": False, "rewards": [Blind()]},
-        "any-term": {"rewards": [Blind()]},
-        "any-reward": {"rewards": [Blind(), tiny_reward()]},
+        "none": {"reference": False, "rewards": [letters_wanted]},
+        "any-term": {"rewards": [letters_wanted]},
+        "any-reward": {"rewards": [letters_wanted, tiny_reward()]},
         "every-term": {},
     }
     try:

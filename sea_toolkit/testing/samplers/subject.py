@@ -15,7 +15,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import Item
 from sea_toolkit.runs.checkpoint import pack
-from sea_toolkit.runs.compose import Composition, Part
+from sea_toolkit.runs.compose import Composition, own_parts
 from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.testing.setting import Setting, bound_problem
 from sea_toolkit.testing.tiny import tiny_reward
@@ -61,7 +61,7 @@ class Subject:
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
             energies=[{"name": "sea-toolkit:reference"}] if reference else [],
-            own=[Part(term, None, 2.0, "reward") for term in rewards or [tiny_reward()]],
+            own=[part for term in rewards or [tiny_reward()] for part in own_parts({"reward": (2.0, term)})],
             clock=clock,
             sampler={"name": self.item.qualified, **self.options, **counts},
             initializer=None if draft is None else {"name": "sea-toolkit:draft", "text": draft},
@@ -103,14 +103,9 @@ class Walk:
         return self.sampler.current(self.problem, self.states[i])
 
 
-class Blind:
-    """Scores texts alone: the letter a is wanted."""
-
-    def bind(self, context: Any) -> Blind:
-        return self
-
-    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
-        return [-float(text.count("a")) for text in texts]
+def letters_wanted(prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """An energy of texts alone: the letter a is wanted."""
+    return [-float(text.count("a")) for text in texts]
 
 
 def leaves(state: Any) -> tuple[Any, dict[str, Tensor]]:
