@@ -10,6 +10,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.hookspecs import hookimpl
+from sea_toolkit.problem.energy import Energy
 from sea_toolkit.runs.compose import Composition, compose, own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.samplers.base import Sampler
@@ -35,6 +36,13 @@ def bound(composition: Composition) -> Any:
     return composition.bind(tiny_policy(), ["a"], Ledger(), Clock())
 
 
+class Late(Energy):
+    """Scores texts alone, as it turns out when it is bound."""
+
+    def bind(self, context):
+        return texts_only
+
+
 BLIND = {"letters": (1.0, texts_only)}
 BOTH = BLIND | {"warmth": (1.0, warmth)}
 REGEX = [{"name": "regex", "pattern": "a"}]
@@ -51,7 +59,7 @@ def test_an_energy_without_a_gradient_is_refused_by_the_name_of_the_sampler_that
     with pytest.raises(
         RecipeError, match=f"sampler '{sampler}' needs gradients, and 'regex' \\(sea-toolkit:regex\\) only scores text"
     ):
-        bound(composed(sampler, energies=REGEX))
+        composed(sampler, energies=REGEX)
 
 
 @pytest.mark.parametrize("sampler", ["tilted", "tilted-exact", "discrete-langevin", "suffix-mh", "best-of-n", "smc"])
@@ -70,10 +78,17 @@ def test_one_term_without_a_gradient_is_too_many_for_those_that_follow_all(sampl
 def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
     assert composed("auto", own=BLIND).settled.default_chains == 16
     assert composed("auto", own=BOTH).settled.needs_gradient == "any-reward"
-    unknown = composed("auto", energies=REGEX)
-    if unknown.settled is None:
-        bound(unknown)
-    assert unknown.sampler.needs_gradient == "none"
+    assert composed("auto", energies=REGEX).settled.needs_gradient == "none"
+    late = composed("auto", own={"late": (1.0, Late())})
+    assert late.settled is None
+    bound(late)
+    assert late.sampler.needs_gradient == "none"
+
+
+def test_an_energy_that_tells_when_it_is_bound_is_refused_then():
+    late = composed("mala", own={"late": (1.0, Late())})
+    with pytest.raises(RecipeError, match="sampler 'mala' needs gradients, and 'late'"):
+        bound(late)
 
 
 @pytest.mark.parametrize(

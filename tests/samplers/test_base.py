@@ -114,7 +114,7 @@ def test_a_registered_sampler_that_is_none_is_the_plugins_fault(thing):
 
     with hub().temporarily(Plugin(), name="mine"):
         item = hub().get("sampler", "walk")
-        with pytest.raises(PluginError, match="sampler 'walk' \\(plugin 'mine' of temporary 0\\): .* is no sampler"):
+        with pytest.raises(PluginError, match=r"sampler 'walk' \(plugin 'mine' of temporary 0\): .* is no sampler"):
             sampler_class(item)
 
 
