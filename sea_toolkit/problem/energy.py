@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.declared import check_declared
 from sea_toolkit.registry.options import ScheduleLike
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class PolicyEnergy(BoundEnergy):
 class Energy(ABC):
     """An energy that needs the run's prompts, the policy or a model of its own: options in `__init__`, work in `bind`.
 
-    An energy that needs none of these is better written as a function.
+    An energy that needs none of these is better written as a function. A class without `bind`, or with a misspelt name
+    of those below, is an error when it is made.
 
     Attributes:
         differentiable: True or False where every instance has, or lacks, a gradient; None where that is known only
@@ -96,6 +98,10 @@ class Energy(ABC):
         Raises:
             SeaError: a model that cannot be found, or does not go with the policy.
         """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        check_declared(cls, Energy, ("bind",))
 
     @abstractmethod
     def bind(self, context: Context) -> BoundEnergy | Callable[..., Any]:

@@ -57,14 +57,14 @@ class Part:
         return self.item.owner if self.item else f"energy {self.label!r}"
 
     @property
+    def qualified(self) -> str | None:
+        """The plugin, as `distribution:name`; None for a term given in Python."""
+        return None if self.item is None else self.item.qualified
+
+    @property
     def is_reference(self) -> bool:
         """It is −log π, and not a limit on it."""
-        return self.limits is None and self.item is not None and self.item.qualified == "sea-toolkit:reference"
-
-    def facts(self, label: str) -> TermFacts:
-        """What is known of the term before it is bound."""
-        owner = self.item.qualified if self.item else label
-        return TermFacts(label, owner, self.is_reference, self.energy.differentiable, self.energy.joint)
+        return self.limits is None and self.qualified == "sea-toolkit:reference"
 
 
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
@@ -127,10 +127,7 @@ class Composition:
             length -= len(locked)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
-        self.settle([
-            TermFacts(t.label, t.owner, t.is_policy, t.differentiable, part.energy.joint)
-            for t, part in zip(terms, self.parts, strict=True)
-        ])  # fmt: skip
+        self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])
         chains = self.recipe.sampler.chains or self.sampler.default_chains
         relax: Any = _no_relaxation
         if self.relaxation is not None:
@@ -212,7 +209,7 @@ class Composition:
             bound = as_bound(part.energy.bind(replace(context, meter=meter)), part.owner)
         if part.limits is not None:
             bound = hinge(bound, *part.limits)
-        owner = part.item.qualified if part.item else label
+        owner = part.qualified or label
         return Term(label, part.weight, bound, owner, meter, part.is_time_dependent)
 
 
@@ -262,7 +259,10 @@ def compose(
         if given and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
     labels = unique_labels([p.label for p in parts])
-    made.settle([part.facts(label) for label, part in zip(labels, parts, strict=True)])
+    made.settle([
+        TermFacts.unbound(label, p.qualified or label, p.energy, p.is_reference)
+        for label, p in zip(labels, parts, strict=True)
+    ])  # fmt: skip
     return made
 
 

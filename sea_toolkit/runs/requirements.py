@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.problem.energy import Energy
+from sea_toolkit.problem.terms import Term
 from sea_toolkit.relaxations.base import draws_noise, takes_points
 from sea_toolkit.samplers.base import Sampler
 
@@ -35,6 +37,16 @@ class TermFacts:
     is_policy: bool
     has_gradient: bool | None
     joint: bool
+
+    @classmethod
+    def unbound(cls, label: str, owner: str, energy: Energy, is_policy: bool) -> TermFacts:
+        """Of an energy that is not bound yet."""
+        return cls(label, owner, is_policy, energy.differentiable, energy.joint)
+
+    @classmethod
+    def bound(cls, term: Term, joint: bool) -> TermFacts:
+        """Of a bound term: everything is known."""
+        return cls(term.label, term.owner, term.is_policy, term.differentiable, joint)
 
 
 def automatic(terms: Sequence[TermFacts]) -> str | None:

@@ -54,6 +54,7 @@ class Subject:
             counts: steps or a budget.
         """
         asked = self.prompts if prompts is None else prompts
+        terms = {f"reward {i}": (2.0, term) for i, term in enumerate(rewards or [tiny_reward()])}
         return bound_problem(
             self.hub,
             toy_policy(6) if toy else self.setting.model,
@@ -61,7 +62,7 @@ class Subject:
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
             energies=[{"name": "sea-toolkit:reference"}] if reference else [],
-            own=[part for term in rewards or [tiny_reward()] for part in own_parts({"reward": (2.0, term)})],
+            own=own_parts(terms),
             clock=clock,
             sampler={"name": self.item.qualified, **self.options, **counts},
             initializer=None if draft is None else {"name": "sea-toolkit:draft", "text": draft},
