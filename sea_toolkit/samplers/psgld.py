@@ -100,38 +100,38 @@ class Psgld(Sampler):
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
         z, width = state.logits, self.prior_width
-        here = potential_at(problem, z, state.candidates, state.center, temperature, width, noise)
-        square = here.gradient.square()
+        potential = potential_at(problem, z, state.candidates, state.center, temperature, width, noise)
+        square = potential.gradient.square()
         if state.square is not None:
             square = self.decay * state.square + (1 - self.decay) * square
         scale = 1.0 / (self.damping + square.sqrt())
-        drift = scale * here.gradient
+        drift = scale * potential.gradient
         if self.gamma:
-            drift = drift - temperature * self.gamma_at(problem, state, here.gradient, square, temperature, noise)
+            drift = drift - temperature * self.gamma_at(problem, state, potential.gradient, square, temperature, noise)
         draw = noise.normal(*z.shape[1:]).to(z.device)
         moved = z - step_size * drift + (2.0 * step_size * temperature * scale).sqrt() * draw
         stopped = problem.stopped
         square = square if state.square is None else select_chains(stopped, state.square, square)
-        before = [z, scale, here.value, -0.5 * draw.square().flatten(2).sum(-1), step_size]
+        before = [z, scale, potential.value, -0.5 * draw.square().flatten(2).sum(-1), step_size]
         new = State(select_chains(stopped, z, moved), state.candidates, state.center, square, before)
-        metrics = {f"soft/{k}": v.detach() for k, v in here.energies.terms.items()}
-        metrics |= {"potential": here.value, "gradient_norm": here.gradient.flatten(2).norm(dim=-1)}
-        metrics |= {"step_size": torch.full_like(here.value, step_size), "scale": scale.flatten(2).mean(-1)}
-        metrics["would_accept"] = self.would_accept(state, here, temperature)
+        metrics = {f"soft/{k}": v.detach() for k, v in potential.energies.terms.items()}
+        metrics |= {"potential": potential.value, "gradient_norm": potential.gradient.flatten(2).norm(dim=-1)}
+        metrics |= {"step_size": torch.full_like(potential.value, step_size), "scale": scale.flatten(2).mean(-1)}
+        metrics["would_accept"] = self.would_accept(state, potential, temperature)
         look = (problem.clock.step + 1) % self.check_every == 0
         return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
 
     @staticmethod
-    def would_accept(state: State, here: Potential, temperature: float) -> Float[Tensor, "P C"]:
+    def would_accept(state: State, potential: Potential, temperature: float) -> Float[Tensor, "P C"]:
         """The probability that a Metropolis–Hastings test would have accepted the last step, with its G held fixed: how
         large the steps are for this potential. nan before the first step and without a temperature.
         """
         if not state.before or temperature == 0:
-            return torch.full_like(here.value, torch.nan)
+            return torch.full_like(potential.value, torch.nan)
         origin, scale, value, forth, step_size = state.before
-        off = origin - state.logits + step_size * scale * here.gradient
+        off = origin - state.logits + step_size * scale * potential.gradient
         back = -(off.square() / scale).flatten(2).sum(-1) / (4.0 * step_size * temperature)
-        log_ratio = (value - here.value) / temperature + back - forth
+        log_ratio = (value - potential.value) / temperature + back - forth
         return log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf).clamp(max=0.0).exp()
 
     def gamma_at(
