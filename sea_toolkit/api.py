@@ -22,17 +22,18 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.run import Run
 from sea_toolkit.util import run_files
+from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
 from sea_toolkit.util.progress import Progress, silent
 
 Observer = Callable[[Event], None]
 
 
 @overload
-def align(prompts: str, **settings: Any) -> Result: ...
+def align(prompts: str | Messages, **settings: Any) -> Result: ...
 @overload
-def align(prompts: Sequence[str], **settings: Any) -> list[Result]: ...
+def align(prompts: Sequence[str | Messages], **settings: Any) -> list[Result]: ...
 def align(
-    prompts: str | Sequence[str],
+    prompts: str | Messages | Sequence[str | Messages],
     *,
     reward: Mapping[str, float] | str | None = None,
     energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
@@ -49,7 +50,9 @@ def align(
     """Align the policy's answers to prompts.
 
     Args:
-        prompts: one text (gives one result) or several (a list of results); they share batches.
+        prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
+            conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
+            user's turn.
         reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
         energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
@@ -60,8 +63,9 @@ def align(
         checkpoint_every: steps between checkpoints (with `out`).
         on_event: called at the start, after each step and at the end.
         progress: called as `progress(done, total, what)` during a download.
-        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
-            `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
+        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `draft` (a text to improve),
+            `rewrite` (how many), as on the command line, and the keys of the recipe's `policy`: `model`, `device`,
+            `dtype`, `template`, `system`, `template_options`, …
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
@@ -69,9 +73,7 @@ def align(
         PluginError: a plugin that the run needs is broken, or fails in the run.
         Interrupted: Ctrl-C; its `results` hold what was found so far.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts:
-        raise RecipeError("there are no prompts", expected="at least one")
+    asked = as_prompts(prompts)
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
     composition = compose(chosen, hub, own_parts(energies), allow_code)
@@ -79,15 +81,22 @@ def align(
     if folder is not None:
         checkpoint.prepare_folder(folder)
     policy = policy or load_policy(chosen.policy, ModelFinder(hub, progress or silent), composition.check)
-    problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
+    problem = composition.bind(policy, asked, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
     if folder is not None:
-        plain = {"recipe": chosen.model_dump(mode="json", exclude_none=True), "prompts": texts}
+        if policy.chat is not None and policy.chat.reads_date:  # a resumed run reads the date that it began with
+            chosen = chosen.model_copy(
+                update={"policy": chosen.policy.model_copy(update={"date": policy.chat.date.isoformat()})}
+            )
+        plain = {
+            "recipe": chosen.model_dump(mode="json", exclude_none=True),
+            "prompts": [prompt.to_data() for prompt in asked],
+        }
         plain["own_terms"] = sorted(energies or {})
         run_files.write_json(folder / run_files.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
     results = run.execute()
-    return results[0] if isinstance(prompts, str) else results
+    return results[0] if is_one_prompt(prompts) else results
 
 
 def resume(

@@ -43,7 +43,7 @@ class DistanceToDraft(Energy):
         if not all(draft.strip() for draft in drafts):
             raise RecipeError("a draft of distance-to-draft is empty", expected="a text")
         unfinished = torch.zeros(len(drafts), 1, dtype=torch.bool)
-        found = context.policy.from_text([[draft] for draft in drafts], unfinished)
+        found = context.policy.from_text([[context.policy.as_answer(draft)] for draft in drafts], unfinished)
         return DraftDistance(found.ids[:, 0], found.alive[:, 0].sum(-1).long()).energy
 
 

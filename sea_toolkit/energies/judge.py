@@ -14,6 +14,8 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.template import MARK
+from sea_toolkit.lm.tokens import behind, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
@@ -26,10 +28,10 @@ from sea_toolkit.readers.language_model import (
     text_ids,
     text_only,
 )
+from sea_toolkit.util.conversation import Message
 
 TEMPLATE = "Message:\n{prompt}\n\nReply:\n{response}\n\nQuestion about the reply: {question} Answer with yes or no."
 QUESTION = "Is the reply helpful and friendly?"
-_MARK = "\u2063RESPONSE\u2063"
 
 
 class Judge(Energy):
@@ -96,7 +98,7 @@ class Judge(Energy):
     def request(self, prompt: str) -> str:
         """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
         texts = {"{prompt}": prompt, "{question}": self.question}
-        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + _MARK + self.after
+        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + MARK + self.after
 
 
 class Verdicts:
@@ -111,7 +113,8 @@ class Verdicts:
 
     def __init__(self, settings: Judge, lm: Policy, context: Context, reads_policy: bool) -> None:
         self.lm, self.prompts = lm, context.prompts
-        self.reader = context.policy if reads_policy else lm
+        request = settings.request(context.prompts[0])
+        self.codec = context.policy.answers if reads_policy else behind(lm.tokenizer, request.partition(MARK)[0])
         self.table = rows_for(lm.table, context.policy) if reads_policy else None
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:
@@ -143,7 +146,7 @@ class Verdicts:
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, mask = text_ids(self.reader, texts)
+        ids, mask = text_ids(self.codec, texts, self.lm.device)
         prefix = self.prefix.select(prompt_indices(self.prompts, prompts, ids.device))
         with torch.no_grad():
             return self._energy(prefix, self.lm.backbone.embedding(ids), mask).squeeze(1)
@@ -168,7 +171,7 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     found: set[int] = set()
     for word in words:
         texts = {space + form for space in ("", " ") for form in (word, word.lower(), word.capitalize(), word.upper())}
-        ids = [lm.tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+        ids = [row for place in (start_of_text(lm.tokenizer), lm.answers) for row in place.encode(sorted(texts))]
         single = {row[0] for row in ids if len(row) == 1}
         if not single:
             raise RecipeError(
@@ -180,10 +183,8 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
 
 def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
     """Token ids before and after the answer."""
-    chat = lm.template == "chat"
-    if chat:
-        turns = [{"role": "user", "content": request}]
-        request = lm.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    before, _, after = request.partition(_MARK)
-    first = lm.tokenizer(before, add_special_tokens=not chat).input_ids
-    return list(first), list(lm.tokenizer(after, add_special_tokens=False).input_ids)
+    if lm.chat is not None:
+        request = lm.chat.render([Message("user", request)], add_generation_prompt=True)
+    before, _, after = request.partition(MARK)
+    first = lm.tokenizer(before, add_special_tokens=False).input_ids if lm.chat else opened(lm.tokenizer, before)
+    return list(first), behind(lm.tokenizer, before).encode([after], special=True)[0]

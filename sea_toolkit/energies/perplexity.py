@@ -13,6 +13,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import TextCodec, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
@@ -78,7 +79,8 @@ class Perplexity(Energy):
 
     def _of_texts(self, lm: Policy, context: Context, reason: str) -> BoundEnergy:
         note = text_only("perplexity", lm.name, reason)
-        return BoundEnergy(score_text=TextCost(self, lm, context, lm).score_text, warnings=[note])
+        codec = lm.answers if self.conditioned else start_of_text(lm.tokenizer)
+        return BoundEnergy(score_text=TextCost(self, lm, context, codec).score_text, warnings=[note])
 
 
 class TextCost:
@@ -88,30 +90,27 @@ class TextCost:
         settings: how it is normalized, and whether the prompt is read.
         lm: the language model.
         context: of the run.
-        reader: its tokenizer makes ids of the texts.
+        codec: makes token ids of the texts.
     """
 
-    def __init__(self, settings: Perplexity, lm: Policy, context: Context, reader: Policy) -> None:
-        self.settings, self.lm, self.context, self.reader = settings, lm, context, reader
+    def __init__(self, settings: Perplexity, lm: Policy, context: Context, codec: TextCodec) -> None:
+        self.settings, self.lm, self.context, self.codec = settings, lm, context, codec
         context.use_model(f"perplexity:{lm.name}", lm.model)
         self.prefix = self._prefix()
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, mask = text_ids(self.reader, texts)
+        ids, mask = text_ids(self.codec, texts, self.lm.device)
         prefix = self.prefix.select(prompt_indices(self.context.prompts, prompts, ids.device))
-        total = torch.where(mask, -self.lm.log_prob(prefix, ids), 0.0).sum(-1)
+        total = torch.where(mask, -self.lm.log_prob(prefix, ids, mask), 0.0).sum(-1)
         return self._normalized(total, mask.float()).squeeze(1)
 
     def _prefix(self) -> Prefix:
         """What stands before the answer, one row for each prompt."""
         lm, context = self.lm, self.context
         if not self.settings.conditioned:
-            tokenizer = lm.tokenizer
-            first = tokenizer("").input_ids
-            if not first:
-                first = [lm.eos_ids[0] if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
-            rows = [first]
+            start = lm.tokenizer.bos_token_id
+            rows = [opened(lm.tokenizer, "") or [lm.usual_end if start is None else start]]
         elif lm is context.policy:
             return context.prefix
         else:
@@ -134,14 +133,14 @@ class SoftTextCost(TextCost):
     """
 
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, head: Float[Tensor, "rows D"]) -> None:
-        super().__init__(settings, lm, context, context.policy)
+        super().__init__(settings, lm, context, context.policy.answers)
         self.table = rows_for(lm.table, context.policy)
         self.head = self.table if head is lm.table else rows_for(head, context.policy)
 
     def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         """Of responses."""
         lm = self.lm
-        hidden = lm.predictors(self.prefix, response.embed(self.table))
+        hidden = lm.predictors(self.prefix, response.embed(self.table), response.alive > 0)
         ends = response.probability(response.eos_ids).float()
         first = torch.zeros_like(ends)
         first[..., 0] = 1.0

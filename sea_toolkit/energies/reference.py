@@ -59,7 +59,7 @@ class PolicyCost:
             embeds = embeds.detach()
         p, c, t, _ = embeds.shape
         back = embeds.requires_grad
-        hidden = policy.predictors(self.context.prefix, embeds)
+        hidden = policy.predictors(self.context.prefix, embeds, response.alive > 0)
         self.context.ledger.forward("policy", p * c * (t - 1), policy.body_parameters, backward=back)
         self.context.ledger.forward("policy", p * c * t, policy.head_parameters, backward=back)
         return self.from_hidden(response, hidden)
@@ -77,9 +77,9 @@ class PolicyCost:
         total = torch.zeros(p, c, device=response.ids.device) if known is None else known.clone()
         where = todo.nonzero()
         if len(where):
-            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None])
-            alive = response.alive[todo][:, None] > 0
-            total[todo] = torch.where(alive, log_prob, 0.0).sum(-1).squeeze(1)
+            mask = response.alive[todo][:, None] > 0
+            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None], mask)
+            total[todo] = torch.where(mask, log_prob, 0.0).sum(-1).squeeze(1)
             self.context.ledger.forward("policy", len(where) * (t - 1), policy.body_parameters)
             self.context.ledger.forward("policy", len(where) * t, policy.head_parameters)
         return -total * self.per_nat(response.expected_length())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ class Work:
     select: str
     progress: Progress | None
 
-    def cell(self, method: Method, seed: int, index: int, prompts: list[str], first: int, meter: Meter) -> None:
+    def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
         """All budgets of a method for one batch and seed: the largest first, which may give the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))
@@ -75,7 +75,7 @@ class Work:
             exact = reset_peak()
             run.execute()
             # what a result says of a whole run, such as that it never moved, is not true of a part of it
-            notes = [*run.notes, *run.problem.incidents]
+            notes = [*run.notes, *run.problem.run.incidents]
             facts = {"peak_memory_mb": round(peak_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
             rows = []
             for b, snapshot in sorted(run.found.items()):
@@ -92,7 +92,7 @@ class Work:
         self,
         method: Method,
         seed: int,
-        prompts: list[str],
+        prompts: Sequence[str],
         budget: float,
         smaller: list[float],
         on_event: Callable[[Event], None],

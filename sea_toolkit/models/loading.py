@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,16 @@ def load_policy(
         check(tokenizer)
     options["dtype"] = pick_dtype(spec.dtype, device)
     model = _read_model(AutoModelForCausalLM, source, spec.model, options)
-    return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
+    return Policy(
+        model.to(device),
+        tokenizer,
+        name=spec.model,
+        template=spec.template,
+        system=spec.system,
+        template_options=spec.template_options,
+        chat_template=spec.chat_template,
+        date=None if spec.date is None else datetime.date.fromisoformat(spec.date),
+    )
 
 
 def find_language_model(name: str, finder: ModelFinder) -> Path | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,22 +13,23 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import Slope, SoftResponse, after_end, is_any
+from sea_toolkit.core.response import Slope, SoftResponse, after_end
 from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.locked_prefix import Locked
-from sea_toolkit.problem.scores import Energies, Scored, Start, same_rows
+from sea_toolkit.problem.run_state import RunState
+from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
 
 Initializer = Callable[..., Tensor | Decoded]
 """`initializer(problem, noise)`, or `initializer(problem, noise, keep_cache)`: see `Problem.start`."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Problem:
-    """What a sampler sees, and all it sees.
+    """What a sampler sees, and all it sees. It stays as it is for the whole run; what moves is its `run`.
 
     Attributes:
         policy: the causal LM.
@@ -37,8 +38,7 @@ class Problem:
         terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
         relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
-        ledger, clock: what has been spent, and where the run is.
-        stopped: `[P, C]`, chains that met a NaN and move no more.
+        run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
         locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
             and whatever scores, reads or decodes a response here puts it in front.
     """
@@ -48,18 +48,27 @@ class Problem:
     prefix: Prefix
     chains: int
     length: int
-    terms: list[Term]
+    terms: Sequence[Term]
     initializer: Initializer
     relaxation: Callable[[Tensor, Noise], Tensor]
     top_k: int | None
-    ledger: Ledger
-    clock: Clock
+    run: RunState
     locked: Locked | None = None
-    stopped: Bool[Tensor, "P C"] = field(init=False)
-    incidents: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
+    @property
+    def ledger(self) -> Ledger:
+        """What has been spent."""
+        return self.run.ledger
+
+    @property
+    def clock(self) -> Clock:
+        """Where the run stands."""
+        return self.run.clock
+
+    @property
+    def stopped(self) -> Bool[Tensor, "P C"]:
+        """Chains that met a NaN and move no more."""
+        return self.run.stopped
 
     def start(self, noise: Noise, *, keep_cache: bool = False) -> Start:
         """The hard responses the chains begin with, and log π of their tokens.
@@ -185,6 +194,28 @@ class Problem:
                 total = total + self.clock.value(t.weight) * t.policy_energy.per_nat(length)
         return total
 
+    def as_text(self, ids: Int[Tensor, "P C T"]) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
+        """What a person reads of hard responses, and its tokens.
+
+        A row that ended keeps the token that ended it. A text of more tokens than the policy has positions keeps the
+        tokens it was drawn in, which spell it too.
+
+        Args:
+            ids: what the sampler has.
+
+        Returns:
+            The texts with the locked one in front, their tokens, and which rows are the very tokens of `ids`.
+        """
+        whole, policy = self.whole(ids), self.policy
+        drawn = SoftResponse.from_ids(whole, policy.eos_ids)
+        texts, ends = policy.text(whole), policy.ends(ids)
+        response = policy.from_text(texts, ends >= 0, ends)
+        room = policy.room(self.prompt_prefix)
+        if room is not None and response.shape[2] > whole.shape[2]:  # else it fits: the drawn tokens do
+            over = response.expected_length() > room[:, None]
+            response = choose_rows(over, drawn, response)
+        return texts, response, same_rows(drawn, response)
+
     def rescore(
         self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, slope: bool = False
     ) -> Scored:
@@ -197,25 +228,20 @@ class Problem:
             slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
                 respect to every token's probability, from the same forward pass.
         """
-        whole = self.whole(ids)
-        texts = self.policy.text(whole)
-        finished = is_any(ids, self.policy.eos_ids).any(-1)
-        response = self.policy.from_text(texts, finished)
+        texts, response, same = self.as_text(ids)
         length = response.expected_length()
-        known = same = None
+        known = None
         if log_prob is not None:
             mask = ~after_end(ids, self.policy.eos_ids)
             known = torch.where(mask, log_prob, 0.0).sum(-1)
             if self.locked is not None:
                 known = known + self.locked.log_prob[:, None]
-                mask = torch.nn.functional.pad(mask, (len(self.locked), 0), value=True)
-            same = same_rows(whole, mask, response)
         values: dict[str, Tensor] = {}
         slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
             if t.policy_energy is not None:
-                value = t.of_policy(response, known, same)
+                value = t.of_policy(response, known, None if known is None else same)
                 nll = value / t.policy_energy.per_nat(length)
             elif slope and t.differentiable:
                 value, steep = self._tapped(t, response)
@@ -226,7 +252,7 @@ class Problem:
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
         energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
+        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, slopes if slope else None)
 
     @staticmethod
     @torch.enable_grad()
@@ -245,15 +271,6 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self._stop(t, broken)
+                    self.run.stop(t.owner, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)
-
-    def _stop(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
-        what = f"energy {term.owner!r} was not finite at step {self.clock.step}"
-        if broken.shape != self.stopped.shape:  # a batch of draws, not the chains
-            self.incidents.append(f"{int(broken.sum())} texts left out: {what}")
-            return
-        for p, c in (broken & ~self.stopped).nonzero().tolist():
-            self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
-        self.stopped = self.stopped | broken

@@ -12,10 +12,10 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.tokens import start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.language_model import rows_for, text_ids
-from sea_toolkit.readers.sequence_classifier import wrapping
 
 OPENING = "Text:\n"
 """Stands before each text that the policy reads: the first token of a sequence has a state of its own, whatever it is
@@ -68,8 +68,8 @@ class PolicyEncoder:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
         """Of texts."""
-        ids, there = text_ids(self.policy, texts)
-        return self._pooled(self.policy.backbone.embedding(ids), there.float()).squeeze(1)
+        ids, mask = text_ids(self.policy.answers, texts, self.policy.device)
+        return self._pooled(self.policy.backbone.embedding(ids), mask.float()).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         p = embeds.shape[0]
@@ -106,14 +106,9 @@ class ModelEncoder:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
         """Of texts."""
-        rows = [
-            self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
-            for text in texts
-        ]
-        width, device = max(1, *map(len, rows)), self.policy.device
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
-        there = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows], device=device)
-        return self._pooled(self.embedding(ids)[:, None], there[:, None]).squeeze(1)
+        codec = self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
+        ids, mask = text_ids(codec, texts, self.policy.device)
+        return self._pooled(self.embedding(ids), mask).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         p, c, _, _ = embeds.shape

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
 from sea_toolkit.problem.context import Context
 
@@ -63,11 +64,15 @@ def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
     return weight if exact else None
 
 
-def text_ids(reader: Policy, texts: Sequence[str]) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
-    """N texts as token ids without an end of text, and where there is a token."""
-    unfinished = torch.zeros(len(texts), 1, dtype=torch.bool, device=reader.device)
-    response = reader.from_text([[text] for text in texts], unfinished)
-    return response.ids, response.alive > 0
+def text_ids(
+    codec: TextCodec, texts: Sequence[str], device: torch.device
+) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
+    """N texts as token ids without an end of text, and where there is a token; at least one position."""
+    rows = codec.encode(texts)
+    width = max(1, *map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids[:, None], (torch.arange(width, device=device) < lengths[:, None])[:, None]
 
 
 def prompt_indices(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.problem.context import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
@@ -122,11 +123,3 @@ class SequenceScorer:
         all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
         logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
         return logits.float().unflatten(0, (p, c))
-
-
-def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that a text is wrapped in: [CLS] and [SEP], or <s>, or </s> at the end alone."""
-    inner = tokenizer("a", add_special_tokens=False).input_ids
-    whole = tokenizer("a").input_ids
-    at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
-    return list(whole[:at]), list(whole[at + len(inner) :])

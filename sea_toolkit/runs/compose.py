@@ -23,6 +23,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
 from sea_toolkit.problem.locked_prefix import lock
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
@@ -33,6 +34,7 @@ from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy, ch
 from sea_toolkit.samplers.base import Sampler, sampler_class
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
+from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -106,7 +108,12 @@ class Composition:
                 part.energy.check(finder, tokenizer)
 
     def bind(
-        self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
+        self,
+        policy: Policy,
+        prompts: Sequence[str | Messages],
+        ledger: Ledger,
+        clock: Clock,
+        progress: Progress | None = None,
     ) -> Problem:
         """Load the reward models, run the prompts once and put everything together.
 
@@ -115,12 +122,13 @@ class Composition:
             ModelError: a reward model that cannot be read, or does not fit the policy.
         """
         length = self.recipe.max_new_tokens
-        rows = policy.encode(prompts, length)
+        asked = as_prompts(prompts)
+        rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
-        ledger.prompts = len(prompts)
+        ledger.prompts = len(asked)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
         finder = ModelFinder(self.hub, progress or silent)
-        context = Context(policy, list(prompts), prefix, length, ledger, clock, finder, Meter(ledger))
+        context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
@@ -133,9 +141,18 @@ class Composition:
         if self.relaxation is not None:
             name = next(i.name for i in self.items if i.kind == "relaxation")
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
-        start = self.initializer
         return Problem(
-            policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked
+            policy=policy,
+            prompts=asked,
+            prefix=prefix,
+            chains=chains,
+            length=length,
+            terms=terms,
+            initializer=self.initializer,
+            relaxation=relax,
+            top_k=self.top_k,
+            run=RunState.begin(ledger, clock, len(asked), chains, policy.device),
+            locked=locked,
         )
 
     @property

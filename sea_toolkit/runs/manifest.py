@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
 if TYPE_CHECKING:
@@ -43,6 +44,38 @@ def weights_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 of all that decides how a text is cut: of a fast tokenizer its rules too, not only its vocabulary. How
+    rows are padded or truncated does not matter here."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    else:
+        told = json.loads(backend.to_str())
+        told.update(padding=None, truncation=None)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def reading(policy: Policy) -> dict[str, Any]:
+    """How a text is put to a policy: tokenizer, chat template and its values, and the tokens that end an answer."""
+    chat = policy.chat
+    return {
+        "tokenizer": tokenizer_digest(policy.tokenizer),
+        "template": policy.template if chat is None else hashlib.sha256(chat.written.encode()).hexdigest(),
+        "template_options": {} if chat is None else chat.options,
+        "system": None if chat is None else chat.system,
+        "date": chat.date.isoformat() if chat is not None and chat.reads_date else None,
+        "end_of_text": list(policy.eos_ids),
+    }
+
+
+def prompts_digest(problem: Problem) -> str:
+    """SHA-256 of the prompts' token ids, as the policy reads them."""
+    prefix = problem.prompt_prefix
+    rows = [ids[mask].tolist() for ids, mask in zip(prefix.ids, prefix.mask, strict=True)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
 def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -> dict[str, Any]:
     """What a run depends on; `identity` is what a resumed run must share."""
     used = {i.qualified: {"kind": i.kind, "distribution": i.distribution, "version": i.version} for i in items}
@@ -57,6 +90,7 @@ def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -
             "sea_toolkit": version("sea-toolkit"),
             "plugins": used,
             "models": models,
+            "reading": {**reading(problem.policy), "prompts": prompts_digest(problem)},
             "device": problem.policy.device.type,
             "dtype": str(problem.policy.dtype).removeprefix("torch."),
             "packages": packages,

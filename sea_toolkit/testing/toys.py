@@ -40,6 +40,7 @@ class ToyTokenizer:
     eos_token_id = EOS
     eos_token = "."
     chat_template = None
+    unk_token_id = None
 
     def __init__(self, vocab: int) -> None:
         self.letters = LETTERS[: vocab - 1]
@@ -48,8 +49,9 @@ class ToyTokenizer:
         return len(self.letters) + 1
 
     @no_type_check
-    def __call__(self, text: str, **options: Any) -> Any:
-        return SimpleNamespace(input_ids=[1 + self.letters.index(c) for c in text])
+    def __call__(self, text: str | list[str], **options: Any) -> Any:
+        rows = [[1 + self.letters.index(c) for c in t if c in self.letters] for t in ([text], text)[type(text) is list]]
+        return SimpleNamespace(input_ids=rows if type(text) is list else rows[0])
 
     @no_type_check
     def decode(self, ids: Sequence[int], **options: Any) -> str:

@@ -16,8 +16,7 @@ from sea_toolkit.problem.problem import Problem
 @torch.no_grad()
 def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
     """The weighted energy without −log π of texts that may go on, read as text; not finite counts as +inf."""
-    texts = problem.policy.text(problem.whole(ids))
-    response = problem.policy.from_text(texts, is_any(ids, problem.policy.eos_ids).any(-1))
+    texts, response, _ = problem.as_text(ids)
     total = torch.zeros(ids.shape[:2], device=ids.device)
     for term in problem.rewards:
         total = total + problem.clock.value(term.weight) * term.of_text(response, problem.prompts, texts)
