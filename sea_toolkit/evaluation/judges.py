@@ -20,10 +20,9 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader
 from sea_toolkit.runs.compose import Composition
-from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
+    pass
 
 OPTIONS = ("reads", "output")
 READINGS = ("auto", "response", "prompt+response", "chat")
@@ -36,15 +35,14 @@ class Judge:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
             sequence classifier, `reads` and `output` as the energy `reward` has them. A classifier may have a
             tokenizer of its own.
-        hub: knows the catalog.
-        progress: watches a download.
+        finder: from names to models.
 
     Raises:
         RecipeError: an unknown option, or one that a probe does not have.
         ModelError: no such model, or a damaged probe.
     """
 
-    def __init__(self, spec: str | Mapping[str, Any], hub: PluginHub, progress: Progress | None = None) -> None:
+    def __init__(self, spec: str | Mapping[str, Any], finder: ModelFinder) -> None:
         given = {"model": spec} if isinstance(spec, str) else dict(spec)
         self.model = str(given.pop("model"))
         for key in given:
@@ -55,7 +53,7 @@ class Judge:
             raise RecipeError(f"judge {self.model!r}: reads = {self.reads!r}", expected=" | ".join(READINGS))
         self.spec = {"model": self.model, **given}
         self.label = Reward(model=self.model).label
-        self.finder = ModelFinder(hub, progress or silent)
+        self.finder = finder
         self.source = self.finder.find(self.model, "reward")
         self.is_probe = isinstance(self.source, Path) and self.source.is_file()
         if self.is_probe and given:

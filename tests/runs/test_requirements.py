@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sea_toolkit.core.clock import Clock
-from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.hookspecs import hookimpl
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.energy import Energy
-from sea_toolkit.runs.compose import Composition, compose, own_parts
+from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.testing.tiny import tiny_policy
@@ -33,7 +33,7 @@ def composed(
 
 
 def bound(composition: Composition) -> Any:
-    return composition.bind(tiny_policy(), ["a"], Ledger(), Clock())
+    return composition.bind(tiny_policy(), ModelFinder(hub()), ["a"])
 
 
 class Late(Energy):
