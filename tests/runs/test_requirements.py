@@ -76,11 +76,11 @@ def test_one_term_without_a_gradient_is_too_many_for_those_that_follow_all(sampl
 
 
 def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
-    assert composed("auto", own=BLIND).settled.default_chains == 16
-    assert composed("auto", own=BOTH).settled.needs_gradient == "any-reward"
-    assert composed("auto", energies=REGEX).settled.needs_gradient == "none"
+    assert composed("auto", own=BLIND).sampler.default_chains == 16
+    assert composed("auto", own=BOTH).sampler.needs_gradient == "any-reward"
+    assert composed("auto", energies=REGEX).sampler.needs_gradient == "none"
     late = composed("auto", own={"late": (1.0, Late())})
-    assert late.settled is None
+    assert late.sampling is None
     bound(late)
     assert late.sampler.needs_gradient == "none"
 
@@ -101,7 +101,7 @@ def test_an_energy_that_tells_when_it_is_bound_is_refused_then():
 def test_a_relaxation_that_does_not_fit_is_refused_when_the_recipe_is_composed(sampler, relaxation, message):
     with pytest.raises(RecipeError, match=message):
         composed(sampler, own={"warmth": (1.0, warmth)}, relaxation=relaxation)
-    assert composed("sea", own={"warmth": (1.0, warmth)}, relaxation=relaxation).settled is not None
+    assert composed("sea", own={"warmth": (1.0, warmth)}, relaxation=relaxation).sampling is not None
 
 
 def test_a_set_of_chains_needs_a_sampler_that_moves_them_together():
