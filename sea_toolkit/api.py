@@ -76,6 +76,8 @@ def align(
     asked = as_prompts(prompts)
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
+    if policy is not None:
+        chosen.policy.refuse_template_settings()
     composition = compose(chosen, hub, own_parts(energies), allow_code)
     folder = None if out is None else Path(out)
     if folder is not None:

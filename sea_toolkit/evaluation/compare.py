@@ -96,6 +96,7 @@ def compare(
     if policy is None:
         policy = load_policy(base.policy, ModelFinder(hub, progress or silent), check)
     else:
+        base.policy.refuse_template_settings()
         check(policy.tokenizer)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
     hub.load()
