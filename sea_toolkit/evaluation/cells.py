@@ -75,7 +75,7 @@ class Work:
             exact = reset_peak()
             run.execute()
             # what a result says of a whole run, such as that it never moved, is not true of a part of it
-            notes = [*run.notes, *run.problem.incidents]
+            notes = [*run.notes, *run.problem.run.incidents]
             facts = {"peak_memory_mb": round(peak_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
             rows = []
             for b, snapshot in sorted(run.found.items()):

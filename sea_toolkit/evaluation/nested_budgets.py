@@ -86,7 +86,7 @@ class BudgetedRun(Run):
         while self.pending and not self._would_go_on(self.pending[0]):
             budget = self.pending.pop(0)
             # what a sampler has not looked at yet is scored at the end of a run, at that run's cost
-            if self.looked and self._is_beginning(budget):
+            if self.position.scored_last_step and self._is_beginning(budget):
                 self.found[budget] = self._snapshot(self.problem.ledger.seconds)
         going = super()._goes_on()
         self.stopped_at = self.problem.ledger.seconds
@@ -107,8 +107,8 @@ class BudgetedRun(Run):
         reads = self.sampler.reads_budget
         return reads == "never" or (reads == "last-round" and budget % self.problem.chains == 0)
 
-    def _note(self, info: Info, step: int, *, last: bool = False) -> None:
-        super()._note(info, step, last=last)
+    def _record(self, info: Info, step: int) -> None:
+        super()._record(info, step)
         if info.scored is not None and self.select == "reward":
             record(self.by_reward, info.scored, step, self.reward_weights)
         if "acceptance" in info.metrics:
@@ -118,7 +118,7 @@ class BudgetedRun(Run):
 
     def _results(self) -> list[Any]:
         # the last look is for a sampler that has not looked yet
-        over = self.looked and not self.rewrites
+        over = self.position.scored_last_step and not self.rewrites
         self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
         return super()._results()
 

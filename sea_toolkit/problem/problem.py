@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,6 +19,7 @@ from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.locked_prefix import Locked
+from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
 
@@ -26,9 +27,9 @@ Initializer = Callable[..., Tensor | Decoded]
 """`initializer(problem, noise)`, or `initializer(problem, noise, keep_cache)`: see `Problem.start`."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Problem:
-    """What a sampler sees, and all it sees.
+    """What a sampler sees, and all it sees. It stays as it is for the whole run; what moves is its `run`.
 
     Attributes:
         policy: the causal LM.
@@ -37,8 +38,7 @@ class Problem:
         terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
         relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
-        ledger, clock: what has been spent, and where the run is.
-        stopped: `[P, C]`, chains that met a NaN and move no more.
+        run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
         locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
             and whatever scores, reads or decodes a response here puts it in front.
     """
@@ -48,18 +48,27 @@ class Problem:
     prefix: Prefix
     chains: int
     length: int
-    terms: list[Term]
+    terms: Sequence[Term]
     initializer: Initializer
     relaxation: Callable[[Tensor, Noise], Tensor]
     top_k: int | None
-    ledger: Ledger
-    clock: Clock
+    run: RunState
     locked: Locked | None = None
-    stopped: Bool[Tensor, "P C"] = field(init=False)
-    incidents: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
+    @property
+    def ledger(self) -> Ledger:
+        """What has been spent."""
+        return self.run.ledger
+
+    @property
+    def clock(self) -> Clock:
+        """Where the run stands."""
+        return self.run.clock
+
+    @property
+    def stopped(self) -> Bool[Tensor, "P C"]:
+        """Chains that met a NaN and move no more."""
+        return self.run.stopped
 
     def start(self, noise: Noise, *, keep_cache: bool = False) -> Start:
         """The hard responses the chains begin with, and log π of their tokens.
@@ -262,15 +271,6 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self._stop(t, broken)
+                    self.run.stop(t.owner, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)
-
-    def _stop(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
-        what = f"energy {term.owner!r} was not finite at step {self.clock.step}"
-        if broken.shape != self.stopped.shape:  # a batch of draws, not the chains
-            self.incidents.append(f"{int(broken.sum())} texts left out: {what}")
-            return
-        for p, c in (broken & ~self.stopped).nonzero().tolist():
-            self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
-        self.stopped = self.stopped | broken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sea_toolkit.problem.scores import Scored
@@ -73,23 +73,35 @@ class Archive:
             self.by_chain = {c.chain: c for c in chains}
 
     def state(self) -> dict[str, Any]:
+        """A copy; candidates themselves never change."""
+        by_chain = {str(chain): candidate for chain, candidate in self.by_chain.items()}
         return {
-            "starts": [asdict(c) for c in self.starts],
-            "best": [asdict(c) for c in self.best],
-            "by_chain": {str(k): asdict(c) for k, c in self.by_chain.items()},
-            "seen": self.seen,
-            "total": self.total,
-        }
+            "starts": list(self.starts), "best": list(self.best), "by_chain": by_chain,
+            "seen": self.seen, "total": self.total,
+        }  # fmt: skip
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Archive:
-        return cls(
-            [Candidate(**c) for c in state["starts"]],
-            [Candidate(**c) for c in state["best"]],
-            {int(k): Candidate(**c) for k, c in state["by_chain"].items()},
-            state["seen"],
-            state["total"],
-        )
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.starts = [_candidate(c) for c in state["starts"]]
+        self.best = [_candidate(c) for c in state["best"]]
+        self.by_chain = {int(chain): _candidate(c) for chain, c in state["by_chain"].items()}
+        self.seen, self.total = state["seen"], state["total"]
+
+
+def _candidate(state: Candidate | dict[str, Any]) -> Candidate:
+    """From memory, or from a checkpoint."""
+    return state if isinstance(state, Candidate) else Candidate(**state)
+
+
+class Archives(list[Archive]):
+    """The archives of a run, one per prompt, as one part of it."""
+
+    def state(self) -> list[dict[str, Any]]:
+        """For a checkpoint."""
+        return [archive.state() for archive in self]
+
+    def load_state(self, state: list[dict[str, Any]]) -> None:
+        for archive, own in zip(self, state, strict=True):
+            archive.load_state(own)
 
 
 def record(

@@ -23,6 +23,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
 from sea_toolkit.problem.locked_prefix import lock
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
@@ -140,8 +141,19 @@ class Composition:
         if self.relaxation is not None:
             name = next(i.name for i in self.items if i.kind == "relaxation")
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
-        start = self.initializer
-        return Problem(policy, asked, prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked)
+        return Problem(
+            policy=policy,
+            prompts=asked,
+            prefix=prefix,
+            chains=chains,
+            length=length,
+            terms=terms,
+            initializer=self.initializer,
+            relaxation=relax,
+            top_k=self.top_k,
+            run=RunState.begin(ledger, clock, len(asked), chains, policy.device),
+            locked=locked,
+        )
 
     @property
     def sampler(self) -> Sampler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,7 +122,7 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
     return (-total / mask.sum(-1).clamp(min=1)).tolist()
 
 
-def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -> list[Result]:
+def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str, Any]) -> list[Result]:
     """One result per prompt.
 
     Args:
@@ -134,7 +135,8 @@ def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -
     """
     if all(a.best[0].energy == float("inf") for a in archives):
         raise NumericalError(
-            "no text has a finite energy: " + "; ".join(problem.incidents), hint="leave out the energy that is named"
+            "no text has a finite energy: " + "; ".join(problem.run.incidents),
+            hint="leave out the energy that is named",
         )
     nll = nll_per_token(problem, [[a.starts[0], a.best[0]] for a in archives])
     rewards = {t.label for t in problem.terms if t.is_reward}

@@ -50,7 +50,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
     except (RecipeError, ModelError) as error:  # at the end of a run is no time to lose it
-        problem.incidents.append(f"no rewrites: with the request around it, {error.got}")
+        problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
@@ -59,7 +59,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     stopped = problem.stopped  # a rewrite is no chain
     # not their log π here, which is that of answers to the request
     scored = problem.rescore(drawn.ids)
-    problem.stopped = stopped
+    problem.run.stopped = stopped
     return scored
 
 

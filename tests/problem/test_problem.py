@@ -274,7 +274,7 @@ def test_plus_infinity_is_a_wall_and_stops_nothing(plugins):
     run = run_for(recipe=energies, plugins=plugins, energies={}, sampler="suffix-mh", steps=6, chains=8, seed=1)
     results = run.execute()
     assert not run.problem.stopped.any()
-    assert run.problem.incidents == []
+    assert run.problem.run.incidents == []
     assert all(r.energy[1] < float("inf") for r in results)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sea_toolkit.runs.adaptive_schedules import Reactions
+from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.samplers.mala import Mala
 from sea_toolkit.samplers.psgld import Psgld
 from sea_toolkit.samplers.psgld import State as PsgldState
@@ -30,7 +30,7 @@ class Fed:
 
     def __init__(self, steps, metric="acceptance", **schedules):
         self.metric = metric
-        self.steps, self.reactions, self.at, self.rates, self.numbers = steps, Reactions(schedules), 0, [], []
+        self.steps, self.reactions, self.at, self.rates, self.numbers = steps, AdaptiveSchedules(schedules), 0, [], []
 
     def __call__(self, sampler, problem, state, noise):
         clock = problem.clock

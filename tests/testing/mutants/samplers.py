@@ -165,12 +165,12 @@ class Restless(Search):
     """Moves chains that are stopped."""
 
     def step(self, problem, state, noise):
-        kept, problem.stopped = problem.stopped, torch.zeros_like(problem.stopped)
+        kept, problem.run.stopped = problem.stopped, torch.zeros_like(problem.stopped)
         try:
             drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
             return replace(state, ids=drawn.ids), Info(problem.rescore(drawn.ids))
         finally:
-            problem.stopped = kept
+            problem.run.stopped = kept
 
 
 @mutant("prompts alone")
