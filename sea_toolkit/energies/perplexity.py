@@ -69,6 +69,7 @@ class Perplexity(Energy):
             RecipeError: a prompt is too long for the model.
         """
         lm = language_model(self.model, context)
+        context.use_model(f"perplexity:{lm.name}", lm.model)
         if not same_tokens(lm, context.policy):
             return self._of_texts(lm, context, "has another tokenizer than the policy")
         head = linear_head(lm)
@@ -95,7 +96,6 @@ class TextCost:
 
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, codec: TextCodec) -> None:
         self.settings, self.lm, self.context, self.codec = settings, lm, context, codec
-        context.use_model(f"perplexity:{lm.name}", lm.model)
         self.prefix = self._prefix()
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:

@@ -91,6 +91,7 @@ def compare(
         for judge in found:
             judge.refuse_if_in(compositions[0])
 
+    session.refuse_unused(base)
     policy = session.policy(base.policy, check)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
     session.hub.load()

@@ -109,7 +109,7 @@ def load_language_model(source: Path | str, policy: Policy, name: str) -> Policy
 
     tokenizer = _read(AutoTokenizer, source, name, {})
     model = _read_model(AutoModelForCausalLM, source, name, {"dtype": policy.dtype})
-    return Policy(model.to(policy.device), tokenizer, name=name)
+    return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
 def load_encoder(source: Path | str, policy: Policy, name: str) -> tuple[Any, Any]:
