@@ -38,6 +38,7 @@ def align(
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
@@ -54,6 +55,7 @@ def align(
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
         allow_code: functions, as `package.module:function`, that the recipe's energies may run.
+        trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
@@ -73,11 +75,13 @@ def align(
         raise RecipeError("there are no prompts", expected="at least one")
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    composition = compose(chosen, hub, own_parts(energies), allow_code)
+    composition = compose(chosen, hub, own_parts(energies), allow_code, trust_remote_code)
     folder = None if out is None else Path(out)
     if folder is not None:
         checkpoint.prepare_folder(folder)
-    policy = policy or load_policy(chosen.policy, hub, progress or silent, composition.check)
+    policy = policy or load_policy(
+        chosen.policy, hub, progress or silent, composition.check, trust_remote_code=trust_remote_code
+    )
     problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
@@ -96,6 +100,7 @@ def resume(
     hub: PluginHub | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     force: bool = False,
     on_event: Observer | None = None,
     progress: Progress | None = None,
@@ -108,6 +113,7 @@ def resume(
         folder: the run's folder.
         energies: the run's own terms again, if it was started with some: code is not saved.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
+        trust_remote_code: whether Python that comes with a model may run, again.
         force: go on though plugins or models are others than before; the manifest records it.
 
     Raises:
@@ -122,8 +128,10 @@ def resume(
             hint="sea_toolkit.api.resume(folder, energies={…}) with the same functions",
         )
     hub = hub or PluginHub.discover()
-    composition = compose(recipe, hub, own_parts(energies), allow_code)
-    policy = policy or load_policy(recipe.policy, hub, progress or silent, composition.check)
+    composition = compose(recipe, hub, own_parts(energies), allow_code, trust_remote_code)
+    policy = policy or load_policy(
+        recipe.policy, hub, progress or silent, composition.check, trust_remote_code=trust_remote_code
+    )
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()
     every = saved["checkpoint_every"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
@@ -54,6 +54,7 @@ def align(
     recipe: str | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     checkpoint_every: int,
     as_json: bool,
@@ -82,6 +83,7 @@ def align(
             texts,
             recipe=chosen,
             allow_code=allow_code,
+            trust_remote_code=trust_remote_code,
             out=out,
             hub=hub,
             checkpoint_every=checkpoint_every,

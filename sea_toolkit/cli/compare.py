@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.align import _energy, _override, _value, _weighted
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
@@ -82,6 +82,7 @@ def compare(
     recipe: str | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     as_json: bool,
     **flags: Any,
@@ -111,7 +112,7 @@ def compare(
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=Recipe.parse(data), options=_options(options),
                 seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
-                allow_code=allow_code, out=out,
+                allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:

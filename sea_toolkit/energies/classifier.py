@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.models.loading import check_tokenizer, load_classifier
+from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.problem.terms import Context
-from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer, sequence_scorer
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -25,21 +25,25 @@ class Classifier:
     Args:
         model: a local folder or a Hugging Face id.
         target: the wanted class, by label or index.
-        reads: what the classifier is shown; see the energy `reward`. "auto" is the response alone.
+        reads: what the classifier is shown; see the energy `reward`.
+        truncate: see the energy `reward`.
     """
 
-    def __init__(self, *, model: str, target: str | int, reads: Reading = "response") -> None:
-        self.model, self.target, self.reads = model, target, reads
-        self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
+    def __init__(self, *, model: str, target: str | int, reads: Reading = "response", truncate: bool = False) -> None:
+        self.model, self.target, self.reads, self.truncate = model, target, reads, truncate
+        self.name = model.rstrip("/").rpartition("/")[2]
+        self.label = f"{self.name}:{target}"
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> Path | str:
         """Find the model and compare its vocabulary with the policy's, before any weights are read.
 
         Raises:
             ModelError: no such model, or another vocabulary than the policy's.
         """
         source = resolve_model(self.model, hub, "reward", progress)
-        check_tokenizer(source, self.label, tokenizer)
+        check_tokenizer(source, self.name, tokenizer, trust_remote_code=trust_remote_code)
         return source
 
     def bind(self, context: Context) -> BoundClassifier:
@@ -49,9 +53,10 @@ class Classifier:
             ModelError: as `check`, or unreadable weights.
             RecipeError: no such class.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
-        loaded = load_classifier(source, context.policy, self.model)
-        scorer = SequenceScorer(*loaded, self.label, self.reads, context)
+        source = self.check(
+            context.hub, context.policy.tokenizer, context.progress or silent, context.trust_remote_code
+        )
+        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
         return BoundClassifier(scorer, scorer.output(self.target))
 
 

@@ -15,6 +15,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import cut_answers, fitting_frames
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import language_model, places, rows_for, same_tokens, text_ids, text_only
@@ -45,6 +46,8 @@ class Judge:
         template: the request, with `{response}` once, and `{prompt}` anywhere before it.
         yes: the word, or several, whose probability is to rise.
         no: the word, or several, against it.
+        truncate: where the request has more tokens than the model can read, leave out the beginning of the prompt in
+            it; otherwise this is an error.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Judge:
         template: str = TEMPLATE,
         yes: str | list[str] = "yes",
         no: str | list[str] = "no",
+        truncate: bool = False,
     ) -> None:
         before, found, after = template.partition("{response}")
         if not found or "{response}" in after or "{prompt}" in after:
@@ -62,10 +66,12 @@ class Judge:
                 f"the template of judge is {template!r}", expected="{response} once, and {prompt} only before it"
             )
         self.model, self.before, self.after = model, before, after.replace("{question}", question)
-        self.question = question
+        self.question, self.truncate = question, truncate
         self.yes, self.no = ([words] if isinstance(words, str) else words for words in (yes, no))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:
@@ -104,20 +110,19 @@ class TextJudge:
         if yes & no:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
         self.yes, self.no = sorted(yes), sorted(no)
-        frames = [framed(settings.request(prompt), lm) for prompt in context.prompts]
+        frames = fitting_frames(
+            context.prompts, lambda prompt: framed(settings.request(prompt), lm), lambda around: sum(map(len, around)),
+            context.length, lm.context_length, f"the request of judge to {lm.name}", tokenizer=lm.tokenizer,
+            truncate=settings.truncate,
+        )  # fmt: skip
+        self.truncate = settings.truncate
         before, self.after = [pre for pre, _ in frames], frames[0][1]
         if not all(before) or not self.after:
             raise RecipeError(
                 "the request of judge has nothing before the answer or nothing after it",
                 expected="a template with words around {response}",
             )
-        longest, limit = max(map(len, before)) + context.length + len(self.after), lm.context_length
-        if limit is not None and longest > limit:
-            raise RecipeError(
-                f"with the answer in it, the request of judge has up to {longest} tokens",
-                expected=f"at most {limit} ({lm.name})",
-                hint="shorter prompts, or a lower --max-new-tokens",
-            )
+        self.around = max(map(len, before)) + len(self.after)
         self.prefix = lm.prefix(before)
         context.ledger.forward(f"judge:{lm.name}", sum(map(len, before)), lm.body_parameters)
 
@@ -137,7 +142,9 @@ class TextJudge:
     def _energy(
         self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]
     ) -> Float[Tensor, "P C"]:
-        lm, (p, c, _, _) = self.scorer, embeds.shape
+        lm = self.scorer
+        (embeds,), there, cut = cut_answers([embeds], there, self.around, lm.context_length)
+        p, c, _, _ = embeds.shape
         tail = lm.backbone.embedding(torch.tensor(self.after, device=embeds.device))
         embeds = torch.cat([embeds, tail.expand(p, c, -1, -1)], 2)
         there = torch.nn.functional.pad(there, (0, len(tail)), value=True)
@@ -145,7 +152,8 @@ class TextJudge:
         self.context.ledger.forward(f"judge:{lm.name}", there.numel(), lm.body_parameters, backward=back)
         self.context.ledger.forward(f"judge:{lm.name}", p * c, lm.head_parameters, backward=back)
         logits = lm.logits(lm.backbone.hidden(prefix, embeds, there)[:, :, -1])
-        return logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
+        odds = logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
+        return odds if self.truncate else odds.masked_fill(cut, torch.nan)
 
 
 class SoftJudge(TextJudge):

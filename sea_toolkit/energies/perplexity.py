@@ -14,6 +14,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import cut_answers, fitting_answers
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import (
@@ -54,7 +55,9 @@ class Perplexity:
     ) -> None:
         self.model, self.normalize, self.conditioned = model, normalize, conditioned
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:
@@ -93,13 +96,14 @@ class TextPerplexity:
         return 2.0 * (self.scorer.body_parameters + self.scorer.head_parameters)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-        """The energy of texts as answers to the run's prompts."""
+        """The energy of texts as answers to the run's prompts; NaN for a text too long for the model."""
         ids, there = text_ids(self.reader, texts)
         prefix = self.prefix.select(places(self.context.prompts, prompts, ids.device))
+        (ids,), there, cut = cut_answers([ids], there, prefix.ids.shape[1], self.scorer.context_length)
         log_prob = self.scorer.log_prob(prefix, ids)
         self._count(*ids.shape, backward=False)
         total = torch.where(there, -log_prob, 0.0).sum(-1)
-        return self._normalized(total, there.float()).squeeze(1)
+        return self._normalized(total, there.float()).masked_fill(cut, torch.nan).squeeze(1)
 
     def _prefix(self) -> Prefix:
         """What stands before the answer, one row for each prompt."""
@@ -109,6 +113,7 @@ class TextPerplexity:
             first = tokenizer("").input_ids
             if not first:
                 first = [lm.eos_ids[0] if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
+            fitting_answers(context.length, len(first), lm.context_length, lm.name)
             rows = [first]
         elif lm is context.policy:
             return context.prefix

@@ -13,11 +13,11 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.fingerprint import policy_fingerprint
 from sea_toolkit.lm.truncate import truncate
-from sea_toolkit.models.loading import check_tokenizer, load_classifier
+from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer, sequence_scorer
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -35,13 +35,21 @@ class Reward:
             two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
             Probes read the response.
         output: which of several outputs is the reward, by label or index.
+        truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
+            prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
+            anything is drawn.
     """
 
-    def __init__(self, *, model: str, reads: Reading = "auto", output: str | int | None = None) -> None:
-        self.model, self.reads, self.output = model, reads, output
-        self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
+    def __init__(
+        self, *, model: str, reads: Reading = "auto", output: str | int | None = None, truncate: bool = False
+    ) -> None:
+        self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
+        self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
+        self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> Path | str:
         """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
 
         Raises:
@@ -49,11 +57,11 @@ class Reward:
         """
         source = resolve_model(self.model, hub, "reward", progress)
         if not (isinstance(source, Path) and source.is_file()):
-            check_tokenizer(source, self.label, tokenizer)
+            check_tokenizer(source, self.name, tokenizer, trust_remote_code=trust_remote_code)
             return source
-        if self.reads not in ("auto", "response") or self.output is not None:
+        if self.reads not in ("auto", "response") or self.output is not None or self.truncate:
             raise ModelError(
-                f"{self.label} is a probe, and its recipe sets `reads` or `output`",
+                f"{self.name} is a probe, and its recipe sets `reads`, `output` or `truncate`",
                 expected="neither: a probe reads the response and has one output",
             )
         Probe.load(source)
@@ -65,10 +73,12 @@ class Reward:
         Raises:
             ModelError: as `check`; a probe made for another policy; unreadable weights.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
+        source = self.check(
+            context.hub, context.policy.tokenizer, context.progress or silent, context.trust_remote_code
+        )
         if isinstance(source, Path) and source.is_file():
-            return ProbeReward(Probe.load(source), self.label, context)
-        scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)
+            return ProbeReward(Probe.load(source), self.name, context)
+        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
         return SequenceReward(scorer, scorer.output(self.output))
 
 

@@ -35,16 +35,28 @@ class SemanticSimilarity:
         text: what the answer is to mean, or a list with one text for each prompt.
         model: a local folder or a Hugging Face id of an encoder; the policy itself if left out.
         layer: of the policy, how many of its blocks run; half of them if left out.
+        truncate: cut off the end of a text or answer that is too long for the model; otherwise this is an error.
     """
 
-    def __init__(self, *, text: str | list[str], model: str | None = None, layer: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        text: str | list[str],
+        model: str | None = None,
+        layer: int | None = None,
+        truncate: bool = False,
+    ) -> None:
+        if model is None and truncate:
+            raise RecipeError(f"{NAME} has truncate = true and no model", expected="truncate for a model of its own")
         if model is not None and layer is not None:
             raise RecipeError(
                 f"{NAME} has layer = {layer} and a model of its own", expected="layer for the policy alone"
             )
-        self.text, self.model, self.layer = text, model, layer
+        self.text, self.model, self.layer, self.truncate = text, model, layer, truncate
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> Path | str | None:
         """Find the model before any weights are read.
 
         Raises:
@@ -66,11 +78,19 @@ class SemanticSimilarity:
             )
         if not all(text.strip() for text in texts):
             raise RecipeError(f"a text of {NAME} is empty", expected="what the answer is to mean")
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
+        source = self.check(
+            context.hub, context.policy.tokenizer, context.progress or silent, context.trust_remote_code
+        )
         if source is None or str(source) == context.policy.model.name_or_path:
             return SoftSimilarity(PolicyEncoder(context, self.layer, NAME), texts, context)
         assert self.model is not None
-        encoder = ModelEncoder(*load_encoder(source, context.policy, self.model), context, self.model, NAME)
+        name = self.model
+        loaded = context.load_once(
+            ("encoder", source),
+            lambda: load_encoder(source, context.policy, name, trust_remote_code=context.trust_remote_code),
+        )
+        encoder = ModelEncoder(*loaded, context, name, NAME, self.truncate)
+        encoder.check(texts, NAME)
         return (SoftSimilarity if encoder.reads_policy else TextSimilarity)(encoder, texts, context)
 
 

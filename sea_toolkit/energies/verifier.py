@@ -37,7 +37,9 @@ class Verifier:
         """Of the file that the function stands in: a run that goes on must have the same."""
         return source_fingerprint(load_code(self.function))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> None:
+    def check(
+        self, hub: PluginHub, tokenizer: Any, progress: Progress = silent, trust_remote_code: bool = False
+    ) -> None:
         """Import the function before any weights are read.
 
         Raises:

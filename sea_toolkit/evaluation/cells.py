@@ -54,6 +54,7 @@ class Work:
     hub: PluginHub
     own: list[Any]
     allow_code: Collection[str]
+    trust_remote_code: bool
     policy: Policy
     judges: list[Judge]
     store: RowStore
@@ -98,7 +99,7 @@ class Work:
         on_event: Callable[[Event], None],
     ) -> BudgetedRun:
         recipe = method.recipe(self.base, budget, seed)
-        composition: Composition = compose(recipe, self.hub, self.own, self.allow_code)
+        composition: Composition = compose(recipe, self.hub, self.own, self.allow_code, self.trust_remote_code)
         problem = composition.bind(self.policy, prompts, Ledger(), WatchedClock(), self.progress)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own

@@ -39,6 +39,7 @@ def compare(
     batch: int = 16,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
@@ -52,8 +53,8 @@ def compare(
         prompts: different texts; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
-        reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
-            give way to `budgets`; its relaxation is for the samplers that relax.
+        reward, energies, recipe, policy, allow_code, trust_remote_code, hub, progress: as for `align`. A budget or
+            steps in the recipe give way to `budgets`; its relaxation is for the samplers that relax.
         options: label → option → value, for that sampler alone; `chains` is one.
         seeds: each prompt's numbers are averaged over them before anything else.
         judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
@@ -77,7 +78,7 @@ def compare(
     base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
     own = own_parts(energies)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
-    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
+    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code, trust_remote_code) for m in methods]
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
@@ -92,7 +93,7 @@ def compare(
             judge.refuse_if_in(compositions[0], tokenizer)
 
     if policy is None:
-        policy = load_policy(base.policy, hub, progress or silent, check)
+        policy = load_policy(base.policy, hub, progress or silent, check, trust_remote_code=trust_remote_code)
     else:
         check(policy.tokenizer)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
@@ -106,10 +107,10 @@ def compare(
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in found:
-        judge.load(policy, hub)
+        judge.load(policy, hub, texts, base.max_new_tokens, trust_remote_code=trust_remote_code)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
+    work = Work(base, methods, hub, own, allow_code, trust_remote_code, policy, found, store, select, progress)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
     meter = Meter(watch, total)
     for index, some in enumerate(batches):

@@ -15,6 +15,7 @@ from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.positions import usable_positions
 
 Template = Literal["auto", "chat", "plain"]
 
@@ -64,6 +65,7 @@ class Policy:
         self._head._modules[model.base_model_prefix] = _GivenHidden()
         self.eos_ids = self._end_of_text()
         base, embedding = getattr(model, model.base_model_prefix), model.get_input_embeddings()
+        self.context_length = usable_positions(model)
         self.backbone = Backbone(base, embedding, name, filler=self.eos_ids[0])
         self.head_parameters = model.get_output_embeddings().weight.numel()
         tables = {id(embedding.weight), id(model.get_output_embeddings().weight)}
@@ -80,12 +82,6 @@ class Policy:
     @property
     def vocab_size(self) -> int:
         return self.model.get_output_embeddings().weight.shape[0]
-
-    @property
-    def context_length(self) -> int | None:
-        """Positions the model was built for, or None if its config does not say."""
-        config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None)
 
     @property
     def table(self) -> Float[Tensor, "V D"]:

@@ -22,4 +22,3 @@ class PolicySpec(Strict):
     template: Literal["auto", "chat", "plain"] = "auto"
     device: str = "auto"
     dtype: DType = "auto"
-    trust_remote_code: bool = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sea_toolkit.lm.policy import Policy
     from sea_toolkit.registry.hub import PluginHub
 
+Loaded = TypeVar("Loaded")
+
 
 @dataclass(frozen=True)
 class Context:
@@ -38,7 +40,8 @@ class Context:
         clock: to resolve options that are schedules (`clock.value(option)`).
         hub: to look up named models.
         progress: to report a download.
-        models: language models that energies of this run have loaded beside the policy, by where they came from.
+        models: models that energies of this run have loaded beside the policy (see `load_once`).
+        trust_remote_code: whether the user lets Python that comes with a model run, in this very call.
     """
 
     policy: Policy
@@ -49,7 +52,20 @@ class Context:
     clock: Clock
     hub: PluginHub
     progress: Progress | None = None
-    models: dict[str, Policy] = field(default_factory=dict, repr=False)
+    models: dict[tuple[Hashable, ...], Any] = field(default_factory=dict, repr=False)
+    trust_remote_code: bool = False
+
+    def load_once(self, key: tuple[Hashable, ...], load: Callable[[], Loaded]) -> Loaded:
+        """What `load` gives; for several energies of a run with the same key, the same object.
+
+        Args:
+            key: what it is and where it comes from.
+            load: reads it.
+        """
+        if key not in self.models:
+            self.models[key] = load()
+        loaded: Loaded = self.models[key]
+        return loaded
 
 
 @dataclass

@@ -12,6 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.positions import cut_answers, fitting_answers, fitting_texts, usable_positions
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import rows_for, text_ids
@@ -86,14 +87,23 @@ class ModelEncoder:
         context: of the run.
         name: the model's, for messages.
         energy: the energy's, for the ledger.
+        truncate: whether the end of a text that is too long may be cut.
+
+    Raises:
+        RecipeError: an answer may be too long for the model.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, context: Context, name: str, energy: str) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, context: Context, name: str, energy: str, truncate: bool = False
+    ) -> None:
         self.model, self.tokenizer, self.policy, self.ledger = model, tokenizer, context.policy, context.ledger
         self.name, self.key = name, f"{energy}:{name}"
         self.embedding = model.get_input_embeddings()
         self.parameters = sum(p.numel() for p in model.parameters()) - self.embedding.weight.numel()
         self.before, self.after = wrapping(tokenizer)
+        self.around, self.truncate = len(self.before) + len(self.after), truncate
+        self.limit = usable_positions(model)
+        fitting_answers(context.length, self.around, self.limit, name, truncate=truncate)
         self.reads_policy = tokenizer_fingerprint(tokenizer) == tokenizer_fingerprint(context.policy.tokenizer)
         self.table = rows_for(embedding_table(self.embedding), context.policy)
 
@@ -101,19 +111,32 @@ class ModelEncoder:
         """Of responses in the policy's tokens, up to where each has more likely ended than not."""
         return self._pooled(response.embed(self.table), response.content > 0.5)
 
-    @torch.no_grad()
-    def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts."""
-        rows = [
+    def check(self, texts: Sequence[str], what: str) -> None:
+        """Refuse texts that are too long for the model, unless they may be truncated.
+
+        Raises:
+            RecipeError: a text is too long.
+        """
+        widths = [len(row) for row in self._ids(texts)]
+        fitting_texts(widths, self.around, self.limit, self.name, what=what, truncate=self.truncate)
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [
             self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
             for text in texts
         ]
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+        """Of texts."""
+        rows = self._ids(texts)
         width, device = max(1, *map(len, rows)), self.policy.device
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
         there = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows], device=device)
         return self._pooled(self.embedding(ids)[:, None], there[:, None]).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        (embeds,), there, cut = cut_answers([embeds], there, self.around, self.limit)
         p, c, _, _ = embeds.shape
         around = [
             self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(p, c, -1, -1)
@@ -129,4 +152,5 @@ class ModelEncoder:
         self.ledger.forward(self.key, seen.numel(), self.parameters, backward=embeds.requires_grad)
         hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
         total = torch.where(mask[..., None], hidden, 0.0).sum(1)
-        return (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        points = (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)

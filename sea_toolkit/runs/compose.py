@@ -59,6 +59,7 @@ class Composition:
     """A recipe whose every name and option has been checked; no weights are loaded yet.
 
     `reactive`: the schedules that follow the run, by their place in the recipe.
+    `trust_remote_code`: whether Python that comes with a model may run; the user's word, never the recipe's.
     """
 
     recipe: Recipe
@@ -70,17 +71,18 @@ class Composition:
     relaxation: Any = None
     top_k: int | None = None
     reactive: dict[str, ReactiveSchedule] = field(default_factory=dict)
+    trust_remote_code: bool = False
 
     def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
-        """Let every energy with a `check(hub, tokenizer, progress)` refuse the policy's tokenizer: nothing is loaded
-        yet.
+        """Let every energy with a `check(hub, tokenizer, progress, trust_remote_code)` refuse the policy's tokenizer:
+        nothing is loaded yet.
 
         Raises:
             ModelError: a reward model that cannot be found, or has another vocabulary.
         """
         for part in self.parts:
             if hasattr(part.built, "check"):
-                part.built.check(self.hub, tokenizer, progress or silent)
+                part.built.check(self.hub, tokenizer, progress or silent, self.trust_remote_code)
 
     def bind(
         self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
@@ -96,7 +98,10 @@ class Composition:
         prefix = policy.prefix(rows)
         ledger.prompts = len(prompts)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-        context = Context(policy, list(prompts), prefix, length, ledger, clock, self.hub, progress)
+        context = Context(
+            policy, list(prompts), prefix, length, ledger, clock, self.hub, progress,
+            trust_remote_code=self.trust_remote_code,
+        )  # fmt: skip
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
@@ -189,7 +194,11 @@ def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:
 
 
 def compose(
-    recipe: Recipe, hub: PluginHub, extra: Sequence[Part] = (), allow_code: Collection[str] = ()
+    recipe: Recipe,
+    hub: PluginHub,
+    extra: Sequence[Part] = (),
+    allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
 ) -> Composition:
     """Check a recipe against the plugins there are.
 
@@ -198,6 +207,7 @@ def compose(
         hub: knows the plugins.
         extra: terms given as Python objects, beside the recipe's.
         allow_code: functions, as `package.module:function`, that an energy may run.
+        trust_remote_code: whether Python that comes with a model may run.
 
     Raises:
         RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
@@ -222,7 +232,7 @@ def compose(
     initializer = first.build(
         _scheduled(recipe.initializer.options, hub, "initializer", items), f"initializer ({first.name})"
     )
-    made = Composition(recipe, hub, parts, initializer, items)
+    made = Composition(recipe, hub, parts, initializer, items, trust_remote_code=trust_remote_code)
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")

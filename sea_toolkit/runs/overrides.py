@@ -42,7 +42,7 @@ def build_recipe(
                 k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
             }
             data["sampler"] = {**kept, **given}
-        elif key in ("model", "device", "dtype", "template", "trust_remote_code"):
+        elif key in ("model", "device", "dtype", "template"):
             data["policy"] = {**data.get("policy", {}), key: value}
         elif key == "draft":
             data["initializer"] = {"name": "draft", "text": value}

@@ -36,7 +36,13 @@ class MiniLM:
     def __init__(self, *, text: str | None = None) -> None:
         self.text = text
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Callable[[int, int, str], None] | None = None) -> Path:
+    def check(
+        self,
+        hub: PluginHub,
+        tokenizer: Any,
+        progress: Callable[[int, int, str], None] | None = None,
+        trust_remote_code: bool = False,
+    ) -> Path:
         """Get the model before the policy's weights are read.
 
         Raises:
