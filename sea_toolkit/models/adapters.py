@@ -41,7 +41,12 @@ class Adapter:
 
     def replaced(self) -> Shapes:
         """Tensors of the base that the adapter brings whole (a head, resized embeddings), by the base's names."""
-        return {key.removeprefix(_PREFIX): s for key, s in self.shapes().items() if key.startswith(_PREFIX)}
+        return {_of_base(key): shape for key, shape in self.shapes().items()}
+
+
+def _of_base(key: str) -> str:
+    """The base's name of a tensor that an adapter brings whole; PEFT may save it with its wrapper's names."""
+    return key.removeprefix(_PREFIX).replace(".modules_to_save.", ".").replace(".original_module.", ".")
 
 
 def adapter_in(folder: Path, name: str) -> Adapter | None:
@@ -97,14 +102,15 @@ def merge(base: Any, adapter: Adapter) -> Any:
     shapes = adapter.shapes()
     try:
         _fit_vocabulary(base, adapter)
-        own = {_PREFIX + key for key in base.state_dict()}
+        own = set(base.state_dict())
         with quiet_transformers():
             wrapped = PeftModel.from_pretrained(base, str(adapter.folder))
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except Exception as error:  # PEFT raises what torch and its own checks raise
         reason = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
         raise _unfit(adapter, reason) from error
-    unknown, missing = sorted(set(shapes) - expected - own), sorted(expected - set(shapes))
+    unknown = sorted(key for key in shapes if key not in expected and _of_base(key) not in own)
+    missing = sorted(expected - set(shapes))
     if unknown or missing:
         what, keys = ("the base has nothing for", unknown) if unknown else ("it lacks", missing)
         raise _unfit(adapter, f"{what} {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}")

@@ -10,7 +10,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.models import hf_hub
 from sea_toolkit.models.adapters import CONFIG as ADAPTER_CONFIG
 from sea_toolkit.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
-from sea_toolkit.models.weights_files import INDEX, WEIGHTS, Shapes, is_pointer, weights_files, whole_weights
+from sea_toolkit.models.weights_files import INDEX, WEIGHTS, Shapes, is_pointer, titled, weights_files, whole_weights
 
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "merges.txt")
 _SMALL = 4096
@@ -36,7 +36,7 @@ def facts_of(source: Path | str, name: str, *, trust_remote_code: bool) -> Path:
     pointers = sorted(path.name for path in small if path.suffix != ".safetensors" and is_pointer(path))
     if pointers:
         raise ModelError(
-            f"files of {name} in {folder} are Git LFS pointers, not the files themselves: {', '.join(pointers)}",
+            f"files of {titled(folder, name)} are Git LFS pointers, not the files themselves: {', '.join(pointers)}",
             expected="the files",
             hint="git lfs pull in that folder",
         )
@@ -89,7 +89,7 @@ def read_config_file(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         raise ModelError(
-            f"{name} has no config.json in {folder}",
+            f"{titled(folder, name)} has no config.json",
             expected="the folder of a transformers model",
             hint="save the model with save_pretrained, or give the folder in which config.json lies",
         )
@@ -131,7 +131,7 @@ def refuse_without_tokenizer(folder: Path, name: str) -> None:
 def no_tokenizer(folder: Path, name: str) -> ModelError:
     """The error for a folder that has weights only."""
     return ModelError(
-        f"the tokenizer's files are missing: {name} has none in {folder}",
+        f"the tokenizer's files are missing in {titled(folder, name)}",
         expected="tokenizer.json or the files of a slow tokenizer, and tokenizer_config.json",
         hint="save the tokenizer beside the model: tokenizer.save_pretrained(FOLDER)",
     )

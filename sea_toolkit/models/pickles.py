@@ -15,7 +15,7 @@ from typing import Any
 from sea_toolkit.errors import ModelError, SeaError
 from sea_toolkit.models.adapters import CONFIG as ADAPTER_CONFIG
 from sea_toolkit.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
-from sea_toolkit.models.cache import workspace
+from sea_toolkit.models.cache import disk_errors, workspace
 from sea_toolkit.models.weights_files import INDEX, WEIGHTS, read_shapes, weights_files
 from sea_toolkit.util.progress import Progress, silent
 
@@ -47,32 +47,32 @@ def convert_folder(source: Path, target: Path, progress: Progress = silent) -> P
         raise ModelError(f"{target} exists already", expected="a new folder", hint="another --out")
     what = f"converting the weights of {source.name}"
     progress(0, 1, what)
-    with workspace(target.absolute()) as work:
+    with workspace(target.absolute(), cached=False) as work:
         folder = work / "converted"
-        try:
+        with disk_errors(target, cached=False):
             folder.mkdir()
             for path in sorted({path for pattern in _BESIDE for path in source.glob(pattern) if path.is_file()}):
                 if path.name != _PICKLE_INDEX:
                     shutil.copy2(path, folder / path.name)
-        except OSError as error:
-            raise ModelError(f"cannot write {folder}: {error.strerror or error}", hint="free some space") from error
-        command = [sys.executable, "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
-            raise ModelError(
-                f"the weights in {source} ({', '.join(pickles[:3])}) cannot be converted: {reason}",
-                expected="pickles of tensors alone, as torch.save writes a state_dict",
-                hint="get the model as safetensors from its authors",
-            )
+        _in_another_process(source, folder, pickles)
         read_shapes(folder, weights_files(folder) or [ADAPTER_WEIGHTS], str(source))
-        try:
+        with disk_errors(target, cached=False):
             folder.chmod(0o755)
             folder.rename(target)
-        except OSError as error:
-            raise ModelError(f"cannot write {target}: {error.strerror or error}", hint="another --out") from error
     progress(1, 1, what)
     return target
+
+
+def _in_another_process(source: Path, folder: Path, pickles: list[str]) -> None:
+    command = [sys.executable, "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
+        raise ModelError(
+            f"the weights in {source} ({', '.join(pickles[:3])}) cannot be converted: {reason}",
+            expected="pickles of tensors alone, as torch.save writes a state_dict",
+            hint="get the model as safetensors from its authors",
+        )
 
 
 def _pickles(source: Path) -> list[str]:

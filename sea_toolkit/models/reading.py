@@ -12,7 +12,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import adapter_in, merge
-from sea_toolkit.models.weights_files import Shapes
+from sea_toolkit.models.weights_files import Shapes, titled
 
 Role = Literal["causal", "classifier", "base"]
 _CLASSES = {
@@ -169,6 +169,14 @@ def explained(error: Exception, folder: Path, name: str) -> ModelError:
             expected="a model that transformers knows, or your word that you trust its authors",
             hint="--trust-remote-code (trust_remote_code=True in Python)",
         )
+    if "instantiate the backend tokenizer" in text:
+        if not any(folder.glob("*.model")) and not any(folder.glob("*.tiktoken")):
+            return folders.no_tokenizer(folder, name)
+        return ModelError(
+            f"the tokenizer of {name} needs a package that is not installed, or its file is damaged",
+            expected="the package that reads this format",
+            hint="pip install sentencepiece tiktoken protobuf",
+        )
     if isinstance(error, ImportError):
         package = re.search(r"pip install [^`'\n)]+", text) or re.search(r"(?<=No module named ')[\w.]+", text)
         command = package.group() if package else ""
@@ -186,6 +194,6 @@ def explained(error: Exception, folder: Path, name: str) -> ModelError:
             hint="pip install --upgrade transformers",
         )
     return ModelError(
-        f"{name} cannot be loaded from {folder}: {type(error).__name__}: {first}",
+        f"{titled(folder, name)} cannot be loaded: {type(error).__name__}: {first}",
         expected="a transformers model with safetensors weights and a tokenizer",
     )

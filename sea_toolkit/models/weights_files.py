@@ -71,6 +71,11 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(_POINTER)) == _POINTER
 
 
+def titled(folder: Path, name: str) -> str:
+    """A model's name, and the folder it lies in where the name does not say that."""
+    return name if Path(name) == folder else f"{name} ({folder})"
+
+
 def whole_weights(folder: Path, name: str) -> Shapes:
     """Names and shapes of all tensors of a model's folder, once every file has been looked at.
 
@@ -99,7 +104,7 @@ def read_shapes(folder: Path, files: list[str], name: str) -> Shapes:
     if problems:
         pointers = any("Git LFS" in line for line in problems)
         raise ModelError(
-            f"the weights of {name} in {folder} are not whole: " + "; ".join(problems),
+            f"the weights of {titled(folder, name)} are not whole: " + "; ".join(problems),
             expected="complete safetensors files",
             hint="git lfs pull in that folder" if pointers else _AGAIN,
         )
@@ -120,7 +125,7 @@ def _no_weights(folder: Path, name: str) -> ModelError:
         kind, file = next(iter(formats.items()))
         got = f"{name} has weights of {kind} only ({file})"
     elif others:
-        got = f"{name} has no {WEIGHTS} and no {INDEX}, though {folder} holds {', '.join(others[:3])}"
+        got = f"{titled(folder, name)} has no {WEIGHTS} and no {INDEX}, though it holds {', '.join(others[:3])}"
     else:
-        got = f"{name} has no weights: there is no {WEIGHTS} in {folder}"
+        got = f"{titled(folder, name)} has no weights: there is no {WEIGHTS}"
     return ModelError(got, expected=f"{WEIGHTS}, or shards with {INDEX}", hint="save it with save_pretrained")
