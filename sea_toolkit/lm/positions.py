@@ -127,7 +127,7 @@ def fitting_texts(
 
 def cut_answers(
     tensors: Sequence[Tensor], mask: Bool[Tensor, "P C T"], around: int, limit: int | None
-) -> tuple[list[Tensor], Bool[Tensor, "P C T"], Bool[Tensor, "P C"]]:
+) -> tuple[list[Tensor], Bool[Tensor, "P C kept"], Bool[Tensor, "P C"]]:
     """Answers cut to the positions that are left for them, and which of them had tokens behind the cut.
 
     A text that is tokenized again may have more tokens than were drawn, so even what was checked beforehand can be too

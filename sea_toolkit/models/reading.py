@@ -12,6 +12,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import adapter_in, merge
+from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, titled
 
 Role = Literal["causal", "classifier", "base"]
@@ -151,10 +152,10 @@ def _weights(
     return model
 
 
-def _read(loader: Any, folder: Path, name: str, **options: Any) -> Any:
+def _read(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **options: Any) -> Any:
     try:
-        with quiet_transformers():
-            return loader.from_pretrained(str(folder), **options)
+        with quiet_transformers(), user_said(trust_remote_code):
+            return loader.from_pretrained(str(folder), trust_remote_code=trust_remote_code, **options)
     except Exception as error:  # transformers raises whatever its parsers raise
         raise explained(error, folder, name) from error
 
