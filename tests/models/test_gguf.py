@@ -80,7 +80,7 @@ def file(original, tmp_path, monkeypatch):
 def test_a_gguf_file_is_a_policy_and_is_converted_once(file, monkeypatch):
     policy, expected = loaded(file), tiny_model("llama").bfloat16().state_dict()
     assert all(torch.equal(w, expected[k].float()) for k, w in policy.model.state_dict().items())
-    assert policy.tokenizer.get_vocab() == tiny_tokenizer().get_vocab()
+    assert tiny_tokenizer().get_vocab().items() <= policy.tokenizer.get_vocab().items()
     monkeypatch.setattr(gguf, "gguf_to_safetensors", None)
     assert loaded(file.parent).model.name_or_path == policy.model.name_or_path
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from huggingface_hub import constants, errors
 
 from sea_toolkit.errors import ModelError
@@ -46,7 +49,7 @@ def test_what_is_wrong_with_a_cached_model_is_not_blamed_on_the_network(hf_cache
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"the weights of someone/tiny \(.*\) are not whole") as caught:
-        read_model("causal", "someone/tiny", "someone/tiny", None)
+        read_model("causal", "someone/tiny", "someone/tiny", torch.float32)
     assert "network" not in str(caught.value)
 
 
@@ -58,9 +61,7 @@ def test_a_model_that_is_nowhere_is_a_matter_of_name_or_network(hf_cache):
 
 
 def response(status):
-    import httpx
-
-    return httpx.Response(status, request=httpx.Request("GET", "https://huggingface.co/someone/x"))
+    return SimpleNamespace(status_code=status, headers={}, request=None, text="")
 
 
 @pytest.mark.parametrize(
