@@ -13,8 +13,10 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.fingerprint import policy_fingerprint
 from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.models.resolve import resolve_model
+from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer, sequence_scorer
@@ -59,6 +61,8 @@ class Reward:
         if not (isinstance(source, Path) and source.is_file()):
             check_tokenizer(source, self.name, tokenizer, trust_remote_code=trust_remote_code)
             return source
+        if source.suffix != ".safetensors" or source.name in weights_files(source.parent):
+            refuse_file(source, self.name)
         if self.reads not in ("auto", "response") or self.output is not None or self.truncate:
             raise ModelError(
                 f"{self.name} is a probe, and its recipe sets `reads`, `output` or `truncate`",

@@ -50,6 +50,10 @@ def refuse_file(path: Path, name: str) -> None:
         ModelError: `path` is a file.
     """
     if path.is_file():
+        if path.suffix == ".gguf":
+            raise ModelError(
+                f"{name} is a GGUF file, which holds a language model", expected="the folder of a classifier or encoder"
+            )
         inside = (path.parent / "config.json").exists()
         raise ModelError(
             f"{name} is a file",

@@ -95,7 +95,7 @@ def _fetch(repository: str, patterns: list[str]) -> Path:
                 f"{repository} cannot be written to the Hugging Face cache: {error.strerror}",
                 hint="free some space, or set HF_HOME to another folder",
             ) from error
-        reason = str(error).strip().partition("\n")[0][:200]
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0][:200]
         raise ModelError(
             f"{repository} is not in the Hugging Face cache, and the hub was not reached: {reason}",
             expected="a network, or a model that was downloaded before",

@@ -178,15 +178,16 @@ def sequence_scorer(
         ModelError: unreadable weights, or another vocabulary than the policy's.
         RecipeError: prompt and answer are too long for the model.
     """
-
-    def load() -> SequenceScorer:
-        model, tokenizer = context.load_once(
-            ("classifier", source),
-            lambda: load_classifier(source, context.policy, name, trust_remote_code=context.trust_remote_code),
-        )
-        return SequenceScorer(model, tokenizer, name, reads, context, truncate)
-
-    return context.load_once(("sequence scorer", source, reads, truncate), load)
+    model, tokenizer = context.load_once(
+        ("classifier", source),
+        lambda: load_classifier(source, context.policy, name, trust_remote_code=context.trust_remote_code),
+    )
+    if reads == "auto":
+        reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
+    return context.load_once(
+        ("sequence scorer", source, reads, truncate),
+        lambda: SequenceScorer(model, tokenizer, name, reads, context, truncate),
+    )
 
 
 def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:

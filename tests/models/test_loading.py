@@ -16,7 +16,7 @@ from sea_toolkit.models.loading import load_classifier, load_encoder, load_polic
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.manifest import weights_fingerprint
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.helpers import hub, tiny_policy
+from tests.helpers import hub, problem_for, tiny_policy
 from tests.models.folders import edit_config, loaded, save_classifier, save_policy
 
 
@@ -208,3 +208,17 @@ def test_where_a_model_lies_is_no_difference(folder):
     shutil.copytree(folder, other)
     one, two = (loaded(f) for f in (folder, other))
     assert weights_fingerprint(one.model) == weights_fingerprint(two.model)
+
+
+@pytest.mark.parametrize("kind", ["reward", "classifier"])
+def test_a_file_of_a_model_is_no_reward(tmp_path, kind):
+    classifier = save_classifier(tmp_path / "c")
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    for file, words in (
+        (classifier / "model.safetensors", f"is a file[\\s\\S]*try: its folder: {classifier}"),
+        (classifier / "config.json", f"is a file[\\s\\S]*try: its folder: {classifier}"),
+        (tmp_path / "x.gguf", "is a GGUF file, which holds a language model"),
+    ):
+        energy = {"name": kind, "model": str(file)} | ({"target": 0} if kind == "classifier" else {})
+        with pytest.raises(ModelError, match=words):
+            problem_for(recipe={"energies": [energy]})
