@@ -102,7 +102,8 @@ def _pickles(source: Path) -> list[str]:
 
 def _convert(source: Path, target: Path) -> None:
     """The work of the other process: one safetensors file for each pickle, and the index of several."""
-    names, weight_map, size = _pickles(source), {}, 0
+    names, size = _pickles(source), 0
+    weight_map: dict[str, str] = {}
     for name in names:
         tensors = _tensors(source / name)
         file = _safe_name(name)

@@ -20,7 +20,8 @@ def user_said(trust_remote_code: bool) -> Iterator[None]:
     """Inside the block, and in this thread alone, transformers takes this word where it would ask."""
     from transformers.models.auto import auto_factory, configuration_auto, tokenization_auto
 
-    for module in (auto_factory, configuration_auto, tokenization_auto):
+    modules: tuple[Any, ...] = (auto_factory, configuration_auto, tokenization_auto)
+    for module in modules:
         resolve = module.resolve_trust_remote_code
         if not isinstance(resolve, _Answering):
             module.resolve_trust_remote_code = _Answering(resolve)
@@ -31,7 +32,7 @@ def user_said(trust_remote_code: bool) -> Iterator[None]:
         _WORD.reset(token)
 
 
-class _Answering(functools.partial):  # type: ignore[type-arg]
+class _Answering(functools.partial):
     """transformers' own function, with the word of the block in place of None; outside of a block it is unchanged."""
 
     def __call__(self, trust_remote_code: bool | None, *args: Any, **kwargs: Any) -> Any:
