@@ -16,17 +16,24 @@ if TYPE_CHECKING:
     from sea_toolkit.api import align, resume
     from sea_toolkit.core.response import SoftResponse
     from sea_toolkit.lm.policy import Policy
+    from sea_toolkit.models.finder import ModelFinder
+    from sea_toolkit.problem.context import Context
+    from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Result
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API", "ModelError", "NumericalError", "PluginError", "PluginHub", "Policy", "Recipe", "RecipeError",
-    "Result", "SeaError", "SoftResponse", "align", "hookimpl", "resume",
+    "SEA_API", "BoundEnergy", "Context", "Energy", "ModelError", "ModelFinder", "NumericalError", "PluginError",
+    "PluginHub", "Policy", "Recipe", "RecipeError", "Result", "SeaError", "SoftResponse", "align", "hookimpl", "resume",
 ]  # fmt: skip
 
 _LAZY = {
+    "BoundEnergy": "sea_toolkit.problem.energy",
+    "Context": "sea_toolkit.problem.context",
+    "Energy": "sea_toolkit.problem.energy",
+    "ModelFinder": "sea_toolkit.models.finder",
     "PluginHub": "sea_toolkit.registry.hub",
     "Policy": "sea_toolkit.lm.policy",
     "Recipe": "sea_toolkit.runs.recipe",

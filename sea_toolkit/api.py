@@ -11,6 +11,7 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs import checkpoint
@@ -21,17 +22,18 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.run import Run
 from sea_toolkit.util import run_files
+from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
 from sea_toolkit.util.progress import Progress, silent
 
 Observer = Callable[[Event], None]
 
 
 @overload
-def align(prompts: str, **settings: Any) -> Result: ...
+def align(prompts: str | Messages, **settings: Any) -> Result: ...
 @overload
-def align(prompts: Sequence[str], **settings: Any) -> list[Result]: ...
+def align(prompts: Sequence[str | Messages], **settings: Any) -> list[Result]: ...
 def align(
-    prompts: str | Sequence[str],
+    prompts: str | Messages | Sequence[str | Messages],
     *,
     reward: Mapping[str, float] | str | None = None,
     energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
@@ -49,7 +51,9 @@ def align(
     """Align the policy's answers to prompts.
 
     Args:
-        prompts: one text (gives one result) or several (a list of results); they share batches.
+        prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
+            conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
+            user's turn.
         reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
         energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
@@ -61,8 +65,9 @@ def align(
         checkpoint_every: steps between checkpoints (with `out`).
         on_event: called at the start, after each step and at the end.
         progress: called as `progress(done, total, what)` during a download.
-        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
-            `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
+        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `draft` (a text to improve),
+            `rewrite` (how many), as on the command line, and the keys of the recipe's `policy`: `model`, `device`,
+            `dtype`, `template`, `system`, `template_options`, …
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
@@ -70,27 +75,31 @@ def align(
         PluginError: a plugin that the run needs is broken, or fails in the run.
         Interrupted: Ctrl-C; its `results` hold what was found so far.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts:
-        raise RecipeError("there are no prompts", expected="at least one")
+    asked = as_prompts(prompts)
     hub = hub or PluginHub.discover()
     chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
     composition = compose(chosen, hub, own_parts(energies), allow_code, trust_remote_code)
     folder = None if out is None else Path(out)
     if folder is not None:
         checkpoint.prepare_folder(folder)
-    policy = policy or load_policy(
-        chosen.policy, hub, progress or silent, composition.check, trust_remote_code=trust_remote_code
-    )
-    problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
+    finder = ModelFinder(hub, progress or silent, trust_remote_code)
+    policy = policy or load_policy(chosen.policy, finder, composition.check)
+    problem = composition.bind(policy, asked, Ledger(), Clock(), progress)
     hub.load()
     run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
     if folder is not None:
-        plain = {"recipe": chosen.model_dump(mode="json", exclude_none=True), "prompts": texts}
+        if policy.chat is not None and policy.chat.reads_date:  # a resumed run reads the date that it began with
+            chosen = chosen.model_copy(
+                update={"policy": chosen.policy.model_copy(update={"date": policy.chat.date.isoformat()})}
+            )
+        plain = {
+            "recipe": chosen.model_dump(mode="json", exclude_none=True),
+            "prompts": [prompt.to_data() for prompt in asked],
+        }
         plain["own_terms"] = sorted(energies or {})
         run_files.write_json(folder / run_files.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
     results = run.execute()
-    return results[0] if isinstance(prompts, str) else results
+    return results[0] if is_one_prompt(prompts) else results
 
 
 def resume(
@@ -129,9 +138,8 @@ def resume(
         )
     hub = hub or PluginHub.discover()
     composition = compose(recipe, hub, own_parts(energies), allow_code, trust_remote_code)
-    policy = policy or load_policy(
-        recipe.policy, hub, progress or silent, composition.check, trust_remote_code=trust_remote_code
-    )
+    finder = ModelFinder(hub, progress or silent, trust_remote_code)
+    policy = policy or load_policy(recipe.policy, finder, composition.check)
     problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
     hub.load()
     every = saved["checkpoint_every"]

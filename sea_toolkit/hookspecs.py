@@ -72,7 +72,7 @@ def sea_register_schedules(register: Register) -> None:
 
 @hookspec
 def sea_register_samplers(register: Register) -> None:
-    """Register samplers: a class with `law`, `needs_gradient`, `init` and `step` (see `sea_toolkit.samplers`)."""
+    """Register samplers: a class that derives from `sea_toolkit.samplers.base.Sampler`."""
 
 
 @hookspec

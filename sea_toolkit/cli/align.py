@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.conversation import Prompt
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
+def template_values(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+    """`KEY=VALUE` of --template-option, as a table of the recipe; None if there are none."""
+    values = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--template-option {text}", expected="KEY=VALUE, as in enable_thinking=false")
+        values[key] = _value(value)
+    return values or None
+
+
 @click.command()
 @click.argument("prompts", nargs=-1)
-@click.option("--prompts", "file", metavar="FILE", help="Prompts from a file, one a line; - reads standard input.")
+@click.option(
+    "--prompts", "file", metavar="FILE",
+    help="Prompts from a file: one a line, or a .csv, .tsv, .jsonl or .json file; - reads lines of standard input.",
+)  # fmt: skip
+@click.option("--column", metavar="NAME", help="Where they are in a table.  [default: instruction, prompt or messages]")
+@click.option("--messages", metavar="FILE|JSON", help='A conversation, or several: [{"role": "user", "content": "…"}]')
 @click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
 @click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
 @click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
@@ -35,6 +51,9 @@ if TYPE_CHECKING:
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
 @click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
+@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
+@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
+              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @trust_option
@@ -49,6 +68,8 @@ def align(
     hub: PluginHub,
     prompts: tuple[str, ...],
     file: str | None,
+    column: str | None,
+    messages: str | None,
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
     recipe: str | None,
@@ -62,9 +83,9 @@ def align(
 ) -> None:
     """Move the policy's answers to PROMPTS towards higher reward, and show what was gained.
 
-    Without PROMPTS, they are read from --prompts FILE or from standard input, one a line.
+    Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
-    texts = _prompts(prompts, file)
+    asked = _prompts(prompts, file, column, messages)
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
     from sea_toolkit.runs.recipe import Recipe
@@ -80,7 +101,7 @@ def align(
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
-            texts,
+            asked,
             recipe=chosen,
             allow_code=allow_code,
             trust_remote_code=trust_remote_code,
@@ -116,21 +137,31 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
         sys.exit(INTERRUPTED)
 
 
-def _prompts(given: tuple[str, ...], file: str | None) -> list[str]:
-    if given and file:
-        raise RecipeError("prompts on the command line and --prompts", expected="one of them")
+def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
+    from sea_toolkit.util.prompts import prompts_of_lines, read_messages, read_prompts
+
+    named = {"prompts on the command line": given, "--prompts": file, "--messages": messages}
+    sources = [name for name, value in named.items() if value]
+    if len(sources) > 1:
+        raise RecipeError(" and ".join(sources), expected="one of them")
+    if column is not None and file in (None, "-"):
+        raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
     if given:
-        return list(given)
+        return [Prompt.of(text) for text in given]
+    if messages is not None:
+        if messages.lstrip().startswith("["):
+            return read_messages(messages, "--messages")
+        is_list = messages.lower().removesuffix(".gz").endswith(".json")
+        return read_prompts(messages, None if is_list else "messages")
+    if file not in (None, "-"):
+        return read_prompts(str(file), column)
     if file is None and sys.stdin.isatty():
         raise RecipeError("there is no prompt", expected='sea-toolkit align "Write …" --reward sentiment=8')
     try:
-        text = sys.stdin.read() if file in (None, "-") else Path(str(file)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the prompts from {file}: {error}") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise RecipeError(f"{'standard input' if file in (None, '-') else file} has no prompts", expected="one a line")
-    return lines
+        text = sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read the prompts from standard input: {error}", expected="UTF-8 text") from error
+    return prompts_of_lines(text, "standard input")
 
 
 def _weighted(text: str) -> tuple[str, float]:

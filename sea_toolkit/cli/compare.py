@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.align import _energy, _override, _value, _weighted
+from sea_toolkit.cli.align import _energy, _override, _value, _weighted, template_values
 from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     help="Which of the texts a run met is its answer: that of the lowest energy, or of the highest weighted reward.",
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
-@click.option("--column", default="instruction", show_default=True, help="Where the prompts are in a table.")
+@click.option(
+    "--column", metavar="NAME", help="Where the prompts are in a table.  [default: instruction, prompt or messages]"
+)
 @click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
 @click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
 @click.option("--sample", type=click.IntRange(1), help="Take this many prompts at random.")
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
 )
 @click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
+@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
+@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
+              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @trust_option
@@ -73,7 +78,7 @@ def compare(
     versus: tuple[str, ...],
     select: str,
     seeds: str,
-    column: str,
+    column: str | None,
     skip: int,
     limit: int | None,
     sample: int | None,
@@ -90,11 +95,11 @@ def compare(
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
 
     PROMPTS is a text file with a prompt a line, or a .csv, .tsv or .jsonl file (also with .gz) with a column of
-    prompts.
+    prompts; in .jsonl a prompt may be a conversation, a list of messages.
     """
-    from sea_toolkit.util.prompts import choose, read_prompts
+    from sea_toolkit.util.prompts import choose, different, read_prompts
 
-    texts = choose(read_prompts(prompts, column), skip=skip, limit=limit, sample=sample, seed=sample_seed)
+    texts = choose(different(read_prompts(prompts, column)), skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
     from sea_toolkit.evaluation.compare import compare as run
     from sea_toolkit.runs.overrides import build_recipe

@@ -1,8 +1,8 @@
 """`sea-toolkit describe NAME`: what an item does, its options, and where it comes from.
 
 With `--json`, one object `{"items": [...]}` with, for each item of that name: kind, name, qualified, plugin,
-distribution, version, summary, doc, facts (law and needs_gradient of a sampler; role, license and megabytes of a
-model) and options, a list of {name, type, default, required, schedulable, doc}.
+distribution, version, summary, doc, facts (law, needs_gradient and reads_budget of a sampler; role, license and
+megabytes of a model) and options, a list of {name, type, default, required, schedulable, doc}.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.options import Option
 from sea_toolkit.registry.records import CORE, KINDS, Item
 
-FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
-"""Kind to the class attributes that are shown as well."""
+MODEL_FACTS = ("role", "license", "megabytes")
+"""Attributes of a model that are shown as well."""
 
 
 @click.command("describe")
@@ -44,7 +44,6 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
 
 def description(item: Item) -> dict[str, Any]:
     """What `--json` prints for one item."""
-    facts = {fact: getattr(item.target, fact, None) for fact in FACTS.get(item.kind, ())}
     return {
         "kind": item.kind,
         "name": item.name,
@@ -54,9 +53,21 @@ def description(item: Item) -> dict[str, Any]:
         "version": item.version,
         "summary": item.summary,
         "doc": item.doc,
-        "facts": {fact: _plain(value) for fact, value in facts.items()},
+        "facts": {fact: _plain(value) for fact, value in _facts(item).items()},
         "options": [_option(option) for option in item.options],
     }
+
+
+def _facts(item: Item) -> dict[str, Any]:
+    """What an item states of itself beside its options."""
+    if item.kind == "model":
+        return {fact: getattr(item.target, fact, None) for fact in MODEL_FACTS}
+    if item.kind != "sampler":
+        return {}
+    from sea_toolkit.samplers.base import sampler_class  # with torch, which a sampler needs anyway
+
+    sampler = sampler_class(item)
+    return {"law": str(sampler.law), "needs_gradient": sampler.needs_gradient, "reads_budget": sampler.reads_budget}
 
 
 def _option(option: Option) -> dict[str, Any]:

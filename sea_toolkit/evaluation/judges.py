@@ -10,15 +10,17 @@ import torch
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import fitting_frames, usable_positions
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.models.reading import read_tokenizer
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.probe_reader import ProbeReader
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.util.progress import Progress, silent
 
@@ -59,7 +61,8 @@ class Judge:
         self.truncate: bool = truncate
         self.spec = {"model": self.model, **given}
         self.label = Reward(model=self.model).label
-        self.source = resolve_model(self.model, hub, "reward", progress or silent)
+        self.finder = ModelFinder(hub, progress or silent)
+        self.source = self.finder.find(self.model, "reward")
         self.is_probe = isinstance(self.source, Path) and self.source.is_file()
         if self.is_probe and given:
             raise RecipeError(
@@ -67,19 +70,15 @@ class Judge:
             )
         self._scorer: Any = None
 
-    def refuse_if_in(self, composition: Composition, tokenizer: Any) -> None:
+    def refuse_if_in(self, composition: Composition) -> None:
         """A judge of what it was optimized for is none.
 
         Raises:
             RecipeError: the same model, or the same probe in another file, is in the energy.
         """
         for part in composition.parts:
-            model = getattr(part.built, "model", None)
-            if (
-                hasattr(part.built, "check")
-                and isinstance(model, str)
-                and self._same(part.built.check(composition.hub, tokenizer, silent, composition.trust_remote_code))
-            ):
+            name = part.energy.reward_model
+            if name is not None and self._same(self.finder.find(name, "reward")):
                 raise RecipeError(
                     f"the judge {self.label!r} is in the energy, as {part.label!r}",
                     expected="a reward that no method is optimized for",
@@ -95,7 +94,6 @@ class Judge:
     def load(
         self,
         policy: Policy,
-        hub: PluginHub,
         prompts: Sequence[str],
         length: int,
         *,
@@ -105,7 +103,6 @@ class Judge:
 
         Args:
             policy: gives device and dtype.
-            hub: knows the catalog.
             prompts: all of the comparison.
             length: tokens of the longest answer.
             trust_remote_code: whether Python that comes with the model may run.
@@ -115,7 +112,7 @@ class Judge:
             RecipeError: a classifier has no such output, or cannot read so long a prompt and answer.
         """
         if self.is_probe:
-            self._scorer = self._probe(policy, hub)
+            self._scorer = self._probe(policy)
         else:
             tokenizer = read_tokenizer(self.source, self.label, trust_remote_code=trust_remote_code)
             model = read_classifier(self.source, policy, self.label, trust_remote_code=trust_remote_code)
@@ -126,15 +123,16 @@ class Judge:
         found: list[float] = self._scorer(prompts, texts, finished)
         return found
 
-    def _probe(self, policy: Policy, hub: PluginHub) -> Any:
+    def _probe(self, policy: Policy) -> Any:
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
-        context = Context(policy, ["judge"], prefix, 1, Ledger(), Clock(), hub)
-        bound = Reward(model=self.model).bind(context)
+        ledger = Ledger()
+        context = Context(policy, ["judge"], prefix, 1, ledger, Clock(), self.finder, Meter(ledger))
+        reader = ProbeReader(Probe.load(Path(self.source)), self.label, context)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             response = policy.from_text([[text] for text in texts], torch.tensor(finished)[:, None])
-            found: list[float] = (-bound(response)).flatten().tolist()
+            found: list[float] = reader(response).flatten().tolist()
             return found
 
         return score

@@ -5,68 +5,68 @@ Python that comes with a model runs only where the caller passes `trust_remote_c
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.gguf import converted_gguf, gguf_in
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.models.reading import read_model, read_tokenizer
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
 def load_policy(
     spec: PolicySpec,
-    hub: PluginHub,
-    progress: Progress = silent,
+    finder: ModelFinder,
     check: Callable[[Any], None] | None = None,
-    *,
-    trust_remote_code: bool = False,
 ) -> Policy:
     """The policy of a recipe.
 
     Args:
         spec: which model, where and how.
-        hub: knows the catalog.
-        progress: watches a download.
+        finder: from its name to a model, and whether its own code may run.
         check: called with the tokenizer before the weights are read, to refuse what cannot go together.
-        trust_remote_code: whether Python that comes with the model may run.
 
     Raises:
         ModelError: it cannot be found, downloaded or read.
         RecipeError: the device does not exist.
     """
     device = pick_device(spec.device)
-    source = find_language_model(spec.model, hub, progress)
-    tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust_remote_code)
+    source, trust = find_language_model(spec.model, finder), finder.trust_remote_code
+    tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust)
     if check is not None:
         check(tokenizer)
-    dtype = pick_dtype(spec.dtype, device)
-    model = read_model("causal", source, spec.model, dtype, trust_remote_code=trust_remote_code)
-    return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
+    model = read_model("causal", source, spec.model, pick_dtype(spec.dtype, device), trust_remote_code=trust)
+    return Policy(
+        model.to(device),
+        tokenizer,
+        name=spec.model,
+        template=spec.template,
+        system=spec.system,
+        template_options=spec.template_options,
+        chat_template=spec.chat_template,
+        date=None if spec.date is None else datetime.date.fromisoformat(spec.date),
+    )
 
 
-def find_language_model(name: str, hub: PluginHub, progress: Progress) -> Path | str:
+def find_language_model(name: str, finder: ModelFinder) -> Path | str:
     """Where a causal LM is to be loaded from: a folder, or a Hugging Face id. A GGUF file is de-quantized first.
 
     Raises:
         ModelError: it cannot be found, or is no language model.
     """
-    source = resolve_model(name, hub, "policy", progress)
+    source = finder.find(name, "policy")
     if isinstance(source, Path):
         gguf = gguf_in(source)
         if gguf is not None:
-            return converted_gguf(gguf, progress)
+            return converted_gguf(gguf, finder.progress)
         refuse_file(source, name)
     return source
 

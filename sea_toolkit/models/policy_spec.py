@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -15,10 +16,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _iso(value: Any) -> Any:
+    """A date of TOML as text: a recipe is plain data, in JSON too."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _is_date(value: str) -> str:
+    datetime.date.fromisoformat(value)
+    return value
+
+
+Day = Annotated[str, BeforeValidator(_iso), AfterValidator(_is_date)]
+
+
 class PolicySpec(Strict):
-    """Which causal LM answers, and how a prompt is put to it."""
+    """Which causal LM answers, and how a prompt is put to it.
+
+    `system`, `template_options`, `chat_template` and `date` say how the chat template is rendered; see `Policy`.
+    """
 
     model: str = "smollm2-135m"
     template: Literal["auto", "chat", "plain"] = "auto"
+    system: str | None = None
+    template_options: dict[str, Any] = Field(default_factory=dict)
+    chat_template: str | None = None
+    date: Day | None = None
     device: str = "auto"
     dtype: DType = "auto"

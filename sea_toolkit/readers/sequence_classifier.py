@@ -14,8 +14,9 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positions
+from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.models.loading import load_classifier
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
 _MARK = "\u2063RESPONSE\u2063"
@@ -50,7 +51,7 @@ class SequenceScorer:
         model: from `AutoModelForSequenceClassification`, on the policy's device.
         tokenizer: the model's own; the same vocabulary as the policy's.
         name: for messages and the ledger.
-        reads: see `Reward`.
+        reads: see `Reward`; not "auto".
         context: of the run.
         truncate: see `Reward`.
 
@@ -61,13 +62,10 @@ class SequenceScorer:
     def __init__(
         self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context, truncate: bool = False
     ) -> None:
-        self.model, self.tokenizer, self.name, self.ledger = model, tokenizer, name, context.ledger
+        self.model, self.tokenizer, self.name = context.use_model(f"reward:{name}", model), tokenizer, name
         embedding = model.get_input_embeddings()
-        self.parameters = sum(p.numel() for p in model.parameters()) - embedding.weight.numel()
         self.embedding = embedding
         self.is_decoder = hasattr(model, "score")
-        if reads == "auto":
-            reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
         self.limit = usable_positions(model)
         frames = fitting_frames(
             context.prompts, lambda prompt: self._frame(prompt, reads), lambda around: sum(map(len, around)),
@@ -130,8 +128,6 @@ class SequenceScorer:
         if len(self.after):
             embeds = torch.cat([embeds, self.embedding(tail).expand(p, c, -1, -1)], 2)
             there = torch.cat([there, torch.ones_like(there[..., :1]).expand(-1, -1, len(tail))], -1)
-        tokens = p * c * embeds.shape[2]
-        self.ledger.forward(f"reward:{self.name}", tokens, self.parameters, backward=embeds.requires_grad)
         logits = self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
         return logits if self.truncate else logits.masked_fill(cut[..., None], torch.nan)
 
@@ -178,21 +174,13 @@ def sequence_scorer(
         ModelError: unreadable weights, or another vocabulary than the policy's.
         RecipeError: prompt and answer are too long for the model.
     """
+    trust = context.finder.trust_remote_code
     model, tokenizer = context.load_once(
-        ("classifier", source),
-        lambda: load_classifier(source, context.policy, name, trust_remote_code=context.trust_remote_code),
+        ("classifier", source), lambda: load_classifier(source, context.policy, name, trust_remote_code=trust)
     )
     if reads == "auto":
         reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
-    return context.load_once(
-        ("sequence scorer", source, reads, truncate),
-        lambda: SequenceScorer(model, tokenizer, name, reads, context, truncate),
-    )
-
-
-def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that a text is wrapped in: [CLS] and [SEP], or <s>, or </s> at the end alone."""
-    inner = tokenizer("a", add_special_tokens=False).input_ids
-    whole = tokenizer("a").input_ids
-    at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
-    return list(whole[:at]), list(whole[at + len(inner) :])
+    key = ("sequence scorer", source, reads, truncate)
+    if key in context.models:  # to score a text costs this energy nothing more; what it differentiates is counted
+        context.use_model(f"reward:{name}", model, flops_per_token=0.0)
+    return context.load_once(key, lambda: SequenceScorer(model, tokenizer, name, reads, context, truncate))

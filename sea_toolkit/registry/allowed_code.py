@@ -6,7 +6,7 @@ import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def refuse_unless_allowed(built: Any, allowed: Collection[str], where: str) -> None:
-    """Refuse an item whose `code` lists functions that the user has not allowed.
+def refuse_unless_allowed(code: Iterable[str], allowed: Collection[str], where: str) -> None:
+    """Refuse functions that the user has not allowed.
 
     Raises:
-        RecipeError: one of them is not in `allowed`.
+        RecipeError: one of `code` is not in `allowed`.
     """
-    for name in getattr(built, "code", ()):
+    for name in code:
         if name not in allowed:
             raise RecipeError(
                 f"{where} would run the Python function {name}, which is not allowed",

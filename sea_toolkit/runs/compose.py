@@ -4,62 +4,87 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.constraints import hinge
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
 from sea_toolkit.problem.locked_prefix import lock
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
-from sea_toolkit.problem.terms import Context, Term, bind, hinge
+from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
+from sea_toolkit.registry.records import blame
 from sea_toolkit.relaxations.base import Relaxation, takes_points
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec, Recipe
+from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy, check_relaxation
+from sea_toolkit.samplers.base import Sampler, sampler_class
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
+from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.registry.records import Item
 
-AUTO = {True: "tilted", False: "best-of-n"}
-"""The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""
-
 
 @dataclass(frozen=True)
 class Part:
-    """One term before it is bound: what was built, from which item, and how it counts; see `Term` for the rest."""
+    """One term before it is bound: the energy, from which item, and how it counts; see `Term` for the rest."""
 
-    built: Any
+    energy: Energy
     item: Item | None
     weight: Any
     label: str
     limits: tuple[float | None, float | None] | None = None
-    moves: bool = False
+    is_time_dependent: bool = False
+
+    @property
+    def owner(self) -> str:
+        """For messages."""
+        return self.item.owner if self.item else f"energy {self.label!r}"
+
+    @property
+    def qualified(self) -> str | None:
+        """The plugin, as `distribution:name`; None for a term given in Python."""
+        return None if self.item is None else self.item.qualified
+
+    @property
+    def is_reference(self) -> bool:
+        """It is −log π, and not a limit on it."""
+        return self.limits is None and self.qualified == "sea-toolkit:reference"
 
 
-def own_parts(energies: Mapping[str, tuple[float, Callable[..., Any]]] | None) -> list[Part]:
-    return [
-        Part(f if hasattr(f, "bind") else functools.partial(f), None, weight, label)
-        for label, (weight, f) in (energies or {}).items()
-    ]
+def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
+    """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+    parts = []
+    for label, (weight, given) in (energies or {}).items():
+        built = given if isinstance(given, Bindable) else functools.partial(given)
+        parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
+    return parts
 
 
 @dataclass
 class Composition:
     """A recipe whose every name and option has been checked; no weights are loaded yet.
 
-    `reactive`: the schedules that follow the run, by their place in the recipe.
-    `trust_remote_code`: whether Python that comes with a model may run; the user's word, never the recipe's.
+    `reactive`: the schedules that follow the run, by their place in the recipe. `settled`: the sampler, or None as long
+    as energies that are not bound yet decide which one it is. `trust_remote_code`: whether Python that comes with a
+    model may run; the user's word, never the recipe's.
     """
 
     recipe: Recipe
@@ -67,25 +92,30 @@ class Composition:
     parts: list[Part]
     initializer: Any
     items: list[Item]
-    sampler: Any = None
+    settled: Sampler | None = None
     relaxation: Any = None
     top_k: int | None = None
     reactive: dict[str, ReactiveSchedule] = field(default_factory=dict)
     trust_remote_code: bool = False
 
     def check(self, tokenizer: Any, progress: Progress | None = None) -> None:
-        """Let every energy with a `check(hub, tokenizer, progress, trust_remote_code)` refuse the policy's tokenizer:
-        nothing is loaded yet.
+        """Let every energy refuse what cannot go with the policy's tokenizer: nothing is loaded yet.
 
         Raises:
             ModelError: a reward model that cannot be found, or has another vocabulary.
         """
+        finder = ModelFinder(self.hub, progress or silent, self.trust_remote_code)
         for part in self.parts:
-            if hasattr(part.built, "check"):
-                part.built.check(self.hub, tokenizer, progress or silent, self.trust_remote_code)
+            with blame(part.owner, user_errors_pass=True):
+                part.energy.check(finder, tokenizer)
 
     def bind(
-        self, policy: Policy, prompts: Sequence[str], ledger: Ledger, clock: Clock, progress: Progress | None = None
+        self,
+        policy: Policy,
+        prompts: Sequence[str | Messages],
+        ledger: Ledger,
+        clock: Clock,
+        progress: Progress | None = None,
     ) -> Problem:
         """Load the reward models, run the prompts once and put everything together.
 
@@ -94,46 +124,74 @@ class Composition:
             ModelError: a reward model that cannot be read, or does not fit the policy.
         """
         length = self.recipe.max_new_tokens
-        rows = policy.encode(prompts, length)
+        asked = as_prompts(prompts)
+        rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
-        ledger.prompts = len(prompts)
+        ledger.prompts = len(asked)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-        context = Context(
-            policy, list(prompts), prefix, length, ledger, clock, self.hub, progress,
-            trust_remote_code=self.trust_remote_code,
-        )  # fmt: skip
+        finder = ModelFinder(self.hub, progress or silent, self.trust_remote_code)
+        context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, getattr(self.initializer, "locked_text", None)
         if text is not None:
             locked, prefix = lock(text, policy, rows, prefix, length, ledger)
             length -= len(locked)
         labels = unique_labels([p.label for p in self.parts])
         terms = [self._term(part, label, context) for part, label in zip(self.parts, labels, strict=True)]
-        if self.sampler is None:
-            self.choose(AUTO[any(t.differentiable and not t.is_policy for t in terms)])
+        self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])
         chains = self.recipe.sampler.chains or self.sampler.default_chains
         relax: Any = _no_relaxation
         if self.relaxation is not None:
             name = next(i.name for i in self.items if i.kind == "relaxation")
             relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
-        start = self.initializer
         return Problem(
-            policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked
+            policy=policy,
+            prompts=asked,
+            prefix=prefix,
+            chains=chains,
+            length=length,
+            terms=terms,
+            initializer=self.initializer,
+            relaxation=relax,
+            top_k=self.top_k,
+            run=RunState.begin(ledger, clock, len(asked), chains, policy.device),
+            locked=locked,
         )
 
-    def choose(self, name: str) -> None:
-        """Settle on a sampler, and on the relaxation it needs.
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler; there is one as soon as the composition is bound."""
+        assert self.settled is not None
+        return self.settled
+
+    def settle(self, terms: Sequence[TermFacts]) -> None:
+        """Settle on a sampler as soon as the terms tell which one it is, and check that it can work with them.
 
         Raises:
-            RecipeError: an unknown name, a wrong option, a relaxation for a sampler that relaxes nothing, an energy
-                of all chains for a sampler that takes them one by one.
+            RecipeError: a recipe without a sampler that goes with the energy, or as `choose`.
+            PluginError: as `choose`.
+        """
+        name = self.recipe.sampler.name
+        wanted = automatic(terms) if name == "auto" else name
+        if wanted is None:
+            return
+        if self.settled is None:
+            self.choose(wanted)
+        check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
+
+    def choose(self, name: str) -> None:
+        """Make the sampler, and the relaxation it needs.
+
+        Raises:
+            RecipeError: an unknown name, a wrong option, a relaxation that the sampler cannot work with.
+            PluginError: the plugin's class is no sampler.
         """
         item = self.hub.get("sampler", name, "sampler")
-        self._refuse_chains(name, getattr(item.target, "joint", False))
+        sampler_class(item)
         self.items.append(item)
         options = _scheduled(self.recipe.sampler.options, self.hub, "sampler", self.items)
         self.reactive |= _reactive(options, "sampler")
-        self.sampler = item.build(options, f"sampler ({name})")
-        default, spec = self.sampler.default_relaxation, self.recipe.relaxation
+        sampler: Sampler = item.build(options, f"sampler ({name})")
+        self.settled, default, spec = sampler, sampler.default_relaxation, self.recipe.relaxation
         if default is None and spec is not None:
             raise RecipeError(
                 f"the recipe sets a relaxation, and its sampler {name!r} relaxes nothing",
@@ -146,6 +204,7 @@ class Composition:
         if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
             raise RecipeError(f"relaxation: top_k is {top_k!r}", expected="a whole number; 0 for the whole vocabulary")
         relaxation = self.hub.get("relaxation", kind, "relaxation")
+        check_relaxation(name, sampler, relaxation)
         self.items.append(relaxation)
         checked = _scheduled(given, self.hub, "relaxation", self.items)
         self.reactive |= _reactive(checked, "relaxation")
@@ -161,32 +220,16 @@ class Composition:
     @property
     def joint(self) -> list[str]:
         """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
-        return [part.label for part in self.parts if getattr(part.built, "joint", False)]
-
-    def _refuse_chains(self, sampler: str, joint: bool) -> None:
-        if not self.joint:
-            return
-        what = f"the energy {self.joint[0]!r} is one of all chains of a prompt"
-        if not joint:
-            fit = ", ".join(i.name for i in self.hub.items("sampler") if getattr(i.target, "joint", False))
-            raise RecipeError(
-                f"{what}, and the sampler {sampler!r} accepts or keeps them one by one",
-                expected=f"a sampler that moves them together: {fit}",
-                hint='sampler = { name = "sea" }',
-            )
-        if self.recipe.sampler.chains == 1:
-            raise RecipeError(f"{what}, and there is one", expected="chains = 2 or more")
-        if self.recipe.rewrite is not None:
-            raise RecipeError(f"{what}, and rewrites compete one by one", hint="leave rewrite out")
+        return [part.label for part in self.parts if part.energy.joint]
 
     def _term(self, part: Part, label: str, context: Context) -> Term:
-        bound = bind(part.built, context)
-        owner = part.item.qualified if part.item else label
-        is_reward = getattr(bound, "is_reward", False)
+        meter = Meter(context.ledger)
+        with blame(part.owner, user_errors_pass=True), meter.counting():
+            bound = as_bound(part.energy.bind(replace(context, meter=meter)), part.owner)
         if part.limits is not None:
-            bound = hinge(bound, -1.0 if is_reward else 1.0, *part.limits)
-            return Term(label, part.weight, bound, owner, moves=part.moves)
-        return Term(label, part.weight, bound, owner, getattr(bound, "is_policy", False), is_reward, moves=part.moves)
+            bound = hinge(bound, *part.limits)
+        owner = part.qualified or label
+        return Term(label, part.weight, bound, owner, meter, part.is_time_dependent)
 
 
 def _no_relaxation(logits: Tensor, noise: Noise) -> Tensor:
@@ -218,7 +261,7 @@ def compose(
     parts = [_part(spec, hub, f"energies[{i}]", items) for i, spec in enumerate(recipe.energies)]
     parts += [_part(spec, hub, f"constraints[{i}]", items) for i, spec in enumerate(recipe.constraints)]
     for part in parts:
-        refuse_unless_allowed(part.built, allow_code, f"energy {part.label!r}")
+        refuse_unless_allowed(part.energy.code, allow_code, f"energy {part.label!r}")
     parts += extra
     if all(p.item is not None and p.item.qualified == "sea-toolkit:reference" for p in parts):
         rewards = [i.name for i in hub.items("model") if i.build({}).role == "reward"]
@@ -236,12 +279,14 @@ def compose(
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
-    if spec.name != "auto":
-        made.choose(spec.name)
-        return made
     for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
-        if given:
+        if given and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
+    labels = unique_labels([p.label for p in parts])
+    made.settle([
+        TermFacts.unbound(label, p.qualified or label, p.energy, p.is_reference)
+        for label, p in zip(labels, parts, strict=True)
+    ])  # fmt: skip
     return made
 
 
@@ -251,7 +296,7 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
     tables = {option.name for option in item.options if option.table}
     plain = {k: v for k, v in spec.options.items() if k in tables}
     options = _scheduled({k: v for k, v in spec.options.items() if k not in tables}, hub, where, items)
-    built = item.build({**options, **plain}, f"{where} ({spec.name})")
+    built = as_energy(item.build({**options, **plain}, f"{where} ({spec.name})"), item.owner)
     weight = _schedule(spec.weight, hub, f"{where}.weight", items)
     for place, schedule in _reactive({**options, "weight": weight}, where).items():
         raise RecipeError(
@@ -259,15 +304,15 @@ def _part(spec: EnergySpec | ConstraintSpec, hub: PluginHub, where: str, items: 
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )
-    moves = any(isinstance(v, Schedule) for v in options.values())
-    label = spec.label or getattr(built, "label", None) or item.name
+    follows = any(isinstance(v, Schedule) for v in options.values())
+    label = spec.label or built.label or item.name
     if not isinstance(spec, ConstraintSpec):
-        return Part(built, item, weight, label, moves=moves)
+        return Part(built, item, weight, label, is_time_dependent=follows)
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{where} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{where} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max), moves)
+    return Part(built, item, weight, f"{label} limit" if not spec.label else label, (spec.min, spec.max), follows)
 
 
 def _scheduled(options: dict[str, Any], hub: PluginHub, where: str, items: list[Item]) -> dict[str, Any]:

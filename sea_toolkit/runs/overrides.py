@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.recipe import Recipe
+
+_POLICY = tuple(PolicySpec.model_fields)
 
 
 def build_recipe(
@@ -42,7 +45,10 @@ def build_recipe(
                 k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
             }
             data["sampler"] = {**kept, **given}
-        elif key in ("model", "device", "dtype", "template"):
+        elif key == "template_options":
+            options = data.get("policy", {}).get(key, {})
+            data["policy"] = {**data.get("policy", {}), key: {**options, **value}}
+        elif key in _POLICY:
             data["policy"] = {**data.get("policy", {}), key: value}
         elif key == "draft":
             data["initializer"] = {"name": "draft", "text": value}
@@ -51,8 +57,8 @@ def build_recipe(
         elif key in Recipe.model_fields:
             data[key] = value
         else:
-            known = ["chains", "steps", "budget", "sampler", "model", "device", "dtype", "template", "draft"]
-            raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
+            known = ["chains", "steps", "budget", "sampler", "draft", *_POLICY, *Recipe.model_fields]
+            raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, known))
     rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
     terms = list(data.get("energies", []))
     if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):

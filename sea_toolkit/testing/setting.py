@@ -119,6 +119,7 @@ def bound_problem(
     sampler: Mapping[str, Any] | None = None,
     initializer: Mapping[str, Any] | None = None,
     allow_code: Collection[str] = (),
+    clock: Clock | None = None,
     **more: Any,
 ) -> tuple[Composition, Problem]:
     """A problem as a run makes it, from the same recipe; the tokenizer is checked first.
@@ -129,6 +130,7 @@ def bound_problem(
         sampler: name and options; best-of-n by default.
         initializer: name and options; base-samples by default.
         allow_code: functions that an energy may run.
+        clock: of the run; a plain one by default.
         more: further keys of the recipe.
     """
     data: dict[str, Any] = {"energies": list(energies), "max_new_tokens": length, **more}
@@ -137,4 +139,4 @@ def bound_problem(
         data["initializer"] = dict(initializer)
     composition = compose(Recipe.parse(data), hub, own, allow_code)
     composition.check(policy.tokenizer)
-    return composition, composition.bind(policy, list(prompts), Ledger(), Clock())
+    return composition, composition.bind(policy, list(prompts), Ledger(), clock or Clock())

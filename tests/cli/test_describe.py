@@ -45,16 +45,27 @@ def test_json(install):
 
 
 SAMPLER = """
+    from dataclasses import dataclass
+
     import sea_toolkit as sea
+    from sea_toolkit.samplers.base import Law, Sampler
+
+    @dataclass(frozen=True)
+    class State:
+        ids: object
 
     @sea.hookimpl
     def sea_register_samplers(register):
         @register("walk")
-        class Walk:
+        class Walk(Sampler):
             '''A random walk.'''
 
-            law = "The uniform law over all texts."
-            needs_gradient = False
+            state_type = State
+            law = Law.latent("The uniform law over all texts.")
+
+            def init(self, problem, noise): ...
+            def step(self, problem, state, noise): ...
+            def current(self, problem, state): ...
 """
 
 
@@ -62,11 +73,19 @@ def test_a_samplers_law(install):
     install("sea-walk", SAMPLER)
     result = run("sea-walk:walk")
     assert "law: The uniform law over all texts." in result.stdout
-    assert "needs gradient: False" in result.stdout
+    assert "needs gradient: none" in result.stdout
     assert "plugin 'sea_walk' of sea-walk 1.0" in result.stdout
     assert "no options" in result.stdout
     facts = json.loads(run("walk", "--json").stdout)["items"][0]["facts"]
-    assert facts == {"law": "The uniform law over all texts.", "needs_gradient": False}
+    assert facts == {"law": "The uniform law over all texts.", "needs_gradient": "none", "reads_budget": "always"}
+
+
+def test_a_sampler_that_is_none_is_the_plugins_fault(install):
+    install("sea-walk", SAMPLER.replace("class Walk(Sampler)", "class Walk"))
+    result = run("sea-walk:walk")
+    assert result.exit_code == 1
+    assert "plugin 'sea_walk' of sea-walk 1.0" in result.stderr
+    assert "derives from sea_toolkit.samplers.base.Sampler" in result.stderr
 
 
 def test_a_name_in_several_kinds(install):

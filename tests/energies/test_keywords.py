@@ -23,11 +23,11 @@ from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 
 def bound(prompts=("p",), policy=None, **options):
     recipe = {"energies": [{"name": "keywords", **options}]}
-    return problem_for(recipe=recipe, prompts=prompts, policy=policy, sampler="best-of-n").terms[0].bound
+    return problem_for(recipe=recipe, prompts=prompts, policy=policy, sampler="best-of-n").terms[0]
 
 
 def score(text, **options):
-    return float(bound(**options).score_text(["p"], [text]))
+    return float(bound(**options).score_text(["p"], [[text]]))
 
 
 # --- words in a text
@@ -137,7 +137,7 @@ def test_a_relaxed_answer_costs_the_expectation():
             p *= float(weights[0, 0, t, k])
         tokens = [ids[k] for k in row]
         text = tiny_policy().text(torch.tensor([[tokens]]))[0][0]
-        expected += p * float(energy.score_text(["p"], [text]))
+        expected += p * float(energy.score_text(["p"], [[text]]))
     found = energy(SoftResponse.from_weights(weights, candidates, (EOS,)))
     assert found.item() == pytest.approx(expected, abs=1e-5)
 
@@ -163,11 +163,10 @@ def test_words_of_the_prompt():
     prompts = ["use the words: the, rain. now", "use the words: don't and ice-cream."]
     energy = bound(prompts, from_prompt="words: ([^.]*)", words=["on"])
     texts = ["the rain on", "I don't eat ice-cream and more on it", "and on"]
-    flat = [(p, t) for p in prompts for t in texts]
-    found = energy.score_text([p for p, _ in flat], [t for _, t in flat])
-    assert found.tolist() == [0, 3 - 1, 2, 3, 0, 2]
+    found = energy.score_text(prompts, [texts, texts])
+    assert found.flatten().tolist() == [0, 3 - 1, 2, 3, 0, 2]
     hard = tiny_policy().from_text([texts, texts], torch.ones(2, 3, dtype=torch.bool))
-    assert energy(hard).flatten().tolist() == found.tolist()
+    assert energy(hard).tolist() == found.tolist()
     setting = Setting(hub=hub(), prompts=prompts, texts=["the rain", "ice-cream"])
     check_energy("keywords", setting, from_prompt="words: ([^.]*)")
 
@@ -231,18 +230,19 @@ def test_a_tokenizer_that_joins_tokens_in_another_way_is_refused():
 
 @pytest.mark.real_model
 def test_the_real_vocabulary(smollm2):
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.loading import load_policy
     from sea_toolkit.registry.hub import PluginHub
 
-    policy = load_policy(PolicySpec(), PluginHub.discover(plugins=[]))
+    policy = load_policy(PolicySpec(), ModelFinder(PluginHub.discover(plugins=[])))
     text = "The old café's “field” was full of ice cream — the children stood there, in the sun; I ate a lot of it. "
     words = ["the", "café", "field", "ice cream", "child", "stand", "sun", "I", "it", "a", "lot", "cat"]
     energy = bound(["p"], policy=policy, words=words)
-    assert float(energy.score_text(["p"], [text])) == 1
+    assert float(energy.score_text(["p"], [[text]])) == 1
     g, source = torch.Generator().manual_seed(0), torch.tensor(policy.tokenizer(text * 2).input_ids)
     shuffled = source[torch.rand(32, len(source), generator=g).argsort(-1)[:, :30]][None]
     rare = torch.randint(0, policy.vocab_size, shuffled.shape, generator=g)
     ids = torch.where(torch.rand(shuffled.shape, generator=g) < 0.15, rare, shuffled)
     found = energy(SoftResponse.from_ids(ids, policy.eos_ids))[0]
-    assert found.tolist() == energy.score_text(["p"] * 32, policy.text(ids)[0]).tolist()
+    assert found.tolist() == energy.score_text(["p"], policy.text(ids)).tolist()
     assert 0 < found.min() < found.max() < len(words)

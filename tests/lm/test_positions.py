@@ -15,6 +15,7 @@ from transformers import (
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positions
+from sea_toolkit.readers import sequence_classifier
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
 from tests.helpers import hub, problem_for, tiny_policy
 
@@ -131,10 +132,17 @@ def test_a_prompt_that_a_reward_cannot_read_is_refused_or_shortened(folders, nam
     assert torch.tensor(result.energy).isfinite().all()
 
 
-def test_a_shortened_prompt_is_the_end_of_the_prompt(folders):
+def test_a_shortened_prompt_is_the_end_of_the_prompt(folders, monkeypatch):
+    frames = []
+
+    def recorded(*args, **options):
+        frames.extend(fitting_frames(*args, **options))
+        return frames
+
+    monkeypatch.setattr(sequence_classifier, "fitting_frames", recorded)
     energy = {"name": "reward", "model": str(folders / "llama"), "reads": "prompt+response", "truncate": True}
-    problem = problem_for(recipe={"energies": [energy]}, prompts=[LONG, "a cat"], max_new_tokens=6)
-    cut, whole = problem.terms[0].bound.scorer.before
+    problem_for(recipe={"energies": [energy]}, prompts=[LONG, "a cat"], max_new_tokens=6)
+    (cut, _), (whole, _) = frames
     assert cut == tiny_tokenizer()(LONG.rstrip() + " ").input_ids[-len(cut) :]
     assert 26 - len(tiny_tokenizer()("the").input_ids) <= len(cut) <= 26
     assert whole == tiny_tokenizer()("a cat ").input_ids
@@ -146,7 +154,7 @@ def test_a_text_longer_than_what_was_drawn_is_read_cut_or_counts_as_infinite(fol
     values = {}
     for truncate in (False, True):
         energy = {"name": "reward", "model": str(folders / name), "reads": "response", "truncate": truncate}
-        values[truncate] = problem_for(recipe={"energies": [energy]}, max_new_tokens=8).terms[0].bound(response)
+        values[truncate] = problem_for(recipe={"energies": [energy]}, max_new_tokens=8).terms[0].bound.energy(response)
     assert values[False][0, 0].isnan()
     assert values[False][0, 1] == pytest.approx(float(values[True][0, 1]))
     assert values[True].isfinite().all()

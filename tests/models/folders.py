@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
@@ -38,6 +39,6 @@ def edit_config(folder: Path, file: str = "config.json", **entries: Any) -> None
     (folder / file).write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
 
 
-def loaded(folder: Path | str, **options: Any) -> Any:
+def loaded(folder: Path | str) -> Any:
     """The policy of a folder, in float32 on the CPU."""
-    return load_policy(PolicySpec(model=str(folder), device="cpu", dtype="float32"), hub(), **options)
+    return load_policy(PolicySpec(model=str(folder), device="cpu", dtype="float32"), ModelFinder(hub()))

@@ -12,6 +12,7 @@ from transformers import BartConfig, BartForConditionalGeneration, BartForSequen
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models import reading
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_classifier, load_encoder, load_policy, read_classifier
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.manifest import weights_fingerprint
@@ -27,7 +28,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_folder_becomes_a_policy(folder, dtype):
-    policy = load_policy(PolicySpec(model=str(folder), dtype=dtype, device="cpu", template="plain"), hub())
+    policy = load_policy(PolicySpec(model=str(folder), dtype=dtype, device="cpu", template="plain"), ModelFinder(hub()))
     assert policy.dtype == getattr(torch, dtype)
     assert policy.template == "plain"
     assert policy.name == str(folder)

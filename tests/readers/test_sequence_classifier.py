@@ -216,8 +216,13 @@ def test_ledger_counts_the_classifier(models):
         max_new_tokens=6,
     )
     problem.terms[0](SoftResponse.from_ids(random_ids(1, 2, 6), (EOS,)))
-    assert problem.ledger.models["reward:reward"].forward == 12
-    assert problem.ledger.models["reward:reward"].backward == 0
+    counted = problem.ledger.models["reward:reward"]
+    assert counted.forward == 12 + 2  # the head reads each answer once
+    assert counted.backward == 0
+    (announced,) = problem.terms[0].meter.models
+    body = announced.module.model.layers
+    weights = sum(p.numel() for part in (body, announced.module.model.norm) for p in part.parameters())
+    assert counted.flops == 2.0 * (12 * weights + 2 * announced.module.score.weight.numel())
 
 
 def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):
@@ -242,19 +247,17 @@ def test_two_outputs_of_a_reward_are_loaded_once_and_called_by_their_names(model
     problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
     assert [t.label for t in problem.terms] == ["good", "bad", "llama:2", "llama:good"]
     assert len(loads) == 1
-    scorer, runs = problem.terms[0].bound.scorer, []
-    assert all(t.bound.scorer is scorer for t in problem.terms)
-    run = scorer._decoder
-    monkeypatch.setattr(scorer, "_decoder", lambda *args: runs.append(1) or run(*args))
+    runs, run = [], sequence_classifier.SequenceScorer._decoder
+    monkeypatch.setattr(sequence_classifier.SequenceScorer, "_decoder", lambda *args: runs.append(1) or run(*args))
     response = dense(random_ids(1, 2, 6))
     with torch.no_grad():
-        values = [t.bound(response) for t in problem.terms]
+        values = [t.bound.energy(response) for t in problem.terms]
     assert len(runs) == 1
     other = dense(random_ids(1, 2, 6, seed=1))
     alone = energy_of(models, "llama", output="bad", prompts=PROMPTS[:1])
     with torch.no_grad():
-        torch.testing.assert_close(values[1], alone.bound(response))
-        torch.testing.assert_close(problem.terms[1].bound(other), alone.bound(other))
+        torch.testing.assert_close(values[1], alone.bound.energy(response))
+        torch.testing.assert_close(problem.terms[1].bound.energy(other), alone.bound.energy(other))
 
 
 def test_two_outputs_give_gradients_of_their_own(models):
@@ -263,5 +266,5 @@ def test_two_outputs_give_gradients_of_their_own(models):
     problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
     weights = torch.rand(1, 2, 6, 128, generator=torch.Generator().manual_seed(0)).softmax(-1).requires_grad_()
     response = SoftResponse.from_weights(weights, None, (EOS,))
-    slopes = [torch.autograd.grad(t.bound(response).sum(), weights)[0] for t in problem.terms]
+    slopes = [torch.autograd.grad(t.bound.energy(response).sum(), weights)[0] for t in problem.terms]
     assert not torch.allclose(slopes[0], slopes[1])

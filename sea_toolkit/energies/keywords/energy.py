@@ -15,10 +15,11 @@ from sea_toolkit.energies.keywords.automaton import FOUND, Machine, Transitions,
 from sea_toolkit.energies.keywords.inflection import inflections
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.token_bytes import token_bytes
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 
 
-class Keywords:
+class Keywords(Energy):
     """The expected number of required words that are missing, and of forbidden words that occur.
 
     A word occurs where it stands between boundaries, in any case and any inflection: "field" is in "Fields," and not in
@@ -36,6 +37,8 @@ class Keywords:
     Raises:
         RecipeError: no words, an empty one, one that is required and forbidden, or a wrong expression.
     """
+
+    differentiable = True
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Keywords:
                 hint=r"with the words: ([^.]*)",
             )
 
-    def bind(self, context: Context) -> BoundKeywords:
+    def bind(self, context: Context) -> BoundEnergy:
         """Build the automata over the policy's tokens.
 
         Raises:
@@ -81,7 +84,8 @@ class Keywords:
             prompt: torch.tensor([(w in self.forbidden) - float(w in row) for w in words], device=policy.device)
             for prompt, row in rows.items()
         }
-        return BoundKeywords(machines, reader, signs, context.prompts)
+        counter = KeywordCounter(machines, reader, signs, context.prompts)
+        return BoundEnergy(energy=counter.energy, score_text=counter.score_text)
 
     def _of(self, prompt: str) -> list[str]:
         if self.pattern is None:
@@ -111,7 +115,7 @@ class Keywords:
         return [form for s in spellings for form in (s, s.lower(), s.upper(), s.capitalize())]
 
 
-class BoundKeywords:
+class KeywordCounter:
     """The keywords of a run.
 
     Args:
@@ -127,7 +131,8 @@ class BoundKeywords:
         self.machines, self.reader, self.signs = machines, reader, signs
         self.rows = torch.stack([signs[prompt] for prompt in prompts])
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        """Of responses, read token by token."""
         return self._count(self.reader(response), self.rows[:, None])
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
