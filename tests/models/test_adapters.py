@@ -155,4 +155,6 @@ def test_the_base_of_an_adapted_policy_is_another_model_to_an_energy(base, tmp_p
     policy = loaded(tmp_path / "lora")
     recipe = {"energies": [{"name": "perplexity", "model": str(base)}]}
     problem = problem_for(recipe=recipe, policy=policy, prompts=PROMPTS, max_new_tokens=4)
-    assert problem.terms[0].bound.scorer is not policy
+    own = problem_for(recipe={"energies": [{"name": "perplexity"}]}, policy=policy, prompts=PROMPTS, max_new_tokens=4)
+    asked, expected = (p.terms[0].bound.score_text(p.prompts, ["a cat"] * len(PROMPTS)) for p in (problem, own))
+    assert (asked - expected).abs().min() > 1e-3
