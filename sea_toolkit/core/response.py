@@ -30,6 +30,7 @@ class SoftResponse:
         ids: `[P, C, T]`, the hard reading.
         alive: `[P, C, T]`, survival; the position of the end-of-text token counts, those after it do not.
         eos_ids: the tokens that end a text.
+        texts: P × C texts, of responses that were made from them; a reader with a tokenizer of its own reads these.
     """
 
     weights: Float[Tensor, "P C T K"]
@@ -38,6 +39,7 @@ class SoftResponse:
     alive: Float[Tensor, "P C T"]
     eos_ids: tuple[int, ...]
     taps: Taps | None = field(default=None, repr=False)
+    texts: Sequence[Sequence[str]] | None = field(default=None, repr=False)
 
     @classmethod
     def from_weights(

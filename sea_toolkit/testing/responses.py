@@ -101,8 +101,10 @@ def chosen(response: SoftResponse, prompts: Sequence[int], chains: Sequence[int]
         return values[list(prompts)][:, list(chains)].clone()
 
     candidates = None if response.candidates is None else pick(response.candidates)
+    texts = None if response.texts is None else [[response.texts[p][c] for c in chains] for p in prompts]
     return replace(
         response,
+        texts=texts,
         weights=pick(response.weights),
         candidates=candidates,
         ids=pick(response.ids),
