@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.arguments import assignment, energy_term, template_values, weighted
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.util.conversation import Prompt
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
-
-
-def template_values(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
-    """`KEY=VALUE` of --template-option, as a table of the recipe; None if there are none."""
-    values = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise RecipeError(f"--template-option {text}", expected="KEY=VALUE, as in enable_thinking=false")
-        values[key] = _value(value)
-    return values or None
 
 
 @click.command()
@@ -56,7 +46,7 @@ def template_values(context: click.Context, option: click.Parameter, given: tupl
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
@@ -75,6 +65,7 @@ def align(
     recipe: str | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     checkpoint_every: int,
     as_json: bool,
@@ -87,22 +78,16 @@ def align(
     asked = _prompts(prompts, file, column, messages)
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
-    from sea_toolkit.runs.recipe import Recipe
 
-    base = Recipe.load(recipe) if recipe else Recipe()
-    data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
-        exclude_unset=True
-    )
-    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
-    for setting in settings:
-        _override(data, setting)
-    chosen = Recipe.parse(data)
+    terms, assignments = map(energy_term, energies), map(assignment, settings)
+    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
             asked,
             recipe=chosen,
             allow_code=allow_code,
+            trust_remote_code=trust_remote_code,
             out=out,
             hub=hub,
             checkpoint_every=checkpoint_every,
@@ -160,63 +145,3 @@ def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messa
     except UnicodeDecodeError as error:
         raise RecipeError(f"cannot read the prompts from standard input: {error}", expected="UTF-8 text") from error
     return prompts_of_lines(text, "standard input")
-
-
-def _weighted(text: str) -> tuple[str, float]:
-    """`name=2` → ("name", 2.0); the weight is 1 if there is none."""
-    name, equals, weight = text.rpartition("=")
-    if not equals:
-        return text, 1.0
-    try:
-        return name, float(weight)
-    except ValueError:
-        raise RecipeError(f"the weight of {name!r} is {weight!r}", expected="a number, as in sentiment=8") from None
-
-
-def _energy(text: str) -> dict[str, Any]:
-    """`length=0.5,target=40` → a term of the recipe."""
-    head, *options = text.split(",")
-    name, weight = _weighted(head)
-    term: dict[str, Any] = {"name": name, "weight": weight}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise RecipeError(f"--energy {text}: {option!r} is no option", expected="OPTION=VALUE, as in target=40")
-        term[key.strip()] = _value(value)
-    return term
-
-
-def _value(text: str) -> Any:
-    """A TOML value, else the text itself."""
-    from sea_toolkit.runs.recipe import tomllib
-
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _override(data: dict[str, Any], setting: str) -> None:
-    """Lay one `key.key=value` over the recipe's data; the value is TOML, else a string."""
-    path, equals, text = setting.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {setting}", expected="KEY=VALUE, as in sampler.step_size=0.2")
-    value = _value(text)
-    *parents, last = path.split(".")
-    place: Any = data
-    for key in parents:
-        place = (
-            place[int(key)]
-            if isinstance(place, list) and key.isdigit() and int(key) < len(place)
-            else (place.setdefault(key, {}) if isinstance(place, dict) else None)
-        )
-        if not isinstance(place, dict | list):
-            raise RecipeError(
-                f"--set {setting}: {key!r} holds no keys", hint="as in sampler.step_size or energies.0.weight"
-            )
-    if isinstance(place, dict):
-        place[last] = value
-    elif last.isdigit() and int(last) < len(place):
-        place[int(last)] = value
-    else:
-        raise RecipeError(f"--set {setting}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")

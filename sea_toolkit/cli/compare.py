@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.align import _energy, _override, _value, _weighted, template_values
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.arguments import assignment, energy_term, options_of, template_values, value_of, weighted
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
@@ -87,6 +87,7 @@ def compare(
     recipe: str | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     as_json: bool,
     **flags: Any,
@@ -102,21 +103,15 @@ def compare(
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
     from sea_toolkit.evaluation.compare import compare as run
     from sea_toolkit.runs.overrides import build_recipe
-    from sea_toolkit.runs.recipe import Recipe
 
-    base = Recipe.load(recipe) if recipe else Recipe()
-    data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
-        exclude_unset=True
-    )
-    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
-    for setting in overrides:
-        _override(data, setting)
+    terms, assignments = map(energy_term, energies), map(assignment, overrides)
+    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
     with _live() as (watch, progress):
         try:
             report = run(
-                texts, samplers=_words(samplers), budgets=points, recipe=Recipe.parse(data), options=_options(options),
+                texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
-                allow_code=allow_code, out=out,
+                allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -206,19 +201,11 @@ def _options(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        found.setdefault(label, {})[key] = _value(value)
+        found.setdefault(label, {})[key] = value_of(value)
     return found
 
 
 def _judge(text: str) -> dict[str, Any]:
     """`name,output=positive` → a judge's specification."""
-    name, *options = text.split(",")
-    spec: dict[str, Any] = {"model": name}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise RecipeError(
-                f"--judge {text}: {option!r} is no option", expected="OPTION=VALUE, as in output=positive"
-            )
-        spec[key.strip()] = _value(value)
-    return spec
+    name, options = options_of(text, "--judge", "output=positive")
+    return {"model": name, **options}

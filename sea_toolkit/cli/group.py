@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
-            for record in (r for r in hub_of(ctx).records if r.faulty):
+            for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
             raise click.UsageError("\n".join(lines), ctx) from error
 
@@ -111,6 +111,13 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "--allow-code", multiple=True, metavar="MODULE:FUNCTION", callback=reachable,
         help="Let the energies run this Python function, installed or in this folder; a recipe cannot allow it.",
     )(function)  # fmt: skip
+
+
+def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--trust-remote-code`."""
+    return click.option(
+        "--trust-remote-code", is_flag=True, help="Run Python that comes with a model; a recipe cannot allow it."
+    )(function)
 
 
 def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,10 +1,11 @@
-"""`sea-toolkit models list | pull | remove`: the catalog of named models and where they are."""
+"""`sea-toolkit models list | pull | remove | convert`: the catalog of named models and where they are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,11 @@ from sea_toolkit.models.resolve import model_of
 from sea_toolkit.util.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sea_toolkit.models.named import NamedModel
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.registry.items import Item
 
 
 @click.group()
@@ -47,8 +52,8 @@ def pull(ctx: click.Context, name: str) -> None:
     """Get the model NAME and keep it in the cache."""
     model = model_of(_item(hub_of(ctx), name))
     before = model.find()
-    if before is not None and _in_package(model):
-        click.echo(f"{name} comes with sea-toolkit ({before}); nothing to download.")
+    if before is not None and model.in_package:
+        click.echo(f"{name} comes with an installed package ({before}); nothing to download.")
         return
     with progress_bar() as progress:
         path = model.pull(progress)
@@ -63,10 +68,25 @@ def remove(ctx: click.Context, name: str) -> None:
     model = model_of(_item(hub_of(ctx), name))
     if model.remove():
         click.echo(f"removed {name} from the cache")
-    elif _in_package(model):
+    elif model.in_package:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
         click.echo(f"{name} was not in the cache")
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new folder.")
+def convert(folder: Path, out: Path) -> None:
+    """Copy the model in FOLDER, whose weights are pickled (.bin), to a new folder with safetensors.
+
+    The pickles are read for their tensors alone, in a process of its own: no code in them runs.
+    """
+    from sea_toolkit.models.pickles import convert_folder
+
+    with progress_bar() as progress:
+        convert_folder(folder, out, progress)
+    click.echo(f"{out} holds the model of {folder} as safetensors")
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
-def _item(hub: PluginHub, name: str) -> Any:
+def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
         hub.load()
@@ -106,12 +126,16 @@ def _item(hub: PluginHub, name: str) -> Any:
     return hub.get("model", name)
 
 
-def _in_package(model: Any) -> bool:
-    return not hasattr(model, "folder") and model.find() is not None
+def _where(model: NamedModel, path: Path | None) -> str:
+    if path is None:
+        return "not yet"
+    if model.in_package:
+        return "in the package"
+    return "on this machine" if model.folder is None else "cached"
 
 
-def _row(item: Any, verify: bool) -> dict[str, Any]:
-    row = {
+def _row(item: Item, verify: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "name": item.name,
         "qualified": item.qualified,
         "role": None,
@@ -122,12 +146,12 @@ def _row(item: Any, verify: bool) -> dict[str, Any]:
     try:
         model = model_of(item)
         row |= {"role": model.role, "megabytes": model.megabytes, "license": model.license}
-        row["for_policy"] = getattr(model, "policy", None)
+        row["for_policy"] = model.policy
         path = model.find()
-        if verify and path is not None and hasattr(model, "verify"):
+        if verify and path is not None:
             model.verify()
         row["path"] = None if path is None else str(path)
-        row["where"] = "not yet" if path is None else "in the package" if _in_package(model) else "cached"
+        row["where"] = _where(model, path)
     except SeaError as error:
         row |= {"where": "damaged", "error": str(error)}
     return row

@@ -12,7 +12,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.registry.allowed_code import check_name, load_code, source_fingerprint
-from sea_toolkit.registry.records import blame
+from sea_toolkit.registry.blame import attribute_errors_to
 
 
 class Verifier(Energy):
@@ -71,7 +71,7 @@ class FunctionJudge:
         return [-self._value(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
     def _value(self, prompt: str, text: str) -> float:
-        with blame(f"the function {self.name} failed on the text {text[:80]!r}"):
+        with attribute_errors_to(f"the function {self.name}", f"failed on the text {text[:80]!r}"):
             value = self.call(prompt, text) if self.reads_prompt else self.call(text)
         if not isinstance(value, numbers.Real):
             raise PluginError(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import Method
@@ -14,14 +13,11 @@ from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
 from sea_toolkit.evaluation.peak_memory import peak_mb, reset_peak
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import Candidate
-from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite, nll_per_token
-from sea_toolkit.util.progress import Progress
+from sea_toolkit.runs.session import OwnEnergies, Session
 
 Watch = Callable[[float, float, str], None]
 """`watch(done, total, what)` in samples over all prompts."""
@@ -51,14 +47,12 @@ class Work:
 
     base: Recipe
     methods: list[Method]
-    hub: PluginHub
-    own: list[Any]
+    session: Session
+    energies: OwnEnergies | None
     allow_code: Collection[str]
-    policy: Policy
     judges: list[Judge]
     store: RowStore
     select: str
-    progress: Progress | None
 
     def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
         """All budgets of a method for one batch and seed: the largest first, which may give the others."""
@@ -98,8 +92,8 @@ class Work:
         on_event: Callable[[Event], None],
     ) -> BudgetedRun:
         recipe = method.recipe(self.base, budget, seed)
-        composition: Composition = compose(recipe, self.hub, self.own, self.allow_code)
-        problem = composition.bind(self.policy, prompts, Ledger(), Clock(), self.progress)
+        composition = self.session.compose(recipe, self.energies, self.allow_code)
+        problem = self.session.bind(composition, prompts)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own
             smaller = []

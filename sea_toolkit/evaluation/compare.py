@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import RowStore
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import load_policy
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.compose import Composition, compose, own_parts
+from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
-from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.session import OwnEnergies, Session
 from sea_toolkit.util.conversation import Messages, as_prompts
-from sea_toolkit.util.progress import Progress, silent
+from sea_toolkit.util.progress import Progress
 
 
 def compare(
@@ -31,8 +30,8 @@ def compare(
     samplers: Sequence[str],
     budgets: Sequence[float],
     reward: Mapping[str, float] | str | None = None,
-    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
-    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    energies: OwnEnergies | None = None,
+    recipe: RecipeSource | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (0,),
     judges: Sequence[str | Mapping[str, Any]] = (),
@@ -41,6 +40,7 @@ def compare(
     batch: int = 16,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
@@ -54,8 +54,8 @@ def compare(
         prompts: different texts or conversations; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
-        reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
-            give way to `budgets`; its relaxation is for the samplers that relax.
+        reward, energies, recipe, policy, allow_code, trust_remote_code, hub, progress: as for `align`. A budget or
+            steps in the recipe give way to `budgets`; its relaxation is for the samplers that relax.
         options: label → option → value, for that sampler alone; `chains` is one.
         seeds: each prompt's numbers are averaged over them before anything else.
         judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
@@ -75,31 +75,27 @@ def compare(
     """
     texts = as_prompts(prompts)
     _check(texts, seeds, select, batch)
-    hub = hub or PluginHub.discover()
+    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
     base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    own = own_parts(energies)
-    methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
-    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
+    methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
+    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), energies, allow_code) for m in methods]
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
             hint="leave it out here",
         )
-    found = [Judge(spec, hub, progress) for spec in judges]
+    found = [Judge(spec, session.finder) for spec in judges]
     folder = None if out is None else Path(out)
 
     def check(tokenizer: Any) -> None:
-        compositions[0].check(tokenizer, progress)
+        compositions[0].check(session.finder, tokenizer)
         for judge in found:
             judge.refuse_if_in(compositions[0])
 
-    if policy is None:
-        policy = load_policy(base.policy, ModelFinder(hub, progress or silent), check)
-    else:
-        base.policy.refuse_template_settings()
-        check(policy.tokenizer)
+    session.refuse_unused(base)
+    policy = session.policy(base.policy, check)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
-    hub.load()
+    session.hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
         "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts],
@@ -109,10 +105,10 @@ def compare(
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in found:
-        judge.load(policy)
+        judge.load(policy, texts, base.max_new_tokens)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
+    work = Work(base, methods, session, energies, allow_code, found, store, select)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
     meter = Meter(watch, total)
     for index, some in enumerate(batches):

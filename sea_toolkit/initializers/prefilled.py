@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sea_toolkit.initializers.base_samples import base_samples
 from sea_toolkit.lm.decoding import Decoded, decode
+from sea_toolkit.problem.initializer import Initializer
 
 if TYPE_CHECKING:
     from sea_toolkit.core.noise import Noise
     from sea_toolkit.problem.problem import Problem
 
 
-class Prefilled:
+class Prefilled(Initializer):
     """Each chain starts with the same words and goes on with its own sample of the policy.
 
     Args:
@@ -29,7 +30,7 @@ class Prefilled:
         self.text = text
         self.locked_text = text if locked else None
 
-    def __call__(self, problem: Problem, noise: Noise, keep_cache: bool = False) -> Decoded | Int[Tensor, "P C T"]:
+    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Decoded | Int[Tensor, "P C T"]:
         """Where the chains start.
 
         Raises:

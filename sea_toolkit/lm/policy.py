@@ -15,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.text import Template, TextInterface
 
 
@@ -79,6 +80,7 @@ class Policy(TextInterface):
         end = end_of_turn(model, tokenizer, self.chat, range(self.vocab_size), name)
         self.eos_ids, self.usual_end, self.notes = end.ids, end.usual, end.notes
         base, embedding = getattr(model, model.base_model_prefix), model.get_input_embeddings()
+        self._positions = usable_positions(model)
         self.backbone = Backbone(base, embedding, name, filler=self.eos_ids[0])
         self.head_parameters = model.get_output_embeddings().weight.numel()
         tables = {id(embedding.weight), id(model.get_output_embeddings().weight)}
@@ -89,18 +91,17 @@ class Policy(TextInterface):
         return self.backbone.weight.device
 
     @property
+    def context_length(self) -> int | None:
+        """Positions that the model can read, or None if there is no limit."""
+        return self._positions
+
+    @property
     def dtype(self) -> torch.dtype:
         return self.backbone.weight.dtype
 
     @property
     def vocab_size(self) -> int:
         return self.model.get_output_embeddings().weight.shape[0]
-
-    @property
-    def context_length(self) -> int | None:
-        """Positions the model was built for, or None if its config does not say."""
-        config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None)
 
     @property
     def table(self) -> Float[Tensor, "V D"]:

@@ -10,11 +10,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.util.locks import hold
 from sea_toolkit.util.paths import cache_folder
 from sea_toolkit.util.progress import Progress, silent
 
@@ -71,11 +72,22 @@ def watching(folder: Path, total: int, progress: Progress, what: str, seconds: f
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a cache that cannot be written into a ModelError that names the path."""
+def disk_errors(path: Path, *, cached: bool = True) -> Iterator[None]:
+    """Turn a full disk or a folder that cannot be written into a ModelError that names the path.
+
+    Args:
+        path: what is written.
+        cached: whether that is in the model cache, which the user may have elsewhere.
+    """
     try:
         yield
     except OSError as error:
+        if not cached:
+            raise ModelError(
+                f"cannot write {path}: {error.strerror or error}",
+                expected="a place that can be written, with room for a copy of the weights",
+                hint="another folder",
+            ) from error
         raise ModelError(
             f"cannot write the model cache {path}: {error.strerror or error}",
             expected="a folder that can be written, with about 600 MB free",
@@ -84,9 +96,28 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def workspace(target: Path) -> Iterator[Path]:
+def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
+    """Fill a model's folder while no other process does; who comes second waits, and looks again.
+
+    Raises:
+        ModelError: the cache cannot be written.
+    """
+    with ExitStack() as stack:
+        with disk_errors(target.parent):
+            stack.enter_context(
+                hold(
+                    target,
+                    f"the cached model {target.name}",
+                    waiting=lambda: progress(0, 1, f"waiting for another process that gets {target.name}"),
+                )
+            )
+        yield
+
+
+@contextmanager
+def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
     """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
-    with disk_errors(target.parent):
+    with disk_errors(target.parent, cached=cached):
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in target.parent.glob(f".{target.name}.tmp-*"):
             if time.time() - old.stat().st_mtime > _STALE_SECONDS:
@@ -152,12 +183,26 @@ def damaged(target: Path, name: str, what: str) -> ModelError:
 
 
 def remove_folder(target: Path) -> bool:
-    """Delete a cached model and unfinished copies of it; False if there was nothing."""
-    found = [p for p in (target, *target.parent.glob(f".{target.name}.tmp-*")) if p.exists() or p.is_symlink()]
-    with disk_errors(target):
-        for path in found:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    return bool(found)
+    """Delete a cached model and unfinished copies of it; False if there was nothing.
+
+    Raises:
+        SeaError: another process is filling it.
+        ModelError: the files cannot be deleted.
+    """
+    if not any(_copies(target)):
+        return False
+    with ExitStack() as stack:
+        with disk_errors(target.parent):
+            stack.enter_context(hold(target, f"the cached model {target.name}"))
+        with disk_errors(target):
+            for path in list(_copies(target)):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+    return True
+
+
+def _copies(target: Path) -> Iterator[Path]:
+    paths = (target, *target.parent.glob(f".{target.name}.tmp-*"))
+    return (path for path in paths if path.exists() or path.is_symlink())

@@ -60,4 +60,3 @@ class PolicySpec(Strict):
 
     device: str = "auto"
     dtype: DType = "auto"
-    trust_remote_code: bool = False

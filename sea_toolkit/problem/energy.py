@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.blame import AttributedError
 from sea_toolkit.registry.declared import check_declared
 from sea_toolkit.registry.options import ScheduleLike
 
@@ -141,14 +141,16 @@ def as_energy(built: Any, owner: str) -> Energy:
         return FunctionEnergy(built)
     name = type(built).__name__
     if not isinstance(built, Bindable):
-        raise PluginError(
-            f"{owner}: {name} has no bind(context)",
+        raise AttributedError(
+            owner,
+            f"{name} has no bind(context)",
             expected="a function, or a class that derives from sea_toolkit.Energy",
         )
     declared = sorted(CONTRACT & set(dir(built)))
     if declared:
-        raise PluginError(
-            f"{owner}: {name} sets {', '.join(declared)}, which only an Energy has",
+        raise AttributedError(
+            owner,
+            f"{name} sets {', '.join(declared)}, which only an Energy has",
             expected=f"class {name}(sea_toolkit.Energy)",
         )
     return _PlainEnergy(built.bind)
@@ -197,8 +199,9 @@ def as_bound(returned: Any, owner: str) -> BoundEnergy:
         return returned
     if inspect.isroutine(returned) or isinstance(returned, functools.partial):
         return BoundEnergy(score_text=returned) if scores_text(returned) else BoundEnergy(energy=returned)
-    raise PluginError(
-        f"{owner}: bind returned {'nothing' if returned is None else f'a {type(returned).__name__}'}",
+    raise AttributedError(
+        owner,
+        f"bind returned {'nothing' if returned is None else f'a {type(returned).__name__}'}",
         expected="a function of a response or of (prompts, texts), or a sea_toolkit.BoundEnergy",
         hint="return BoundEnergy(energy=…, score_text=…, is_reward=…, warnings=…, fingerprint=…)",
     )

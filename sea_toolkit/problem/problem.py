@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +17,12 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.initializer import Initializer
 from sea_toolkit.problem.locked_prefix import Locked
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
-
-Initializer = Callable[..., Tensor | Decoded]
-"""`initializer(problem, noise)`, or `initializer(problem, noise, keep_cache)`: see `Problem.start`."""
+from sea_toolkit.relaxations.base import Relaxation
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Problem:
         prompts: P texts; `prefix` is their cache, and that of the `locked` text behind them.
         chains: C per prompt; `length`: T positions.
         terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
-        relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
+        relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound; None for samplers without.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
         run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
         locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
@@ -50,7 +48,7 @@ class Problem:
     length: int
     terms: Sequence[Term]
     initializer: Initializer
-    relaxation: Callable[[Tensor, Noise], Tensor]
+    relaxation: Relaxation | None
     top_k: int | None
     run: RunState
     locked: Locked | None = None
@@ -98,8 +96,7 @@ class Problem:
 
     def written(self, noise: Noise, keep_cache: bool = False) -> Tensor | Decoded:
         """What the initializer writes: ids of the right shape, or such ids with log π; see `start`."""
-        wants = {"keep_cache": keep_cache} if "keep_cache" in inspect.signature(self.initializer).parameters else {}
-        written = self.initializer(self, noise, **wants)
+        written = self.initializer.write(self, noise, keep_cache)
         if not isinstance(written, Tensor | Decoded):
             raise PluginError(
                 f"the initializer returned a {type(written).__name__}", expected="ids [P, C, T], or what decode returns"
@@ -135,6 +132,7 @@ class Problem:
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
     ) -> SoftResponse:
         """Relax logits over candidates into a response."""
+        assert self.relaxation is not None  # the core gives one to every sampler that states a `default_relaxation`
         return SoftResponse.from_weights(self.relaxation(logits, noise), candidates, self.policy.eos_ids)
 
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:

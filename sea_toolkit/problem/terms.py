@@ -14,8 +14,8 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.options import Number
-from sea_toolkit.registry.records import blame
 
 Value = TypeVar("Value")
 
@@ -120,5 +120,5 @@ class Term:
         return self._guarded(lambda: policy.of_text(response, known, same))
 
     def _guarded(self, call: Callable[[], Value]) -> Value:
-        with blame(f"energy {self.owner!r} failed", user_errors_pass=True), self.meter.counting():
+        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True), self.meter.counting():
             return call()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import PluginError, RecipeError
-from sea_toolkit.registry.records import blame
+from sea_toolkit.registry.blame import attribute_errors_to
 
 
 def check_name(name: str) -> str:
@@ -49,12 +49,12 @@ def load_code(name: str) -> Callable[..., Any]:
         PluginError: it cannot be imported, or called.
     """
     module, _, attribute = check_name(name).partition(":")
-    with blame(f"the function {name} cannot be imported"):
-        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    if not callable(found):
-        raise PluginError(f"{name} is a value of type {type(found).__name__}", expected="a function")
-    function: Callable[..., Any] = found
-    return function
+    with attribute_errors_to(f"the function {name}", "cannot be imported"):
+        function = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    if not callable(function):
+        raise PluginError(f"{name} is a value of type {type(function).__name__}", expected="a function")
+    checked: Callable[..., Any] = function
+    return checked
 
 
 def source_fingerprint(function: Callable[..., Any]) -> str:

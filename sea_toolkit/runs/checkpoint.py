@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
-from sea_toolkit.util.run_files import CHECKPOINT, RECIPE, TRACE, write_run_file
+from sea_toolkit.util.run_files import CHECKPOINT, TRACE, write_run_file
 
 
 def save_checkpoint(folder: Path, state: Any, parts: Mapping[str, Any]) -> None:
@@ -92,22 +91,6 @@ def cut_trace(path: Path, step: int) -> None:
         except (ValueError, KeyError):
             break
     write_run_file(path, "".join(f"{line}\n" for line in kept).encode())
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder of a new run.
-
-    Raises:
-        SeaError: it holds a run already, or cannot be written.
-    """
-    if (folder / RECIPE).exists():
-        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "not writable")
-    except OSError as error:
-        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
 
 
 def append_trace(folder: Path, line: dict[str, Any]) -> None:

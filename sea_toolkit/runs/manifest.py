@@ -17,7 +17,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
 if TYPE_CHECKING:
-    from sea_toolkit.registry.records import Item
+    from sea_toolkit.registry.items import Item
 
 ENTRIES = 64
 """Weights read per tensor for a model's fingerprint, evenly spread."""

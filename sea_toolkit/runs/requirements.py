@@ -14,7 +14,7 @@ from sea_toolkit.relaxations.base import draws_noise, takes_points
 from sea_toolkit.samplers.base import Sampler
 
 if TYPE_CHECKING:
-    from sea_toolkit.registry.records import Item
+    from sea_toolkit.registry.items import Item
     from sea_toolkit.runs.recipe import Recipe
 
 AUTO = {True: "tilted", False: "best-of-n"}

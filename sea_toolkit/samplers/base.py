@@ -19,7 +19,7 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.declared import check_declared
-from sea_toolkit.registry.records import Item
+from sea_toolkit.registry.items import Item
 from sea_toolkit.samplers.law import Law
 
 __all__ = ["Gradients", "Info", "Law", "ReadsBudget", "Sampler", "sampler_class", "select_chains"]

@@ -51,5 +51,6 @@ def potential_at(
 
 def moves_by_itself(problem: Problem) -> bool:
     """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
-    numbers = [*(t.weight for t in problem.terms), *getattr(problem.relaxation, "options", {}).values()]
+    options = {} if problem.relaxation is None else problem.relaxation.options
+    numbers = [*(t.weight for t in problem.terms), *options.values()]
     return problem.drifts or any(is_schedule(x) for x in numbers)

@@ -13,8 +13,8 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.energy import as_energy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
-from sea_toolkit.runs.compose import own_parts
+from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.testing.responses import Answers
 from sea_toolkit.testing.setting import Setting, bound_problem
 
