@@ -7,7 +7,6 @@ from functools import lru_cache
 import pytest
 import torch
 
-from sea_toolkit.energies.perplexity import Perplexity
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import TextCodec, behind, middle_of_text, opened, start_of_text
 from sea_toolkit.testing.tiny import tiny_model
@@ -111,8 +110,12 @@ def test_an_unconditioned_perplexity_reads_no_end_of_text_first():
     policy = policy_of("unigram", "<s> $A </s>")
     problem = problem_for(OWN, policy=policy, recipe={"energies": [{"name": "perplexity", "conditioned": False}]})
     term = next(t for t in problem.terms if t.label == "perplexity")
-    assert term.bound.prefix.ids[0].tolist() == [policy.tokenizer.bos_token_id]
-    assert Perplexity(conditioned=False).normalize == "mean"
+    (ids,) = policy.answers.encode([" the rain"])
+    row = [policy.tokenizer.bos_token_id, *ids]
+    with torch.no_grad():
+        logits = policy.model(input_ids=torch.tensor([row])).logits[0].log_softmax(-1)
+    expected = -sum(float(logits[i, token]) for i, token in enumerate(ids)) / len(ids)
+    assert float(term.bound.score_text(problem.prompts, [" the rain"])[0]) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "byt5"])
