@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def random_tokens(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
     """Tokens drawn uniformly from the tokenizer's vocabulary, up to the first end of text."""
-    size = min(len(problem.policy.tokenizer), problem.policy.vocab_size)
+    tokens = problem.policy.token_ids
     uniform = noise.uniform(problem.chains, problem.length)
-    ids = (uniform * size).long().clamp(max=size - 1).to(problem.policy.device)
+    ids = tokens[(uniform * len(tokens)).long().clamp(max=len(tokens) - 1).to(tokens.device)]
     ended = is_any(ids, problem.policy.eos_ids).long().cumsum(-1)
     over = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
     return ids.masked_fill(over, problem.policy.eos_ids[0])

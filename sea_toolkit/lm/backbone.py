@@ -1,4 +1,5 @@
-"""The transformer under a head: embeddings in, hidden states out, behind a prefix that is computed once."""
+"""The transformer under a head: embeddings in, hidden states out, behind a prefix that is computed once where that can
+be shared."""
 
 from __future__ import annotations
 
@@ -10,13 +11,22 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.kv_cache import Prefix, growing_cache, read_cache
+from sea_toolkit.lm.architecture import FAILURES, accepted, agree, probe_ids
+from sea_toolkit.lm.kv_cache import OpenCache, Prefix, growing_cache, read_cache
+from sea_toolkit.lm.reread import Embedded, RereadCache, Running
+
+_CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
+"""What transformers models call their cache, and in their output too; 5.24 renamed it to the first."""
 
 
 class Backbone:
-    """The base model of a decoder-only transformers model.
+    """The base model of a causal transformers model.
+
+    Whether its past can be shared between answers is found out here: by the layers that transformers has for its cache,
+    and by a trial on a few tokens. If it cannot, everything works as well, slower, and `notes` says so.
 
     Args:
         base: the module under the head.
@@ -25,28 +35,31 @@ class Backbone:
         filler: a token id for padding (never attended to).
 
     Raises:
-        ModelError: the model takes no input embeddings or no key/value cache.
+        ModelError: the model takes no input embeddings, or reads a batch otherwise than its rows.
     """
 
     def __init__(self, base: nn.Module, embedding: nn.Module, name: str, filler: int = 0) -> None:
-        self.base, self.embedding, self.filler = base, embedding, filler
-        # transformers 5.24 renamed the argument; both names are current
+        self.base, self.embedding, self.name, self.filler = base, embedding, name, filler
         parameters = inspect.signature(base.forward).parameters
-        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
-        if self._cache_name not in parameters or "inputs_embeds" not in parameters:
+        if "inputs_embeds" not in parameters:
             raise ModelError(
-                f"{name} ({type(base).__name__}) takes no key/value cache or no input embeddings",
-                expected="a decoder-only transformer with attention",
+                f"{name} ({type(base).__name__}) takes no input embeddings", expected="a decoder-only language model"
             )
+        self._cache_name = next((key for key in _CACHE_NAMES if key in parameters), None)
         self._takes_positions = "position_ids" in parameters
+        self._plain = accepted(base, use_cache=False)
         self._table: Tensor | None = None
+        self.notes: list[str] = []
+        self.shares_prefix = True
+        self._keeps_state = False
+        self._settle()
 
     @property
     def weight(self) -> Tensor:
         return self.embedding.weight  # type: ignore[return-value]
 
     @property
-    def table(self) -> Float[Tensor, "V D"]:
+    def table(self) -> Float[Tensor, "rows D"]:
         """The embedding of every token as the model sees it, with any scale the embedding module applies (Gemma)."""
         if self._table is None:
             self._table = embedding_table(self.embedding)
@@ -54,14 +67,36 @@ class Backbone:
 
     @torch.no_grad()
     def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
-        """Run the prompts once and keep their keys and values. Each row has at least one token."""
+        """Run the prompts once and keep their keys and values. Each row has at least one token.
+
+        Raises:
+            ModelError: a token has no row in the embedding.
+        """
+        self.require_rows(rows)
         width = max(len(r) for r in rows)
         ids = torch.tensor([[self.filler] * (width - len(r)) + list(r) for r in rows], device=self.weight.device)
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.weight.device).bool()
+        embeds = self.embedding(ids)
+        if not self.shares_prefix:
+            return Prefix(ids, mask, Embedded(embeds, mask), self._read(embeds, mask)[:, -1].clone())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache = DynamicCache()
-        hidden = self.run(self.embedding(ids), mask, positions, cache)
+        hidden = self.run(embeds, mask, positions, cache)
         return Prefix(ids, mask, read_cache(cache, 0, width), hidden[:, -1].clone())
+
+    def require_rows(self, rows: Sequence[Sequence[int]]) -> None:
+        """Refuse token ids that the embedding does not have.
+
+        Raises:
+            ModelError: such an id.
+        """
+        highest = max((max(row) for row in rows if len(row)), default=0)
+        if highest >= len(self.weight):
+            raise ModelError(
+                f"the text has the token {highest}, and the embedding of {self.name} has {len(self.weight)} rows",
+                expected="a tokenizer and weights that belong together",
+                hint="the tokenizer that the model was trained with, or model.resize_token_embeddings before saving it",
+            )
 
     def hidden(
         self,
@@ -79,6 +114,11 @@ class Backbone:
         p, c, n, _ = embeds.shape
         rows, order = embeds.reshape(p * c, n, -1), None
         seen = torch.ones(p * c, n, dtype=torch.bool, device=embeds.device) if mask is None else mask.flatten(0, 1)
+        if not self.shares_prefix:
+            if prefix is not None:
+                before = RereadCache(prefix.rows(c))  # type: ignore[arg-type]
+                rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
+            return self._read(rows, seen)[:, -n:].unflatten(0, (p, c))
         if mask is not None:
             # skipped tokens go to the end: a sliding window counts places in the row, not positions
             order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
@@ -87,34 +127,149 @@ class Backbone:
         cache = None
         if prefix is not None:
             cache = growing_cache(prefix.rows(c))
-            before = prefix.mask.repeat_interleave(c, 0)
-            positions = positions + before.sum(-1, keepdim=True)
-            seen = torch.cat([before, seen], -1)
-        found = self.run(rows, seen, positions, cache)
+            before_mask = prefix.mask.repeat_interleave(c, 0)
+            positions = positions + before_mask.sum(-1, keepdim=True)
+            seen = torch.cat([before_mask, seen], -1)
+        states = self.run(rows, seen, positions, cache)
         if order is not None:
-            found = torch.zeros_like(found).scatter(1, order, found)
-        return found.unflatten(0, (p, c))
+            states = torch.zeros_like(states).scatter(1, order[..., :1].expand_as(states), states)
+        return states.unflatten(0, (p, c))
 
     def run(
         self,
         embeds: Float[Tensor, "rows n D"],
         mask: Bool[Tensor, "rows seen"],
         positions: Int[Tensor, "rows n"],
-        cache: Any,
+        cache: OpenCache | None,
     ) -> Float[Tensor, "rows n D"]:
         """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
-        extra: dict[str, Any] = {self._cache_name: cache, "use_cache": cache is not None}
+        if isinstance(cache, RereadCache):
+            return self._reread(cache, embeds)
+        extra: dict[str, Any] = {} if self._cache_name is None else {self._cache_name: cache}
+        extra |= {"use_cache": cache is not None}
         if self._takes_positions:
             extra["position_ids"] = positions
         return self.base(inputs_embeds=embeds, attention_mask=mask, **extra)[0]
 
+    def _read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n D"]:
+        """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
+        the model needs no mask, and no state of it sees padding."""
+        order = (~mask).long().argsort(dim=-1, stable=True)[..., None]
+        states = self.base(inputs_embeds=embeds.gather(1, order.expand_as(embeds)), **self._plain)[0]
+        order = order.expand_as(states)
+        return torch.zeros_like(states).scatter(1, order, states)
+
+    def _reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n D"]:
+        """Read more tokens, one at a time with the model's own state if it has one, else all from the start."""
+        n = embeds.shape[1]
+        cache.append(embeds)
+        if n > 1 or not self._keeps_state or embeds.requires_grad:
+            cache.running = []
+            return self._read(cache.embeds, cache.mask)[:, -n:]
+        if cache.running:
+            pieces = [self._step(embeds[group.rows], group.state)[0] for group in cache.running]
+        else:
+            pieces = self._start(cache)
+        rows = torch.cat([group.rows for group in cache.running])
+        return torch.cat(pieces)[rows.argsort()]
+
+    def _start(self, cache: RereadCache) -> list[Tensor]:
+        """Read all rows, those of one length together, and keep the states behind them."""
+        lengths = cache.mask.sum(-1)
+        pieces = []
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero().squeeze(-1)
+            states, after = self._step(cache.embeds[rows, -length:], None)
+            cache.running.append(Running(rows, after))
+            pieces.append(states[:, -1:])
+        return pieces
+
+    def _step(self, embeds: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The base model on rows without padding, and its state behind them."""
+        assert self._cache_name is not None
+        output = self.base(inputs_embeds=embeds, use_cache=True, **{self._cache_name: state})
+        after = next((output[key] for key in _CACHE_NAMES if key in output), None)
+        return output[0], after
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Find out how the model's past can be kept.
+
+        Raises:
+            ModelError: not at all: a row of a batch is not what it is alone.
+        """
+        ids = probe_ids(self.embedding)
+        embeds = self.embedding(ids)
+        right = self.base(inputs_embeds=embeds, **self._plain)[0]
+        if _has_keys_and_values(self.base) and self._tries(self._shared, embeds, right):
+            return
+        self.shares_prefix = False
+        if not self._tries(self._batch, embeds, right):
+            raise ModelError(
+                f"{self.name} ({type(self.base).__name__}) reads a text in a batch otherwise than alone",
+                expected="a causal language model whose rows do not depend on each other",
+            )
+        self._keeps_state = self._cache_name is not None and self._tries(self._stepped, embeds, right)
+        how = "tokens are drawn one by one" if self._keeps_state else "the answer is read again for every token drawn"
+        self.notes.append(
+            f"{self.name} ({type(self.base).__name__}) keeps a running state, which answers cannot share: "
+            f"the prompt is read again with every answer, and {how}"
+        )
+
+    def _tries(self, way: Any, embeds: Tensor, right: Tensor) -> bool:
+        try:
+            return all(agree(tried, expected, embeds.dtype) for tried, expected in way(embeds, right))
+        except FAILURES:
+            return False
+
+    def _shared(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Two prompts of 2 and 4 tokens in one batch, and the 2 tokens behind each."""
+        ids = probe_ids(self.embedding)[0].tolist()
+        prefix = self.prefix([ids[:2], ids[:4]])
+        after = self.hidden(prefix, torch.stack([embeds[0, 2:4], embeds[0, 4:6]])[:, None])[:, 0]
+        return [(prefix.last_hidden, right[0, [1, 3]]), (after, torch.stack([right[0, 2:4], right[0, 4:6]]))]
+
+    def _batch(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The text beside a shorter one."""
+        mask = torch.ones(2, embeds.shape[1], dtype=torch.bool, device=embeds.device)
+        mask[1, :3] = False
+        rows = torch.cat([embeds, embeds.roll(3, 1)])
+        states = self._read(rows, mask)
+        return [(states[0], right[0]), (states[1, 3:], right[0, :3])]
+
+    def _stepped(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Two texts of different lengths, of which the first leaves, token by token."""
+        mask = torch.ones(2, 3, dtype=torch.bool, device=embeds.device)
+        mask[1, 0] = False
+        cache = RereadCache(Embedded(torch.cat([embeds[:, :3], embeds[:, :3].roll(1, 1)]), mask))
+        first = self._stepped_once(cache, embeds[0, [3, 2]])
+        cache.keep_rows(torch.tensor([1], device=embeds.device))
+        second = self._stepped_once(cache, embeds[0, [3]])
+        return [(first, right[0, [3, 2]]), (second, right[0, [3]])]
+
+    def _stepped_once(self, cache: RereadCache, embeds: Tensor) -> Tensor:
+        self._keeps_state = True
+        states = self._reread(cache, embeds[:, None])[:, 0]
+        if not all(isinstance(group.state, Cache) for group in cache.running):
+            raise TypeError("a state whose rows cannot be chosen")
+        return states
+
+
+def _has_keys_and_values(base: Any) -> bool:
+    """Whether transformers keeps keys and values, and nothing else, for each layer of the model."""
+    try:
+        layers = DynamicCache(config=base.config).layers
+    except FAILURES:
+        return False
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+
 
 @torch.no_grad()
-def embedding_table(embedding: nn.Module) -> Float[Tensor, "V D"]:
+def embedding_table(embedding: nn.Module) -> Float[Tensor, "rows D"]:
     """What an embedding module gives for every token; its own weights where it does nothing else."""
     weight: Tensor = embedding.weight  # type: ignore[assignment]
-    some = torch.arange(min(8, weight.shape[0]), device=weight.device)
-    if torch.equal(embedding(some), weight[some]):
+    first = torch.arange(min(8, weight.shape[0]), device=weight.device)
+    if torch.equal(embedding(first), weight[first]):
         return weight.detach()
-    found: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
-    return found
+    table: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
+    return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models.policy_spec import PolicySpec
@@ -132,7 +132,7 @@ def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any) -> Any
     from transformers import AutoTokenizer
 
     tokenizer = _read(AutoTokenizer, source, name, {})
-    if tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(policy_tokenizer):
+    if not same_vocabulary(tokenizer, policy_tokenizer):
         raise ModelError(
             f"the reward model {name} has another tokenizer than the policy "
             f"({len(tokenizer)} and {len(policy_tokenizer)} tokens)",

@@ -88,8 +88,11 @@ class Problem:
 
     @torch.no_grad()
     def read(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
-        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last."""
+        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last; empty for a model
+        that shares none."""
         p, c, t = ids.shape
+        if not self.policy.backbone.shares_prefix:
+            return []
         cache = growing_cache(self.prefix.rows(c))
         mask = torch.nn.functional.pad(self.prefix.mask.repeat_interleave(c, 0), (0, t - 1), value=True)
         positions = self.prefix.positions(0, t - 1).repeat_interleave(c, 0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.terms import Context
 from sea_toolkit.readers.language_model import rows_for, text_ids
@@ -94,7 +94,7 @@ class ModelEncoder:
         self.embedding = model.get_input_embeddings()
         self.parameters = sum(p.numel() for p in model.parameters()) - self.embedding.weight.numel()
         self.before, self.after = wrapping(tokenizer)
-        self.reads_policy = tokenizer_fingerprint(tokenizer) == tokenizer_fingerprint(context.policy.tokenizer)
+        self.reads_policy = same_vocabulary(tokenizer, context.policy.tokenizer)
         self.table = rows_for(embedding_table(self.embedding), context.policy)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.errors import RecipeError, did_you_mean
-from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.problem.terms import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
@@ -46,9 +46,9 @@ class SequenceScorer:
             base = getattr(model, model.base_model_prefix)
             self.backbone = Backbone(base, embedding, name)
             self.prefix = self.backbone.prefix(self.before) if self.before[0] else None
-            self.table = self.backbone.table
+            self.table = fit_rows(self.backbone.table, context.policy.vocab_size)
         else:
-            self.table = embedding.weight.detach()
+            self.table = fit_rows(embedding_table(embedding), context.policy.vocab_size)
 
     def output(self, wanted: str | int | None) -> int:
         """Index of the output that a recipe names.

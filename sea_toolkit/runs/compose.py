@@ -109,7 +109,7 @@ class Composition:
         relax: Any = _no_relaxation
         if self.relaxation is not None:
             name = next(i.name for i in self.items if i.kind == "relaxation")
-            relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table[: policy.vocab_size]), name)
+            relax = Relaxation(self.relaxation, clock, EmbeddingSpace(policy.table, policy.token_ids), name)
         start = self.initializer
         return Problem(
             policy, list(prompts), prefix, chains, length, terms, start, relax, self.top_k, ledger, clock, locked

@@ -47,6 +47,9 @@ class ToyTokenizer:
     def __len__(self) -> int:
         return len(self.letters) + 1
 
+    def get_vocab(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.eos_token + self.letters)}
+
     @no_type_check
     def __call__(self, text: str, **options: Any) -> Any:
         return SimpleNamespace(input_ids=[1 + self.letters.index(c) for c in text])
