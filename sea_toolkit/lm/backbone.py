@@ -51,7 +51,7 @@ class Backbone:
         self._table: Tensor | None = None
         self.notes: list[str] = []
         self.shares_prefix = True
-        self._keeps_state = False
+        self._keeps_state = self._writes = False
         self._settle()
 
     @property
@@ -149,7 +149,8 @@ class Backbone:
         extra |= {"use_cache": cache is not None}
         if self._takes_positions:
             extra["position_ids"] = positions
-        return self.base(inputs_embeds=embeds, attention_mask=mask, **extra)[0]
+        # CTRL scales what it is given in place
+        return self.base(inputs_embeds=embeds.clone() if self._writes else embeds, attention_mask=mask, **extra)[0]
 
     def _read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n D"]:
         """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
@@ -200,7 +201,9 @@ class Backbone:
         """
         ids = probe_ids(self.embedding)
         embeds = self.embedding(ids)
-        right = self.base(inputs_embeds=embeds, **self._plain)[0]
+        given = embeds.clone()
+        right = self.base(inputs_embeds=given, **self._plain)[0]
+        self._writes = not torch.equal(given, embeds)
         if _has_keys_and_values(self.base) and self._tries(self._shared, embeds, right):
             return
         self.shares_prefix = False
@@ -210,10 +213,10 @@ class Backbone:
                 expected="a causal language model whose rows do not depend on each other",
             )
         self._keeps_state = self._cache_name is not None and self._tries(self._stepped, embeds, right)
-        how = "tokens are drawn one by one" if self._keeps_state else "the answer is read again for every token drawn"
+        how = "its own state serves while one is drawn" if self._keeps_state else "with every token that is drawn"
         self.notes.append(
-            f"{self.name} ({type(self.base).__name__}) keeps a running state, which answers cannot share: "
-            f"the prompt is read again with every answer, and {how}"
+            f"{self.name} ({type(self.base).__name__}) has no cache that answers can share: the prompt is read again with "
+            f"every answer, and {how}"
         )
 
     def _tries(self, way: Any, embeds: Tensor, right: Tensor) -> bool:
@@ -223,29 +226,28 @@ class Backbone:
             return False
 
     def _shared(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Two prompts of 2 and 4 tokens in one batch, and the 2 tokens behind each."""
+        """Two prompts of 5 and 8 tokens in one batch, and the 4 tokens behind each."""
         ids = probe_ids(self.embedding)[0].tolist()
-        prefix = self.prefix([ids[:2], ids[:4]])
-        after = self.hidden(prefix, torch.stack([embeds[0, 2:4], embeds[0, 4:6]])[:, None])[:, 0]
-        return [(prefix.last_hidden, right[0, [1, 3]]), (after, torch.stack([right[0, 2:4], right[0, 4:6]]))]
+        prefix = self.prefix([ids[:5], ids[:8]])
+        after = self.hidden(prefix, torch.stack([embeds[0, 5:9], embeds[0, 8:12]])[:, None])[:, 0]
+        return [(prefix.last_hidden, right[0, [4, 7]]), (after, torch.stack([right[0, 5:9], right[0, 8:12]]))]
 
     def _batch(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The text beside a shorter one."""
+        """The text beside its first 9 tokens."""
         mask = torch.ones(2, embeds.shape[1], dtype=torch.bool, device=embeds.device)
         mask[1, :3] = False
-        rows = torch.cat([embeds, embeds.roll(3, 1)])
-        states = self._read(rows, mask)
-        return [(states[0], right[0]), (states[1, 3:], right[0, :3])]
+        states = self._read(torch.cat([embeds, embeds.roll(3, 1)]), mask)
+        return [(states[0], right[0]), (states[1, 3:], right[0, :9])]
 
     def _stepped(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Two texts of different lengths, of which the first leaves, token by token."""
-        mask = torch.ones(2, 3, dtype=torch.bool, device=embeds.device)
+        """Texts of 6 and 5 tokens, of which the first leaves, token by token."""
+        mask = torch.ones(2, 6, dtype=torch.bool, device=embeds.device)
         mask[1, 0] = False
-        cache = RereadCache(Embedded(torch.cat([embeds[:, :3], embeds[:, :3].roll(1, 1)]), mask))
-        first = self._stepped_once(cache, embeds[0, [3, 2]])
+        cache = RereadCache(Embedded(torch.cat([embeds[:, :6], embeds[:, :6].roll(1, 1)]), mask))
+        both = self._stepped_once(cache, embeds[0, [6, 5]])
         cache.keep_rows(torch.tensor([1], device=embeds.device))
-        second = self._stepped_once(cache, embeds[0, [3]])
-        return [(first, right[0, [3, 2]]), (second, right[0, [3]])]
+        one = self._stepped_once(cache, embeds[0, [6]])
+        return [(both, right[0, [6, 5]]), (one, right[0, [6]])]
 
     def _stepped_once(self, cache: RereadCache, embeds: Tensor) -> Tensor:
         self._keeps_state = True
