@@ -168,7 +168,10 @@ class Backbone:
             cache.running = []
             return self._read(cache.embeds, cache.mask)[:, -n:]
         if cache.running:
-            pieces = [self._step(embeds[group.rows], group.state)[0] for group in cache.running]
+            lengths = cache.mask.sum(-1)
+            pieces = [
+                self._step(embeds[group.rows], lengths[group.rows, None] - 1, group.state)[0] for group in cache.running
+            ]
         else:
             pieces = self._start(cache)
         rows = torch.cat([group.rows for group in cache.running])
@@ -180,15 +183,17 @@ class Backbone:
         pieces = []
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero().squeeze(-1)
-            states, after = self._step(cache.embeds[rows, -length:], None)
+            positions = torch.arange(length, device=rows.device).expand(len(rows), -1)
+            states, after = self._step(cache.embeds[rows, -length:], positions, None)
             cache.running.append(Running(rows, after))
             pieces.append(states[:, -1:])
         return pieces
 
-    def _step(self, embeds: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _step(self, embeds: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The base model on rows without padding, and its state behind them."""
         assert self._cache_name is not None
-        output = self.base(inputs_embeds=embeds, use_cache=True, **{self._cache_name: state})
+        extra = {self._cache_name: state} | ({"position_ids": positions} if self._takes_positions else {})
+        output = self.base(inputs_embeds=embeds, use_cache=True, **extra)
         after = next((output[key] for key in _CACHE_NAMES if key in output), None)
         return output[0], after
 
@@ -215,8 +220,8 @@ class Backbone:
         self._keeps_state = self._cache_name is not None and self._tries(self._stepped, embeds, right)
         how = "its own state serves while one is drawn" if self._keeps_state else "with every token that is drawn"
         self.notes.append(
-            f"{self.name} ({type(self.base).__name__}) has no cache that answers can share: the prompt is read again with "
-            f"every answer, and {how}"
+            f"{self.name} ({type(self.base).__name__}) has no cache that answers can share: the prompt is read again "
+            f"with every answer, and {how}"
         )
 
     def _tries(self, way: Any, embeds: Tensor, right: Tensor) -> bool:

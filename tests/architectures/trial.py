@@ -1,4 +1,4 @@
-"""What the toolkit makes of one model type: it works, works slower, or is refused by name. Anything else is an error."""
+"""What the toolkit makes of a model type: it works, works slower, or is refused by name; anything else is a fault."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def try_policy(model: Any) -> Verdict:
 def plain(policy: Policy, ids: list[int]) -> Tensor:
     """The model's own logits on one text."""
     with torch.no_grad():
-        return policy.forbid(policy.model(input_ids=torch.tensor([ids]), **accepted(policy.model, use_cache=False)).logits[0].float())
+        return policy.forbid(
+            policy.model(input_ids=torch.tensor([ids]), **accepted(policy.model, use_cache=False)).logits[0].float()
+        )
 
 
 def _is_greedy(policy: Policy, prompt: list[int], written: list[int], log_prob: Tensor) -> None:
