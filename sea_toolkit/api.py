@@ -60,7 +60,7 @@ def align(
         on_event: called at the start, after each step and at the end.
         progress: called as `progress(done, total, what)` during a download.
         **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
-            `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
+            `attention`, `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.

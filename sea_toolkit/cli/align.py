@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
+@click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
 @code_option
 @click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")

@@ -7,13 +7,14 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sea_toolkit.cli.align import _energy, _override, _value, _weighted
 from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.evaluation.report import Report
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
+@click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
 @code_option
 @click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")

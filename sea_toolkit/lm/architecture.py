@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,8 @@ def dissect(model: Any, name: str) -> Anatomy:
     calls: dict[str, Any] = {}
     hooks = [
         model.get_submodule(path).register_forward_hook(lambda m, a, out, path=path: calls.setdefault(path, out))
-        for path in _around(model, embedding)
+        for path in holders(model, embedding)
+        if path
     ]
     try:
         logits = _logits(model, ids)
@@ -162,15 +163,10 @@ def agree(tried: Float[Tensor, "*n D"], right: Float[Tensor, "*n D"], dtype: tor
     return bool(error.max() < 1e-3) if dtype.itemsize > 2 else bool(error.median() < 0.15)
 
 
-def _around(model: nn.Module, embedding: nn.Module) -> Iterator[str]:
-    """Names of the modules inside the model that hold the token embedding."""
-    holders = {
-        path.rsplit(".", n)[0]
-        for path, module in model.named_modules(remove_duplicate=False)
-        if module is embedding
-        for n in range(1, path.count(".") + 1)
-    }
-    yield from sorted(holders)
+def holders(model: nn.Module, embedding: nn.Module) -> list[str]:
+    """Names of the modules that hold the token embedding, the model itself ("") first."""
+    paths = [path.split(".") for path, module in model.named_modules(remove_duplicate=False) if module is embedding]
+    return sorted({".".join(path[:n]) for path in paths for n in range(len(path))})
 
 
 def _maker(example: Any) -> Any:

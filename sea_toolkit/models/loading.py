@@ -79,6 +79,7 @@ def load_policy(
     if check is not None:
         check(tokenizer)
     options["dtype"] = pick_dtype(spec.dtype, device)
+    options |= {} if spec.attention == "auto" else {"attn_implementation": spec.attention}
     model = _read_model(AutoModelForCausalLM, source, spec.model, options)
     return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
 

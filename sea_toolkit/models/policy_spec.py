@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 
 
 class Strict(BaseModel):
@@ -22,4 +23,5 @@ class PolicySpec(Strict):
     template: Literal["auto", "chat", "plain"] = "auto"
     device: str = "auto"
     dtype: DType = "auto"
+    attention: Attention = "auto"
     trust_remote_code: bool = False

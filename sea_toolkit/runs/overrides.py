@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.recipe import Recipe
 
 
@@ -42,7 +43,7 @@ def build_recipe(
                 k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
             }
             data["sampler"] = {**kept, **given}
-        elif key in ("model", "device", "dtype", "template", "trust_remote_code"):
+        elif key in PolicySpec.model_fields:
             data["policy"] = {**data.get("policy", {}), key: value}
         elif key == "draft":
             data["initializer"] = {"name": "draft", "text": value}
@@ -51,7 +52,7 @@ def build_recipe(
         elif key in Recipe.model_fields:
             data[key] = value
         else:
-            known = ["chains", "steps", "budget", "sampler", "model", "device", "dtype", "template", "draft"]
+            known = ["chains", "steps", "budget", "sampler", "draft", *PolicySpec.model_fields]
             raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
     rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
     terms = list(data.get("energies", []))

@@ -18,14 +18,18 @@ PROMPTS = ([40, 41, 42], [50, 51, 52, 53, 54], [60, 61, 62, 63])
 LENGTH = 6
 
 
+WORKS = "works"
+SLOWER = "works, slower: the prompt is read again with every answer"
+SLOWEST = "works, slowest: prompt and answer are read again with every token"
+LOOKS_AHEAD = "refused: a token changes what the model says about earlier ones"
+NEEDS_MORE = "refused: needs more than text, or embeddings do not say all"
+NOT_BUILT = "not tried: transformers builds no small one"
+OUTCOMES = (WORKS, SLOWER, SLOWEST, LOOKS_AHEAD, NEEDS_MORE, NOT_BUILT)
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """How a model type goes.
-
-    Attributes:
-        outcome: "works", "works slower" or "refused".
-        reason: why not, or why slower.
-    """
+    """How a model type goes: one of `OUTCOMES`, and the words that the toolkit has for it."""
 
     outcome: str
     reason: str = ""
@@ -45,7 +49,7 @@ def try_policy(model: Any) -> Verdict:
     try:
         policy = Policy(model, tiny_tokenizer(), name="tiny")
     except ModelError as error:
-        return Verdict("refused", error.got)
+        return Verdict(LOOKS_AHEAD if "looks ahead" in error.got else NEEDS_MORE, error.got)
     prefix, ids = policy.prefix(PROMPTS), answers()
     policy_logits = policy.logits(policy.predictors(prefix, policy.backbone.embedding(ids)))
     mixed = torch.nn.functional.one_hot(ids, policy.vocab_size).float() @ policy.table
@@ -60,7 +64,9 @@ def try_policy(model: Any) -> Verdict:
             own = right.log_softmax(-1).gather(-1, ids[p, c, :, None]).squeeze(-1)
             _same(log_prob[p, c], own, "log π")
         _is_greedy(policy, prompt, greedy.ids[p, 0].tolist(), greedy.log_prob[p, 0])
-    return Verdict("works") if policy.backbone.shares_prefix else Verdict("works slower", policy.notes[-1])
+    if policy.backbone.shares_prefix:
+        return Verdict(WORKS)
+    return Verdict(SLOWEST if "every token" in policy.notes[-1] else SLOWER, policy.notes[-1])
 
 
 def plain(policy: Policy, ids: list[int]) -> Tensor:

@@ -128,3 +128,14 @@ def test_differences_are_told_line_by_line():
         "plugins.new: absent then, {'version': '3'} now",
     ]
     assert differences(then, then) == []
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_way_attention_is_computed_can_be_chosen(folder, attention):
+    policy = load_policy(PolicySpec(model=str(folder), device="cpu", attention=attention), hub())
+    assert policy.model.config._attn_implementation == attention
+
+
+def test_attention_that_is_not_installed_is_told(folder):
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_policy(PolicySpec(model=str(folder), device="cpu", attention="flash_attention_2"), hub())
