@@ -48,6 +48,7 @@ class Backbone:
         self._cache_name = next((key for key in _CACHE_NAMES if key in parameters), None)
         self._takes_positions = "position_ids" in parameters
         self._plain = accepted(base, use_cache=False)
+        self._switch = _long_from(base)
         self._table: Tensor | None = None
         self.notes: list[str] = []
         self.shares_prefix = True
@@ -77,7 +78,7 @@ class Backbone:
         ids = torch.tensor([[self.filler] * (width - len(r)) + list(r) for r in rows], device=self.weight.device)
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.weight.device).bool()
         embeds = self.embedding(ids)
-        if not self.shares_prefix:
+        if not self.shares_prefix or len({self._is_long(len(row)) for row in rows}) > 1:
             return Prefix(ids, mask, Embedded(embeds, mask), self._read(embeds, mask)[:, -1].clone())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache = DynamicCache()
@@ -114,10 +115,11 @@ class Backbone:
         p, c, n, _ = embeds.shape
         rows, order = embeds.reshape(p * c, n, -1), None
         seen = torch.ones(p * c, n, dtype=torch.bool, device=embeds.device) if mask is None else mask.flatten(0, 1)
-        if not self.shares_prefix:
-            if prefix is not None:
-                before = RereadCache(prefix.rows(c))  # type: ignore[arg-type]
-                rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
+        before = None if prefix is None else prefix.rows(c)
+        if isinstance(before, Embedded):
+            rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
+            self._require_one_side(before.mask.sum(-1), seen.sum(-1))
+        if isinstance(before, Embedded) or (before is None and (not self.shares_prefix or self._is_long(n))):
             return self._read(rows, seen)[:, -n:].unflatten(0, (p, c))
         if mask is not None:
             # skipped tokens go to the end: a sliding window counts places in the row, not positions
@@ -125,8 +127,8 @@ class Backbone:
             rows, seen = rows.gather(1, order), seen.gather(1, order[..., 0])
         positions = (seen.cumsum(-1) - 1).clamp(min=0)
         cache = None
-        if prefix is not None:
-            cache = growing_cache(prefix.rows(c))
+        if prefix is not None and before is not None:
+            cache = growing_cache(before)
             before_mask = prefix.mask.repeat_interleave(c, 0)
             positions = positions + before_mask.sum(-1, keepdim=True)
             seen = torch.cat([before_mask, seen], -1)
@@ -145,6 +147,8 @@ class Backbone:
         """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
         if isinstance(cache, RereadCache):
             return self._reread(cache, embeds)
+        if self._switch is not None and cache is not None and len(cache.layers):
+            self._require_one_side(positions.amin(-1), positions.amax(-1) + 1)
         extra: dict[str, Any] = {} if self._cache_name is None else {self._cache_name: cache}
         extra |= {"use_cache": cache is not None}
         if self._takes_positions:
@@ -156,14 +160,57 @@ class Backbone:
         """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
         the model needs no mask, and no state of it sees padding."""
         order = (~mask).long().argsort(dim=-1, stable=True)[..., None]
-        states = self.base(inputs_embeds=embeds.gather(1, order.expand_as(embeds)), **self._plain)[0]
+        first = embeds.gather(1, order.expand_as(embeds))
+        if self._is_long(embeds.shape[1]):
+            states = self._read_by_length(first, mask.sum(-1))
+        else:
+            states = self.base(inputs_embeds=first, **self._plain)[0]
         order = order.expand_as(states)
         return torch.zeros_like(states).scatter(1, order, states)
+
+    def _read_by_length(
+        self, embeds: Float[Tensor, "rows n D"], lengths: Int[Tensor, " rows"]
+    ) -> Float[Tensor, "rows n D"]:
+        """Rows on the two sides of the switch apart, each group no longer than its longest row."""
+        assert self._switch is not None
+        states: Tensor | None = None
+        for is_long in (False, True):
+            rows = ((lengths > self._switch) == is_long).nonzero().squeeze(-1)
+            if len(rows):
+                width = int(lengths[rows].max().clamp(min=1))
+                part = self.base(inputs_embeds=embeds[rows, :width], **self._plain)[0]
+                part = torch.nn.functional.pad(part, (0, 0, 0, embeds.shape[1] - width))
+                if states is None:
+                    states = part.new_zeros(*embeds.shape[:2], part.shape[-1])
+                states = states.index_copy(0, rows, part)
+        assert states is not None
+        return states
+
+    def _is_long(self, length: int) -> bool:
+        return self._switch is not None and length > self._switch
+
+    def _require_one_side(self, before: Int[Tensor, " rows"], after: Int[Tensor, " rows"]) -> None:
+        """Refuse texts that grow over the switch: their beginning would be read in two ways.
+
+        Args:
+            before, after: lengths of the rows.
+
+        Raises:
+            ModelError: a row reaches the switch.
+        """
+        if self._switch is not None and bool(((before <= self._switch) & (after > self._switch)).any()):
+            raise ModelError(
+                f"{self.name} changes its position factors at {self._switch} tokens, and an answer reaches that length",
+                expected=f"prompts and answers of at most {self._switch} tokens, or prompts beyond it",
+                hint="shorten the prompt or lower --max-new-tokens",
+            )
 
     def _reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n D"]:
         """Read more tokens, one at a time with the model's own state if it has one, else all from the start."""
         n = embeds.shape[1]
+        before = cache.mask.sum(-1)
         cache.append(embeds)
+        self._require_one_side(before, before + n)
         if n > 1 or not self._keeps_state or embeds.requires_grad:
             cache.running = []
             return self._read(cache.embeds, cache.mask)[:, -n:]
@@ -260,6 +307,18 @@ class Backbone:
         if not all(isinstance(group.state, Cache) for group in cache.running):
             raise TypeError("a state whose rows cannot be chosen")
         return states
+
+
+def _long_from(base: Any) -> int | None:
+    """The length beyond which a model has other position factors for the whole text ("longrope": Phi-3 and later);
+    transformers chooses them by the longest text of a batch. None for all other models."""
+    config = getattr(base, "config", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    lengths = [kind.get("original_max_position_embeddings") for kind in kinds if kind.get("rope_type") == "longrope"]
+    longest = getattr(config, "max_position_embeddings", None)
+    known = [length for length in lengths if length is not None and (longest is None or length < longest)]
+    return min(known, default=None)
 
 
 def _has_keys_and_values(base: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -90,9 +91,9 @@ def _shallower(config: Any, layers: int) -> Any:
     text = config.get_text_config()
     kinds = getattr(text, "layer_types", None)
     text.num_hidden_layers = layers
-    # of some configs the kinds follow from the number
-    if kinds and not isinstance(getattr(type(text), "layer_types", None), property):
-        text.layer_types = list(kinds)[:layers]
+    if kinds:
+        with suppress(AttributeError):  # of some configs the kinds follow from the number
+            text.layer_types = list(kinds)[:layers]
     return config
 
 

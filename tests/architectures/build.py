@@ -148,13 +148,13 @@ def _sizes(known: dict[str, Any]) -> dict[str, Any]:
     return sizes
 
 
-def small_model(model_type: str, loader: Any, seed: int = 0) -> Any:
+def small_model(model_type: str, loader: Any, seed: int = 0, **options: Any) -> Any:
     """A random model of the type, float32, in eval mode; weights large enough for wrong positions to show."""
-    config = small_config(model_type, **SPECIAL.get(model_type, {}))
+    config = small_config(model_type, **(SPECIAL.get(model_type, {}) | options))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = loader.from_config(config, dtype=torch.float32).eval()
         for parameter in model.parameters():
-            if parameter.ndim > 1:
+            if parameter.ndim > 1 or not parameter.any():  # a gate or a scale of zeros would shut off what it scales
                 torch.nn.init.normal_(parameter, std=0.15)
     return model

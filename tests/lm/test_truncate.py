@@ -103,7 +103,6 @@ def shifted(output):
         "biogpt",
         "modernbert-decoder",
         "lfm2",
-        "mamba",
         "nanochat",
         "gemma3",
         "jamba",
@@ -121,3 +120,9 @@ def test_architectures_whose_blocks_lie_elsewhere(model_type):
     after = backbone.hidden(prefix, backbone.embedding(torch.tensor([[43, 44, 45], [41, 42, 43]]))[:, None])[:, 0]
     torch.testing.assert_close(after[0], states[0, 3:], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(after[1], states[0, 1:4], rtol=1e-4, atol=1e-4)
+
+
+def test_hidden_states_that_are_counted_otherwise_are_refused():
+    """Mamba's list begins behind its first block."""
+    with pytest.raises(ModelError, match=r"what its first 1 blocks give is not hidden_states\[1\]"):
+        truncate(small_model("mamba", AutoModelForCausalLM), 1)
