@@ -11,15 +11,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
-from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.architecture import FAILURES, accepted, agree, probe_ids
+from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.cache_trial import CACHE_NAMES, long_from, settle
 from sea_toolkit.lm.kv_cache import OpenCache, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.reread import Embedded, RereadCache, Running
-
-_CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
-"""What transformers models call their cache, and in their output too; 5.24 renamed it to the first."""
 
 
 class Backbone:
@@ -45,15 +42,15 @@ class Backbone:
             raise ModelError(
                 f"{name} ({type(base).__name__}) takes no input embeddings", expected="a decoder-only language model"
             )
-        self._cache_name = next((key for key in _CACHE_NAMES if key in parameters), None)
+        self.cache_name = next((key for key in CACHE_NAMES if key in parameters), None)
         self._takes_positions = "position_ids" in parameters
-        self._plain = accepted(base, use_cache=False)
-        self._switch = _long_from(base)
+        self.plain = accepted(base, use_cache=False)
+        self._switch = long_from(base)
         self._table: Tensor | None = None
         self.notes: list[str] = []
         self.shares_prefix = True
-        self._keeps_state = self._writes = False
-        self._settle()
+        self.keeps_state = self.writes = False
+        settle(self)
 
     @property
     def weight(self) -> Tensor:
@@ -79,7 +76,7 @@ class Backbone:
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.weight.device).bool()
         embeds = self.embedding(ids)
         if not self.shares_prefix or len({self._is_long(len(row)) for row in rows}) > 1:
-            return Prefix(ids, mask, Embedded(embeds, mask), self._read(embeds, mask)[:, -1].clone())
+            return Prefix(ids, mask, Embedded(embeds, mask), self.read(embeds, mask)[:, -1].clone())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache = DynamicCache()
         hidden = self.run(embeds, mask, positions, cache)
@@ -120,7 +117,7 @@ class Backbone:
             rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
             self._require_one_side(before.mask.sum(-1), seen.sum(-1))
         if isinstance(before, Embedded) or (before is None and (not self.shares_prefix or self._is_long(n))):
-            return self._read(rows, seen)[:, -n:].unflatten(0, (p, c))
+            return self.read(rows, seen)[:, -n:].unflatten(0, (p, c))
         if mask is not None:
             # skipped tokens go to the end: a sliding window counts places in the row, not positions
             order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
@@ -146,17 +143,17 @@ class Backbone:
     ) -> Float[Tensor, "rows n D"]:
         """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
         if isinstance(cache, RereadCache):
-            return self._reread(cache, embeds)
+            return self.reread(cache, embeds)
         if self._switch is not None and cache is not None and len(cache.layers):
             self._require_one_side(positions.amin(-1), positions.amax(-1) + 1)
-        extra: dict[str, Any] = {} if self._cache_name is None else {self._cache_name: cache}
+        extra: dict[str, Any] = {} if self.cache_name is None else {self.cache_name: cache}
         extra |= {"use_cache": cache is not None}
         if self._takes_positions:
             extra["position_ids"] = positions
         # CTRL scales what it is given in place
-        return self.base(inputs_embeds=embeds.clone() if self._writes else embeds, attention_mask=mask, **extra)[0]
+        return self.base(inputs_embeds=embeds.clone() if self.writes else embeds, attention_mask=mask, **extra)[0]
 
-    def _read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n D"]:
+    def read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n D"]:
         """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
         the model needs no mask, and no state of it sees padding."""
         order = (~mask).long().argsort(dim=-1, stable=True)[..., None]
@@ -164,7 +161,7 @@ class Backbone:
         if self._is_long(embeds.shape[1]):
             states = self._read_by_length(first, mask.sum(-1))
         else:
-            states = self.base(inputs_embeds=first, **self._plain)[0]
+            states = self.base(inputs_embeds=first, **self.plain)[0]
         order = order.expand_as(states)
         return torch.zeros_like(states).scatter(1, order, states)
 
@@ -178,7 +175,7 @@ class Backbone:
             rows = ((lengths > self._switch) == is_long).nonzero().squeeze(-1)
             if len(rows):
                 width = int(lengths[rows].max().clamp(min=1))
-                part = self.base(inputs_embeds=embeds[rows, :width], **self._plain)[0]
+                part = self.base(inputs_embeds=embeds[rows, :width], **self.plain)[0]
                 part = torch.nn.functional.pad(part, (0, 0, 0, embeds.shape[1] - width))
                 if states is None:
                     states = part.new_zeros(*embeds.shape[:2], part.shape[-1])
@@ -205,15 +202,15 @@ class Backbone:
                 hint="shorten the prompt or lower --max-new-tokens",
             )
 
-    def _reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n D"]:
+    def reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n D"]:
         """Read more tokens, one at a time with the model's own state if it has one, else all from the start."""
         n = embeds.shape[1]
         before = cache.mask.sum(-1)
         cache.append(embeds)
         self._require_one_side(before, before + n)
-        if n > 1 or not self._keeps_state or embeds.requires_grad:
+        if n > 1 or not self.keeps_state or embeds.requires_grad:
             cache.running = []
-            return self._read(cache.embeds, cache.mask)[:, -n:]
+            return self.read(cache.embeds, cache.mask)[:, -n:]
         if cache.running:
             lengths = cache.mask.sum(-1)
             pieces = [
@@ -238,96 +235,11 @@ class Backbone:
 
     def _step(self, embeds: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The base model on rows without padding, and its state behind them."""
-        assert self._cache_name is not None
-        extra = {self._cache_name: state} | ({"position_ids": positions} if self._takes_positions else {})
+        assert self.cache_name is not None
+        extra = {self.cache_name: state} | ({"position_ids": positions} if self._takes_positions else {})
         output = self.base(inputs_embeds=embeds, use_cache=True, **extra)
-        after = next((output[key] for key in _CACHE_NAMES if key in output), None)
+        after = next((output[key] for key in CACHE_NAMES if key in output), None)
         return output[0], after
-
-    @torch.no_grad()
-    def _settle(self) -> None:
-        """Find out how the model's past can be kept.
-
-        Raises:
-            ModelError: not at all: a row of a batch is not what it is alone.
-        """
-        ids = probe_ids(self.embedding)
-        embeds = self.embedding(ids)
-        given = embeds.clone()
-        right = self.base(inputs_embeds=given, **self._plain)[0]
-        self._writes = not torch.equal(given, embeds)
-        if _has_keys_and_values(self.base) and self._tries(self._shared, embeds, right):
-            return
-        self.shares_prefix = False
-        if not self._tries(self._batch, embeds, right):
-            raise ModelError(
-                f"{self.name} ({type(self.base).__name__}) reads a text in a batch otherwise than alone",
-                expected="a causal language model whose rows do not depend on each other",
-            )
-        self._keeps_state = self._cache_name is not None and self._tries(self._stepped, embeds, right)
-        how = "its own state serves while one is drawn" if self._keeps_state else "with every token that is drawn"
-        self.notes.append(
-            f"{self.name} ({type(self.base).__name__}) has no cache that answers can share: the prompt is read again "
-            f"with every answer, and {how}"
-        )
-
-    def _tries(self, way: Any, embeds: Tensor, right: Tensor) -> bool:
-        try:
-            return all(agree(tried, expected, embeds.dtype) for tried, expected in way(embeds, right))
-        except FAILURES:
-            return False
-
-    def _shared(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Two prompts of 5 and 8 tokens in one batch, and the 4 tokens behind each."""
-        ids = probe_ids(self.embedding)[0].tolist()
-        prefix = self.prefix([ids[:5], ids[:8]])
-        after = self.hidden(prefix, torch.stack([embeds[0, 5:9], embeds[0, 8:12]])[:, None])[:, 0]
-        return [(prefix.last_hidden, right[0, [4, 7]]), (after, torch.stack([right[0, 5:9], right[0, 8:12]]))]
-
-    def _batch(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The text beside its first 9 tokens."""
-        mask = torch.ones(2, embeds.shape[1], dtype=torch.bool, device=embeds.device)
-        mask[1, :3] = False
-        states = self._read(torch.cat([embeds, embeds.roll(3, 1)]), mask)
-        return [(states[0], right[0]), (states[1, 3:], right[0, :9])]
-
-    def _stepped(self, embeds: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Texts of 6 and 5 tokens, of which the first leaves, token by token."""
-        mask = torch.ones(2, 6, dtype=torch.bool, device=embeds.device)
-        mask[1, 0] = False
-        cache = RereadCache(Embedded(torch.cat([embeds[:, :6], embeds[:, :6].roll(1, 1)]), mask))
-        both = self._stepped_once(cache, embeds[0, [6, 5]])
-        cache.keep_rows(torch.tensor([1], device=embeds.device))
-        one = self._stepped_once(cache, embeds[0, [6]])
-        return [(both, right[0, [6, 5]]), (one, right[0, [6]])]
-
-    def _stepped_once(self, cache: RereadCache, embeds: Tensor) -> Tensor:
-        self._keeps_state = True
-        states = self._reread(cache, embeds[:, None])[:, 0]
-        if not all(isinstance(group.state, Cache) for group in cache.running):
-            raise TypeError("a state whose rows cannot be chosen")
-        return states
-
-
-def _long_from(base: Any) -> int | None:
-    """The length beyond which a model has other position factors for the whole text ("longrope": Phi-3 and later);
-    transformers chooses them by the longest text of a batch. None for all other models."""
-    config = getattr(base, "config", None)
-    rope = getattr(config, "rope_parameters", None) or {}
-    kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
-    lengths = [kind.get("original_max_position_embeddings") for kind in kinds if kind.get("rope_type") == "longrope"]
-    longest = getattr(config, "max_position_embeddings", None)
-    known = [length for length in lengths if length is not None and (longest is None or length < longest)]
-    return min(known, default=None)
-
-
-def _has_keys_and_values(base: Any) -> bool:
-    """Whether transformers keeps keys and values, and nothing else, for each layer of the model."""
-    try:
-        layers = DynamicCache(config=base.config).layers
-    except FAILURES:
-        return False
-    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
 
 
 @torch.no_grad()
