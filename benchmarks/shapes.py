@@ -55,7 +55,7 @@ PROBE_DEPTH = 14 / 30
 def build_policy(shape: str, device: str, dtype: str, hub: PluginHub) -> Policy:
     """The policy of a shape; random weights come from seed 0."""
     if shape not in SHAPES:
-        return load_policy(PolicySpec(model=shape, device=device, dtype=dtype), hub)  # type: ignore[arg-type]
+        return load_policy(PolicySpec(model=shape, device=device, dtype=dtype), ModelFinder(hub))  # type: ignore[arg-type]
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     config = LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, bos_token_id=0, eos_token_id=1)

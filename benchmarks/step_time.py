@@ -26,10 +26,9 @@ from measure import Memory, Timing, product, seconds
 from plain_loop import PlainLoop
 from shapes import NAMES, build_policy, default_prompt, find_probe
 
-from sea_toolkit.core.clock import Clock
-from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.registry.hub import PluginHub
@@ -54,7 +53,7 @@ class ToolkitSteps:
             }
         )
         composition = compose(recipe, hub)
-        self.problem: Problem = composition.bind(policy, [prompt], Ledger(), Clock())
+        self.problem: Problem = composition.bind(policy, ModelFinder(hub), [prompt])
         self.sampler = composition.sampler
         self.noise = Noise.for_prompts([prompt], 0, policy.device)
         self.state, self.first = self.sampler.init(self.problem, self.noise)

@@ -1,6 +1,7 @@
 """sea_toolkit: align language models at inference time.
 
-Importing this package is cheap: torch comes in with the first name that needs it.
+Importing this package is cheap: torch comes in with the first name that needs it. What is listed here, and in
+`sea_toolkit.testing`, is what a plugin may use; everything else may move.
 """
 
 from __future__ import annotations
@@ -9,35 +10,84 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import ModelError, NumericalError, PluginError, RecipeError, SeaError
-from sea_toolkit.hookspecs import SEA_API, hookimpl
+from sea_toolkit.events import Event
+from sea_toolkit.hookspecs import SEA_API, Register, hookimpl
 from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
-    from sea_toolkit.api import align, resume
-    from sea_toolkit.core.response import SoftResponse
+    from sea_toolkit.api import Aligner, align, resume
+    from sea_toolkit.core.clock import Clock
+    from sea_toolkit.core.ledger import Ledger
+    from sea_toolkit.core.noise import Noise, categorical
+    from sea_toolkit.core.response import SoftResponse, after_end
+    from sea_toolkit.evaluation.compare import compare
+    from sea_toolkit.lm.decoding import Decoded, decode
+    from sea_toolkit.lm.embedding_space import EmbeddingSpace
     from sea_toolkit.lm.policy import Policy
+    from sea_toolkit.models.finder import ModelFinder
+    from sea_toolkit.models.named import NamedModel
+    from sea_toolkit.problem.context import Context
+    from sea_toolkit.problem.energy import BoundEnergy, Energy
+    from sea_toolkit.problem.initializer import Initializer
+    from sea_toolkit.problem.problem import Problem
+    from sea_toolkit.readers.probe import Probe
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.registry.options import Number
     from sea_toolkit.runs.recipe import Recipe
-    from sea_toolkit.runs.result import Result
+    from sea_toolkit.runs.result import Interrupted, Result
+    from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+    from sea_toolkit.schedules.reactive import Observation
+    from sea_toolkit.util.conversation import Prompt
+    from sea_toolkit.util.progress import Progress
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API", "ModelError", "NumericalError", "PluginError", "PluginHub", "Policy", "Recipe", "RecipeError",
-    "Result", "SeaError", "SoftResponse", "align", "hookimpl", "resume",
+    "SEA_API", "Aligner", "BoundEnergy", "Clock", "Context", "Decoded", "EmbeddingSpace", "Energy", "Event", "Info",
+    "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
+    "NumericalError", "Observation", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "after_end", "align",
+    "categorical", "compare", "decode", "hookimpl", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
-    "PluginHub": "sea_toolkit.registry.hub",
-    "Policy": "sea_toolkit.lm.policy",
-    "Recipe": "sea_toolkit.runs.recipe",
-    "Result": "sea_toolkit.runs.result",
-    "SoftResponse": "sea_toolkit.core.response",
-    "align": "sea_toolkit.api",
-    "resume": "sea_toolkit.api",
+    "Aligner": "api",
+    "BoundEnergy": "problem.energy",
+    "Clock": "core.clock",
+    "Context": "problem.context",
+    "Decoded": "lm.decoding",
+    "EmbeddingSpace": "lm.embedding_space",
+    "Energy": "problem.energy",
+    "Info": "samplers.base",
+    "Initializer": "problem.initializer",
+    "Interrupted": "runs.result",
+    "Law": "samplers.base",
+    "Ledger": "core.ledger",
+    "ModelFinder": "models.finder",
+    "NamedModel": "models.named",
+    "Noise": "core.noise",
+    "Number": "registry.options",
+    "Observation": "schedules.reactive",
+    "PluginHub": "registry.hub",
+    "Policy": "lm.policy",
+    "Probe": "readers.probe",
+    "Problem": "problem.problem",
+    "Progress": "util.progress",
+    "Prompt": "util.conversation",
+    "Recipe": "runs.recipe",
+    "Result": "runs.result",
+    "Sampler": "samplers.base",
+    "SoftResponse": "core.response",
+    "after_end": "core.response",
+    "align": "api",
+    "categorical": "core.noise",
+    "compare": "evaluation.compare",
+    "decode": "lm.decoding",
+    "resume": "api",
+    "select_chains": "samplers.base",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return getattr(importlib.import_module(f"sea_toolkit.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'sea_toolkit' has no attribute {name!r}")

@@ -1,66 +1,231 @@
-"""The Python entry: `sea.align("…", reward={"sentiment": 8.0})`, and the same run again with `resume`."""
+"""The Python entry: `sea.align("…", reward={"sentiment": 8.0})`, `Aligner`, which keeps models loaded, and `resume`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypedDict, overload
 
-from sea_toolkit.core.clock import Clock
-from sea_toolkit.core.ledger import Ledger
+from typing_extensions import Unpack
+
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
-from sea_toolkit.lm.policy import Policy
-from sea_toolkit.models.loading import load_policy
+from sea_toolkit.lm.policy import Policy, Template
+from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs import checkpoint
-from sea_toolkit.runs.compose import compose, own_parts
+from sea_toolkit.runs.folder import SavedRun, held_folder, new_folder
 from sea_toolkit.runs.manifest import differences
-from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
-from sea_toolkit.runs.run import Run
+from sea_toolkit.runs.session import OwnEnergies, Session
 from sea_toolkit.util import run_files
-from sea_toolkit.util.progress import Progress, silent
+from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.progress import Progress
 
 Observer = Callable[[Event], None]
+Table = str | Mapping[str, Any]
+"""A plugin by name, or a table of the recipe: its name and options."""
+
+
+class RunSettings(TypedDict, total=False):
+    """What `Aligner.align` takes by name; see `align`."""
+
+    reward: Mapping[str, float] | str | None
+    energies: OwnEnergies | None
+    recipe: RecipeSource | None
+    sampler: Table | None
+    chains: int | None
+    steps: int | None
+    budget: float | None
+    relaxation: Table | None
+    initializer: Table | None
+    constraints: Sequence[Mapping[str, Any]] | None
+    draft: str | Sequence[str] | None
+    rewrite: int | Mapping[str, Any] | None
+    max_new_tokens: int | None
+    seed: int | None
+    allow_code: Collection[str]
+    out: str | Path | None
+    checkpoint_every: int
+    on_event: Observer | None
+
+
+class AlignSettings(RunSettings, total=False):
+    """What `align` takes by name."""
+
+    policy: Policy | None
+    model: str | None
+    device: str | None
+    dtype: DType | None
+    attention: Attention | None
+    template: Template | None
+    system: str | None
+    template_options: Mapping[str, Any] | None
+    trust_remote_code: bool
+    hub: PluginHub | None
+    progress: Progress | None
+
+
+class Aligner:
+    """A policy, reward models and plugins that stay loaded from one call to the next.
+
+    Args:
+        recipe: what all calls share: a `Recipe`, plain data, or a TOML file.
+        policy: a model and tokenizer of one's own as a `Policy`; else the recipe's is loaded at the first call.
+        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
+            line.
+        hub: plugins; by default all that are installed.
+        trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
+        progress: called as `progress(done, total, what)` during a download.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+    """
+
+    def __init__(
+        self,
+        recipe: RecipeSource | None = None,
+        *,
+        policy: Policy | None = None,
+        model: str | None = None,
+        device: str | None = None,
+        dtype: DType | None = None,
+        attention: Attention | None = None,
+        template: Template | None = None,
+        system: str | None = None,
+        template_options: Mapping[str, Any] | None = None,
+        hub: PluginHub | None = None,
+        trust_remote_code: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        settings = {
+            "model": model, "device": device, "dtype": dtype, "attention": attention,
+            "template": template, "system": system, "template_options": template_options,
+        }  # fmt: skip
+        self.recipe = build_recipe(recipe, None, settings)
+        self.session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
+
+    @overload
+    def align(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
+        self, prompts: str | Messages, **settings: Unpack[RunSettings]
+    ) -> Result: ...
+    @overload
+    def align(self, prompts: Sequence[str | Messages], **settings: Unpack[RunSettings]) -> list[Result]: ...
+    def align(
+        self,
+        prompts: str | Messages | Sequence[str | Messages],
+        *,
+        reward: Mapping[str, float] | str | None = None,
+        energies: OwnEnergies | None = None,
+        recipe: RecipeSource | None = None,
+        sampler: Table | None = None,
+        chains: int | None = None,
+        steps: int | None = None,
+        budget: float | None = None,
+        relaxation: Table | None = None,
+        initializer: Table | None = None,
+        constraints: Sequence[Mapping[str, Any]] | None = None,
+        draft: str | Sequence[str] | None = None,
+        rewrite: int | Mapping[str, Any] | None = None,
+        max_new_tokens: int | None = None,
+        seed: int | None = None,
+        allow_code: Collection[str] = (),
+        out: str | Path | None = None,
+        checkpoint_every: int = 10,
+        on_event: Observer | None = None,
+    ) -> Result | list[Result]:
+        """Align the policy's answers to prompts; the arguments are those of `sea_toolkit.align`.
+
+        Args:
+            recipe: another recipe than the aligner's; its policy has to be the same to stay loaded.
+        """
+        settings = {
+            "sampler": sampler, "chains": chains, "steps": steps, "budget": budget, "relaxation": _table(relaxation),
+            "initializer": _table(initializer), "constraints": constraints, "draft": draft, "rewrite": rewrite,
+            "max_new_tokens": max_new_tokens, "seed": seed,
+        }  # fmt: skip
+        chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
+        self.session.refuse_unused(chosen)
+        asked, folder = as_prompts(prompts), None if out is None else Path(out)
+        composition = self.session.compose(chosen, energies, allow_code)
+        with new_folder(folder):
+            run = self.session.run(
+                composition, asked, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event
+            )
+            if folder is not None:
+                dated = _dated(chosen, run.problem.policy)
+                SavedRun(dated, asked, list(energies or {}), checkpoint_every).write(folder)
+            results = run.execute()
+        return results[0] if is_one_prompt(prompts) else results
 
 
 @overload
-def align(prompts: str, **settings: Any) -> Result: ...
+def align(  # type: ignore[overload-overlap]
+    prompts: str | Messages, **settings: Unpack[AlignSettings]
+) -> Result: ...
 @overload
-def align(prompts: Sequence[str], **settings: Any) -> list[Result]: ...
+def align(prompts: Sequence[str | Messages], **settings: Unpack[AlignSettings]) -> list[Result]: ...
 def align(
-    prompts: str | Sequence[str],
+    prompts: str | Messages | Sequence[str | Messages],
     *,
     reward: Mapping[str, float] | str | None = None,
-    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
-    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    energies: OwnEnergies | None = None,
+    recipe: RecipeSource | None = None,
+    sampler: Table | None = None,
+    chains: int | None = None,
+    steps: int | None = None,
+    budget: float | None = None,
+    relaxation: Table | None = None,
+    initializer: Table | None = None,
+    constraints: Sequence[Mapping[str, Any]] | None = None,
+    draft: str | Sequence[str] | None = None,
+    rewrite: int | Mapping[str, Any] | None = None,
+    max_new_tokens: int | None = None,
+    seed: int | None = None,
     policy: Policy | None = None,
+    model: str | None = None,
+    device: str | None = None,
+    dtype: DType | None = None,
+    attention: Attention | None = None,
+    template: Template | None = None,
+    system: str | None = None,
+    template_options: Mapping[str, Any] | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
     on_event: Observer | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> Result | list[Result]:
-    """Align the policy's answers to prompts.
+    """Align the policy's answers to prompts. `Aligner` does the same and keeps the models loaded.
 
     Args:
-        prompts: one text (gives one result) or several (a list of results); they share batches.
+        prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
+            conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
+            user's turn.
         reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
         energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
+        sampler: a name, or a table with its name and options.
+        chains: per prompt; `steps` to take, or the `budget` to spend per prompt, in base samples.
+        relaxation, initializer: names, or tables of the recipe.
+        constraints: limits on energies, as in the recipe.
+        draft: a text to improve instead of the policy's own samples, or one for each prompt.
+        rewrite: how many rewrites by the policy compete with the answer.
+        max_new_tokens: length of an answer, at most.
+        seed: of all randomness.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
+        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
+            line.
         allow_code: functions, as `package.module:function`, that the recipe's energies may run.
+        trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
         on_event: called at the start, after each step and at the end.
         progress: called as `progress(done, total, what)` during a download.
-        **settings: `sampler`, `chains`, `steps`, `budget`, `max_new_tokens`, `seed`, `model`, `device`, `dtype`,
-            `attention`, `template`, `draft` (a text to improve), `rewrite` (how many), as on the command line.
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
@@ -68,34 +233,26 @@ def align(
         PluginError: a plugin that the run needs is broken, or fails in the run.
         Interrupted: Ctrl-C; its `results` hold what was found so far.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts:
-        raise RecipeError("there are no prompts", expected="at least one")
-    hub = hub or PluginHub.discover()
-    chosen = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    composition = compose(chosen, hub, own_parts(energies), allow_code)
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        checkpoint.prepare_folder(folder)
-    policy = policy or load_policy(chosen.policy, hub, progress or silent, composition.check)
-    problem = composition.bind(policy, texts, Ledger(), Clock(), progress)
-    hub.load()
-    run = Run(composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event)
-    if folder is not None:
-        plain = {"recipe": chosen.model_dump(mode="json", exclude_none=True), "prompts": texts}
-        plain["own_terms"] = sorted(energies or {})
-        run_files.write_json(folder / run_files.RECIPE, {**plain, "checkpoint_every": checkpoint_every})
-    results = run.execute()
-    return results[0] if isinstance(prompts, str) else results
+    aligner = Aligner(
+        recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
+        system=system, template_options=template_options, hub=hub, trust_remote_code=trust_remote_code, progress=progress,
+    )  # fmt: skip
+    return aligner.align(
+        prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
+        relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
+        max_new_tokens=max_new_tokens, seed=seed, allow_code=allow_code, out=out, checkpoint_every=checkpoint_every,
+        on_event=on_event,
+    )  # fmt: skip
 
 
 def resume(
     folder: str | Path,
     *,
-    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
+    energies: OwnEnergies | None = None,
     hub: PluginHub | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     force: bool = False,
     on_event: Observer | None = None,
     progress: Progress | None = None,
@@ -107,41 +264,53 @@ def resume(
     Args:
         folder: the run's folder.
         energies: the run's own terms again, if it was started with some: code is not saved.
+        hub, policy, on_event, progress: as for `align`.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
+        trust_remote_code: whether Python that comes with a model may run, again.
         force: go on though plugins or models are others than before; the manifest records it.
 
     Raises:
-        SeaError: not a run's folder, a damaged checkpoint, or (without `force`) another version of a plugin or model.
+        SeaError: not a run's folder, one that another process works in, a damaged checkpoint, or (without `force`)
+            another version of a plugin or model.
     """
     folder = Path(folder)
-    saved = run_files.read_json(folder / run_files.RECIPE)
-    recipe = Recipe.parse(saved["recipe"], where=str(folder / run_files.RECIPE))
-    if sorted(energies or {}) != saved["own_terms"]:
+    saved = SavedRun.read(folder)
+    if sorted(energies or {}) != saved.own_terms:
         raise RecipeError(
-            f"the run was started with terms of its own {saved['own_terms']}, and given {sorted(energies or {})} now",
-            hint="sea_toolkit.api.resume(folder, energies={…}) with the same functions",
+            f"the run was started with terms of its own {saved.own_terms}, and given {sorted(energies or {})} now",
+            hint="sea_toolkit.resume(folder, energies={…}) with the same functions",
         )
-    hub = hub or PluginHub.discover()
-    composition = compose(recipe, hub, own_parts(energies), allow_code)
-    policy = policy or load_policy(recipe.policy, hub, progress or silent, composition.check)
-    problem = composition.bind(policy, saved["prompts"], Ledger(), Clock(), progress)
-    hub.load()
-    every = saved["checkpoint_every"]
-    run = Run(composition, problem, folder=folder, checkpoint_every=every, on_event=on_event)
-    if not run.can_resume:  # killed before its first checkpoint
-        (folder / run_files.TRACE).unlink(missing_ok=True)
+    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
+    composition = session.compose(saved.recipe, energies, allow_code)
+    with held_folder(folder):
+        every = saved.checkpoint_every
+        run = session.run(composition, saved.prompts, folder=folder, checkpoint_every=every, on_event=on_event)
+        if not run.can_resume:  # killed before its first checkpoint
+            (folder / run_files.TRACE).unlink(missing_ok=True)
+            return run.execute()
+        then = run_files.read_json(folder / run_files.MANIFEST)
+        changed = differences(then["identity"], run.manifest["identity"])
+        if changed and not force:
+            raise SeaError(
+                f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
+                expected="the same plugins, models and packages",
+                hint="install those, or go on regardless with --force",
+            )
+        run.resume()
+        if changed:
+            then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
+            run_files.write_json(folder / run_files.MANIFEST, then)
+            run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
         return run.execute()
-    then = run_files.read_json(folder / run_files.MANIFEST)
-    changed = differences(then["identity"], run.manifest["identity"])
-    if changed and not force:
-        raise SeaError(
-            f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
-            expected="the same plugins, models and packages",
-            hint="install those, or go on regardless with --force",
-        )
-    run.resume()
-    if changed:
-        then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
-        run_files.write_json(folder / run_files.MANIFEST, then)
-        run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
-    return run.execute()
+
+
+def _table(value: Table | None) -> Mapping[str, Any] | None:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _dated(recipe: Recipe, policy: Policy) -> Recipe:
+    """The recipe with the date that its chat template reads: a resumed run reads the one that it began with."""
+    if policy.chat is None or not policy.chat.reads_date:
+        return recipe
+    spec = recipe.policy.model_copy(update={"date": policy.chat.date.isoformat()})
+    return recipe.model_copy(update={"policy": spec})

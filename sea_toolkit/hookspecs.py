@@ -72,7 +72,7 @@ def sea_register_schedules(register: Register) -> None:
 
 @hookspec
 def sea_register_samplers(register: Register) -> None:
-    """Register samplers: a class with `law`, `needs_gradient`, `init` and `step` (see `sea_toolkit.samplers`)."""
+    """Register samplers: a class that derives from `sea_toolkit.samplers.base.Sampler`."""
 
 
 @hookspec
@@ -87,8 +87,8 @@ def sea_register_initializers(register: Register) -> None:
 
 @hookspec
 def sea_register_models(register: Register) -> None:
-    """Register named models: a class with `role` ("policy" or "reward"), `license`, `megabytes`,
-    `find() -> Path | None`, `pull(progress) -> Path` and `remove() -> bool` (see `sea_toolkit.models`).
+    """Register named models: a class that derives from `sea_toolkit.models.named.NamedModel`, with `role` ("policy" or
+    "reward"), `license`, `megabytes`, `find() -> Path | None`, `pull(progress) -> Path` and `remove() -> bool`.
     """
 
 

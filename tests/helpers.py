@@ -8,14 +8,11 @@ from typing import Any
 
 import torch
 
-from sea_toolkit.core.clock import Clock
-from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.compose import compose, own_parts
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.testing.setting import PROMPTS
@@ -72,8 +69,8 @@ def problem_for(
     own = {"warmth": (4.0, warmth)} if energies is None and recipe is None else energies or {}
     settings = {"sampler": "sea", "chains": 2, "max_new_tokens": 10} | settings
     chosen = build_recipe(recipe, None, settings, own_terms=bool(own))
-    composition = compose(chosen, plugins or hub(), own_parts(own))
-    return composition.bind(policy or tiny_policy(), list(prompts), Ledger(), Clock())
+    session = Session(plugins or hub(), policy=policy or tiny_policy())
+    return session.bind(session.compose(chosen, own), prompts)
 
 
 def noise_for(problem: Problem, seed: int = 0) -> Noise:
@@ -96,11 +93,10 @@ def run_for(
     """A run as `sea.align` makes it, that can be told to stop early."""
     own = {"warmth": (4.0, warmth)} if energies is None else energies
     chosen = build_recipe(recipe, None, {"chains": 2, "max_new_tokens": 10} | settings, own_terms=bool(own))
-    composition = compose(chosen, plugins or hub(), own_parts(own))
-    problem = composition.bind(policy or tiny_policy(), list(prompts), Ledger(), Clock())
-    return Run(
-        composition,
-        problem,
+    session = Session(plugins or hub(), policy=policy or tiny_policy())
+    return session.run(
+        session.compose(chosen, own),
+        prompts,
         folder=folder,
         checkpoint_every=checkpoint_every,
         on_event=on_event,

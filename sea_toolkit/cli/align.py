@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from sea_toolkit.cli.arguments import assignment, energy_term, template_values, weighted
 from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
+from sea_toolkit.util.conversation import Prompt
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("prompts", nargs=-1)
-@click.option("--prompts", "file", metavar="FILE", help="Prompts from a file, one a line; - reads standard input.")
+@click.option(
+    "--prompts", "file", metavar="FILE",
+    help="Prompts from a file: one a line, or a .csv, .tsv, .jsonl or .json file; - reads lines of standard input.",
+)  # fmt: skip
+@click.option("--column", metavar="NAME", help="Where they are in a table.  [default: instruction, prompt or messages]")
+@click.option("--messages", metavar="FILE|JSON", help='A conversation, or several: [{"role": "user", "content": "…"}]')
 @click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
 @click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
 @click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
 @click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
+@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
+@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
+              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
@@ -51,6 +60,8 @@ def align(
     hub: PluginHub,
     prompts: tuple[str, ...],
     file: str | None,
+    column: str | None,
+    messages: str | None,
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
     recipe: str | None,
@@ -63,25 +74,18 @@ def align(
 ) -> None:
     """Move the policy's answers to PROMPTS towards higher reward, and show what was gained.
 
-    Without PROMPTS, they are read from --prompts FILE or from standard input, one a line.
+    Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
-    texts = _prompts(prompts, file)
+    asked = _prompts(prompts, file, column, messages)
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
-    from sea_toolkit.runs.recipe import Recipe
 
-    base = Recipe.load(recipe) if recipe else Recipe()
-    data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
-        exclude_unset=True
-    )
-    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
-    for setting in settings:
-        _override(data, setting)
-    chosen = Recipe.parse(data)
+    terms, assignments = map(energy_term, energies), map(assignment, settings)
+    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
-            texts,
+            asked,
             recipe=chosen,
             allow_code=allow_code,
             out=out,
@@ -116,78 +120,28 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
         sys.exit(INTERRUPTED)
 
 
-def _prompts(given: tuple[str, ...], file: str | None) -> list[str]:
-    if given and file:
-        raise RecipeError("prompts on the command line and --prompts", expected="one of them")
+def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
+    from sea_toolkit.util.prompts import prompts_of_lines, read_messages, read_prompts
+
+    named = {"prompts on the command line": given, "--prompts": file, "--messages": messages}
+    sources = [name for name, value in named.items() if value]
+    if len(sources) > 1:
+        raise RecipeError(" and ".join(sources), expected="one of them")
+    if column is not None and file in (None, "-"):
+        raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
     if given:
-        return list(given)
+        return [Prompt.of(text) for text in given]
+    if messages is not None:
+        if messages.lstrip().startswith("["):
+            return read_messages(messages, "--messages")
+        is_list = messages.lower().removesuffix(".gz").endswith(".json")
+        return read_prompts(messages, None if is_list else "messages")
+    if file not in (None, "-"):
+        return read_prompts(str(file), column)
     if file is None and sys.stdin.isatty():
         raise RecipeError("there is no prompt", expected='sea-toolkit align "Write …" --reward sentiment=8')
     try:
-        text = sys.stdin.read() if file in (None, "-") else Path(str(file)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the prompts from {file}: {error}") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise RecipeError(f"{'standard input' if file in (None, '-') else file} has no prompts", expected="one a line")
-    return lines
-
-
-def _weighted(text: str) -> tuple[str, float]:
-    """`name=2` → ("name", 2.0); the weight is 1 if there is none."""
-    name, equals, weight = text.rpartition("=")
-    if not equals:
-        return text, 1.0
-    try:
-        return name, float(weight)
-    except ValueError:
-        raise RecipeError(f"the weight of {name!r} is {weight!r}", expected="a number, as in sentiment=8") from None
-
-
-def _energy(text: str) -> dict[str, Any]:
-    """`length=0.5,target=40` → a term of the recipe."""
-    head, *options = text.split(",")
-    name, weight = _weighted(head)
-    term: dict[str, Any] = {"name": name, "weight": weight}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise RecipeError(f"--energy {text}: {option!r} is no option", expected="OPTION=VALUE, as in target=40")
-        term[key.strip()] = _value(value)
-    return term
-
-
-def _value(text: str) -> Any:
-    """A TOML value, else the text itself."""
-    from sea_toolkit.runs.recipe import tomllib
-
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _override(data: dict[str, Any], setting: str) -> None:
-    """Lay one `key.key=value` over the recipe's data; the value is TOML, else a string."""
-    path, equals, text = setting.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {setting}", expected="KEY=VALUE, as in sampler.step_size=0.2")
-    value = _value(text)
-    *parents, last = path.split(".")
-    place: Any = data
-    for key in parents:
-        place = (
-            place[int(key)]
-            if isinstance(place, list) and key.isdigit() and int(key) < len(place)
-            else (place.setdefault(key, {}) if isinstance(place, dict) else None)
-        )
-        if not isinstance(place, dict | list):
-            raise RecipeError(
-                f"--set {setting}: {key!r} holds no keys", hint="as in sampler.step_size or energies.0.weight"
-            )
-    if isinstance(place, dict):
-        place[last] = value
-    elif last.isdigit() and int(last) < len(place):
-        place[int(last)] = value
-    else:
-        raise RecipeError(f"--set {setting}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")
+        text = sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read the prompts from standard input: {error}", expected="UTF-8 text") from error
+    return prompts_of_lines(text, "standard input")

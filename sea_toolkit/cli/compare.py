@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.align import _energy, _override, _value, _weighted
+from sea_toolkit.cli.arguments import assignment, energy_term, options_of, template_values, value_of, weighted
 from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     help="Which of the texts a run met is its answer: that of the lowest energy, or of the highest weighted reward.",
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
-@click.option("--column", default="instruction", show_default=True, help="Where the prompts are in a table.")
+@click.option(
+    "--column", metavar="NAME", help="Where the prompts are in a table.  [default: instruction, prompt or messages]"
+)
 @click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
 @click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
 @click.option("--sample", type=click.IntRange(1), help="Take this many prompts at random.")
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
 )
 @click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
+@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
+@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
+              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
@@ -75,7 +80,7 @@ def compare(
     versus: tuple[str, ...],
     select: str,
     seeds: str,
-    column: str,
+    column: str | None,
     skip: int,
     limit: int | None,
     sample: int | None,
@@ -91,27 +96,21 @@ def compare(
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
 
     PROMPTS is a text file with a prompt a line, or a .csv, .tsv or .jsonl file (also with .gz) with a column of
-    prompts.
+    prompts; in .jsonl a prompt may be a conversation, a list of messages.
     """
-    from sea_toolkit.util.prompts import choose, read_prompts
+    from sea_toolkit.util.prompts import choose, different, read_prompts
 
-    texts = choose(read_prompts(prompts, column), skip=skip, limit=limit, sample=sample, seed=sample_seed)
+    texts = choose(different(read_prompts(prompts, column)), skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
     from sea_toolkit.evaluation.compare import compare as run
     from sea_toolkit.runs.overrides import build_recipe
-    from sea_toolkit.runs.recipe import Recipe
 
-    base = Recipe.load(recipe) if recipe else Recipe()
-    data = build_recipe(base, dict(map(_weighted, rewards)), flags, own_terms=bool(energies)).model_dump(
-        exclude_unset=True
-    )
-    data["energies"] = [*data.get("energies", []), *map(_energy, energies)]
-    for setting in overrides:
-        _override(data, setting)
+    terms, assignments = map(energy_term, energies), map(assignment, overrides)
+    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
     with _live() as (watch, progress):
         try:
             report = run(
-                texts, samplers=_words(samplers), budgets=points, recipe=Recipe.parse(data), options=_options(options),
+                texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
@@ -203,19 +202,11 @@ def _options(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        found.setdefault(label, {})[key] = _value(value)
+        found.setdefault(label, {})[key] = value_of(value)
     return found
 
 
 def _judge(text: str) -> dict[str, Any]:
     """`name,output=positive` → a judge's specification."""
-    name, *options = text.split(",")
-    spec: dict[str, Any] = {"model": name}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise RecipeError(
-                f"--judge {text}: {option!r} is no option", expected="OPTION=VALUE, as in output=positive"
-            )
-        spec[key.strip()] = _value(value)
-    return spec
+    name, options = options_of(text, "--judge", "output=positive")
+    return {"model": name, **options}

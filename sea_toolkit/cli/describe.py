@@ -1,8 +1,9 @@
 """`sea-toolkit describe NAME`: what an item does, its options, and where it comes from.
 
 With `--json`, one object `{"items": [...]}` with, for each item of that name: kind, name, qualified, plugin,
-distribution, version, summary, doc, facts (law and needs_gradient of a sampler; role, license and megabytes of a
-model) and options, a list of {name, type, default, required, schedulable, doc}.
+distribution, version, summary, doc, facts (law, needs_gradient and reads_budget of a sampler; role, license and
+megabytes of a model), options, a list of {name, type, default, required, schedulable, doc}, and schema, the JSON schema
+of the table of options.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.group import with_hub
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.options import Option
-from sea_toolkit.registry.records import CORE, KINDS, Item
-
-FACTS = {"sampler": ("law", "needs_gradient"), "model": ("role", "license", "megabytes")}
-"""Kind to the class attributes that are shown as well."""
+from sea_toolkit.registry.records import CORE, KINDS
 
 
 @click.command("describe")
@@ -38,13 +38,12 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"items": described}, indent=2))
         return
-    for entry in described:
-        _print(entry)
+    for item, entry in zip(items, described, strict=True):
+        _print(entry, item.prose)
 
 
 def description(item: Item) -> dict[str, Any]:
     """What `--json` prints for one item."""
-    facts = {fact: getattr(item.target, fact, None) for fact in FACTS.get(item.kind, ())}
     return {
         "kind": item.kind,
         "name": item.name,
@@ -54,9 +53,23 @@ def description(item: Item) -> dict[str, Any]:
         "version": item.version,
         "summary": item.summary,
         "doc": item.doc,
-        "facts": {fact: _plain(value) for fact, value in facts.items()},
+        "facts": {fact: _plain(value) for fact, value in _facts(item).items()},
         "options": [_option(option) for option in item.options],
+        "schema": item.schema,
     }
+
+
+def _facts(item: Item) -> dict[str, Any]:
+    """What an item states of itself beside its options."""
+    if item.kind == "model":
+        model = model_of(item)
+        return {"role": model.role, "license": model.license, "megabytes": model.megabytes}
+    if item.kind != "sampler":
+        return {}
+    from sea_toolkit.samplers.base import sampler_class  # with torch, which a sampler needs anyway
+
+    sampler = sampler_class(item)
+    return {"law": str(sampler.law), "needs_gradient": sampler.needs_gradient, "reads_budget": sampler.reads_budget}
 
 
 def _option(option: Option) -> dict[str, Any]:
@@ -79,17 +92,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _print(entry: dict[str, Any]) -> None:
+def _print(entry: dict[str, Any], prose: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     console.print(Text(f"{entry['kind']} {entry['name']}", style="bold"), Text(f"({_origin(entry)})", style="dim"))
-    told = entry["doc"].startswith(entry["summary"].rstrip("."))
-    console.print(Text(entry["doc"] if told else f"{entry['summary']}\n\n{entry['doc']}".strip()))
+    told = prose.startswith(entry["summary"].rstrip("."))
+    console.print(Text(prose if told else f"{entry['summary']}\n\n{prose}".strip()), soft_wrap=True)
     for fact, value in entry["facts"].items():
-        console.print(Text(f"{fact.replace('_', ' ')}: {value}"))
+        console.print(Text(f"{fact.replace('_', ' ')}: {value}"), soft_wrap=True)
     if not entry["options"]:
         console.print(Text("no options\n"))
         return

@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
-            for record in (r for r in hub_of(ctx).records if r.faulty):
+            for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
             raise click.UsageError("\n".join(lines), ctx) from error
 

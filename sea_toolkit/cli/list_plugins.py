@@ -50,16 +50,16 @@ def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, re
     records = [record for record in hub.records if _concerns(record, kind)]
     if requirements:
         for pin in sorted(
-            {f"{r.distribution}=={r.version}" for r in records if r.distribution != CORE and not r.single}
+            {f"{r.distribution}=={r.version}" for r in records if r.distribution != CORE and not r.from_user}
         ):
             click.echo(pin)
     elif as_json:
         click.echo(json.dumps(report(hub, records, kind), indent=2))
     else:
         _print_tables(report(hub, records, kind))
-    faulty = [record for record in hub.records if record.faulty]
-    if hub.strict and faulty:
-        raise PluginError("; ".join(f"{r.label} is {r.status}: {r.error}" for r in faulty))
+    failed = [record for record in hub.records if record.failed]
+    if hub.strict and failed:
+        raise PluginError("; ".join(f"{r.label} is {r.status}: {r.error}" for r in failed))
 
 
 def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dic
             }
             for of_kind in [*KINDS, "command"]
             for record in records
-            for name, summary in sorted(record.offers.get(of_kind, {}).items())
+            for name, summary in sorted(record.provides.get(of_kind, {}).items())
             if kind in (None, of_kind)
         ],
         "clashes": [
@@ -94,13 +94,14 @@ def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dic
 
 
 def _concerns(record: PluginRecord, kind: str | None) -> bool:
-    """Whether a row is shown under `--kind`; one whose offers are unknown may be what the reader looks for."""
-    return kind is None or kind in record.offers or (record.faulty and not record.offers)
+    """Whether a row is shown under `--kind`; one of which that is unknown may be what the reader looks for."""
+    return kind is None or kind in record.provides or (record.failed and not record.provides)
 
 
 def _plugin_row(record: PluginRecord) -> dict[str, Any]:
     names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks")
-    return {name: getattr(record, name) for name in (*names, "checked", "file")}
+    row = {name: getattr(record, name) for name in (*names, "checked", "file")}
+    return row | {"provides": {kind: sorted(summaries) for kind, summaries in record.provides.items()}}
 
 
 def _print_tables(content: dict[str, Any]) -> None:

@@ -15,7 +15,11 @@ from sea_toolkit.models.resolve import model_of
 from sea_toolkit.util.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sea_toolkit.models.named import NamedModel
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.registry.items import Item
 
 
 @click.group()
@@ -47,8 +51,8 @@ def pull(ctx: click.Context, name: str) -> None:
     """Get the model NAME and keep it in the cache."""
     model = model_of(_item(hub_of(ctx), name))
     before = model.find()
-    if before is not None and _in_package(model):
-        click.echo(f"{name} comes with sea-toolkit ({before}); nothing to download.")
+    if before is not None and model.in_package:
+        click.echo(f"{name} comes with an installed package ({before}); nothing to download.")
         return
     with progress_bar() as progress:
         path = model.pull(progress)
@@ -63,7 +67,7 @@ def remove(ctx: click.Context, name: str) -> None:
     model = model_of(_item(hub_of(ctx), name))
     if model.remove():
         click.echo(f"removed {name} from the cache")
-    elif _in_package(model):
+    elif model.in_package:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
         click.echo(f"{name} was not in the cache")
@@ -94,7 +98,7 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
-def _item(hub: PluginHub, name: str) -> Any:
+def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
         hub.load()
@@ -106,12 +110,16 @@ def _item(hub: PluginHub, name: str) -> Any:
     return hub.get("model", name)
 
 
-def _in_package(model: Any) -> bool:
-    return not hasattr(model, "folder") and model.find() is not None
+def _where(model: NamedModel, path: Path | None) -> str:
+    if path is None:
+        return "not yet"
+    if model.in_package:
+        return "in the package"
+    return "on this machine" if model.folder is None else "cached"
 
 
-def _row(item: Any, verify: bool) -> dict[str, Any]:
-    row = {
+def _row(item: Item, verify: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "name": item.name,
         "qualified": item.qualified,
         "role": None,
@@ -122,12 +130,12 @@ def _row(item: Any, verify: bool) -> dict[str, Any]:
     try:
         model = model_of(item)
         row |= {"role": model.role, "megabytes": model.megabytes, "license": model.license}
-        row["for_policy"] = getattr(model, "policy", None)
+        row["for_policy"] = model.policy
         path = model.find()
-        if verify and path is not None and hasattr(model, "verify"):
+        if verify and path is not None:
             model.verify()
         row["path"] = None if path is None else str(path)
-        row["where"] = "not yet" if path is None else "in the package" if _in_package(model) else "cached"
+        row["where"] = _where(model, path)
     except SeaError as error:
         row |= {"where": "damaged", "error": str(error)}
     return row

@@ -84,6 +84,7 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
 
 
 def _run(ctx: click.Context, train: Any, sources: list[Any], settings: Settings, options: dict[str, Any]) -> Trained:
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.loading import load_policy
     from sea_toolkit.training.examples import read_examples
 
@@ -91,7 +92,7 @@ def _run(ctx: click.Context, train: Any, sources: list[Any], settings: Settings,
     examples = read_examples(sources, settings.kind, settings.max_rows, settings.seed)
     with progress_bar() as progress:
         spec = PolicySpec(model=options["policy"], device=options["device"], dtype="float32")
-        policy = load_policy(spec, hub_of(ctx), progress)
+        policy = load_policy(spec, ModelFinder(hub_of(ctx), progress))
         trained: Trained = train(policy.model, policy.tokenizer, options["policy"], examples, settings, progress)
     return trained
 

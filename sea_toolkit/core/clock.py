@@ -23,5 +23,5 @@ class Clock:
     budget: float | None = None
 
     def value(self, number: Number) -> float:
-        """A number of the recipe as it stands now; a plain one stands for itself."""
-        return value(number, self.progress, self.step)  # type: ignore[arg-type]
+        """Resolve a number that may be a schedule, as it stands now."""
+        return value(number, self.progress, self.step)

@@ -10,15 +10,17 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
+from sea_toolkit.util.conversation import Prompt
 
 
 def prompt_seeds(prompts: Sequence[str], seed: int) -> list[int]:
-    """One seed per prompt, from the run's seed, the prompt's text and, for a repeated prompt, its occurrence."""
+    """One seed per prompt, from the run's seed, the prompt's text (of a conversation all of it) and, for a repeated
+    prompt, its occurrence."""
     seen: dict[str, int] = {}
     seeds = []
-    for prompt in prompts:
-        repeat = seen[prompt] = seen.get(prompt, -1) + 1
-        digest = hashlib.sha256(f"{seed}\0{repeat}\0{prompt}".encode()).digest()
+    for key in (Prompt.of(prompt).key for prompt in prompts):
+        repeat = seen[key] = seen.get(key, -1) + 1
+        digest = hashlib.sha256(f"{seed}\0{repeat}\0{key}".encode()).digest()
         seeds.append(int.from_bytes(digest[:7], "big"))
     return seeds
 

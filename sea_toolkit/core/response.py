@@ -282,3 +282,9 @@ class Slope:
 def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:
     """Where `ids` is one of the wanted tokens."""
     return torch.isin(ids, torch.as_tensor(list(wanted), device=ids.device, dtype=ids.dtype))
+
+
+def after_end(ids: Int[Tensor, "*rows T"], eos_ids: Sequence[int]) -> Bool[Tensor, "*rows T"]:
+    """Mask of the positions after a row's first end-of-text token: what stands there is not part of the response."""
+    ends = is_any(ids, eos_ids).long()
+    return ends.cumsum(-1) - ends > 0

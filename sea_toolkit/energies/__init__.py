@@ -40,7 +40,7 @@ def sea_register_energies(register: Register) -> None:
     register(
         "keywords",
         target="sea_toolkit.energies.keywords.energy:Keywords",
-        summary="Required words that are missing, with their inflections, and forbidden ones that occur.",
+        summary="Required words that are missing, and forbidden ones that occur.",
     )
     register(
         "regex",

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import check_tokenizer, load_classifier
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
-class Classifier:
+class Classifier(Energy):
     """−log p(class | y), in nats, from a Hugging Face sequence-classification model with the policy's tokenizer.
 
     Args:
@@ -28,46 +24,37 @@ class Classifier:
         reads: what the classifier is shown; see the energy `reward`. "auto" is the response alone.
     """
 
+    differentiable = True
+    label: str
+
     def __init__(self, *, model: str, target: str | int, reads: Reading = "response") -> None:
         self.model, self.target, self.reads = model, target, reads
+        self.reward_model = model
         self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model and compare its vocabulary with the policy's, before any weights are read.
 
         Raises:
             ModelError: no such model, or another vocabulary than the policy's.
         """
-        source = resolve_model(self.model, hub, "reward", progress)
-        check_tokenizer(source, self.label, tokenizer)
-        return source
+        check_tokenizer(finder.find(self.model, "reward"), self.label, tokenizer)
 
-    def bind(self, context: Context) -> BoundClassifier:
-        """Load the model and check that it fits the policy.
+    def bind(self, context: Context) -> BoundEnergy:
+        """Load the model and check that it fits the policy. A model with one output gives the log-odds of its class.
 
         Raises:
             ModelError: as `check`, or unreadable weights.
             RecipeError: no such class.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
-        loaded = load_classifier(source, context.policy, self.model)
+        loaded = load_classifier(context.find_model(self.model), context.policy, self.model)
         scorer = SequenceScorer(*loaded, self.label, self.reads, context)
-        return BoundClassifier(scorer, scorer.output(self.target))
+        target = scorer.output(self.target)
 
+        def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
+            logits = scorer(response)
+            if logits.shape[-1] == 1:
+                return -nn.functional.logsigmoid(logits[..., 0])
+            return -logits.log_softmax(-1)[..., target]
 
-class BoundClassifier:
-    """The classifier energy of a run. A model with one output is read as the log-odds of its class."""
-
-    def __init__(self, scorer: SequenceScorer, target: int) -> None:
-        self.scorer, self.target = scorer, target
-
-    @property
-    def flops_per_token(self) -> float:
-        """Forward."""
-        return 2.0 * self.scorer.parameters
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        logits = self.scorer(response)
-        if logits.shape[-1] == 1:
-            return -nn.functional.logsigmoid(logits[..., 0])
-        return -logits.log_softmax(-1)[..., self.target]
+        return BoundEnergy(energy=energy)

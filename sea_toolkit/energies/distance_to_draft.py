@@ -8,10 +8,11 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, ResponseFunction
 
 
-class DistanceToDraft:
+class DistanceToDraft(Energy):
     """Edit distance to a draft, in tokens: insertions, deletions and replacements (Levenshtein 1966).
 
     For a relaxed response, putting token d of the draft in line with position t costs `1 − p_t(d)`, and the distance of
@@ -22,10 +23,12 @@ class DistanceToDraft:
         text: the draft, or a list with one for each prompt.
     """
 
+    differentiable = True
+
     def __init__(self, *, text: str | list[str]) -> None:
         self.text = text
 
-    def bind(self, context: Context) -> BoundDistance:
+    def bind(self, context: Context) -> ResponseFunction:
         """Tokenize the drafts.
 
         Raises:
@@ -40,11 +43,11 @@ class DistanceToDraft:
         if not all(draft.strip() for draft in drafts):
             raise RecipeError("a draft of distance-to-draft is empty", expected="a text")
         unfinished = torch.zeros(len(drafts), 1, dtype=torch.bool)
-        found = context.policy.from_text([[draft] for draft in drafts], unfinished)
-        return BoundDistance(found.ids[:, 0], found.alive[:, 0].sum(-1).long())
+        found = context.policy.from_text([[context.policy.as_answer(draft)] for draft in drafts], unfinished)
+        return DraftDistance(found.ids[:, 0], found.alive[:, 0].sum(-1).long()).energy
 
 
-class BoundDistance:
+class DraftDistance:
     """The edit distance to the drafts of a run.
 
     Args:
@@ -56,7 +59,7 @@ class BoundDistance:
         tokens, self.which = ids.unique(return_inverse=True)
         self.tokens, self.lengths = tokens.tolist(), lengths
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         p, c, t = response.shape
         which = self.which[:, None, None].expand(-1, c, t, -1)
         unlike = 1.0 - response.probability(self.tokens).gather(-1, which).float()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, ResponseFunction
 
 EMPTY = 1e-6
 """Added to the squared length of a bag of tokens, so that an empty text has a similarity, of nothing, and a slope."""
 
 
-class Diversity:
+class Diversity(Energy):
     """Mean cosine between the token counts of a chain and those of each other chain of its prompt; 0 to 1.
 
     For a relaxed response the counts are expected ones. It is an energy of the set of chains, `Σ_c E_c`, in which each
@@ -23,13 +22,14 @@ class Diversity:
     run keeps the set of the lowest total energy.
     """
 
-    joint: ClassVar[bool] = True
+    differentiable = True
+    joint = True
 
-    def bind(self, context: Context) -> Diversity:
+    def bind(self, context: Context) -> ResponseFunction:
         """Nothing of a run is needed."""
-        return self
+        return self.energy
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         counts = response.counts().float()
         products = torch.einsum("pcu,pdu->pcd", counts, counts)
         length = (products.diagonal(dim1=-2, dim2=-1) + EMPTY).sqrt()

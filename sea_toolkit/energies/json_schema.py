@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, TextFunction
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
 """What the end of the text may leave of a literal or a number."""
 
 
-class JsonSchema:
+class JsonSchema(Energy):
     """How far a text is from JSON that fits a schema, from 0 to 2.
 
     JSON with n violations costs `n / (n + 1)`; the beginning of JSON costs 1; other texts cost 2 less the share of them
@@ -31,18 +32,16 @@ class JsonSchema:
         SeaError: the package jsonschema is not installed.
     """
 
+    differentiable = False
+
     def __init__(self, *, schema: dict[str, Any] | str) -> None:
         self.schema = _read(schema) if isinstance(schema, str) else schema
         self.validator = _validator(self.schema)
+        self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
 
-    def bind(self, context: Context) -> JsonSchema:
+    def bind(self, context: Context) -> TextFunction:
         """Nothing of a run is needed."""
-        return self
-
-    @property
-    def fingerprint(self) -> str:
-        """The schema itself: a resumed run must have the same."""
-        return json.dumps(self.schema, sort_keys=True)
+        return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text, from 0 to 2."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,20 +14,27 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.template import MARK
+from sea_toolkit.lm.tokens import behind, opened, start_of_text
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
-from sea_toolkit.problem.terms import Context
-from sea_toolkit.readers.language_model import language_model, places, rows_for, same_tokens, text_ids, text_only
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.readers.language_model import (
+    language_model,
+    prompt_indices,
+    rows_for,
+    same_tokens,
+    text_ids,
+    text_only,
+)
+from sea_toolkit.util.conversation import Message
 
 TEMPLATE = "Message:\n{prompt}\n\nReply:\n{response}\n\nQuestion about the reply: {question} Answer with yes or no."
 QUESTION = "Is the reply helpful and friendly?"
-_MARK = "\u2063RESPONSE\u2063"
 
 
-class Judge:
+class Judge(Energy):
     """Minus the log-odds of yes against no, in nats, as the next token behind a request that holds the answer.
 
     The odds are those of the tokens that spell the words: as given, lower case, capitalized and upper case, with a
@@ -65,15 +71,16 @@ class Judge:
         self.question = question
         self.yes, self.no = ([words] if isinstance(words, str) else words for words in (yes, no))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model before any weights are read.
 
         Raises:
             ModelError: there is none of that name, or it is no language model.
         """
-        return None if self.model is None else find_language_model(self.model, hub, progress)
+        if self.model is not None:
+            find_language_model(self.model, finder)
 
-    def bind(self, context: Context) -> TextJudge:
+    def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and run what stands before the answers once.
 
         Raises:
@@ -81,25 +88,34 @@ class Judge:
             RecipeError: a word for yes or no that is no token, or a request that is too long for the model.
         """
         lm = language_model(self.model, context)
-        if same_tokens(lm, context.policy):
-            return SoftJudge(self, lm, context)
-        return TextJudge(self, lm, context, "has another tokenizer than the policy")
+        reads_policy = same_tokens(lm, context.policy)
+        judge = Verdicts(self, lm, context, reads_policy)
+        if reads_policy:
+            return BoundEnergy(energy=judge.energy, score_text=judge.score_text, is_reward=True)
+        note = text_only("judge", lm.name, "has another tokenizer than the policy")
+        return BoundEnergy(score_text=judge.score_text, is_reward=True, warnings=[note])
 
     def request(self, prompt: str) -> str:
         """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
         texts = {"{prompt}": prompt, "{question}": self.question}
-        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + _MARK + self.after
+        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + MARK + self.after
 
 
-class TextJudge:
-    """The energy of a run, on texts."""
+class Verdicts:
+    """Minus the log-odds of yes for the answers of a run.
 
-    is_reward = True
+    Args:
+        settings: the words and the request.
+        lm: is asked.
+        context: of the run.
+        reads_policy: `lm` has the policy's tokens, and reads relaxed answers too.
+    """
 
-    def __init__(self, settings: Judge, lm: Policy, context: Context, reason: str = "") -> None:
-        self.scorer, self.context = lm, context
-        self.warnings = [text_only("judge", lm.name, reason)] if reason else []
-        self.reader = lm if reason else context.policy
+    def __init__(self, settings: Judge, lm: Policy, context: Context, reads_policy: bool) -> None:
+        self.lm, self.prompts = lm, context.prompts
+        request = settings.request(context.prompts[0])
+        self.codec = context.policy.answers if reads_policy else behind(lm.tokenizer, request.partition(MARK)[0])
+        self.table = rows_for(lm.table, context.policy) if reads_policy else None
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
@@ -118,45 +134,32 @@ class TextJudge:
                 expected=f"at most {limit} ({lm.name})",
                 hint="shorter prompts, or a lower --max-new-tokens",
             )
+        # the answer and what is behind it, spread over the answer's tokens
+        cost = 2.0 * (lm.body_parameters * (context.length + len(self.after)) + lm.head_parameters) / context.length
+        context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
         self.prefix = lm.prefix(before)
-        context.ledger.forward(f"judge:{lm.name}", sum(map(len, before)), lm.body_parameters)
 
-    @property
-    def flops_per_token(self) -> float:
-        """Forward: the answer and what is behind it, spread over the answer's tokens."""
-        lm, length = self.scorer, self.context.length
-        return 2.0 * (lm.body_parameters * (length + len(self.after)) + lm.head_parameters) / length
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        """Of responses in the policy's tokens."""
+        assert self.table is not None
+        return self._energy(self.prefix, response.embed(self.table), response.content > 0.5)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, there = text_ids(self.reader, texts)
-        prefix = self.prefix.select(places(self.context.prompts, prompts, ids.device))
+        ids, mask = text_ids(self.codec, texts, self.lm.device)
+        prefix = self.prefix.select(prompt_indices(self.prompts, prompts, ids.device))
         with torch.no_grad():
-            return self._energy(prefix, self.scorer.backbone.embedding(ids), there).squeeze(1)
+            return self._energy(prefix, self.lm.backbone.embedding(ids), mask).squeeze(1)
 
     def _energy(
-        self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]
+        self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]
     ) -> Float[Tensor, "P C"]:
-        lm, (p, c, _, _) = self.scorer, embeds.shape
+        lm, (p, c, _, _) = self.lm, embeds.shape
         tail = lm.backbone.embedding(torch.tensor(self.after, device=embeds.device))
         embeds = torch.cat([embeds, tail.expand(p, c, -1, -1)], 2)
-        there = torch.nn.functional.pad(there, (0, len(tail)), value=True)
-        back = embeds.requires_grad
-        self.context.ledger.forward(f"judge:{lm.name}", there.numel(), lm.body_parameters, backward=back)
-        self.context.ledger.forward(f"judge:{lm.name}", p * c, lm.head_parameters, backward=back)
-        logits = lm.logits(lm.backbone.hidden(prefix, embeds, there)[:, :, -1])
+        mask = torch.nn.functional.pad(mask, (0, len(tail)), value=True)
+        logits = lm.logits(lm.backbone.hidden(prefix, embeds, mask)[:, :, -1])
         return logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
-
-
-class SoftJudge(TextJudge):
-    """The energy of a run, on responses in the policy's tokens."""
-
-    def __init__(self, settings: Judge, lm: Policy, context: Context) -> None:
-        super().__init__(settings, lm, context)
-        self.table = rows_for(lm.table, context.policy)
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        return self._energy(self.prefix, response.embed(self.table), response.content > 0.5)
 
 
 def spellings(words: Sequence[str], lm: Policy) -> set[int]:
@@ -168,7 +171,7 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     found: set[int] = set()
     for word in words:
         texts = {space + form for space in ("", " ") for form in (word, word.lower(), word.capitalize(), word.upper())}
-        ids = [lm.tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+        ids = [row for place in (start_of_text(lm.tokenizer), lm.answers) for row in place.encode(sorted(texts))]
         single = {row[0] for row in ids if len(row) == 1}
         if not single:
             raise RecipeError(
@@ -180,10 +183,8 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
 
 def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
     """Token ids before and after the answer."""
-    chat = lm.template == "chat"
-    if chat:
-        turns = [{"role": "user", "content": request}]
-        request = lm.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    before, _, after = request.partition(_MARK)
-    first = lm.tokenizer(before, add_special_tokens=not chat).input_ids
-    return list(first), list(lm.tokenizer(after, add_special_tokens=False).input_ids)
+    if lm.chat is not None:
+        request = lm.chat.render([Message("user", request)], add_generation_prompt=True)
+    before, _, after = request.partition(MARK)
+    first = lm.tokenizer(before, add_special_tokens=False).input_ids if lm.chat else opened(lm.tokenizer, before)
+    return list(first), behind(lm.tokenizer, before).encode([after], special=True)[0]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,24 +13,23 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import TextCodec, opened, start_of_text
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.readers.language_model import (
     language_model,
     linear_head,
-    places,
+    prompt_indices,
     rows_for,
     same_tokens,
     text_ids,
     text_only,
 )
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
-class Perplexity:
+class Perplexity(Energy):
     """−log p(y) of the answer's tokens under a language model, in nats; the end of text is not counted, as two models
     may not have the same one. The perplexity in the usual sense is the exponential of the mean.
 
@@ -54,15 +52,16 @@ class Perplexity:
     ) -> None:
         self.model, self.normalize, self.conditioned = model, normalize, conditioned
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model before any weights are read.
 
         Raises:
             ModelError: there is none of that name, or it is no language model.
         """
-        return None if self.model is None else find_language_model(self.model, hub, progress)
+        if self.model is not None:
+            find_language_model(self.model, finder)
 
-    def bind(self, context: Context) -> TextPerplexity:
+    def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and run the prompts once.
 
         Raises:
@@ -70,67 +69,63 @@ class Perplexity:
             RecipeError: a prompt is too long for the model.
         """
         lm = language_model(self.model, context)
+        context.use_model(f"perplexity:{lm.name}", lm.model)
         if not same_tokens(lm, context.policy):
-            return TextPerplexity(self, lm, context, "has another tokenizer than the policy")
+            return self._of_texts(lm, context, "has another tokenizer than the policy")
         head = linear_head(lm)
         if head is None:
-            return TextPerplexity(self, lm, context, "caps, scales or shifts its logits")
-        return SoftPerplexity(self, lm, context, head)
+            return self._of_texts(lm, context, "caps, scales or shifts its logits")
+        cost = SoftTextCost(self, lm, context, head)
+        return BoundEnergy(energy=cost.energy, score_text=cost.score_text)
+
+    def _of_texts(self, lm: Policy, context: Context, reason: str) -> BoundEnergy:
+        note = text_only("perplexity", lm.name, reason)
+        codec = lm.answers if self.conditioned else start_of_text(lm.tokenizer)
+        return BoundEnergy(score_text=TextCost(self, lm, context, codec).score_text, warnings=[note])
 
 
-class TextPerplexity:
-    """The energy of a run, on texts."""
+class TextCost:
+    """−log p of the texts of a run.
 
-    def __init__(self, settings: Perplexity, lm: Policy, context: Context, reason: str = "") -> None:
-        self.settings, self.scorer, self.context = settings, lm, context
-        self.warnings = [text_only("perplexity", lm.name, reason)] if reason else []
-        self.reader = lm if reason else context.policy
+    Args:
+        settings: how it is normalized, and whether the prompt is read.
+        lm: the language model.
+        context: of the run.
+        codec: makes token ids of the texts.
+    """
+
+    def __init__(self, settings: Perplexity, lm: Policy, context: Context, codec: TextCodec) -> None:
+        self.settings, self.lm, self.context, self.codec = settings, lm, context, codec
         self.prefix = self._prefix()
-
-    @property
-    def flops_per_token(self) -> float:
-        """Forward."""
-        return 2.0 * (self.scorer.body_parameters + self.scorer.head_parameters)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The energy of texts as answers to the run's prompts."""
-        ids, there = text_ids(self.reader, texts)
-        prefix = self.prefix.select(places(self.context.prompts, prompts, ids.device))
-        log_prob = self.scorer.log_prob(prefix, ids)
-        self._count(*ids.shape, backward=False)
-        total = torch.where(there, -log_prob, 0.0).sum(-1)
-        return self._normalized(total, there.float()).squeeze(1)
+        ids, mask = text_ids(self.codec, texts, self.lm.device)
+        prefix = self.prefix.select(prompt_indices(self.context.prompts, prompts, ids.device))
+        total = torch.where(mask, -self.lm.log_prob(prefix, ids, mask), 0.0).sum(-1)
+        return self._normalized(total, mask.float()).squeeze(1)
 
     def _prefix(self) -> Prefix:
         """What stands before the answer, one row for each prompt."""
-        lm, context = self.scorer, self.context
+        lm, context = self.lm, self.context
         if not self.settings.conditioned:
-            tokenizer = lm.tokenizer
-            first = tokenizer("").input_ids
-            if not first:
-                first = [lm.eos_ids[0] if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
-            rows = [first]
+            start = lm.tokenizer.bos_token_id
+            rows = [opened(lm.tokenizer, "") or [lm.usual_end if start is None else start]]
         elif lm is context.policy:
             return context.prefix
         else:
             rows = lm.encode(context.prompts, context.length)
-        context.ledger.forward(f"perplexity:{lm.name}", sum(map(len, rows)), lm.body_parameters)
         prefix = lm.prefix(rows)
         if self.settings.conditioned:
             return prefix
         return prefix.select(torch.zeros(len(context.prompts), dtype=torch.long, device=lm.device))
 
-    def _count(self, p: int, c: int, t: int, *, backward: bool) -> None:
-        lm, ledger, name = self.scorer, self.context.ledger, f"perplexity:{self.scorer.name}"
-        ledger.forward(name, p * c * (t - 1), lm.body_parameters, backward=backward)
-        ledger.forward(name, p * c * t, lm.head_parameters, backward=backward)
-
     def _normalized(self, total: Float[Tensor, "P C"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C"]:
         return total / content.sum(-1).clamp(min=1.0) if self.settings.normalize == "mean" else total
 
 
-class SoftPerplexity(TextPerplexity):
-    """The energy of a run, on responses in the policy's tokens.
+class SoftTextCost(TextCost):
+    """The same of responses in the policy's tokens.
 
     Position t of a relaxed response costs `Σ_v p_t(v) · (−log p(v | x, soft y_<t))` over the tokens v that end no text,
     weighted with its survival. With logits W · h that is read through `embed(W)`, so that the tilted samplers see it:
@@ -138,18 +133,19 @@ class SoftPerplexity(TextPerplexity):
     """
 
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, head: Float[Tensor, "rows D"]) -> None:
-        super().__init__(settings, lm, context)
+        super().__init__(settings, lm, context, context.policy.answers)
         self.table = rows_for(lm.table, context.policy)
         self.head = self.table if head is lm.table else rows_for(head, context.policy)
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        lm, embeds = self.scorer, response.embed(self.table)
-        self._count(*response.shape, backward=embeds.requires_grad)
-        hidden = lm.predictors(self.prefix, embeds)
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        """Of responses."""
+        lm = self.lm
+        hidden = lm.predictors(self.prefix, response.embed(self.table), response.alive > 0)
         ends = response.probability(response.eos_ids).float()
         first = torch.zeros_like(ends)
         first[..., 0] = 1.0
-        # the cost of the first end-of-text token for all that do not end the text, and then how far they are from it
+        # `expected_cost` needs explicit candidates, so every token that ends no text is charged as the first one that
+        # does, and then `h · (W[eos] − embed(W))` is added, the exact difference of their logits
         eos = torch.tensor(response.eos_ids, device=ends.device)
         rows = (hidden.flatten(0, 2), (first - ends).flatten(0, 2), eos.expand(ends.shape).flatten(0, 2))
         cost = expected_cost(*rows, lm.logits).unflatten(0, response.shape)

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, PolicyEnergy
 
 
-class Reference:
+class Reference(Energy):
     """Expected negative log-probability of the response under the policy, in nats.
 
     For a relaxed response, token t costs `Σ_v p_t(v) · (−log π(v | x, soft y_<t))`, weighted with its survival; for
@@ -26,6 +27,8 @@ class Reference:
             the token's own probability, so that no gradient runs through the LM (the released SEA code).
     """
 
+    differentiable = True
+
     def __init__(
         self,
         *,
@@ -34,14 +37,13 @@ class Reference:
     ) -> None:
         self.normalize, self.gradient = normalize, gradient
 
-    def bind(self, context: Context) -> BoundReference:
-        return BoundReference(self, context)
+    def bind(self, context: Context) -> PolicyEnergy:
+        reader = PolicyCost(self, context)
+        return PolicyEnergy(energy=reader.energy, per_nat=reader.per_nat, of_text=reader.of_text)
 
 
-class BoundReference:
-    """The reference energy of a run."""
-
-    is_policy = True
+class PolicyCost:
+    """−log π of the responses of a run."""
 
     def __init__(self, settings: Reference, context: Context) -> None:
         self.settings, self.context = settings, context
@@ -50,14 +52,14 @@ class BoundReference:
         """What one nat of the summed −log π counts in this term."""
         return 1.0 / length.clamp(min=1.0) if self.settings.normalize == "mean" else torch.ones_like(length)
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         policy = self.context.policy
         embeds = response.embed(policy.table)
         if self.settings.gradient == "inputs-detached":
             embeds = embeds.detach()
         p, c, t, _ = embeds.shape
         back = embeds.requires_grad
-        hidden = policy.predictors(self.context.prefix, embeds)
+        hidden = policy.predictors(self.context.prefix, embeds, response.alive > 0)
         self.context.ledger.forward("policy", p * c * (t - 1), policy.body_parameters, backward=back)
         self.context.ledger.forward("policy", p * c * t, policy.head_parameters, backward=back)
         return self.from_hidden(response, hidden)
@@ -75,9 +77,9 @@ class BoundReference:
         total = torch.zeros(p, c, device=response.ids.device) if known is None else known.clone()
         where = todo.nonzero()
         if len(where):
-            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None])
-            alive = response.alive[todo][:, None] > 0
-            total[todo] = torch.where(alive, log_prob, 0.0).sum(-1).squeeze(1)
+            mask = response.alive[todo][:, None] > 0
+            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None], mask)
+            total[todo] = torch.where(mask, log_prob, 0.0).sum(-1).squeeze(1)
             self.context.ledger.forward("policy", len(where) * (t - 1), policy.body_parameters)
             self.context.ledger.forward("policy", len(where) * t, policy.head_parameters)
         return -total * self.per_nat(response.expected_length())

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, TextFunction
 
 
-class Regex:
+class Regex(Energy):
     """How far the number of matches is from what is wanted; nothing has a gradient here.
 
     A pattern that has to be there costs 1 where it is not; with mode "count" each match too few or too many costs 1.
@@ -27,8 +28,10 @@ class Regex:
         at_most: most matches, with mode "count"; no limit if left out.
 
     Raises:
-        ValueError: no regular expression, limits without mode "count", or limits that leave nothing.
+        RecipeError: no regular expression, limits without mode "count", or limits that leave nothing.
     """
+
+    differentiable = False
 
     def __init__(
         self,
@@ -55,9 +58,9 @@ class Regex:
         if self.most is not None and self.least > self.most:
             raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
 
-    def bind(self, context: Context) -> Regex:
+    def bind(self, context: Context) -> TextFunction:
         """Nothing of a run is needed."""
-        return self
+        return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text."""

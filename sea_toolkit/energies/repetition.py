@@ -9,10 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import Energy, ResponseFunction
 
 
-class Repetition:
+class Repetition(Energy):
     """Expected number of pairs of equal n-grams of tokens: one that occurs k times counts k (k − 1) / 2.
 
     For a relaxed response, n-grams at s and t are equal with probability `Π_j Σ_v p_{s+j}(v) p_{t+j}(v)`, and count as
@@ -23,21 +24,23 @@ class Repetition:
         n: length of the n-grams in tokens; 1 counts tokens that occur again, spaces and commas among them.
     """
 
+    differentiable = True
+
     def __init__(self, *, n: Annotated[int, Field(ge=1)] = 3) -> None:
         self.n = n
 
-    def bind(self, context: Context) -> Repetition:
+    def bind(self, context: Context) -> ResponseFunction:
         """Nothing of a run is needed."""
-        return self
+        return self.energy
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         size = response.shape[2] - self.n + 1
-        there = response.content.float()
+        content = response.content.float()
         if size < 2:
-            return 0.0 * there.sum(-1)
+            return 0.0 * content.sum(-1)
         same = response.overlap().float()
         equal = same[..., :size, :size]
         for j in range(1, self.n):
             equal = equal * same[..., j : j + size, j : j + size]
-        # row s before column t
-        return (equal.triu(1) * there[:, :, None, self.n - 1 :]).sum((-2, -1))
+        pairs = equal.triu(1)  # each pair once: s < t
+        return (pairs * content[:, :, None, self.n - 1 :]).sum((-2, -1))

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.backbone import Backbone
-from sea_toolkit.lm.fingerprint import policy_fingerprint
-from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import check_tokenizer, load_classifier
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
 from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
-class Reward:
+class Reward(Energy):
     """−r(x, y), with r from a probe of the catalog or a Hugging Face sequence-classification model.
 
     The unit is that of the reward: log-odds for a probe, whatever it was trained to for another model.
@@ -37,80 +32,52 @@ class Reward:
         output: which of several outputs is the reward, by label or index.
     """
 
+    differentiable = True
+    label: str
+
     def __init__(self, *, model: str, reads: Reading = "auto", output: str | int | None = None) -> None:
         self.model, self.reads, self.output = model, reads, output
+        self.reward_model = model
         self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
 
         Raises:
             ModelError: no such model, a damaged probe, or another vocabulary than the policy's.
         """
-        source = resolve_model(self.model, hub, "reward", progress)
-        if not (isinstance(source, Path) and source.is_file()):
+        source = finder.find(self.model, "reward")
+        if not is_probe(source):
             check_tokenizer(source, self.label, tokenizer)
-            return source
+            return
         if self.reads not in ("auto", "response") or self.output is not None:
             raise ModelError(
                 f"{self.label} is a probe, and its recipe sets `reads` or `output`",
                 expected="neither: a probe reads the response and has one output",
             )
         Probe.load(source)
-        return source
 
-    def bind(self, context: Context) -> ProbeReward | SequenceReward:
+    def bind(self, context: Context) -> BoundEnergy:
         """Load the model and check that it fits the policy.
 
         Raises:
             ModelError: as `check`; a probe made for another policy; unreadable weights.
         """
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
-        if isinstance(source, Path) and source.is_file():
-            return ProbeReward(Probe.load(source), self.label, context)
+        source = context.find_model(self.model)
+        if is_probe(source):
+            reader = ProbeReader(Probe.load(source), self.label, context)
+            return BoundEnergy(
+                energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
+            )
         scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)
-        return SequenceReward(scorer, scorer.output(self.output))
+        output = scorer.output(self.output)
+        return BoundEnergy(energy=negative(lambda response: scorer(response)[..., output]), is_reward=True)
 
 
-class ProbeReward:
-    """A linear head on an early layer of the policy itself."""
+def negative(reward: ResponseFunction) -> ResponseFunction:
+    """The energy of a reward."""
 
-    is_reward = True
+    def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
+        return -reward(response)
 
-    def __init__(self, probe: Probe, label: str, context: Context) -> None:
-        policy = context.policy
-        self.warnings = probe.check(policy_fingerprint(policy.model, policy.tokenizer, policy.name))
-        self.probe, self.label, self.ledger = probe.to(policy.device), label, context.ledger
-        trunk = truncate(policy.model, probe.layer)
-        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name)
-        self.table = policy.table
-        self.parameters = sum(p.numel() for p in trunk.parameters()) - policy.backbone.weight.numel()
-
-    @property
-    def flops_per_token(self) -> float:
-        """Forward."""
-        return 2.0 * self.parameters
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        embeds = response.embed(self.table)
-        p, c, t, _ = embeds.shape
-        hidden = self.trunk.hidden(None, embeds)
-        self.ledger.forward(f"reward:{self.label}", p * c * t, self.parameters, backward=embeds.requires_grad)
-        return -self.probe.score_hidden(hidden, response.content)
-
-
-class SequenceReward:
-    """One output of a sequence-classification model."""
-
-    is_reward = True
-
-    def __init__(self, scorer: SequenceScorer, output: int) -> None:
-        self.scorer, self.output = scorer, output
-
-    @property
-    def flops_per_token(self) -> float:
-        """Forward."""
-        return 2.0 * self.scorer.parameters
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        return -self.scorer(response)[..., self.output]
+    return energy

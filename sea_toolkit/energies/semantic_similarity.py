@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model, load_encoder
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.readers.encoder import ModelEncoder, PolicyEncoder
-from sea_toolkit.readers.language_model import places, text_only
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.readers.language_model import prompt_indices, text_only
 
 NAME = "semantic-similarity"
 _SHORT = 1e-2
 """Length, relative to the reference, below which an embedding counts as none: an empty answer has similarity 0."""
 
 
-class SemanticSimilarity:
+class SemanticSimilarity(Energy):
     """Minus the cosine similarity of the answer with a text, between the means of their tokens' hidden states.
 
     Of the policy itself those of a layer in the middle, less their mean over some sentences; of another model its last
@@ -44,15 +41,16 @@ class SemanticSimilarity:
             )
         self.text, self.model, self.layer = text, model, layer
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> Path | str | None:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model before any weights are read.
 
         Raises:
             ModelError: there is none of that name.
         """
-        return None if self.model is None else find_language_model(self.model, hub, progress)
+        if self.model is not None:
+            find_language_model(self.model, finder)
 
-    def bind(self, context: Context) -> TextSimilarity:
+    def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and embed the reference texts.
 
         Raises:
@@ -66,44 +64,24 @@ class SemanticSimilarity:
             )
         if not all(text.strip() for text in texts):
             raise RecipeError(f"a text of {NAME} is empty", expected="what the answer is to mean")
-        source = self.check(context.hub, context.policy.tokenizer, context.progress or silent)
-        if source is None or str(source) == context.policy.model.name_or_path:
-            return SoftSimilarity(PolicyEncoder(context, self.layer, NAME), texts, context)
-        assert self.model is not None
-        encoder = ModelEncoder(*load_encoder(source, context.policy, self.model), context, self.model, NAME)
-        return (SoftSimilarity if encoder.reads_policy else TextSimilarity)(encoder, texts, context)
+        source = None if self.model is None else find_language_model(self.model, context.finder)
+        encoder: PolicyEncoder | ModelEncoder
+        if self.model is None or source is None or str(source) == context.policy.model.name_or_path:
+            encoder = PolicyEncoder(context, self.layer, NAME)
+        else:
+            encoder = ModelEncoder(*load_encoder(source, context.policy, self.model), context, self.model, NAME)
+        wanted = encoder.texts(texts)
 
+        def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
+            return -similarity(encoder.soft(response), wanted[:, None])
 
-class TextSimilarity:
-    """The energy of a run, on texts."""
+        def score_text(prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, " N"]:
+            return -similarity(encoder.texts(answers), wanted[prompt_indices(context.prompts, prompts, wanted.device)])
 
-    is_reward = True
-
-    def __init__(self, encoder: PolicyEncoder | ModelEncoder, texts: Sequence[str], context: Context) -> None:
-        self.encoder, self.prompts = encoder, context.prompts
-        self.warnings: list[str] = []
-        if isinstance(encoder, ModelEncoder):
-            self.scorer = encoder
-            if not encoder.reads_policy:
-                self.warnings.append(text_only(NAME, encoder.name, "has another tokenizer than the policy"))
-        self.wanted = encoder.texts(texts)
-
-    @property
-    def flops_per_token(self) -> float:
-        """Forward."""
-        return 2.0 * self.encoder.parameters
-
-    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-        """The energy of texts as answers to the run's prompts."""
-        found = self.encoder.texts(texts)
-        return -similarity(found, self.wanted[places(self.prompts, prompts, found.device)])
-
-
-class SoftSimilarity(TextSimilarity):
-    """The energy of a run, on responses in the policy's tokens."""
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        return -similarity(self.encoder.soft(response), self.wanted[:, None])
+        if encoder.reads_policy:
+            return BoundEnergy(energy=energy, score_text=score_text, is_reward=True)
+        note = text_only(NAME, self.model or "the model", "has another tokenizer than the policy")
+        return BoundEnergy(score_text=score_text, is_reward=True, warnings=[note])
 
 
 def similarity(found: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sea_toolkit.errors import PluginError
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.registry.allowed_code import check_name, load_code, source_fingerprint
-from sea_toolkit.registry.records import blame
-from sea_toolkit.util.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.blame import attribute_errors_to
 
 
-class Verifier:
+class Verifier(Energy):
     """The negative of what a Python function says of a text: a test, a checker, a call to a service; no gradient.
 
     The function is `f(text)` or `f(prompt, text)` and returns a number, or a bool; higher is better. It must be allowed
@@ -27,17 +25,19 @@ class Verifier:
         function: its name, `package.module:function`.
     """
 
+    differentiable = False
+
     def __init__(self, *, function: str) -> None:
         self.function = check_name(function)
         self.code = [function]
         self.label = function.rpartition(":")[2]
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str:  # type: ignore[override]
         """Of the file that the function stands in: a run that goes on must have the same."""
         return source_fingerprint(load_code(self.function))
 
-    def check(self, hub: PluginHub, tokenizer: Any, progress: Progress = silent) -> None:
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Import the function before any weights are read.
 
         Raises:
@@ -45,23 +45,22 @@ class Verifier:
         """
         load_code(self.function)
 
-    def bind(self, context: Context) -> BoundVerifier:
+    def bind(self, context: Context) -> BoundEnergy:
         """Import the function.
 
         Raises:
             PluginError: it cannot be imported, or takes neither a text nor a prompt and a text.
         """
-        return BoundVerifier(self.function, load_code(self.function))
+        call = load_code(self.function)
+        judge = FunctionJudge(self.function, call)
+        return BoundEnergy(score_text=judge.score_text, is_reward=True, fingerprint=source_fingerprint(call))
 
 
-class BoundVerifier:
-    """The verifier of a run."""
-
-    is_reward = True
+class FunctionJudge:
+    """A Python function that scores texts."""
 
     def __init__(self, name: str, call: Callable[..., Any]) -> None:
         self.name, self.call, self.reads_prompt = name, call, _reads_prompt(name, call)
-        self.fingerprint = source_fingerprint(call)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """Minus the function's value for each text.
@@ -72,7 +71,7 @@ class BoundVerifier:
         return [-self._value(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
     def _value(self, prompt: str, text: str) -> float:
-        with blame(f"the function {self.name} failed on the text {text[:80]!r}"):
+        with attribute_errors_to(f"the function {self.name}", f"failed on the text {text[:80]!r}"):
             value = self.call(prompt, text) if self.reads_prompt else self.call(text)
         if not isinstance(value, numbers.Real):
             raise PluginError(

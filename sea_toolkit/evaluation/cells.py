@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,13 @@ from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
 from sea_toolkit.evaluation.peak_memory import peak_mb, reset_peak
-from sea_toolkit.evaluation.recording import WatchedClock
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import Candidate
-from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite, nll_per_token
-from sea_toolkit.util.progress import Progress
+from sea_toolkit.runs.session import OwnEnergies, Session
 
 Watch = Callable[[float, float, str], None]
 """`watch(done, total, what)` in samples over all prompts."""
@@ -51,16 +47,14 @@ class Work:
 
     base: Recipe
     methods: list[Method]
-    hub: PluginHub
-    own: list[Any]
+    session: Session
+    energies: OwnEnergies | None
     allow_code: Collection[str]
-    policy: Policy
     judges: list[Judge]
     store: RowStore
     select: str
-    progress: Progress | None
 
-    def cell(self, method: Method, seed: int, index: int, prompts: list[str], first: int, meter: Meter) -> None:
+    def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
         """All budgets of a method for one batch and seed: the largest first, which may give the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))
@@ -75,7 +69,7 @@ class Work:
             exact = reset_peak()
             run.execute()
             # what a result says of a whole run, such as that it never moved, is not true of a part of it
-            notes = [*run.notes, *run.problem.incidents]
+            notes = [*run.notes, *run.problem.run.incidents]
             facts = {"peak_memory_mb": round(peak_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
             rows = []
             for b, snapshot in sorted(run.found.items()):
@@ -92,14 +86,14 @@ class Work:
         self,
         method: Method,
         seed: int,
-        prompts: list[str],
+        prompts: Sequence[str],
         budget: float,
         smaller: list[float],
         on_event: Callable[[Event], None],
     ) -> BudgetedRun:
         recipe = method.recipe(self.base, budget, seed)
-        composition: Composition = compose(recipe, self.hub, self.own, self.allow_code)
-        problem = composition.bind(self.policy, prompts, Ledger(), WatchedClock(), self.progress)
+        composition = self.session.compose(recipe, self.energies, self.allow_code)
+        problem = self.session.bind(composition, prompts)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own
             smaller = []

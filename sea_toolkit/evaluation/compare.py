@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,24 @@ from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import RowStore
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.models.loading import load_policy
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.compose import Composition, compose, own_parts
-from sea_toolkit.runs.manifest import weights_fingerprint
-from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.manifest import reading, weights_fingerprint
+from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.util.progress import Progress, silent
+from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.progress import Progress
 
 
 def compare(
-    prompts: Sequence[str],
+    prompts: Sequence[str | Messages],
     *,
     samplers: Sequence[str],
     budgets: Sequence[float],
     reward: Mapping[str, float] | str | None = None,
-    energies: Mapping[str, tuple[float, Callable[..., Any]]] | None = None,
-    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    energies: OwnEnergies | None = None,
+    recipe: RecipeSource | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (0,),
     judges: Sequence[str | Mapping[str, Any]] = (),
@@ -49,7 +50,7 @@ def compare(
     """Run every sampler at every budget and seed on the same prompts.
 
     Args:
-        prompts: different texts; the statistics are over them.
+        prompts: different texts or conversations; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
         reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
@@ -71,45 +72,42 @@ def compare(
         SeaError: the folder holds another comparison.
         KeyboardInterrupt: Ctrl-C; what was finished is in the folder.
     """
-    texts = list(prompts)
+    texts = as_prompts(prompts)
     _check(texts, seeds, select, batch)
-    hub = hub or PluginHub.discover()
+    session = Session(hub, policy=policy, progress=progress)
     base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
-    own = own_parts(energies)
-    methods = plan_methods(samplers, budgets, options or {}, versus, base, hub)
-    compositions = [compose(m.recipe(base, m.budgets[0], 0), hub, own, allow_code) for m in methods]
+    methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
+    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), energies, allow_code) for m in methods]
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
             hint="leave it out here",
         )
-    found = [Judge(spec, hub, progress) for spec in judges]
+    found = [Judge(spec, session.finder) for spec in judges]
     folder = None if out is None else Path(out)
 
     def check(tokenizer: Any) -> None:
-        compositions[0].check(tokenizer, progress)
+        compositions[0].check(session.finder, tokenizer)
         for judge in found:
-            judge.refuse_if_in(compositions[0], tokenizer)
+            judge.refuse_if_in(compositions[0])
 
-    if policy is None:
-        policy = load_policy(base.policy, hub, progress or silent, check)
-    else:
-        check(policy.tokenizer)
+    session.refuse_unused(base)
+    policy = session.policy(base.policy, check)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
-    hub.load()
+    session.hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
-        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": texts, "batch": batch,
-        "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
+        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts],
+        "batch": batch, "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
         "terms": _fingerprints(compositions[0]),
     }  # fmt: skip
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in found:
-        judge.load(policy, hub)
+        judge.load(policy)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, hub, own, allow_code, policy, found, store, select, progress)
+    work = Work(base, methods, session, energies, allow_code, found, store, select)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
     meter = Meter(watch, total)
     for index, some in enumerate(batches):
@@ -121,9 +119,7 @@ def compare(
     return report
 
 
-def _check(texts: list[str], seeds: Sequence[int], select: str, batch: int) -> None:
-    if not texts:
-        raise RecipeError("there are no prompts", expected="at least one")
+def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
     twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
     if twice is not None:
         raise RecipeError(
@@ -145,13 +141,14 @@ def _shared(base: Recipe) -> dict[str, Any]:
 
 def _fingerprints(composition: Composition) -> dict[str, str]:
     """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
-    return {part.label: part.built.fingerprint for part in composition.parts if hasattr(part.built, "fingerprint")}
+    return {part.label: part.energy.fingerprint for part in composition.parts if part.energy.fingerprint is not None}
 
 
 def _versions(policy: Policy) -> dict[str, Any]:
     return {
         **{name: version(name) for name in ("sea-toolkit", "torch", "transformers")},
         "policy": weights_fingerprint(policy.model),
+        "reading": reading(policy),
         "device": policy.device.type,
         "dtype": str(policy.dtype).removeprefix("torch."),
     }

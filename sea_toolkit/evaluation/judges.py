@@ -10,18 +10,19 @@ import torch
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import _read, _read_model
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.probe_reader import ProbeReader
 from sea_toolkit.runs.compose import Composition
-from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
+    pass
 
 OPTIONS = ("reads", "output")
 READINGS = ("auto", "response", "prompt+response", "chat")
@@ -34,15 +35,14 @@ class Judge:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
             sequence classifier, `reads` and `output` as the energy `reward` has them. A classifier may have a
             tokenizer of its own.
-        hub: knows the catalog.
-        progress: watches a download.
+        finder: from names to models.
 
     Raises:
         RecipeError: an unknown option, or one that a probe does not have.
         ModelError: no such model, or a damaged probe.
     """
 
-    def __init__(self, spec: str | Mapping[str, Any], hub: PluginHub, progress: Progress | None = None) -> None:
+    def __init__(self, spec: str | Mapping[str, Any], finder: ModelFinder) -> None:
         given = {"model": spec} if isinstance(spec, str) else dict(spec)
         self.model = str(given.pop("model"))
         for key in given:
@@ -53,7 +53,8 @@ class Judge:
             raise RecipeError(f"judge {self.model!r}: reads = {self.reads!r}", expected=" | ".join(READINGS))
         self.spec = {"model": self.model, **given}
         self.label = Reward(model=self.model).label
-        self.source = resolve_model(self.model, hub, "reward", progress or silent)
+        self.finder = finder
+        self.source = self.finder.find(self.model, "reward")
         self.is_probe = isinstance(self.source, Path) and self.source.is_file()
         if self.is_probe and given:
             raise RecipeError(
@@ -61,19 +62,15 @@ class Judge:
             )
         self._scorer: Any = None
 
-    def refuse_if_in(self, composition: Composition, tokenizer: Any) -> None:
+    def refuse_if_in(self, composition: Composition) -> None:
         """A judge of what it was optimized for is none.
 
         Raises:
             RecipeError: the same model, or the same probe in another file, is in the energy.
         """
         for part in composition.parts:
-            model = getattr(part.built, "model", None)
-            if (
-                hasattr(part.built, "check")
-                and isinstance(model, str)
-                and self._same(part.built.check(composition.hub, tokenizer))
-            ):
+            name = part.energy.reward_model
+            if name is not None and self._same(self.finder.find(name, "reward")):
                 raise RecipeError(
                     f"the judge {self.label!r} is in the energy, as {part.label!r}",
                     expected="a reward that no method is optimized for",
@@ -86,29 +83,30 @@ class Judge:
             return own.layer == other.layer and torch.equal(own.weight, other.weight)
         return Path(source).resolve() == Path(self.source).resolve()
 
-    def load(self, policy: Policy, hub: PluginHub) -> None:
+    def load(self, policy: Policy) -> None:
         """Read the weights.
 
         Raises:
             ModelError: unreadable, or a probe of another policy.
             RecipeError: a classifier has no such output.
         """
-        self._scorer = self._probe(policy, hub) if self.is_probe else self._classifier(policy)
+        self._scorer = self._probe(policy) if self.is_probe else self._classifier(policy)
 
     def score(self, prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
         """The reward of N texts; higher is better."""
         found: list[float] = self._scorer(prompts, texts, finished)
         return found
 
-    def _probe(self, policy: Policy, hub: PluginHub) -> Any:
+    def _probe(self, policy: Policy) -> Any:
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
-        context = Context(policy, ["judge"], prefix, 1, Ledger(), Clock(), hub)
-        bound = Reward(model=self.model).bind(context)
+        ledger = Ledger()
+        context = Context(policy, ["judge"], prefix, 1, ledger, Clock(), self.finder, Meter(ledger))
+        reader = ProbeReader(Probe.load(Path(self.source)), self.label, context)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             response = policy.from_text([[text] for text in texts], torch.tensor(finished)[:, None])
-            found: list[float] = (-bound(response)).flatten().tolist()
+            found: list[float] = reader(response).flatten().tolist()
             return found
 
         return score

@@ -1,7 +1,7 @@
 """One run that gives the answers of several budgets, where that is exact.
 
-A sampler that never looks at how far the run is (no schedule, no budget) takes the same steps whatever the budget: the
-run of a smaller budget is a beginning of this one.
+A sampler that states that it never looks at the budget takes the same steps whatever the budget is, unless a number of
+the recipe follows a schedule: the run of a smaller budget is then a beginning of this one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from typing import Any
 import torch
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.recording import Overheard, WatchedClock
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate, record
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.run import Run
 from sea_toolkit.samplers.base import Info
-
-WHOLE_ROUNDS = ("sea-toolkit:best-of-n",)
-"""Samplers that read the budget only to shorten their last round: exact where the chains divide the budget."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class BudgetedRun(Run):
     """A run to its budget that also notes what smaller budgets would have come to, as far as that is exact.
 
     Args:
-        composition, problem: as for a run; the problem's clock is a `WatchedClock`.
+        composition, problem: as for a run.
         smaller: budgets below the run's own.
         select: "energy" chooses the lowest re-scored energy, "reward" the highest weighted reward among all texts of
             finite energy.
@@ -70,11 +66,9 @@ class BudgetedRun(Run):
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         super().__init__(composition, problem, on_event=on_event)
-        assert isinstance(problem.clock, WatchedClock)
         assert self.budget is not None
-        self.watched, self.own, self.select = problem.clock, self.budget, select
-        self.sampler: Any = Overheard(self.sampler, problem.clock)
-        self.item = next(i.qualified for i in composition.items if i.kind == "sampler")
+        self.own, self.select = self.budget, select
+        self.scheduled = any(item.kind == "schedule" for item in composition.items)
         self.pending = sorted(smaller)
         self.found: dict[float, Snapshot] = {}
         self.by_reward = [Archive() for _ in problem.prompts]
@@ -92,7 +86,7 @@ class BudgetedRun(Run):
         while self.pending and not self._would_go_on(self.pending[0]):
             budget = self.pending.pop(0)
             # what a sampler has not looked at yet is scored at the end of a run, at that run's cost
-            if self.looked and self._same_until(budget):
+            if self.position.scored_last_step and self._is_beginning(budget):
                 self.found[budget] = self._snapshot(self.problem.ledger.seconds)
         going = super()._goes_on()
         self.stopped_at = self.problem.ledger.seconds
@@ -106,15 +100,15 @@ class BudgetedRun(Run):
         finally:
             self.budget = self.problem.clock.budget = self.own
 
-    def _same_until(self, budget: float) -> bool:
-        """Whether nothing up to here depended on the budget."""
-        if not self.watched.asked:
-            return True
-        whole = self.item in WHOLE_ROUNDS and budget % self.problem.chains == 0
-        return whole and self.watched.asked == {"budget"}
+    def _is_beginning(self, budget: float) -> bool:
+        """Whether a run of that budget would have come here as well: nothing so far depends on the budget."""
+        if self.scheduled:
+            return False
+        reads = self.sampler.reads_budget
+        return reads == "never" or (reads == "last-round" and budget % self.problem.chains == 0)
 
-    def _note(self, info: Info, step: int, *, last: bool = False) -> None:
-        super()._note(info, step, last=last)
+    def _record(self, info: Info, step: int) -> None:
+        super()._record(info, step)
         if info.scored is not None and self.select == "reward":
             record(self.by_reward, info.scored, step, self.reward_weights)
         if "acceptance" in info.metrics:
@@ -124,7 +118,7 @@ class BudgetedRun(Run):
 
     def _results(self) -> list[Any]:
         # the last look is for a sampler that has not looked yet
-        over = self.looked and not self.rewrites
+        over = self.position.scored_last_step and not self.rewrites
         self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
         return super()._results()
 

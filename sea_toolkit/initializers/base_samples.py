@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from sea_toolkit.problem.problem import Problem
 
 
-def base_samples(problem: Problem, noise: Noise, *, temperature: Annotated[float, Field(gt=0)] = 1.0) -> Decoded:
+def base_samples(
+    problem: Problem, noise: Noise, keep_cache: bool, *, temperature: Annotated[float, Field(gt=0)] = 1.0
+) -> Decoded:
     """One sample of the policy per chain; a chain ends at its own end of text.
 
     Args:
@@ -25,6 +27,6 @@ def base_samples(problem: Problem, noise: Noise, *, temperature: Annotated[float
         problem.prefix,
         uniform,
         temperature=temperature,
-        keep_cache=problem.keep_cache,
+        keep_cache=keep_cache,
         ledger=problem.ledger,
     )

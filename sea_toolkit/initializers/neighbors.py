@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.initializers.texts import start_from, token_count
+from sea_toolkit.util.conversation import Prompt
 from sea_toolkit.util.run_files import RESULT, read_json
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def neighbors(problem: Problem, noise: Noise, *, run: str) -> Int[Tensor, "P C T
     """The best answers of a run to the same prompt, a different text in each chain as long as there are any.
 
     Args:
-        run: folder of a run that has ended (`--out`). Its prompts are compared by their text; its model, sampler and
-            energy may be others.
+        run: folder of a run that has ended (`--out`). Its prompts are compared by their text, conversations by all
+            turns; its model, sampler and energy may be others.
 
     Raises:
         RecipeError: the folder holds no answers, none to one of the prompts, or only too long ones.
@@ -55,12 +56,13 @@ def _answers(folder: Path) -> dict[str, list[tuple[str, bool]]]:
         results: Any = read_json(folder / RESULT)
         found: dict[str, list[tuple[str, bool]]] = {}
         for result in results:
-            if result["prompt"] in found:
+            prompt = Prompt.of(result.get("messages", result["prompt"]))
+            if prompt in found:
                 continue
             texts: dict[str, bool] = {}
             for candidate in result["candidates"]:
                 texts.setdefault(candidate["text"], candidate["finished"])
-            found[result["prompt"]] = list(texts.items())
+            found[prompt] = list(texts.items())
         if not found:
             raise KeyError("prompt")
         return found

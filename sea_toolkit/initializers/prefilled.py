@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.initializers.base_samples import base_samples
 from sea_toolkit.lm.decoding import Decoded, decode
+from sea_toolkit.problem.initializer import Initializer
 
 if TYPE_CHECKING:
     from sea_toolkit.core.noise import Noise
     from sea_toolkit.problem.problem import Problem
 
 
-class Prefilled:
+class Prefilled(Initializer):
     """Each chain starts with the same words and goes on with its own sample of the policy.
 
     Args:
@@ -30,23 +30,17 @@ class Prefilled:
         self.text = text
         self.locked_text = text if locked else None
 
-    def __call__(self, problem: Problem, noise: Noise) -> Decoded | Int[Tensor, "P C T"]:
+    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Decoded | Int[Tensor, "P C T"]:
         """Where the chains start.
 
         Raises:
             RecipeError: the text has no tokens, or leaves no room for more.
         """
         if problem.locked is not None:  # the problem begins behind the words
-            return base_samples(problem, noise)
+            return base_samples(problem, noise, keep_cache)
         policy, length = problem.policy, problem.length
-        found = policy.tokenizer(self.text, add_special_tokens=False, split_special_tokens=True).input_ids
-        if not self.text or not 0 < len(found) < length:
-            raise RecipeError(
-                f"the text of prefilled has {len(found)} tokens, and an answer at most {length}",
-                expected="at least one, and fewer than the answer",
-                hint="raise --max-new-tokens",
-            )
-        start = torch.tensor(found, device=policy.device).expand(len(problem.prompts), problem.chains, -1)
-        uniform = noise.uniform(problem.chains, length - len(found))
+        beginning = policy.beginning(self.text, length, "the text of prefilled")
+        start = torch.tensor(beginning, device=policy.device).expand(len(problem.prompts), problem.chains, -1)
+        uniform = noise.uniform(problem.chains, length - len(beginning))
         rest = decode(policy, problem.prefix, uniform, start=start, ledger=problem.ledger)
         return torch.cat([start, rest.ids], -1)

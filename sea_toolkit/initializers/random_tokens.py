@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.core.response import is_any
+from sea_toolkit.core.response import after_end
 
 if TYPE_CHECKING:
     from sea_toolkit.core.noise import Noise
@@ -20,6 +19,4 @@ def random_tokens(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
     tokens = problem.policy.token_ids
     uniform = noise.uniform(problem.chains, problem.length)
     ids = tokens[(uniform * len(tokens)).long().clamp(max=len(tokens) - 1).to(tokens.device)]
-    ended = is_any(ids, problem.policy.eos_ids).long().cumsum(-1)
-    over = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
-    return ids.masked_fill(over, problem.policy.eos_ids[0])
+    return ids.masked_fill(after_end(ids, problem.policy.eos_ids), problem.policy.eos_ids[0])

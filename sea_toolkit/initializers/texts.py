@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def token_count(problem: Problem, text: str, finished: bool) -> int:
     """Tokens of a text, with its end if it is finished."""
-    response = problem.policy.from_text([[text]], torch.tensor([[finished]]))
-    return int(response.alive.sum())
+    (ids,) = problem.policy.answers.encode([problem.policy.as_answer(text)])
+    return len(ids) + finished
 
 
 def start_from(
@@ -31,10 +31,10 @@ def start_from(
         texts: none of more tokens than `problem.length`, see `token_count`.
         finished: whether each is a whole answer.
     """
-    length, eos = problem.length, problem.policy.eos_ids[0]
-    response = problem.policy.from_text(texts, torch.tensor(finished))
+    length, policy = problem.length, problem.policy
+    response = policy.from_text([[policy.as_answer(text) for text in row] for row in texts], torch.tensor(finished))
     ids = response.ids[..., :length]
-    ids = torch.nn.functional.pad(ids, (0, length - ids.shape[-1]), value=eos)
+    ids = torch.nn.functional.pad(ids, (0, length - ids.shape[-1]), value=policy.eos_ids[0])
     counts = (response.alive > 0).sum(-1).tolist()
     for p, row in enumerate(finished):
         prefix = problem.prefix.select(torch.tensor([p], device=ids.device))
@@ -43,6 +43,6 @@ def start_from(
             if done or n == length:
                 continue
             start = ids[p : p + 1, c : c + 1, :n]
-            rest = decode(problem.policy, prefix, None, length=length - n, start=start, ledger=problem.ledger)
+            rest = decode(policy, prefix, None, length=length - n, start=start, ledger=problem.ledger)
             ids[p, c, n:] = rest.ids[0, 0]
     return ids

@@ -18,9 +18,9 @@ from sea_toolkit.lm.policy import Policy
 CHECK_EVERY = 8
 """Steps between looks at whether rows have ended: each look waits for the device."""
 
-Shape = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`shape(before [rows, t], log_probs [rows, V], rows [rows]) -> log-weights [rows, V]` of the proposal at position t,
-behind the response tokens `before`."""
+LogitsProcessor = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""`process(ids [rows, t], log_probs [rows, V], rows [rows]) -> logits [rows, V]` of the proposal at position t, which
+follows the response tokens `ids`; `rows` says which of the P·C rows these are."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def decode(
     chains: int = 1,
     start: Int[Tensor, "P C t"] | None = None,
     past: KeysValues | None = None,
-    shape: Shape | None = None,
+    logits_processor: LogitsProcessor | None = None,
     temperature: float = 1.0,
     keep_cache: bool = False,
     ledger: Ledger | None = None,
@@ -62,7 +62,7 @@ def decode(
             `length` tokens and `chains` rows per prompt.
         start: tokens that are kept; they contain no end of text, or the row is over already.
         past: keys and values of the first t − 1 kept tokens or more (longer is cropped); recomputed if None.
-        shape: turns the policy's log-probabilities into those of the proposal (unnormalized is fine).
+        logits_processor: turns the policy's log-probabilities into those of the proposal (unnormalized is fine).
         temperature: divides the logits before drawing; `log_prob` is always the policy's own.
         keep_cache: return the keys and values of the response; rows that ended are then carried along.
     """
@@ -100,7 +100,7 @@ def decode(
     here = torch.arange(rows, device=device)  # which row each row of the working batch is
     for i in range(n):
         logits = policy.logits(hidden)
-        token, logp, logq = _draw(logits, i, written[:, : t0 + i], here, uniforms, shape, temperature)
+        token, logp, logq = _draw(logits, i, written[:, : t0 + i], here, uniforms, logits_processor, temperature)
         over = done[here]
         token = token.masked_fill(over, eos)
         out_ids[here, i] = token
@@ -138,7 +138,7 @@ def _draw(
     before: Tensor,
     here: Tensor,
     uniforms: Tensor | None,
-    shape: Shape | None,
+    logits_processor: LogitsProcessor | None,
     temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One token per row, with its log-probability under the policy and under what it was drawn from."""
@@ -146,15 +146,15 @@ def _draw(
         token = logits.argmax(-1)
         logp = logits.log_softmax(-1).gather(-1, token[:, None]).squeeze(-1)
         return token, logp, torch.zeros_like(logp)
-    if shape is None and temperature == 1.0:
+    if logits_processor is None and temperature == 1.0:
         probs = logits.softmax(-1)
         token = categorical(probs, uniforms[here, i])
         logp = probs.gather(-1, token[:, None]).squeeze(-1).log()
         return token, logp, logp
     log_probs = logits.log_softmax(-1)
     target = log_probs / temperature if temperature != 1.0 else log_probs
-    if shape is not None:
-        target = shape(before[here], target, here)
+    if logits_processor is not None:
+        target = logits_processor(before[here], target, here)
     target = target.log_softmax(-1)
     token = categorical(target.exp(), uniforms[here, i])[:, None]
     return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1), target.gather(-1, token).squeeze(-1)

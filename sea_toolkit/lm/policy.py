@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from datetime import date as Date
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse, fit_rows, is_any
-from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.core.response import fit_rows
 from sea_toolkit.lm.architecture import dissect
 from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
-from sea_toolkit.lm.vocabulary import end_of_text, require_tokens, token_ids
+from sea_toolkit.lm.text import Template, TextInterface
+from sea_toolkit.lm.vocabulary import require_tokens, token_ids
 
-Template = Literal["auto", "chat", "plain"]
 
-
-class Policy:
+class Policy(TextInterface):
     """A causal LM and its tokenizer; weights are frozen, the model is in eval mode.
 
     Args:
@@ -27,36 +27,49 @@ class Policy:
         tokenizer: its tokenizer.
         name: for messages and manifests.
         template: "chat" (the tokenizer's chat template), "plain" (the prompt as it is) or "auto".
+        system: a system message for prompts that bring none.
+        template_options: variables of the chat template, such as `{"enable_thinking": False}`.
+        chat_template: one of the tokenizer's named templates, or a file with one.
+        date: what a template that asks for the date is told; today if None.
 
     Attributes:
         vocab_size: logits per position. The tokenizer, the embedding and the head may each have another number of rows;
             `table` and `logits` have this one.
         token_ids: the ids with a token behind them, in rising order; the others are never written.
-        notes: what a user should know about this model, in sentences.
+        notes: what a person should know about the model.
 
     Raises:
         ModelError: the tokenizer is empty or has no end-of-text token, there is no chat template though "chat" was
             asked for, the model looks ahead, or its parts are not understood (see `dissect` and `Backbone`).
+        RecipeError: options of a chat template, and prompts are plain; or they do not exist.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str = "policy", template: Template = "auto") -> None:
-        self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
-        has_chat = bool(getattr(tokenizer, "chat_template", None))
-        if template == "chat" and not has_chat:
-            raise ModelError(
-                f"the tokenizer of {name} has no chat template",
-                hint='template = "plain", or an instruct model',
-            )
-        self.template = "chat" if template == "chat" or (template == "auto" and has_chat) else "plain"
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "policy",
+        template: Template = "auto",
+        system: str | None = None,
+        template_options: Mapping[str, Any] | None = None,
+        chat_template: str | None = None,
+        date: Date | None = None,
+    ) -> None:
         require_tokens(tokenizer, name)
+        super().__init__(
+            tokenizer, name, template, system=system, options=template_options, chat_template=chat_template, date=date
+        )
+        self.model = model.eval().requires_grad_(False)
         anatomy = dissect(self.model, name)
         self._head, self.vocab_size = anatomy.head, anatomy.vocab_size
         weight = anatomy.weight
         tokens, others = token_ids(tokenizer, len(weight), anatomy.vocab_size)
         self.token_ids, self._unwritable = tokens.to(weight.device), others.to(weight.device)
-        self.eos_ids, self.notes = end_of_text(model, tokenizer, tokens.tolist(), name)
+        end = end_of_turn(model, tokenizer, self.chat, set(tokens.tolist()), name)
+        self.eos_ids, self.usual_end = end.ids, end.usual
         self.backbone = Backbone(anatomy.base, anatomy.embedding, name, filler=self.eos_ids[0])
-        self.notes += self.backbone.notes
+        self.notes = (*end.notes, *self.backbone.notes)
         output = model.get_output_embeddings()
         self.head_parameters = 0 if output is None else output.weight.numel()
         tables = {id(weight), *(() if output is None else (id(output.weight),))}
@@ -88,37 +101,6 @@ class Policy:
         """Run the prompts once and keep their keys and values. Each row has at least one token."""
         return self.backbone.prefix(rows)
 
-    def encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
-        """Token ids of each prompt in the policy's template.
-
-        Args:
-            prompts: P texts.
-            room: response tokens that must still fit behind the prompt.
-
-        Raises:
-            RecipeError: a prompt is empty, or too long for the model's context.
-        """
-        rows = []
-        for i, prompt in enumerate(prompts):
-            if not prompt.strip():
-                raise RecipeError(f"prompt {i + 1} is empty", expected="some text to answer")
-            if self.template == "chat":
-                text = self.tokenizer.apply_chat_template(
-                    [{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False
-                )
-                ids = self.tokenizer(text, add_special_tokens=False).input_ids
-            else:
-                ids = self.tokenizer(prompt).input_ids
-            limit = self.context_length
-            if limit is not None and len(ids) + room > limit:
-                raise RecipeError(
-                    f"prompt {i + 1} has {len(ids)} tokens, and {room} more are to be written",
-                    expected=f"at most {limit} together ({self.name})",
-                    hint="shorten the prompt or lower --max-new-tokens",
-                )
-            rows.append(ids)
-        return rows
-
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
         """Next-token logits of final hidden states, float32; −inf for ids that the tokenizer cannot write."""
         logits = self._head(inputs_embeds=hidden.reshape(1, -1, hidden.shape[-1])).logits.float()
@@ -128,50 +110,42 @@ class Policy:
         """Scores of next tokens, with −inf for ids that the tokenizer cannot write: rows of padding, gaps."""
         return scores if len(self._unwritable) == 0 else scores.index_fill(-1, self._unwritable, -torch.inf)
 
-    def predictors(self, prefix: Prefix, embeds: Float[Tensor, "P C T D"]) -> Float[Tensor, "P C T D"]:
+    def predictors(
+        self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"] | None = None
+    ) -> Float[Tensor, "P C T D"]:
         """Hidden states that predict each of the T response tokens: the prompt's last one, then those of the first
-        T − 1 tokens."""
+        T − 1 tokens.
+
+        Args:
+            prefix: of the prompts.
+            embeds: of the response tokens.
+            mask: which of them count. Rows padded beyond the model's last position need it: the padding takes none.
+        """
         first = prefix.last_hidden[:, None, None].expand(-1, embeds.shape[1], -1, -1)
         if embeds.shape[2] == 1:
             return first
-        return torch.cat([first, self.backbone.hidden(prefix, embeds[:, :, :-1])], dim=2)
+        limit, longest = self.context_length, prefix.mask.shape[1] + embeds.shape[2] - 1
+        live = mask[:, :, :-1] if mask is not None and limit is not None and longest > limit else None
+        return torch.cat([first, self.backbone.hidden(prefix, embeds[:, :, :-1], live)], dim=2)
+
+    def room(self, prefix: Prefix) -> Int[Tensor, " P"] | None:
+        """Response tokens that the model's positions leave behind each prompt, or None if its config names no limit."""
+        limit = self.context_length
+        return None if limit is None else limit - prefix.mask.sum(-1)
 
     @torch.no_grad()
-    def log_prob(self, prefix: Prefix, ids: Int[Tensor, "P C T"], chunk_rows: int = 512) -> Float[Tensor, "P C T"]:
-        """log π of each token given the prompt and the tokens before it; a few rows of `[rows, V]` at a time."""
-        hidden = self.predictors(prefix, self.backbone.embedding(ids)).flatten(0, 2)
+    def log_prob(
+        self,
+        prefix: Prefix,
+        ids: Int[Tensor, "P C T"],
+        mask: Bool[Tensor, "P C T"] | None = None,
+        chunk_rows: int = 512,
+    ) -> Float[Tensor, "P C T"]:
+        """log π of each token given the prompt and the tokens before it; a few rows of `[rows, V]` at a time. For
+        `mask` see `predictors`; where it is false, the value is of no use."""
+        hidden = self.predictors(prefix, self.backbone.embedding(ids), mask).flatten(0, 2)
         pieces = []
         for h, y in zip(hidden.split(chunk_rows), ids.flatten().split(chunk_rows), strict=True):
             logits = self.logits(h)
             pieces.append(logits.gather(-1, y[:, None]).squeeze(-1) - logits.logsumexp(-1))
         return torch.cat(pieces).unflatten(0, ids.shape)
-
-    def text(self, ids: Int[Tensor, "P C T"]) -> list[list[str]]:
-        """What a person reads: tokens before the first end of text, decoded, special tokens stripped."""
-        flat = ids.flatten(0, 1)
-        ended = is_any(flat, self.eos_ids).long().cumsum(-1) > 0
-        lengths = (~ended).sum(-1).tolist()
-        texts = [self.decode(row[:n]) for row, n in zip(flat.tolist(), lengths, strict=True)]
-        c = ids.shape[1]
-        return [texts[i : i + c] for i in range(0, len(texts), c)]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens stripped."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-    def from_text(self, texts: Sequence[Sequence[str]], finished: Bool[Tensor, "P C"]) -> SoftResponse:
-        """Re-tokenize P × C texts to a hard response; finished ones get their end-of-text token back."""
-        eos = self.eos_ids[0] if self.tokenizer.eos_token_id is None else self.tokenizer.eos_token_id
-        rows = []
-        for texts_p, finished_p in zip(texts, finished.tolist(), strict=True):
-            for text, done in zip(texts_p, finished_p, strict=True):
-                # a text that spells out "<eos>" has not ended
-                ids = (
-                    self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
-                )
-                rows.append([*ids, eos] if done else ids)
-        width = max(1, *(len(r) for r in rows))
-        ids = torch.tensor([r + [eos] * (width - len(r)) for r in rows], device=self.device)
-        mask = torch.tensor([[True] * len(r) + [False] * (width - len(r)) for r in rows], device=self.device)
-        shape = tuple(finished.shape)
-        return SoftResponse.from_ids(ids.unflatten(0, shape), self.eos_ids, mask.unflatten(0, shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,25 +32,3 @@ def token_ids(tokenizer: Any, rows: int, size: int) -> tuple[Int[Tensor, " n"], 
     is_token = torch.zeros(size, dtype=torch.bool)
     is_token[[i for i in known if i < min(rows, size)]] = True
     return is_token.nonzero().squeeze(-1), (~is_token).nonzero().squeeze(-1)
-
-
-def end_of_text(model: Any, tokenizer: Any, tokens: Sequence[int], name: str) -> tuple[tuple[int, ...], list[str]]:
-    """The tokens that end a text, by the tokenizer and the generation config, and notes on those that cannot.
-
-    Raises:
-        ModelError: there are none.
-    """
-    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = set(configured if isinstance(configured, list) else [] if configured is None else [configured])
-    if tokenizer.eos_token_id is not None:
-        ids.add(tokenizer.eos_token_id)
-    usable = sorted(ids.intersection(tokens))
-    outside = sorted(ids.difference(tokens))
-    if not usable:
-        what = f", only {outside}, which are no tokens of it" if outside else ""
-        raise ModelError(
-            f"{name} has no end-of-text token{what}",
-            hint="set tokenizer.eos_token, or model.generation_config.eos_token_id",
-        )
-    notes = [f"{name}: the end-of-text ids {outside} of its configuration are no tokens, and are left out"]
-    return tuple(usable), notes if outside else []

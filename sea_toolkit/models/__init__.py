@@ -1,12 +1,6 @@
 """Named models: the catalog of policies and reward models, itself a plugin through `sea_register_models`.
 
-A registered model is a class without required arguments and with
-
-    role: "policy" or "reward"        license: str        megabytes: float
-    policy: str | None                # for a reward model: the catalog name of the policy it was made for
-    find() -> Path | None             # what is on this machine, no network
-    pull(progress) -> Path            # get it; progress(done, total, what)
-    remove() -> bool                  # delete the copy in the cache, if any
+A registered model is a class that derives from `sea_toolkit.models.named.NamedModel`.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.util.locks import hold
 from sea_toolkit.util.paths import cache_folder
 from sea_toolkit.util.progress import Progress, silent
 
@@ -81,6 +82,25 @@ def disk_errors(path: Path) -> Iterator[None]:
             expected="a folder that can be written, with about 600 MB free",
             hint="free some space, or set the environment variable SEA_CACHE to another folder",
         ) from error
+
+
+@contextmanager
+def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
+    """Fill a model's folder while no other process does; who comes second waits, and looks again.
+
+    Raises:
+        ModelError: the cache cannot be written.
+    """
+    with ExitStack() as stack:
+        with disk_errors(target.parent):
+            stack.enter_context(
+                hold(
+                    target,
+                    f"the cached model {target.name}",
+                    waiting=lambda: progress(0, 1, f"waiting for another process that gets {target.name}"),
+                )
+            )
+        yield
 
 
 @contextmanager
@@ -152,12 +172,26 @@ def damaged(target: Path, name: str, what: str) -> ModelError:
 
 
 def remove_folder(target: Path) -> bool:
-    """Delete a cached model and unfinished copies of it; False if there was nothing."""
-    found = [p for p in (target, *target.parent.glob(f".{target.name}.tmp-*")) if p.exists() or p.is_symlink()]
-    with disk_errors(target):
-        for path in found:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    return bool(found)
+    """Delete a cached model and unfinished copies of it; False if there was nothing.
+
+    Raises:
+        SeaError: another process is filling it.
+        ModelError: the files cannot be deleted.
+    """
+    if not any(_copies(target)):
+        return False
+    with ExitStack() as stack:
+        with disk_errors(target.parent):
+            stack.enter_context(hold(target, f"the cached model {target.name}"))
+        with disk_errors(target):
+            for path in list(_copies(target)):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+    return True
+
+
+def _copies(target: Path) -> Iterator[Path]:
+    paths = (target, *target.parent.glob(f".{target.name}.tmp-*"))
+    return (path for path in paths if path.exists() or path.is_symlink())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,12 +13,8 @@ from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.models.resolve import resolve_model
-from sea_toolkit.util.progress import silent
-
-if TYPE_CHECKING:
-    from sea_toolkit.registry.hub import PluginHub
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -54,16 +51,14 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
 
 def load_policy(
     spec: PolicySpec,
-    hub: PluginHub,
-    progress: Callable[[int, int, str], None] = silent,
+    finder: ModelFinder,
     check: Callable[[Any], None] | None = None,
 ) -> Policy:
     """The policy of a recipe.
 
     Args:
         spec: which model, where and how.
-        hub: knows the catalog.
-        progress: watches a download.
+        finder: from its name to a model.
         check: called with the tokenizer before the weights are read, to refuse what cannot go together.
 
     Raises:
@@ -71,7 +66,7 @@ def load_policy(
         RecipeError: the device does not exist.
     """
     device = pick_device(spec.device)
-    source = find_language_model(spec.model, hub, progress)
+    source = find_language_model(spec.model, finder)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
@@ -81,16 +76,25 @@ def load_policy(
     options["dtype"] = pick_dtype(spec.dtype, device)
     options |= {} if spec.attention == "auto" else {"attn_implementation": spec.attention}
     model = _read_model(AutoModelForCausalLM, source, spec.model, options)
-    return Policy(model.to(device), tokenizer, name=spec.model, template=spec.template)
+    return Policy(
+        model.to(device),
+        tokenizer,
+        name=spec.model,
+        template=spec.template,
+        system=spec.system,
+        template_options=spec.template_options,
+        chat_template=spec.chat_template,
+        date=None if spec.date is None else datetime.date.fromisoformat(spec.date),
+    )
 
 
-def find_language_model(name: str, hub: PluginHub, progress: Callable[[int, int, str], None]) -> Path | str:
+def find_language_model(name: str, finder: ModelFinder) -> Path | str:
     """Where a causal LM is to be loaded from: a folder, or a Hugging Face id.
 
     Raises:
         ModelError: it cannot be found, or is no language model.
     """
-    source = resolve_model(name, hub, "policy", progress)
+    source = finder.find(name, "policy")
     if isinstance(source, Path) and source.is_file():
         raise ModelError(f"{name} is a file", expected="the folder of a transformers model")
     return source
@@ -106,7 +110,7 @@ def load_language_model(source: Path | str, policy: Policy, name: str) -> Policy
 
     tokenizer = _read(AutoTokenizer, source, name, {})
     model = _read_model(AutoModelForCausalLM, source, name, {"dtype": policy.dtype})
-    return Policy(model.to(policy.device), tokenizer, name=name)
+    return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
 def load_encoder(source: Path | str, policy: Policy, name: str) -> tuple[Any, Any]:

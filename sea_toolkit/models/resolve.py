@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sea_toolkit.errors import ModelError, did_you_mean
+from sea_toolkit.errors import ModelError, PluginError, did_you_mean
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from sea_toolkit.models.named import NamedModel
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.registry.items import Item
 
 
 def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progress = silent) -> Path | str:
@@ -52,9 +54,21 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
     )
 
 
-def model_of(item: Any) -> Any:
-    """The model object behind a catalog item of the hub."""
-    return item.build({}, where=f"model {item.name}")
+def model_of(item: Item) -> NamedModel:
+    """The model behind a catalog item.
+
+    Raises:
+        PluginError: it cannot be made, or is no `NamedModel`.
+    """
+    from sea_toolkit.models.named import NamedModel
+
+    model = item.build({}, where=f"model {item.name}")
+    if not isinstance(model, NamedModel):
+        raise PluginError(
+            f"{item.owner} is a {type(model).__name__}, which states nothing of itself",
+            expected="a class that derives from sea_toolkit.models.named.NamedModel",
+        )
+    return model
 
 
 def _from_catalog(name: str, hub: PluginHub, role: str, progress: Progress) -> Path:
@@ -67,8 +81,7 @@ def _from_catalog(name: str, hub: PluginHub, role: str, progress: Progress) -> P
             expected=f"{what.get(role, role)} here",
             hint="sea-toolkit models list shows the role of each model",
         )
-    found = model.find()
-    return Path(found) if found is not None else Path(model.pull(progress))
+    return model.find() or model.pull(progress)
 
 
 def _local(path: Path) -> Path:

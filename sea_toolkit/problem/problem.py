@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,32 +12,32 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import Slope, SoftResponse, is_any
-from sea_toolkit.errors import PluginError, RecipeError
+from sea_toolkit.core.response import Slope, SoftResponse, after_end
+from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
+from sea_toolkit.problem.initializer import Initializer
 from sea_toolkit.problem.locked_prefix import Locked
-from sea_toolkit.problem.scores import Energies, Scored, Start, same_rows
+from sea_toolkit.problem.run_state import RunState
+from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
+from sea_toolkit.relaxations.base import Relaxation
 
-Initializer = Callable[["Problem", Noise], Tensor | Decoded]
 
-
-@dataclass
+@dataclass(frozen=True)
 class Problem:
-    """What a sampler sees, and all it sees.
+    """What a sampler sees, and all it sees. It stays as it is for the whole run; what moves is its `run`.
 
     Attributes:
         policy: the causal LM.
         prompts: P texts; `prefix` is their cache, and that of the `locked` text behind them.
         chains: C per prompt; `length`: T positions.
         terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
-        relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound.
+        relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound; None for samplers without.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
-        ledger, clock: what has been spent, and where the run is.
-        stopped: `[P, C]`, chains that met a NaN and move no more.
+        run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
         locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
             and whatever scores, reads or decodes a response here puts it in front.
     """
@@ -47,36 +47,66 @@ class Problem:
     prefix: Prefix
     chains: int
     length: int
-    terms: list[Term]
+    terms: Sequence[Term]
     initializer: Initializer
-    relaxation: Callable[[Tensor, Noise], Tensor]
+    relaxation: Relaxation | None
     top_k: int | None
-    ledger: Ledger
-    clock: Clock
+    run: RunState
     locked: Locked | None = None
-    stopped: Bool[Tensor, "P C"] = field(init=False)
-    incidents: list[str] = field(default_factory=list)
-    keep_cache: bool = field(default=False, init=False)
 
-    def __post_init__(self) -> None:
-        self.stopped = torch.zeros(len(self.prompts), self.chains, dtype=torch.bool, device=self.policy.device)
+    @property
+    def ledger(self) -> Ledger:
+        """What has been spent."""
+        return self.run.ledger
+
+    @property
+    def clock(self) -> Clock:
+        """Where the run stands."""
+        return self.run.clock
+
+    @property
+    def stopped(self) -> Bool[Tensor, "P C"]:
+        """Chains that met a NaN and move no more."""
+        return self.run.stopped
 
     def start(self, noise: Noise, *, keep_cache: bool = False) -> Start:
-        """The hard responses the chains begin with; log π and the cache are None where the initializer has none.
+        """The hard responses the chains begin with, and log π of their tokens.
+
+        Where the initializer writes without the policy, log π takes one pass over the responses, which is counted.
 
         Args:
             noise: the run's streams.
-            keep_cache: the sampler wants the keys and values of the responses, if they come for free.
+            keep_cache: the sampler wants the keys and values of the responses, if they come for free. An initializer
+                with a parameter of that name is told.
+
+        Raises:
+            PluginError: the initializer returned something else than token ids `[P, C, T]` or what `decode` returns.
         """
-        self.keep_cache = keep_cache
-        found = self.initializer(self, noise)
-        start = Start(found) if isinstance(found, Tensor) else Start(found.ids, found.log_prob, found.layers)
-        expected = (len(self.prompts), self.chains, self.length)
-        if tuple(start.ids.shape) != expected:
+        written = self.written(noise, keep_cache)
+        ids = written.ids if isinstance(written, Decoded) else written
+        if ids.dtype != torch.long or bool(((ids < 0) | (ids >= self.policy.vocab_size)).any()):
             raise PluginError(
-                f"the initializer returned ids {list(start.ids.shape)}", expected=f"[P, C, T] = {list(expected)}"
+                f"the initializer returned numbers that are no tokens ({ids.dtype})",
+                expected=f"int64 ids from 0 to {self.policy.vocab_size - 1}",
             )
-        return start
+        if isinstance(written, Decoded):
+            return Start(ids, written.log_prob, written.layers)
+        log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
+        self.ledger.forward("policy", ids.numel(), self.policy.body_parameters + self.policy.head_parameters)
+        return Start(ids, log_prob)
+
+    def written(self, noise: Noise, keep_cache: bool = False) -> Tensor | Decoded:
+        """What the initializer writes: ids of the right shape, or such ids with log π; see `start`."""
+        written = self.initializer.write(self, noise, keep_cache)
+        if not isinstance(written, Tensor | Decoded):
+            raise PluginError(
+                f"the initializer returned a {type(written).__name__}", expected="ids [P, C, T], or what decode returns"
+            )
+        shape = list(written.shape if isinstance(written, Tensor) else written.ids.shape)
+        expected = [len(self.prompts), self.chains, self.length]
+        if shape != expected:
+            raise PluginError(f"the initializer returned ids {shape}", expected=f"[P, C, T] = {expected}")
+        return written
 
     @property
     def prompt_prefix(self) -> Prefix:
@@ -106,6 +136,7 @@ class Problem:
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
     ) -> SoftResponse:
         """Relax logits over candidates into a response."""
+        assert self.relaxation is not None  # the core gives one to every sampler that states a `default_relaxation`
         return SoftResponse.from_weights(self.relaxation(logits, noise), candidates, self.policy.eos_ids)
 
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
@@ -122,9 +153,12 @@ class Problem:
     def sample_flops(self) -> float:
         """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
         drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
-        inner = [getattr(t.bound, "bound", t.bound) for t in self.terms]
-        scoring = sum(getattr(b, "flops_per_token", 0.0) for b in inner)
-        return drawing * self.length + scoring * (self.length + len(self.locked or ()))
+        return drawing * self.length + self.scoring_flops * (self.length + len(self.locked or ()))
+
+    @property
+    def scoring_flops(self) -> float:
+        """FLOPs per token of scoring an answer once by the models of all energies."""
+        return sum(t.meter.flops_per_token for t in self.terms)
 
     @property
     def differentiable(self) -> list[Term]:
@@ -144,7 +178,7 @@ class Problem:
     @property
     def drifts(self) -> bool:
         """Whether a term's value for the same text changes during the run: an option of it follows a schedule."""
-        return any(t.moves for t in self.terms)
+        return any(t.is_time_dependent for t in self.terms)
 
     def weigh(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the weights of now, of what `Energies.values` gave; +inf where one is not finite."""
@@ -158,24 +192,31 @@ class Problem:
         """Weight of the summed −log π in the energy, per response of the given length."""
         total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
-            if t.is_policy:
-                total = total + self.clock.value(t.weight) * t.bound.per_nat(length)
+            if t.policy_energy is not None:
+                total = total + self.clock.value(t.weight) * t.policy_energy.per_nat(length)
         return total
 
-    def require_gradient(self, sampler: str) -> None:
-        """Refuse an energy that gives `sampler` no slope to follow.
+    def as_text(self, ids: Int[Tensor, "P C T"]) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
+        """What a person reads of hard responses, and its tokens.
 
-        Raises:
-            RecipeError: a term without a gradient; it is named.
+        A row that ended keeps the token that ended it. A text of more tokens than the policy has positions keeps the
+        tokens it was drawn in, which spell it too.
+
+        Args:
+            ids: what the sampler has.
+
+        Returns:
+            The texts with the locked one in front, their tokens, and which rows are the very tokens of `ids`.
         """
-        blind = [t for t in self.terms if not t.differentiable]
-        if blind:
-            names = ", ".join(f"{t.label!r} ({t.owner})" for t in blind)
-            raise RecipeError(
-                f"sampler {sampler!r} needs gradients, and {names} only scores text",
-                expected="energies that can be asked about a relaxed response",
-                hint="a gradient-free sampler such as best-of-n",
-            )
+        whole, policy = self.whole(ids), self.policy
+        drawn = SoftResponse.from_ids(whole, policy.eos_ids)
+        texts, ends = policy.text(whole), policy.ends(ids)
+        response = policy.from_text(texts, ends >= 0, ends)
+        room = policy.room(self.prompt_prefix)
+        if room is not None and response.shape[2] > whole.shape[2]:  # else it fits: the drawn tokens do
+            over = response.expected_length() > room[:, None]
+            response = choose_rows(over, drawn, response)
+        return texts, response, same_rows(drawn, response)
 
     def rescore(
         self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, slope: bool = False
@@ -189,37 +230,31 @@ class Problem:
             slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
                 respect to every token's probability, from the same forward pass.
         """
-        whole = self.whole(ids)
-        texts = self.policy.text(whole)
-        finished = is_any(ids, self.policy.eos_ids).any(-1)
-        response = self.policy.from_text(texts, finished)
+        texts, response, same = self.as_text(ids)
         length = response.expected_length()
-        known = same = None
+        known = None
         if log_prob is not None:
-            ended = SoftResponse.from_ids(ids, self.policy.eos_ids).alive > 0
-            known = torch.where(ended, log_prob, 0.0).sum(-1)
+            mask = ~after_end(ids, self.policy.eos_ids)
+            known = torch.where(mask, log_prob, 0.0).sum(-1)
             if self.locked is not None:
                 known = known + self.locked.log_prob[:, None]
-                ended = torch.nn.functional.pad(ended, (len(self.locked), 0), value=True)
-            same = same_rows(whole, ended, response)
         values: dict[str, Tensor] = {}
         slopes: list[Slope] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
-            if t.is_policy:
-                value = t.bound.of_text(response, known, same)
-                nll = value / t.bound.per_nat(length)
+            if t.policy_energy is not None:
+                value = t.of_policy(response, known, None if known is None else same)
+                nll = value / t.policy_energy.per_nat(length)
             elif slope and t.differentiable:
                 value, steep = self._tapped(t, response)
                 slopes.append(steep)
             else:
                 with torch.no_grad():
-                    text_value = t.score_text(self.prompts, texts)
-                    value = t(response) if text_value is None else text_value.to(total.device)
+                    value = t.of_text(response, self.prompts, texts)
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
         energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, finished, length, nll, energies, slopes if slope else None)
+        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, slopes if slope else None)
 
     @staticmethod
     @torch.enable_grad()
@@ -238,15 +273,6 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self._stop(t, broken)
+                    self.run.stop(t.owner, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)
-
-    def _stop(self, term: Term, broken: Bool[Tensor, "P C"]) -> None:
-        what = f"energy {term.owner!r} was not finite at step {self.clock.step}"
-        if broken.shape != self.stopped.shape:  # a batch of draws, not the chains
-            self.incidents.append(f"{int(broken.sum())} texts left out: {what}")
-            return
-        for p, c in (broken & ~self.stopped).nonzero().tolist():
-            self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
-        self.stopped = self.stopped | broken

@@ -37,7 +37,8 @@ class Scored:
     Attributes:
         ids: `[P, C, T]` as the sampler had them.
         texts: P × C texts.
-        finished: `[P, C]`, whether the text ended by itself.
+        ends: `[P, C]`, the token that ended the text, −1 where it has not ended.
+        same: `[P, C]`, whether the text re-tokenizes to the ids it came from.
         length: `[P, C]`, tokens of the re-tokenized text, end of text included.
         nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
         energies: the energy's terms and total.
@@ -46,30 +47,50 @@ class Scored:
 
     ids: Int[Tensor, "P C T"]
     texts: list[list[str]]
-    finished: Bool[Tensor, "P C"]
+    ends: Int[Tensor, "P C"]
+    same: Bool[Tensor, "P C"]
     length: Float[Tensor, "P C"]
     nll: Float[Tensor, "P C"]
     energies: Energies
     slopes: list[Slope] | None = None
 
+    @property
+    def finished(self) -> Bool[Tensor, "P C"]:
+        """Whether the text ended by itself."""
+        return self.ends >= 0
+
 
 @dataclass(frozen=True)
 class Start:
-    """Where the chains begin: ids `[P, C, T]` and, where the initializer knows them, log π of the tokens and the
+    """Where the chains begin: ids `[P, C, T]`, log π of the tokens (0 after the end) and, where they come for free, the
     keys and values of all but the last."""
 
     ids: Int[Tensor, "P C T"]
-    log_prob: Float[Tensor, "P C T"] | None = None
+    log_prob: Float[Tensor, "P C T"]
     layers: KeysValues | None = None
 
 
-def same_rows(ids: Tensor, alive: Tensor, response: SoftResponse) -> Bool[Tensor, "P C"]:
-    """Which re-tokenized rows are the ids they came from."""
-    width = max(ids.shape[-1], response.ids.shape[-1])
+def same_rows(a: SoftResponse, b: SoftResponse) -> Bool[Tensor, "P C"]:
+    """Which hard responses hold the same tokens."""
+    width = max(a.ids.shape[-1], b.ids.shape[-1])
+    first, second = (
+        torch.nn.functional.pad(r.ids.masked_fill(r.alive <= 0, -1), (0, width - r.ids.shape[-1]), value=-1)
+        for r in (a, b)
+    )
+    return (first == second).all(-1)
+
+
+def choose_rows(mask: Bool[Tensor, "P C"], a: SoftResponse, b: SoftResponse) -> SoftResponse:
+    """The hard responses of `a` where the mask is true, those of `b` elsewhere; as long as the longest that counts."""
+    width = max(a.ids.shape[-1], b.ids.shape[-1])
     pairs = []
-    for tokens, there in ((ids, alive), (response.ids, response.alive > 0)):
-        pairs.append(torch.nn.functional.pad(tokens.masked_fill(~there, -1), (0, width - tokens.shape[-1]), value=-1))
-    return (pairs[0] == pairs[1]).all(-1)
+    for r in (a, b):
+        room = (0, width - r.ids.shape[-1])
+        pairs.append((torch.nn.functional.pad(r.ids, room), torch.nn.functional.pad(r.alive > 0, room)))
+    (ids_a, alive_a), (ids_b, alive_b) = pairs
+    ids, alive = torch.where(mask[..., None], ids_a, ids_b), torch.where(mask[..., None], alive_a, alive_b)
+    width = max(1, int(alive.sum(-1).max()))
+    return SoftResponse.from_ids(ids[..., :width], a.eos_ids, alive[..., :width])
 
 
 def unique_labels(labels: Sequence[str]) -> list[str]:

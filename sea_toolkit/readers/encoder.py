@@ -12,10 +12,10 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.fingerprint import same_vocabulary
+from sea_toolkit.lm.tokens import start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.language_model import rows_for, text_ids
-from sea_toolkit.readers.sequence_classifier import wrapping
 
 OPENING = "Text:\n"
 """Stands before each text that the policy reads: the first token of a sequence has a state of its own, whatever it is
@@ -39,19 +39,23 @@ _FLOOR = 1e-2
 class PolicyEncoder:
     """The policy's hidden states behind one of its blocks, centred.
 
+    Attributes:
+        reads_policy: relaxed responses in the policy's tokens can be read.
+
     Args:
         context: of the run.
         layer: how many blocks run; None for half of them.
         name: of the energy, for the ledger.
     """
 
+    reads_policy = True
+
     def __init__(self, context: Context, layer: int | None, name: str) -> None:
-        self.policy, self.ledger, self.name = context.policy, context.ledger, name
-        policy = context.policy
+        self.policy = policy = context.policy
         blocks = policy.model.config.get_text_config().num_hidden_layers
         trunk = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
+        context.use_model(f"{name}:policy", trunk)
         self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
-        self.parameters = sum(p.numel() for p in trunk.parameters()) - policy.backbone.weight.numel()
         opening = policy.tokenizer(OPENING, add_special_tokens=False).input_ids
         self.opening = self.trunk.prefix([opening])
         self.center = torch.zeros(policy.table.shape[1], device=policy.device)
@@ -64,14 +68,13 @@ class PolicyEncoder:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
         """Of texts."""
-        ids, there = text_ids(self.policy, texts)
-        return self._pooled(self.policy.backbone.embedding(ids), there.float()).squeeze(1)
+        ids, mask = text_ids(self.policy.answers, texts, self.policy.device)
+        return self._pooled(self.policy.backbone.embedding(ids), mask.float()).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
-        p, c, t, _ = embeds.shape
+        p = embeds.shape[0]
         first = self.opening.select(torch.zeros(p, dtype=torch.long, device=embeds.device))
         hidden = self.trunk.hidden(first, embeds).float() - self.center
-        self.ledger.forward(f"{self.name}:policy", p * c * t, self.parameters, backward=embeds.requires_grad)
         weights = content.float()[..., None]
         total = torch.where(weights > 0, weights * hidden, 0.0).sum(2)
         return total / weights.sum(2).clamp(min=_FLOOR)
@@ -89,10 +92,9 @@ class ModelEncoder:
     """
 
     def __init__(self, model: Any, tokenizer: Any, context: Context, name: str, energy: str) -> None:
-        self.model, self.tokenizer, self.policy, self.ledger = model, tokenizer, context.policy, context.ledger
-        self.name, self.key = name, f"{energy}:{name}"
+        self.model, self.tokenizer, self.policy = model, tokenizer, context.policy
+        context.use_model(f"{energy}:{name}", model)
         self.embedding = model.get_input_embeddings()
-        self.parameters = sum(p.numel() for p in model.parameters()) - self.embedding.weight.numel()
         self.before, self.after = wrapping(tokenizer)
         self.reads_policy = same_vocabulary(tokenizer, context.policy.tokenizer)
         self.table = rows_for(embedding_table(self.embedding), context.policy)
@@ -104,14 +106,9 @@ class ModelEncoder:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
         """Of texts."""
-        rows = [
-            self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
-            for text in texts
-        ]
-        width, device = max(1, *map(len, rows)), self.policy.device
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
-        there = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows], device=device)
-        return self._pooled(self.embedding(ids)[:, None], there[:, None]).squeeze(1)
+        codec = self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
+        ids, mask = text_ids(codec, texts, self.policy.device)
+        return self._pooled(self.embedding(ids), mask).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         p, c, _, _ = embeds.shape
@@ -126,7 +123,6 @@ class ModelEncoder:
         # tokens that are not there leave no gap: positions are counted along the row
         order = (~seen).long().argsort(dim=-1, stable=True)
         rows, mask = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
-        self.ledger.forward(self.key, seen.numel(), self.parameters, backward=embeds.requires_grad)
         hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
         total = torch.where(mask[..., None], hidden, 0.0).sum(1)
         return (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))

@@ -11,9 +11,9 @@ from torch import Tensor
 from sea_toolkit.core.response import fit_rows
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
-from sea_toolkit.problem.terms import Context
-from sea_toolkit.util.progress import silent
+from sea_toolkit.problem.context import Context
 
 _LARGE = 100.0
 """A logit beyond every soft cap."""
@@ -28,7 +28,7 @@ def language_model(name: str | None, context: Context) -> Policy:
     policy = context.policy
     if name is None:
         return policy
-    source = str(find_language_model(name, context.hub, context.progress or silent))
+    source = str(find_language_model(name, context.finder))
     if source == policy.model.name_or_path:
         return policy
     if source not in context.models:
@@ -66,14 +66,18 @@ def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
     return weight if exact else None
 
 
-def text_ids(reader: Policy, texts: Sequence[str]) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
-    """N texts as token ids without an end of text, and where there is a token."""
-    unfinished = torch.zeros(len(texts), 1, dtype=torch.bool, device=reader.device)
-    response = reader.from_text([[text] for text in texts], unfinished)
-    return response.ids, response.alive > 0
+def text_ids(
+    codec: TextCodec, texts: Sequence[str], device: torch.device
+) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
+    """N texts as token ids without an end of text, and where there is a token; at least one position."""
+    rows = codec.encode(texts)
+    width = max(1, *map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids[:, None], (torch.arange(width, device=device) < lengths[:, None])[:, None]
 
 
-def places(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
+def prompt_indices(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
     """Which of the run's prompts each of the wanted ones is."""
     index = {prompt: i for i, prompt in enumerate(prompts)}
     return torch.tensor([index[prompt] for prompt in wanted], device=device)

@@ -11,7 +11,8 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.lm.tokens import wrapping
+from sea_toolkit.problem.context import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
 _MARK = "\u2063RESPONSE\u2063"
@@ -32,9 +33,8 @@ class SequenceScorer:
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context) -> None:
-        self.model, self.tokenizer, self.name, self.ledger = model, tokenizer, name, context.ledger
+        self.model, self.tokenizer, self.name = context.use_model(f"reward:{name}", model), tokenizer, name
         embedding = model.get_input_embeddings()
-        self.parameters = sum(p.numel() for p in model.parameters()) - embedding.weight.numel()
         self.embedding = embedding
         self.is_decoder = hasattr(model, "score")
         if reads == "auto":
@@ -90,8 +90,6 @@ class SequenceScorer:
         if len(self.after):
             embeds = torch.cat([embeds, self.embedding(tail).expand(p, c, -1, -1)], 2)
             there = torch.cat([there, torch.ones_like(there[..., :1]).expand(-1, -1, len(tail))], -1)
-        tokens = p * c * embeds.shape[2]
-        self.ledger.forward(f"reward:{self.name}", tokens, self.parameters, backward=embeds.requires_grad)
         return self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
 
     def _decoder(self, embeds: Tensor, there: Tensor) -> Tensor:
@@ -125,11 +123,3 @@ class SequenceScorer:
         all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
         logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
         return logits.float().unflatten(0, (p, c))
-
-
-def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that a text is wrapped in: [CLS] and [SEP], or <s>, or </s> at the end alone."""
-    inner = tokenizer("a", add_special_tokens=False).input_ids
-    whole = tokenizer("a").input_ids
-    at = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
-    return list(whole[:at]), list(whole[at + len(inner) :])

@@ -6,12 +6,12 @@ import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import PluginError, RecipeError
-from sea_toolkit.registry.records import blame
+from sea_toolkit.registry.blame import attribute_errors_to
 
 
 def check_name(name: str) -> str:
@@ -27,13 +27,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def refuse_unless_allowed(built: Any, allowed: Collection[str], where: str) -> None:
-    """Refuse an item whose `code` lists functions that the user has not allowed.
+def refuse_unless_allowed(code: Iterable[str], allowed: Collection[str], where: str) -> None:
+    """Refuse functions that the user has not allowed.
 
     Raises:
-        RecipeError: one of them is not in `allowed`.
+        RecipeError: one of `code` is not in `allowed`.
     """
-    for name in getattr(built, "code", ()):
+    for name in code:
         if name not in allowed:
             raise RecipeError(
                 f"{where} would run the Python function {name}, which is not allowed",
@@ -49,12 +49,12 @@ def load_code(name: str) -> Callable[..., Any]:
         PluginError: it cannot be imported, or called.
     """
     module, _, attribute = check_name(name).partition(":")
-    with blame(f"the function {name} cannot be imported"):
-        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    if not callable(found):
-        raise PluginError(f"{name} is a value of type {type(found).__name__}", expected="a function")
-    function: Callable[..., Any] = found
-    return function
+    with attribute_errors_to(f"the function {name}", "cannot be imported"):
+        function = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    if not callable(function):
+        raise PluginError(f"{name} is a value of type {type(function).__name__}", expected="a function")
+    checked: Callable[..., Any] = function
+    return checked
 
 
 def source_fingerprint(function: Callable[..., Any]) -> str:

@@ -1,18 +1,13 @@
-"""Option types: how they print, where a schedule may stand, and checking a value against one.
-
-pydantic does the checking, and is imported at the first check only.
-"""
+"""The types of options: how they are printed, what they are apart from a schedule, and the bounds of their numbers."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
 import operator
 import types
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, runtime_checkable
-
-from sea_toolkit.errors import RecipeError
 
 
 @runtime_checkable
@@ -35,7 +30,7 @@ def printable(annotation: Any) -> str:
         return " ".join([printable(base), *(f"{sign} {bound}" for sign, bound in _bounds(extras))])
     if origin is Literal:
         return " | ".join(repr(choice) for choice in get_args(annotation))
-    if origin in (Union, types.UnionType):
+    if _is_union(annotation):
         return " | ".join(printable(member) for member in get_args(annotation))
     if annotation is ScheduleLike:
         return "schedule"
@@ -43,6 +38,9 @@ def printable(annotation: Any) -> str:
         return "any"
     if annotation is None or annotation is type(None):
         return "none"
+    if origin in (list, tuple, dict) and get_args(annotation):
+        members = ("…" if member is ... else printable(member) for member in get_args(annotation))
+        return f"{origin.__name__}[{', '.join(members)}]"
     if origin is None and inspect.isclass(annotation):
         return annotation.__name__
     return str(annotation).replace("typing.", "").replace("collections.abc.", "")
@@ -50,39 +48,41 @@ def printable(annotation: Any) -> str:
 
 def mentions(annotation: Any, wanted: tuple[Any, ...]) -> bool:
     """Whether the annotation is, or has among its alternatives, one of the wanted types."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
+    if get_origin(annotation) is Annotated:
         return mentions(get_args(annotation)[0], wanted)
-    if origin in (Union, types.UnionType):
+    if _is_union(annotation):
         return any(mentions(member, wanted) for member in get_args(annotation))
     return any(annotation is one for one in wanted)
 
 
-def checked_value(annotation: Any, value: Any, where: str) -> Any:
-    """The value as the annotation has it: strict, but with the stand-ins that TOML and JSON need.
+def takes_table(annotation: Any) -> bool:
+    """Whether a value may be a table of its own, which is no schedule."""
+    if get_origin(annotation) is Annotated or _is_union(annotation):
+        return any(takes_table(member) for member in get_args(annotation))
+    return (get_origin(annotation) or annotation) in (dict, Mapping)
 
-    Raises:
-        RecipeError: it does not fit; the message starts with `where`.
-    """
-    import pydantic
 
-    try:
-        adapter = pydantic.TypeAdapter(
-            _without_schedule(annotation), config=pydantic.ConfigDict(arbitrary_types_allowed=True)
-        )
-    except pydantic.PydanticUserError:  # a type that brings its own configuration
-        adapter = pydantic.TypeAdapter(_without_schedule(annotation))
-    try:
-        return adapter.validate_python(value, strict=True)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-    try:  # TOML and JSON have no tuples, paths or enums: strict JSON rules say what may stand for them
-        return adapter.validate_json(json.dumps(value), strict=True)
-    except (TypeError, ValueError):  # also pydantic's ValidationError, which is a ValueError
-        place = "".join(f"[{key!r}]" for key in first["loc"] if isinstance(key, int))
-        raise RecipeError(
-            f"{where}{place} is {short(value)}", expected=f"{printable(annotation)} ({first['msg'].lower()})"
-        ) from None
+def without_schedule(annotation: Any) -> Any:
+    """What plain values are checked against: bounds mean nothing for an object."""
+    if get_origin(annotation) is Annotated:
+        base, *extras = get_args(annotation)
+        return Annotated.__class_getitem__((without_schedule(base), *extras))
+    if _is_union(annotation):
+        members = (without_schedule(member) for member in get_args(annotation) if member is not ScheduleLike)
+        return functools.reduce(operator.or_, members)
+    return annotation
+
+
+def bounded_number(annotation: Any) -> Any:
+    """The number in an annotation with its bounds, as `Annotated[float, …]`; None if it has no bounds."""
+    if get_origin(annotation) is Annotated:
+        base, *extras = get_args(annotation)
+        if mentions(base, (int, float)) and _bounds(extras):
+            return Annotated.__class_getitem__((float, *extras))
+        return bounded_number(base)
+    if _is_union(annotation):
+        return next(filter(None, map(bounded_number, get_args(annotation))), None)
+    return None
 
 
 def short(value: Any) -> str:
@@ -96,20 +96,12 @@ def short(value: Any) -> str:
     return f"{text if len(text) <= 80 else text[:77] + '…'} ({type(value).__name__})"
 
 
-def _bounds(extras: list[Any]) -> list[tuple[str, Any]]:
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _bounds(extras: Sequence[Any]) -> list[tuple[str, Any]]:
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
     signs |= {"min_length": "length ≥", "max_length": "length ≤", "pattern": "matching"}
     parts = [part for extra in extras for part in getattr(extra, "metadata", [extra])]
     return [(sign, getattr(p, key)) for p in parts for key, sign in signs.items() if getattr(p, key, None) is not None]
-
-
-def _without_schedule(annotation: Any) -> Any:
-    """Plain values are checked against the rest: bounds mean nothing for an object."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        base, *extras = get_args(annotation)
-        return Annotated.__class_getitem__((_without_schedule(base), *extras))
-    if origin in (Union, types.UnionType):
-        members = (_without_schedule(m) for m in get_args(annotation) if m is not ScheduleLike)
-        return functools.reduce(operator.or_, members)
-    return annotation

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.errors import PluginError, SeaError
-from sea_toolkit.registry.records import PluginRecord, blame
+from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
+from sea_toolkit.registry.records import PluginRecord
 from sea_toolkit.registry.staging import call_hook
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ def collect_commands(
     for record, function in functions:
         scratch = click.Group()
         try:
-            with blame(f"{record.label}, in sea_register_commands"):
+            with attribute_errors_to(record.label, "in sea_register_commands"):
                 call_hook(record, "sea_register_commands", function, cli=scratch)
-        except SeaError as error:
-            failed.append((record, str(error)))
+        except AttributedError as error:
+            failed.append((record, error.cause))
             continue
         for name, command in scratch.commands.items():
             group.add_command(command, f"{record.distribution}:{name}")

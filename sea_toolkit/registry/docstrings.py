@@ -1,12 +1,20 @@
-"""Reading Google-style docstrings: the first line, and the lines under `Args:`."""
+"""Reading docstrings in the Google, NumPy and Sphinx styles: the first line, the prose, the text of each argument."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-_ENTRY = re.compile(r"^(\*{0,2}\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
+if TYPE_CHECKING:
+    from docstring_parser import Docstring
+
+_TOLD_ELSEWHERE = frozenset({"param", "attribute", "raises", "returns", "yields", "type", "rtype"})
+"""Sections that describe a signature; the others, such as NumPy's Notes, are prose."""
+
+_SECTION = re.compile(r"(Args|Arguments|Parameters|Params|Raises|Exceptions|Except|Attributes|Returns|Yields):\s*")
+"""The first line of a section in the Google style; what follows is indented."""
 
 
 def first_line(text: str | None) -> str:
@@ -19,34 +27,72 @@ def full_doc(target: Any) -> str:
 
     The constructor's docstring follows the class's; an inherited one is not taken for its own.
     """
-    own = target.__doc__ if isinstance(getattr(target, "__doc__", None), str) else ""
-    parts = [inspect.cleandoc(own or "")]
-    if inspect.isclass(target):
-        constructor = vars(target).get("__init__")
-        if inspect.isfunction(constructor) and constructor.__doc__:
-            parts.append(inspect.cleandoc(constructor.__doc__))
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(_docstrings(target))
 
 
 def argument_docs(target: Any) -> dict[str, str]:
-    """Parameter name to its text under `Args:`, continuation lines joined."""
-    docs: dict[str, str] = {}
-    inside, depth, entry_indent, current = False, 0, 0, ""
-    for line in full_doc(target).splitlines():
-        text = line.strip()
-        if text in ("Args:", "Arguments:"):
-            inside, depth, current = True, len(line) - len(line.lstrip()), ""
-            continue
-        indent = len(line) - len(line.lstrip())
-        if not inside or not text:
-            continue
-        if indent <= depth:
+    """Parameter name to its text, on one line."""
+    return {
+        entry.arg_name.lstrip("*"): " ".join((entry.description or "").split())
+        for text in _docstrings(target)
+        for entry in _parsed(text).params
+        if entry.args[0] == "param"
+    }
+
+
+def prose(target: Any) -> str:
+    """The docstring without what it says of arguments, results and errors; one line for each paragraph.
+
+    Indented lines, such as formulas, and lists keep their lines.
+    """
+    return "\n\n".join(_paragraph(part) for text in _docstrings(target) for part in _prose_paragraphs(text))
+
+
+def _docstrings(target: Any) -> list[str]:
+    own = target.__doc__ if isinstance(getattr(target, "__doc__", None), str) else ""
+    texts = [inspect.cleandoc(own or "")]
+    if inspect.isclass(target):
+        constructor = vars(target).get("__init__")
+        if inspect.isfunction(constructor) and constructor.__doc__:
+            texts.append(inspect.cleandoc(constructor.__doc__))
+    return [text for text in texts if text]
+
+
+def _parsed(text: str) -> Docstring:
+    from docstring_parser import Docstring, ParseError, parse
+
+    try:
+        return parse(text)
+    except ParseError:  # in no style: all of it is prose
+        prose_only = Docstring()
+        prose_only.long_description = text
+        return prose_only
+
+
+def _prose_paragraphs(text: str) -> Iterator[str]:
+    parsed = _parsed(_without_google_sections(text))
+    separate = parsed.blank_after_short_description or not parsed.long_description
+    head = [parsed.short_description or "", parsed.long_description or ""]
+    yield from re.split(r"\n\s*\n", ("\n\n" if separate else "\n").join(part for part in head if part))
+    for entry in parsed.meta:
+        if entry.args and entry.args[0] not in _TOLD_ELSEWHERE and entry.description:
+            yield f"{entry.args[0].replace('_', ' ').capitalize()}: {entry.description}"
+
+
+def _without_google_sections(text: str) -> str:
+    """The parser takes for a section's whatever follows it; here a section ends where the indentation does."""
+    kept, inside = [], False
+    for line in text.splitlines():
+        if _SECTION.fullmatch(line):
+            inside = True
+        elif line.strip() and not line[0].isspace():
             inside = False
-            continue
-        entry = _ENTRY.match(text)
-        if entry and (not current or indent <= entry_indent):
-            current, entry_indent = entry.group(1).lstrip("*"), indent
-            docs[current] = entry.group(2)
-        elif current:
-            docs[current] = f"{docs[current]} {text}".strip()
-    return docs
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _paragraph(text: str) -> str:
+    lines = text.splitlines()
+    as_written = any(line[:1].isspace() or re.match(r"([-*•]|\d+\.) ", line) for line in lines)
+    return "\n".join(lines).rstrip() if as_written else " ".join(line.strip() for line in lines)

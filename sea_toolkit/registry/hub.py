@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
 from sea_toolkit.registry import lookup, outcomes, sources
+from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
 from sea_toolkit.registry.commands import collect_commands
-from sea_toolkit.registry.records import CORE, KINDS, Item, PluginRecord, Status, blame
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import CORE, KINDS, PluginRecord, Status
 from sea_toolkit.registry.registered import Registry
 from sea_toolkit.registry.sources import Source
 from sea_toolkit.registry.staging import RefusedError, call_hook, stage
@@ -46,7 +48,7 @@ class PluginHub:
         self.strict = strict
         self._registry = Registry()
         self._attempted: set[PluginRecord] = set()
-        self._deaf: set[PluginRecord] = set()
+        self._muted: set[PluginRecord] = set()
         self._built_in = [self._load_built_in(family) for family in BUILT_IN]
 
     @classmethod
@@ -70,8 +72,8 @@ class PluginHub:
         if os.environ.get(TRACE, "") not in ("", "0"):
             _trace_to_stderr()
         kept, left_out = sources.selected(sources.installed(), plugins)
-        singles = {source.record.value: source for source in map(sources.from_file, files)}
-        return cls([*kept, *singles.values()], left_out, strict=strict)
+        given_files = {source.record.value: source for source in map(sources.from_file, files)}
+        return cls([*kept, *given_files.values()], left_out, strict=strict)
 
     @property
     def records(self) -> list[PluginRecord]:
@@ -124,7 +126,7 @@ class PluginHub:
             self._load([s for s in self._sources if lookup.is_from(s.record, name)])
         elif not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
             self.load()  # all of them: another plugin may claim the name as well
-        elif kind is None and any(lookup.may_offer(source.record, name) for source in self._sources):
+        elif kind is None and any(lookup.may_provide(source.record, name) for source in self._sources):
             self.load()  # the same name in another kind
         return lookup.matching(self.items(kind), name)
 
@@ -139,8 +141,8 @@ class PluginHub:
     def inspect(self) -> None:
         """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
         unknown = [source.record for source in self._sources if source.record not in self._attempted]
-        single = [record for record in unknown if record.single]
-        for record in [*single, *outcomes.recall([record for record in unknown if not record.single])]:
+        from_user = [record for record in unknown if record.from_user]
+        for record in [*from_user, *outcomes.recall([record for record in unknown if not record.from_user])]:
             inspection.inspect(record)
         lookup.warn_of_shadowing(self.records)
 
@@ -151,21 +153,21 @@ class PluginHub:
             if item.distribution != CORE and self._registry.has(item.record):
                 try:
                     _ = item.options
-                except SeaError as error:
-                    self._withdraw(item.record, str(error))
+                except AttributedError as error:
+                    self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
         self._remember(self._sources)
 
     def observe(self, event: Event) -> list[str]:
         """Call each plugin's `sea_observe`; return what newly failed. Who fails once is not called again."""
         failures = []
         for record, function in self._registry.functions("sea_observe", self.records):
-            if record in self._deaf:
+            if record in self._muted:
                 continue
             try:
-                with blame(f"{record.label}, in sea_observe"):
+                with attribute_errors_to(record.label, "in sea_observe"):
                     call_hook(record, "sea_observe", function, event=event)
             except SeaError as error:
-                self._deaf.add(record)
+                self._muted.add(record)
                 record.warn(str(error))
                 log.warning("%s; it no longer watches", error)
                 failures.append(str(error))
@@ -195,7 +197,7 @@ class PluginHub:
         Raises:
             PluginError: the plugin is broken.
         """
-        record = PluginRecord(name, "temporary", "0", type(plugin).__name__, single=True)
+        record = PluginRecord(name, "temporary", "0", type(plugin).__name__, from_user=True)
         source = Source(record, lambda: plugin)
         self._load([source])
         self._sources.append(source)
@@ -218,7 +220,7 @@ class PluginHub:
 
     def _complain(self, chosen: list[Source]) -> None:
         for source in chosen:
-            if source.record.faulty and (self.strict or source.record.single):
+            if source.record.failed and (self.strict or source.record.from_user):
                 raise PluginError(
                     f"{source.record.label} is {source.record.status}: {source.record.error}",
                     hint="leave it out (SEA_PLUGINS, --plugin), or repair or uninstall it",
@@ -227,16 +229,15 @@ class PluginHub:
     def _load_one(self, source: Source) -> None:
         record = source.record
         self._attempted.add(record)
-        record.status, record.error, record.offers = "not loaded", None, {}
+        record.status, record.error, record.provides = "not loaded", None, {}
         record.warnings.clear()
         record.checked = f"loaded {datetime.now(timezone.utc).isoformat(timespec='seconds')}"
         try:
             self._registry.add(record, stage(record, source.load), "ok")
-        except SeaError as error:
-            cause = str(error).removeprefix(record.label).lstrip(":, ")
-            self._fail(record, cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
+        except AttributedError as error:
+            self._fail(record, error.cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
         if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
-            record.offers |= {k: v for k, v in inspection.offers(record).items() if k == "command"}
+            record.provides |= {k: v for k, v in inspection.provided(record).items() if k == "command"}
 
     def _load_built_in(self, family: str) -> PluginRecord:
         record = PluginRecord(family, CORE, VERSION, f"sea_toolkit.{family}", checked="built-in")
@@ -246,14 +247,14 @@ class PluginHub:
 
     def _withdraw(self, record: PluginRecord, cause: str) -> None:
         self._registry.remove(record)
-        self._fail(record, cause.removeprefix(record.label).lstrip(":, "))
+        self._fail(record, cause)
 
     def _fail(self, record: PluginRecord, cause: str, status: Status = "broken") -> None:
         record.fail(cause, status)
-        record.offers = inspection.offers(record)  # what is missed, for messages
+        record.provides = inspection.provided(record)  # what is missed, for messages
 
     def _remember(self, chosen: list[Source]) -> None:
-        outcomes.remember([source.record for source in chosen if not source.record.single])
+        outcomes.remember([source.record for source in chosen if not source.record.from_user])
 
 
 def _trace_to_stderr() -> None:

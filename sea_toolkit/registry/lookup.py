@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
-from sea_toolkit.registry.records import CORE, Item, PluginRecord, normalize
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import CORE, PluginRecord, normalize
 from sea_toolkit.registry.static import inspection
 
 
@@ -34,9 +35,9 @@ def matching(items: Sequence[Item], name: str) -> list[Item]:
     return [item for item in named if item.distribution == CORE or item.kind not in built_in]
 
 
-def may_offer(record: PluginRecord, name: str) -> bool:
+def may_provide(record: PluginRecord, name: str) -> bool:
     """Whether the plugin's source registers that name literally, in any kind."""
-    return any(name in names for names in inspection.offers(record).values())
+    return any(name in names for names in inspection.provided(record).values())
 
 
 def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
@@ -48,7 +49,7 @@ def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
     else:
         hint = "write " + " or ".join(qualified)
     return RecipeError(
-        f"{_prefix(for_what)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
+        f"{_prefix(for_what, found[0].kind)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
         expected="one owner, or a qualified name",
         hint=hint,
     )
@@ -73,7 +74,7 @@ def unknown(
         for_what: the place that asks.
     """
     distribution, colon, short = name.rpartition(":")
-    what = f"{_prefix(for_what)}{kind or 'item'} {name!r}"
+    what = f"{_prefix(for_what, kind)}{kind or 'item'} {name!r}"
     third_party = [record for record in records if record.distribution != CORE]
     everything, items = items, [item for item in items if kind in (None, item.kind)]
     if colon:
@@ -85,10 +86,10 @@ def unknown(
                 f"{what}: no distribution {distribution!r} with plugins is installed",
                 hint="\n".join([did_you_mean(distribution, known), *_left_out(left_out)]),
             )
-    faulty = [record for record in third_party if record.faulty]
-    for record in faulty:
-        offered = inspection.offers(record)
-        if any(short in names for of_kind, names in offered.items() if kind in (None, of_kind)):
+    failed = [record for record in third_party if record.failed]
+    for record in failed:
+        provided = inspection.provided(record)
+        if any(short in names for of_kind, names in provided.items() if kind in (None, of_kind)):
             return PluginError(
                 f"{what} comes from {record.label}, which is {record.status}: {record.error}",
                 hint="repair or uninstall that plugin",
@@ -97,18 +98,18 @@ def unknown(
     elsewhere = sorted({item.kind for item in everything if item.name == short and kind not in (None, item.kind)})
     if elsewhere:
         hints.append(f"{short!r} is the name of: {', '.join(elsewhere)}")
-    hints += [f"it may be missing because {r.label} is {r.status}: {first_line(r.error)}" for r in faulty]
+    hints += [f"it may be missing because {r.label} is {r.status}: {first_line(r.error)}" for r in failed]
     return RecipeError(f"{what} does not exist", hint="\n".join([*hints, *_left_out(left_out)]))
 
 
 def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
-    """Entry-point names and item names with several third-party owners, from what the records offer."""
+    """Entry-point names and item names with several third-party owners, from what the records provide."""
     owners: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if record.distribution == CORE:
             continue
         owners.setdefault(("entry point", record.name), []).append(record.key)
-        for kind, names in record.offers.items() if not record.faulty else ():
+        for kind, names in record.provides.items() if not record.failed else ():
             for name in names:
                 owners.setdefault((kind, name), []).append(f"{record.distribution}:{name}")
     return [Clash(what, name, tuple(sorted(who))) for (what, name), who in sorted(owners.items()) if len(who) > 1]
@@ -116,11 +117,13 @@ def clashes(records: Sequence[PluginRecord]) -> list[Clash]:
 
 def warn_of_shadowing(records: Sequence[PluginRecord]) -> None:
     """Note in its record when a third party uses a built-in's short name."""
-    built_in = {(kind, name) for r in records if r.distribution == CORE for kind in r.offers for name in r.offers[kind]}
+    built_in = {
+        (kind, name) for r in records if r.distribution == CORE for kind in r.provides for name in r.provides[kind]
+    }
     for record in records:
         if record.distribution == CORE:
             continue
-        for kind, names in record.offers.items():
+        for kind, names in record.provides.items():
             for name in names:
                 if (kind, name) in built_in:
                     record.warn(
@@ -138,5 +141,6 @@ def _left_out(names: Sequence[str]) -> list[str]:
     return [f"SEA_PLUGINS leaves out {', '.join(names)}"] if names else []
 
 
-def _prefix(for_what: str) -> str:
-    return f"{for_what}: " if for_what else ""
+def _prefix(for_what: str, kind: str | None) -> str:
+    """The place that asks, unless it is called like the kind, which the message names anyway."""
+    return f"{for_what}: " if for_what not in ("", kind) else ""

@@ -24,7 +24,7 @@ from sea_toolkit.util.version import VERSION
 LIMIT = 300
 """Outcomes kept, the latest first."""
 
-_REMEMBERED = ("status", "error", "warnings", "offers", "hooks", "checked")
+_REMEMBERED = ("status", "error", "warnings", "provides", "hooks", "checked")
 
 
 def cache_file() -> Path:
@@ -78,7 +78,7 @@ def _read() -> dict[str, dict[str, Any]]:
 
 
 def _sound(outcome: dict[str, Any]) -> bool:
-    offers, hooks, warnings = outcome.get("offers"), outcome.get("hooks"), outcome.get("warnings")
+    provides, hooks, warnings = outcome.get("provides"), outcome.get("hooks"), outcome.get("warnings")
     if not (isinstance(hooks, list) and isinstance(warnings, list)):
         return False
     strings = [*hooks, *warnings, outcome.get("checked")]
@@ -86,9 +86,9 @@ def _sound(outcome: dict[str, Any]) -> bool:
         outcome.get("status") in ("ok", "broken", "refused")
         and isinstance(outcome.get("error"), str | None)
         and all(isinstance(text, str) for text in strings)
-        and isinstance(offers, dict)
-        and all(isinstance(names, dict) for names in offers.values())
-        and all(isinstance(text, str) for names in offers.values() for text in names.values())
+        and isinstance(provides, dict)
+        and all(isinstance(names, dict) for names in provides.values())
+        and all(isinstance(text, str) for names in provides.values() for text in names.values())
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pluggy
 
 from sea_toolkit import hookspecs
-from sea_toolkit.errors import PluginError
-from sea_toolkit.registry.records import Item, PluginRecord, Status, blame
+from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import PluginRecord, Status
 from sea_toolkit.registry.staging import Staged
 
 
@@ -26,19 +27,19 @@ class Registry:
         """Register a staged plugin and fill its record.
 
         Raises:
-            PluginError: pluggy refuses it, or the same object is registered already.
+            AttributedError: pluggy refuses it, or the same object is registered already.
         """
         for other, plugin in self._plugins.items():
             if plugin is staged.plugin:
-                raise PluginError(f"{record.label}: is the same object as {other.label}")
-        with blame(record.label):  # two files, or two temporary plugins, may share a key
-            self._manager.register(staged.plugin, f"{record.key} {id(record)}" if record.single else record.key)
+                raise AttributedError(record.label, f"is the same object as {other.label}")
+        with attribute_errors_to(record.label):  # two files, or two temporary plugins, may share a key
+            self._manager.register(staged.plugin, f"{record.key} {id(record)}" if record.from_user else record.key)
         self._plugins[record] = staged.plugin
         self.items += staged.items
         record.status, record.hooks = status, staged.hooks
         record.warnings += staged.warnings
         for item in staged.items:
-            record.offers.setdefault(item.kind, {})[item.name] = item.summary
+            record.provides.setdefault(item.kind, {})[item.name] = item.summary
 
     def remove(self, record: PluginRecord) -> None:
         """Undo `add`."""

@@ -102,7 +102,7 @@ def from_file(path: str | os.PathLike[str]) -> Source:
             expected="a Python file with functions marked @sea.hookimpl",
         ) from error
     file = file.resolve()
-    record = PluginRecord(file.stem, file.name, f"sha256:{digest[:12]}", str(file), file=str(file), single=True)
+    record = PluginRecord(file.stem, file.name, f"sha256:{digest[:12]}", str(file), file=str(file), from_user=True)
     return Source(record, lambda: _import_file(file, digest))
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
-from sea_toolkit.registry import hookcheck, options
+from sea_toolkit.registry import hookcheck
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.docstrings import first_line
-from sea_toolkit.registry.records import KINDS, Item, PluginRecord, blame
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import KINDS, PluginRecord
+from sea_toolkit.registry.signatures import check_signature
 
 log = logging.getLogger("sea_toolkit.plugins")
 
@@ -43,10 +46,9 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
         load: returns the plugin object (imports it).
 
     Raises:
-        RefusedError: it states another `sea_api`.
-        PluginError: anything else that is wrong with it; the message names the plugin.
+        AttributedError: something is wrong with it; its cause is a RefusedError if it states another `sea_api`.
     """
-    with blame(record.label):
+    with attribute_errors_to(record.label):
         staged = Staged(load())
         refusal = hookcheck.api_error(getattr(staged.plugin, "sea_api", SEA_API))
         if refusal:
@@ -63,7 +65,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
             registrar = Registrar(kind, record, staged.items)
-            with blame(f"{record.label}, in {hook_name}"):
+            with attribute_errors_to(record.label, f"in {hook_name}"):
                 call_hook(record, hook_name, function, register=registrar)
                 registrar.close()
     return staged
@@ -139,7 +141,7 @@ class Registrar:
         if any(item.name == name and item.kind == self._kind for item in self._items):
             raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
         if not isinstance(reference, str):
-            options.check_signature(reference)
+            check_signature(reference)
             summary = summary or first_line(inspect.getdoc(reference))
         self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference

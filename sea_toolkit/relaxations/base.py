@@ -21,6 +21,11 @@ def takes_points(function: Callable[..., Any]) -> bool:
     return next(iter(inspect.signature(function).parameters), "") == "points"
 
 
+def draws_noise(function: Callable[..., Any]) -> bool:
+    """Whether a relaxation draws: it has a parameter `noise`."""
+    return "noise" in inspect.signature(function).parameters
+
+
 class Relaxation:
     """From a sampler's latent to token weights; options that are schedules are resolved at each call.
 
@@ -40,7 +45,7 @@ class Relaxation:
         self, built: functools.partial[Tensor], clock: Clock, space: EmbeddingSpace | None = None, name: str = ""
     ) -> None:
         self.function, self.options, self.clock, self.name = built.func, dict(built.keywords), clock, name
-        self.noisy = "noise" in inspect.signature(built.func).parameters
+        self.noisy = draws_noise(built.func)
         self.space = space if takes_points(built.func) else None
 
     def __call__(self, latent: Tensor, noise: Noise) -> Tensor:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.relaxations.simplex import alpha_entmax
 
 
 def entmax(
-    logits: Float[Tensor, "P C T K"], *, alpha: float = 1.5, temperature: float = 2.0
+    logits: Float[Tensor, "P C T K"],
+    *,
+    alpha: Annotated[float, Field(ge=1.01)] = 1.5,
+    temperature: Annotated[float, Field(gt=0)] = 2.0,
 ) -> Float[Tensor, "P C T K"]:
     """Between softmax and sparsemax: unlikely tokens weigh exactly 0, likely ones change smoothly.
 
@@ -17,13 +23,10 @@ def entmax(
     token of weight 0 has none either. The samplers start with a lead of 1 nat at least.
 
     Args:
-        alpha: at least 1.01; towards 1 it becomes softmax, 2 is sparsemax. 1.5 and 2 are exact and fast, others are
+        alpha: towards 1 it becomes softmax, 2 is sparsemax. 1.5 and 2 are exact and fast, others are
             found by bisection. Above 2 the slope of a weight that vanishes is infinite, and capped.
-        temperature: above 0; a higher one keeps more tokens.
-
-    Raises:
-        RecipeError: alpha or the temperature is out of range.
+        temperature: a higher one keeps more tokens.
 
     Source: Peters, Niculae and Martins, 2019, arXiv 1905.05702.
     """
-    return alpha_entmax(logits, alpha, temperature, "entmax").to(logits.dtype)
+    return alpha_entmax(logits, alpha, temperature).to(logits.dtype)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.errors import RecipeError
 
-
-def tempered_softmax(logits: Float[Tensor, "*B K"], temperature: float, where: str) -> Float[Tensor, "*B K"]:
+def tempered_softmax(logits: Float[Tensor, "*B K"], temperature: float) -> Float[Tensor, "*B K"]:
     """`softmax(logits / temperature)` over the last dimension, at least in float32.
 
     The maximum is taken off before the division, so that no temperature makes a finite logit overflow.
@@ -20,17 +17,7 @@ def tempered_softmax(logits: Float[Tensor, "*B K"], temperature: float, where: s
     Args:
         logits: -inf marks padding; every row needs one finite logit.
         temperature: above 0.
-        where: the relaxation's name, for the message.
-
-    Raises:
-        RecipeError: the temperature is not a finite number above 0.
     """
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise RecipeError(
-            f"relaxation {where!r}: temperature = {temperature:g}",
-            expected="a finite number above 0",
-            hint="a small one such as 0.1 for nearly one-hot weights, or the relaxation 'straight-through'",
-        )
     # Subtracting a constant leaves a softmax as it is, so the maximum needs no gradient.
     shifted = logits.to(torch.promote_types(logits.dtype, torch.float32))
     shifted = shifted - shifted.detach().amax(-1, keepdim=True)

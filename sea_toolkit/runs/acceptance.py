@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 @dataclass
-class Moves:
-    """Counts over a run, per prompt.
+class AcceptanceCounter:
+    """Accepted proposals over a run, per prompt.
 
     Attributes:
         steps: steps that reported which chains accepted their proposal.
@@ -20,7 +20,7 @@ class Moves:
     steps: int = 0
     accepted: list[int] = field(default_factory=list)
 
-    def see(self, metrics: dict[str, Tensor]) -> None:
+    def count(self, metrics: dict[str, Tensor]) -> None:
         """Count a step; samplers without the metric `accepted` reject nothing."""
         if "accepted" not in metrics:
             return
@@ -39,10 +39,13 @@ class Moves:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"steps": self.steps, "accepted": self.accepted}
+        return {"steps": self.steps, "accepted": list(self.accepted)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.steps, self.accepted = state["steps"], list(state["accepted"])
 
 
-def scarce(budget: float, spent: float, steps: int) -> list[str]:
+def budget_notes(budget: float, spent: float, steps: int) -> list[str]:
     """A sentence on a budget (in samples per prompt) that was less than the start and one step cost."""
     if steps == 0:
         return [f"the budget of {budget:g} samples went into the prompts and the starting texts: no step was taken"]

@@ -14,7 +14,7 @@ from sea_toolkit.runs.archive import Archive
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
 
 
-class Reactions:
+class AdaptiveSchedules:
     """The reactive schedules of one run, by their place in the recipe; they begin as they were made.
 
     Args:

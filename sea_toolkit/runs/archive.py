@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sea_toolkit.problem.scores import Scored
@@ -19,7 +19,7 @@ class Candidate:
         energy: Σ weight · term; lower is better.
         terms: label → unweighted term.
         tokens: of the re-tokenized text, the end-of-text token included.
-        finished: whether the text ended by itself.
+        finished: whether the text ended by itself; `end_token` is what ended it, or −1.
         chain, step: where it was met; step −1 is a starting text.
     """
 
@@ -30,6 +30,7 @@ class Candidate:
     finished: bool
     chain: int
     step: int
+    end_token: int = -1
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Archive:
     def add(self, candidate: Candidate) -> None:
         """Note a candidate; of equal texts the first one stays."""
         self.seen += 1
-        known = next((c for c in self.best if c.text == candidate.text and c.finished == candidate.finished), None)
+        known = next((c for c in self.best if c.text == candidate.text and c.end_token == candidate.end_token), None)
         if known is not None:  # a second reading differs by rounding only
             candidate = replace(candidate, energy=known.energy, terms=known.terms)
         if candidate.step < 0:
@@ -72,23 +73,35 @@ class Archive:
             self.by_chain = {c.chain: c for c in chains}
 
     def state(self) -> dict[str, Any]:
+        """A copy; candidates themselves never change."""
+        by_chain = {str(chain): candidate for chain, candidate in self.by_chain.items()}
         return {
-            "starts": [asdict(c) for c in self.starts],
-            "best": [asdict(c) for c in self.best],
-            "by_chain": {str(k): asdict(c) for k, c in self.by_chain.items()},
-            "seen": self.seen,
-            "total": self.total,
-        }
+            "starts": list(self.starts), "best": list(self.best), "by_chain": by_chain,
+            "seen": self.seen, "total": self.total,
+        }  # fmt: skip
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Archive:
-        return cls(
-            [Candidate(**c) for c in state["starts"]],
-            [Candidate(**c) for c in state["best"]],
-            {int(k): Candidate(**c) for k, c in state["by_chain"].items()},
-            state["seen"],
-            state["total"],
-        )
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.starts = [_candidate(c) for c in state["starts"]]
+        self.best = [_candidate(c) for c in state["best"]]
+        self.by_chain = {int(chain): _candidate(c) for chain, c in state["by_chain"].items()}
+        self.seen, self.total = state["seen"], state["total"]
+
+
+def _candidate(state: Candidate | dict[str, Any]) -> Candidate:
+    """From memory, or from a checkpoint."""
+    return state if isinstance(state, Candidate) else Candidate(**state)
+
+
+class Archives(list[Archive]):
+    """The archives of a run, one per prompt, as one part of it."""
+
+    def state(self) -> list[dict[str, Any]]:
+        """For a checkpoint."""
+        return [archive.state() for archive in self]
+
+    def load_state(self, state: list[dict[str, Any]]) -> None:
+        for archive, own in zip(self, state, strict=True):
+            archive.load_state(own)
 
 
 def record(
@@ -104,7 +117,7 @@ def record(
             are compared by the weights that the user arrives at.
         joint: some energy is one of all chains of a prompt, and texts of different steps cannot be mixed.
     """
-    finished, lengths = scored.finished.tolist(), scored.length.tolist()
+    ends, lengths = scored.ends.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
     forbidden = scored.energies.total.isposinf().tolist()
     for p, archive in enumerate(archives):
@@ -112,7 +125,8 @@ def record(
         for c, text in enumerate(scored.texts[p]):
             values = {k: v[p][c] for k, v in terms.items()}
             energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
-            chains.append(Candidate(text, energy, values, round(lengths[p][c]), finished[p][c], c, step))
+            end = ends[p][c]
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end))
         if joint:
             archive.add_set(chains)
             continue

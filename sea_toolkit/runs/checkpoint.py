@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,20 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
-from sea_toolkit.util.run_files import CHECKPOINT, RECIPE, TRACE, write_run_file
+from sea_toolkit.util.run_files import CHECKPOINT, TRACE, write_run_file
 
 
-def save_checkpoint(folder: Path, state: Any, noise: Tensor, facts: dict[str, Any]) -> None:
-    """Sampler state (a dataclass of tensors, lists, numbers), random state, and plain facts, in one file."""
-    tensors: dict[str, Tensor] = {"noise": noise}
-    shape = pack(state, "state", tensors)
+def save_checkpoint(folder: Path, state: Any, parts: Mapping[str, Any]) -> None:
+    """The sampler's state, and that of each part of the run, in one file: dataclasses, lists, tuples and tables of
+    tensors, numbers and texts."""
+    tensors: dict[str, Tensor] = {}
+    shape = {"state": pack(state, "state", tensors), "parts": pack(dict(parts), "parts", tensors)}
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
-    write_run_file(folder / CHECKPOINT, save(tensors, {"state": json.dumps(shape), "facts": json.dumps(facts)}))
+    write_run_file(folder / CHECKPOINT, save(tensors, {"shape": json.dumps(shape)}))
 
 
-def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, Tensor, dict[str, Any]]:
-    """State, random state and facts.
+def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, dict[str, Any]]:
+    """The sampler's state, and those of the parts; tensors lie on `device`.
 
     Raises:
         SeaError: there is none, or it is damaged.
@@ -37,24 +38,23 @@ def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, T
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        shape, facts = json.loads(metadata["state"]), json.loads(metadata["facts"])
-        noise = tensors.pop("noise")
-        state = _unpack(shape, {k: t.to(device) for k, t in tensors.items()})
-        return state_type(**state), noise, facts
+            shape = json.loads(file.metadata()["shape"])
+            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118
+        return state_type(**unpack(shape["state"], tensors)), unpack(shape["parts"], tensors)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SeaError(f"the checkpoint {path} is damaged: {error}", hint="start the run again") from error
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """The value's shape as JSON; its tensors go to `tensors` by path."""
+    """The value's shape as JSON; its tensors go to `tensors` by path. Each table says what it stands for."""
     if isinstance(value, Tensor):
         tensors[name] = value
         return {"tensor": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {k: pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}
+        return {"table": {k: pack(v, f"{name}.{k}", tensors) for k, v in fields.items()}}
+    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+        return {"table": {k: pack(v, f"{name}.{k}", tensors) for k, v in value.items()}}
     if isinstance(value, list | tuple):
         items = [pack(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
         return {"tuple": items} if isinstance(value, tuple) else items
@@ -63,14 +63,18 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     raise TypeError(f"{name} of a sampler's state is a {type(value).__name__}; only tensors, lists, numbers are saved")
 
 
-def _unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(shape, dict):
-        if set(shape) == {"tensor"}:
-            return tensors[shape["tensor"]]
-        if set(shape) == {"tuple"}:
-            return tuple(_unpack(v, tensors) for v in shape["tuple"])
-        return {k: _unpack(v, tensors) for k, v in shape.items()}
-    return [_unpack(v, tensors) for v in shape] if isinstance(shape, list) else shape
+def unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `pack` was given; dataclasses come back as tables of their fields."""
+    if isinstance(shape, list):
+        return [unpack(v, tensors) for v in shape]
+    if not isinstance(shape, dict):
+        return shape
+    ((kind, content),) = shape.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(unpack(v, tensors) for v in content)
+    return {k: unpack(v, tensors) for k, v in content.items()}
 
 
 def cut_trace(path: Path, step: int) -> None:
@@ -87,22 +91,6 @@ def cut_trace(path: Path, step: int) -> None:
         except (ValueError, KeyError):
             break
     write_run_file(path, "".join(f"{line}\n" for line in kept).encode())
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder of a new run.
-
-    Raises:
-        SeaError: it holds a run already, or cannot be written.
-    """
-    if (folder / RECIPE).exists():
-        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "not writable")
-    except OSError as error:
-        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
 
 
 def append_trace(folder: Path, line: dict[str, Any]) -> None:

@@ -10,11 +10,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
 if TYPE_CHECKING:
-    from sea_toolkit.registry.records import Item
+    from sea_toolkit.registry.items import Item
 
 ENTRIES = 64
 """Weights read per tensor for a model's fingerprint, evenly spread."""
@@ -23,10 +26,12 @@ _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries that say nothing about the function; dtype and versions are compared on their own."""
 
 
-def weights_fingerprint(model: Any) -> str:
-    """SHA-256 over a transformers model's config and names, shapes and a spread of entries of every weight: another
-    model, or another fine-tuning of it, has another one. The whole of a large model would take minutes to read."""
-    told = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in _UNRELATED}
+def weights_fingerprint(model: nn.Module) -> str:
+    """SHA-256 over a model's class, its config if it is one of transformers, and names, shapes and a spread of entries
+    of every weight: another model, or another fine-tuning of it, has another one. The whole of a large model would
+    take minutes to read."""
+    config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
+    told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
     digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         flat = weight.detach().flatten()
@@ -39,25 +44,53 @@ def weights_fingerprint(model: Any) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 of all that decides how a text is cut: of a fast tokenizer its rules too, not only its vocabulary. How
+    rows are padded or truncated does not matter here."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    else:
+        told = json.loads(backend.to_str())
+        told.update(padding=None, truncation=None)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def reading(policy: Policy) -> dict[str, Any]:
+    """How a text is put to a policy: tokenizer, chat template and its values, and the tokens that end an answer."""
+    chat = policy.chat
+    return {
+        "tokenizer": tokenizer_digest(policy.tokenizer),
+        "template": policy.template if chat is None else hashlib.sha256(chat.written.encode()).hexdigest(),
+        "template_options": {} if chat is None else chat.options,
+        "system": None if chat is None else chat.system,
+        "date": chat.date.isoformat() if chat is not None and chat.reads_date else None,
+        "end_of_text": list(policy.eos_ids),
+    }
+
+
+def prompts_digest(problem: Problem) -> str:
+    """SHA-256 of the prompts' token ids, as the policy reads them."""
+    prefix = problem.prompt_prefix
+    rows = [ids[mask].tolist() for ids, mask in zip(prefix.ids, prefix.mask, strict=True)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
 def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -> dict[str, Any]:
     """What a run depends on; `identity` is what a resumed run must share."""
     used = {i.qualified: {"kind": i.kind, "distribution": i.distribution, "version": i.version} for i in items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
     for t in problem.terms:
-        inner = getattr(t.bound, "bound", t.bound)
-        probe, scorer = getattr(inner, "probe", None), getattr(inner, "scorer", None)
-        if probe is not None:
-            models[t.label] = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
-        if getattr(inner, "fingerprint", None):
-            models[t.label] = hashlib.sha256(inner.fingerprint.encode()).hexdigest()
-        if scorer is not None:
-            models[t.label] = weights_fingerprint(scorer.model)
+        models |= {f"{t.label}, {m.name}": weights_fingerprint(m.module) for m in t.meter.models}
+        if t.bound.fingerprint is not None:
+            models[t.label] = hashlib.sha256(t.bound.fingerprint.encode()).hexdigest()
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {
             "sea_toolkit": version("sea-toolkit"),
             "plugins": used,
             "models": models,
+            "reading": {**reading(problem.policy), "prompts": prompts_digest(problem)},
             "device": problem.policy.device.type,
             "dtype": str(problem.policy.dtype).removeprefix("torch."),
             "packages": packages,

@@ -1,8 +1,11 @@
-"""A recipe with flags laid over it: what the command line and Python arguments change in a file's recipe."""
+"""A recipe with flags laid over it: what the command line and Python arguments change in a file's recipe.
+
+Flags are laid over plain data, which is checked at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +13,85 @@ from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.recipe import Recipe
 
+RecipeSource = Recipe | Mapping[str, Any] | str | Path
+"""A recipe, its plain data, or a TOML file."""
+
+_POLICY = tuple(PolicySpec.model_fields)
+_LENGTHS = ("steps", "budget")
+
 
 def build_recipe(
-    recipe: Recipe | Mapping[str, Any] | str | Path | None,
-    reward: Mapping[str, float] | str | None,
-    settings: Mapping[str, Any],
+    recipe: RecipeSource | None = None,
+    reward: Mapping[str, float] | str | None = None,
+    settings: Mapping[str, Any] | None = None,
     *,
     own_terms: bool = False,
+    terms: Iterable[Mapping[str, Any]] = (),
+    assignments: Iterable[tuple[str, Any]] = (),
 ) -> Recipe:
     """A recipe with flags laid over it; unset (None) flags change nothing.
+
+    Args:
+        recipe: what the others override; an empty one if None.
+        reward: a reward model, or names with weights. Adds the reference term where it is missing.
+        settings: keys of the recipe, of its `policy` or of its `sampler`, or `draft`.
+        own_terms: terms in Python follow; the reference term is added where it is missing.
+        terms: further energies of the recipe.
+        assignments: `sampler.step_size` and the like with their values, laid over everything else.
 
     Raises:
         RecipeError: an unknown setting or a value that does not fit.
     """
+    given = {key: value for key, value in (settings or {}).items() if value is not None}
+    terms, assignments = list(terms), list(assignments)
+    if isinstance(recipe, Recipe) and not (reward or given or own_terms or terms or assignments):
+        return recipe
     base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
-    if not isinstance(base, Recipe):
-        base = Recipe.parse(dict(base or {}))
-    data: dict[str, Any] = base.model_dump(exclude_unset=True)
-    if settings.get("steps") is not None and settings.get("budget") is not None:
-        raise RecipeError(f"steps = {settings['steps']} and budget = {settings['budget']}", expected="one of them")
-    for key, value in settings.items():
-        if value is None:
-            continue
-        if key in ("chains", "steps", "budget"):
-            data["sampler"] = {**data.get("sampler", {}), key: value}
-            data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
-        elif key == "sampler":
-            given, old = value if isinstance(value, Mapping) else {"name": value}, data.get("sampler", {})
-            lengths = () if "steps" in given or "budget" in given else ("steps", "budget")
-            same = old.get("name") == given.get("name")
-            kept = {
-                k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in ("steps", "budget"))
-            }
-            data["sampler"] = {**kept, **given}
-        elif key in PolicySpec.model_fields:
-            data["policy"] = {**data.get("policy", {}), key: value}
-        elif key == "draft":
-            data["initializer"] = {"name": "draft", "text": value}
-        elif key == "rewrite" and isinstance(value, int):
-            data[key] = {**(data.get(key) or {}), "samples": value}
-        elif key in Recipe.model_fields:
-            data[key] = value
-        else:
-            known = ["chains", "steps", "budget", "sampler", "draft", *PolicySpec.model_fields]
-            raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, [*known, *Recipe.model_fields]))
-    rewards = {reward: 1.0} if isinstance(reward, str) else dict(reward or {})
+    base = base if isinstance(base, Recipe) else Recipe.parse(dict(base or {}))
+    data = base.model_dump(exclude_unset=True)
+    if all(name in given for name in _LENGTHS):
+        raise RecipeError(f"steps = {given['steps']} and budget = {given['budget']}", expected="one of them")
+    for key, value in given.items():
+        _lay(data, key, value)
+    _add_terms(data, {reward: 1.0} if isinstance(reward, str) else reward or {}, own_terms or bool(terms))
+    data["energies"] += terms
+    for path, value in assignments:
+        assign(data, path, value)
+    return Recipe.parse(data)
+
+
+def _lay(data: dict[str, Any], key: str, value: Any) -> None:
+    """One setting over the recipe's data."""
+    if key in ("chains", *_LENGTHS):
+        data["sampler"] = {**data.get("sampler", {}), key: value}
+        data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
+    elif key == "sampler":
+        data["sampler"] = _sampler(data.get("sampler", {}), value)
+    elif key == "template_options":
+        data["policy"] = {**data.get("policy", {}), key: {**data.get("policy", {}).get(key, {}), **value}}
+    elif key in _POLICY:
+        data["policy"] = {**data.get("policy", {}), key: value}
+    elif key == "draft":
+        data["initializer"] = {"name": "draft", "text": value}
+    elif key == "rewrite" and isinstance(value, int):
+        data[key] = {**(data.get(key) or {}), "samples": value}
+    elif key in Recipe.model_fields:
+        data[key] = value
+    else:
+        known = ["chains", *_LENGTHS, "sampler", "draft", *_POLICY, *Recipe.model_fields]
+        raise RecipeError(f"unknown setting {key!r}", hint=did_you_mean(key, known))
+
+
+def _sampler(old: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    """Another sampler keeps chains and length; the same one keeps its options too."""
+    given = value if isinstance(value, Mapping) else {"name": value}
+    same = old.get("name") == given.get("name")
+    lengths = () if any(name in given for name in _LENGTHS) else _LENGTHS
+    kept = {k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in _LENGTHS)}
+    return {**kept, **given}
+
+
+def _add_terms(data: dict[str, Any], rewards: Mapping[str, float], own_terms: bool) -> None:
     terms = list(data.get("energies", []))
     if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
@@ -65,4 +102,33 @@ def build_recipe(
         if not same:
             terms.append({"name": "reward", "model": name, "weight": weight})
     data["energies"] = terms
-    return Recipe.parse(data)
+
+
+def assign(data: dict[str, Any], path: str, value: Any) -> None:
+    """Lay one value over the recipe's data.
+
+    Args:
+        data: changed in place.
+        path: keys and numbers of entries with dots between, such as `energies.0.weight`.
+        value: what stands there afterwards.
+
+    Raises:
+        RecipeError: the path leads nowhere.
+    """
+    *parents, last = path.split(".")
+    place: Any = data
+    for key in parents:
+        if isinstance(place, list):
+            place = place[int(key)] if key.isdigit() and int(key) < len(place) else None
+        else:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict | list):
+            raise RecipeError(
+                f"--set {path}: {key!r} holds no keys", hint="as in sampler.step_size or energies.0.weight"
+            )
+    if isinstance(place, dict):
+        place[last] = value
+    elif last.isdigit() and int(last) < len(place):
+        place[int(last)] = value
+    else:
+        raise RecipeError(f"--set {path}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
+from sea_toolkit.util.conversation import Prompt
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Result:
     """The outcome for one prompt.
 
     Attributes:
+        prompt: the user's last turn; a string with the conversation's `messages`.
         base_response: what the first chain started from: a sample of the policy, unless another initializer was
             chosen.
         response: the text of the lowest re-scored energy among all that were met, the starting texts included.
@@ -31,7 +34,7 @@ class Result:
         notes: whatever a person should know: stopped chains, observers that failed, probes that fit only nearly.
     """
 
-    prompt: str
+    prompt: Prompt
     base_response: str
     response: str
     terms: dict[str, tuple[float, float]]
@@ -56,7 +59,8 @@ class Result:
             return {"before": finite(values[0]), "after": finite(values[1])}
 
         return {
-            "prompt": self.prompt,
+            "prompt": str(self.prompt),
+            **({"messages": self.prompt.to_data()} if self.prompt.is_conversation else {}),
             "base_response": self.base_response,
             "response": self.response,
             "terms": {k: pair(v) for k, v in self.terms.items()},
@@ -102,17 +106,23 @@ def _plain(value: Any) -> Any:
 
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:
-    """−log π per token of P × n candidates, in nats, in the policy's own words (end of text included)."""
+    """−log π per token of P × n candidates, in nats, in the policy's own words (end of text included). Of a text with
+    more tokens than the policy has positions, the mean over those that it has."""
     import torch
 
-    finished = torch.tensor([[c.finished for c in row] for row in candidates])
-    response = problem.policy.from_text([[c.text for c in row] for row in candidates], finished)
-    log_prob = problem.policy.log_prob(problem.prompt_prefix, response.ids)
-    total = torch.where(response.alive > 0, log_prob, 0.0).sum(-1)
-    return (-total / response.expected_length().clamp(min=1.0)).tolist()
+    policy, prefix = problem.policy, problem.prompt_prefix
+    ends = torch.tensor([[c.end_token for c in row] for row in candidates], device=policy.device)
+    response = policy.from_text([[c.text for c in row] for row in candidates], ends >= 0, ends)
+    mask, room = response.alive > 0, policy.room(prefix)
+    if room is not None:
+        mask = mask & (torch.arange(mask.shape[-1], device=mask.device) < room[:, None, None])
+    width = max(1, int(mask.sum(-1).max()))
+    mask, ids = mask[..., :width], response.ids[..., :width]
+    total = torch.where(mask, policy.log_prob(prefix, ids, mask), 0.0).sum(-1)
+    return (-total / mask.sum(-1).clamp(min=1)).tolist()
 
 
-def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -> list[Result]:
+def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str, Any]) -> list[Result]:
     """One result per prompt.
 
     Args:
@@ -125,7 +135,8 @@ def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -
     """
     if all(a.best[0].energy == float("inf") for a in archives):
         raise NumericalError(
-            "no text has a finite energy: " + "; ".join(problem.incidents), hint="leave out the energy that is named"
+            "no text has a finite energy: " + "; ".join(problem.run.incidents),
+            hint="leave out the energy that is named",
         )
     nll = nll_per_token(problem, [[a.starts[0], a.best[0]] for a in archives])
     rewards = {t.label for t in problem.terms if t.is_reward}
@@ -135,7 +146,7 @@ def conclude(problem: Problem, archives: list[Archive], facts: dict[str, Any]) -
         pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
         results.append(
             Result(
-                prompt=problem.prompts[p],
+                prompt=Prompt.of(problem.prompts[p]),
                 base_response=base.text,
                 response=best.text,
                 terms=pairs,

@@ -11,20 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem, Scored
 from sea_toolkit.runs.archive import Archive, record
 from sea_toolkit.runs.recipe import RewriteSpec
+from sea_toolkit.util.conversation import Prompt
 
 CHAIN = -1
 """The `chain` of a candidate that is a rewrite."""
 
 
-def ask(spec: RewriteSpec, prompt: str, response: str) -> str:
-    """The request for a rewrite; what stands in the texts is not looked at for placeholders."""
-    texts = {"{prompt}": prompt, "{response}": response}
-    return re.sub(r"\{(?:prompt|response)\}", lambda found: texts[found.group()], spec.prompt)
+def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
+    """The request for a rewrite, as the last turn of the prompt's conversation; what stands in the texts is not looked
+    at for placeholders."""
+    texts = {"{prompt}": str(prompt), "{response}": response}
+    request = re.sub(r"\{(?:prompt|response)\}", lambda match: texts[match.group()], spec.prompt)
+    return Prompt.of(prompt).ask(request)
 
 
 def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int) -> Scored | None:
@@ -46,17 +49,17 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     try:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
-    except RecipeError as error:  # at the end of a run is no time to lose it
-        problem.incidents.append(f"no rewrites: with the request around it, {error.got}")
+    except (RecipeError, ModelError) as error:  # at the end of a run is no time to lose it
+        problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-    noise = Noise.for_prompts([f"{p}\0rewrite" for p in problem.prompts], seed, policy.device)
+    noise = Noise.for_prompts([f"{Prompt.of(p).key}\0rewrite" for p in problem.prompts], seed, policy.device)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
     stopped = problem.stopped  # a rewrite is no chain
     # not their log π here, which is that of answers to the request
     scored = problem.rescore(drawn.ids)
-    problem.stopped = stopped
+    problem.run.stopped = stopped
     return scored
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import Any, Literal, Protocol
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
@@ -16,18 +15,49 @@ from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs import checkpoint
-from sea_toolkit.runs.acceptance import Moves, scarce
-from sea_toolkit.runs.adaptive_schedules import Reactions
-from sea_toolkit.runs.archive import Archive, record
+from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
+from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
+from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import manifest
-from sea_toolkit.runs.result import Interrupted, Result, conclude, finite
+from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
+from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
 
-Standing = tuple[torch.Tensor, dict[str, Any], torch.Tensor, list[str], dict[str, Any], list[int], dict[str, Any]]
-"""Random streams, ledger, stopped chains, incidents, reactive schedules, texts seen per prompt, moves."""
+
+class Stateful(Protocol):
+    """A part of a run that changes with it: taken back where a step is interrupted, saved and restored with the run."""
+
+    def state(self) -> Any:
+        """Tables, lists, tuples and dataclasses of tensors, numbers and texts, which later changes do not reach."""
+
+    def load_state(self, state: Any) -> None:
+        """Go on from there."""
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        last_cost: samples per prompt that the last step cost.
+        scored_last_step: whether its texts have been scored.
+    """
+
+    step: int = 0
+    last_cost: float = 0.0
+    scored_last_step: bool = False
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"step": self.step, "last_cost": self.last_cost, "scored_last_step": self.scored_last_step}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.step, self.last_cost = state["step"], state["last_cost"]
+        self.scored_last_step = state["scored_last_step"]
 
 
 class Run:
@@ -40,6 +70,9 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+
+    Attributes:
+        parts: everything that changes in the course of the run besides the sampler's state, by name.
     """
 
     def __init__(
@@ -64,18 +97,29 @@ class Run:
                 expected=f"a budget of at least {problem.chains}",
                 hint="fewer --chains, or a larger --budget",
             )
-        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.identity = uuid.uuid4().hex
-        self.reactions = Reactions(composition.reactive)
-        self.archives, self.moves = [Archive() for _ in problem.prompts], Moves()
-        self.step, self.state, self.last_cost, self.looked = 0, None, 0.0, False
-        self.notes: list[str] = [w for t in problem.terms for w in getattr(t.bound, "warnings", ())]
+        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+        self.schedules = AdaptiveSchedules(composition.reactive)
+        self.archives = Archives(Archive() for _ in problem.prompts)
+        self.acceptance, self.position = AcceptanceCounter(), Position()
+        self.parts: dict[str, Stateful] = {
+            "noise": self.noise, "ledger": problem.ledger, "chains": problem.run, "schedules": self.schedules,
+            "archives": self.archives, "acceptance": self.acceptance, "position": self.position,
+        }  # fmt: skip
+        self.state: Any = None
+        self.trace = Trace(folder)
+        self.notes: list[str] = []
         self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
-        self.status = "done"
+        self.status = "ready"
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
         self.weights = {t.label: end.value(t.weight) for t in problem.terms}
         problem.clock.budget = self.budget
         problem.ledger.sample_flops = problem.sample_flops
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.position.step
 
     @property
     def can_resume(self) -> bool:
@@ -89,15 +133,10 @@ class Run:
             SeaError: there is none, or it is damaged.
         """
         assert self.folder is not None
-        state, noise, facts = checkpoint.load_checkpoint(
+        self.state, states = checkpoint.load_checkpoint(
             self.folder, self.sampler.state_type, self.problem.policy.device
         )
-        self.state, self.step, self.last_cost = state, facts["step"], facts["last_cost"]
-        self.looked = facts["looked"]
-        stopped = torch.tensor(facts["stopped"], device=self.problem.policy.device)
-        self.archives = [Archive.from_state(a) for a in facts["archives"]]
-        seen = [a.seen for a in self.archives]
-        self._restore((noise, facts["ledger"], stopped, facts["incidents"], facts["schedules"], seen, facts["moves"]))
+        self._load(states)
         checkpoint.cut_trace(self.folder / run_files.TRACE, self.step)
 
     def execute(self) -> list[Result]:
@@ -109,12 +148,13 @@ class Run:
         """
         failure: BaseException | None = None
         closing = False
+        self.status = "done"
         try:
             self._loop()
             # before the last look, which a resumed run takes again, at its own end
             self._checkpoint()
             closing = True
-            self._last_look()
+            self._score_final_texts()
             self._rewrite()
         except (KeyboardInterrupt, SeaError) as error:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -126,7 +166,7 @@ class Run:
         results = self._results()
         if self.folder is not None:
             run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
-        self._tell("end")
+        self._emit("end")
         if isinstance(failure, KeyboardInterrupt):
             raise Interrupted(results) from failure
         if failure is not None:
@@ -140,80 +180,72 @@ class Run:
                 run_files.write_json(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
             state, info = self.sampler.init(problem, self.noise)
-            self._note(info, -1)
-            self.state, self.looked = state, info.scored is not None
+            self._log_step(info, -1)
+            self.state, self.position.scored_last_step = state, info.scored is not None
+            if info.scored is not None and not bool(info.scored.same.any()):
+                problem.run.incidents.append(
+                    "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
+                    "as it is read"
+                )
             if all(a.starts[0].energy == float("inf") for a in self.archives) and bool(problem.stopped.all()):
                 raise NumericalError(
-                    "no chain has a finite energy: " + "; ".join(problem.incidents),
+                    "no chain has a finite energy: " + "; ".join(problem.run.incidents),
                     hint="leave out the energy that is named",
                 )
-        self._tell("start")
+        self._emit("start")
         while self._goes_on():
             self._set_clock()
-            before, spent = self._standing(), problem.ledger.samples
+            before, spent = {name: part.state() for name, part in self.parts.items()}, problem.ledger.samples
             try:
                 state, info = self.sampler.step(problem, self.state, self.noise)
-                self._note(info, self.step + 1)
-                self.moves.see(info.metrics)
-                self.reactions.tell(problem.clock, info.metrics, problem.stopped, self.archives)
-                cost, looked = problem.ledger.samples - spent, info.scored is not None
+                self._log_step(info, self.step + 1)
+                self.acceptance.count(info.metrics)
+                self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
             except KeyboardInterrupt:
-                self._restore(before)  # the step did not happen: a resumed run takes it again, from the same streams
+                self._load(before)  # the step did not happen: a resumed run takes it again, from the same streams
                 raise
             # no call in between: an interrupt leaves either the old step or the new one
-            self.state, self.last_cost, self.looked, self.step = state, cost, looked, self.step + 1
-            self._tell("step", info)
+            at, self.state = self.position, state
+            at.step, at.last_cost, at.scored_last_step = done, cost, scored
+            self._emit("step", info)
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
-                self._tell("checkpoint")
+                self._emit("checkpoint")
 
-    def _last_look(self) -> None:
+    def _load(self, states: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state(states[name])
+
+    def _score_final_texts(self) -> None:
         """Score the texts of the last step, if the sampler has not."""
-        if not self.looked and not bool(self.problem.stopped.all()):
-            scored = self.problem.rescore(self.sampler.current(self.problem, self.state))
-            self._note(Info(scored), self.step, last=True)
+        problem = self.problem
+        if not self.position.scored_last_step and not bool(problem.stopped.all()):
+            info = Info(problem.rescore(self.sampler.current(problem, self.state)))
+            self._record(info, self.step)
+            self.trace.last_look(self.step, problem.ledger.samples, info, problem.stopped)
 
     def _rewrite(self) -> None:
         """Let rewrites of the answers compete, if the recipe asks for them."""
         recipe, texts = self.composition.recipe, [a.best[0].text for a in self.archives]
         scored = None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed)
-        if scored is None:
-            return
-        add_rewrites(self.archives, scored, self.step, self.weights)
-        if self.folder is not None:
-            line = {"step": self.step, "samples": self.problem.ledger.samples, "last": True, "rewrites": scored.texts}
-            checkpoint.append_trace(self.folder, {**line, "energy": _numbers(scored.energies.total)})
-
-    def _standing(self) -> Standing:
-        """What a step changes besides the sampler's state."""
-        problem = self.problem
-        incidents, seen = list(problem.incidents), [a.seen for a in self.archives]
-        schedules, moves = self.reactions.state(), self.moves.state()
-        return self.noise.state(), problem.ledger.state(), problem.stopped, incidents, schedules, seen, moves
-
-    def _restore(self, standing: Standing) -> None:
-        noise, ledger, self.problem.stopped, self.problem.incidents, schedules, seen, moves = standing
-        self.noise.load_state(noise)
-        self.problem.ledger.load_state(ledger)
-        self.reactions.load_state(schedules)
-        for archive, count in zip(self.archives, seen, strict=True):
-            archive.seen = count
-        self.moves = Moves(**moves)
+        if scored is not None:
+            add_rewrites(self.archives, scored, self.step, self.weights)
+            self.trace.rewrites(self.step, self.problem.ledger.samples, scored)
 
     def _goes_on(self) -> bool:
         if self.stop_after is not None and self.step >= self.stop_after:
             return False
         if bool(self.problem.stopped.all()):
             return False
-        finished = getattr(self.sampler, "finished", None)
-        if finished is not None and finished(self.problem, self.state):
+        if self.sampler.finished(self.problem, self.state):
             return False
         if self.steps is not None and self.step >= self.steps:
             return False
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
-        return (
-            self.budget is None or finished is not None or self.problem.ledger.samples + self.last_cost <= self.budget
-        )
+        if self.budget is None or self.sampler.counts_budget:
+            return True
+        return self.problem.ledger.samples + self.position.last_cost <= self.budget
 
     def _set_clock(self) -> None:
         clock = self.problem.clock
@@ -223,41 +255,23 @@ class Run:
         elif self.budget is not None:
             clock.progress = min(1.0, self.problem.ledger.samples / self.budget)
 
-    def _note(self, info: Info, step: int, *, last: bool = False) -> None:
+    def _record(self, info: Info, step: int) -> None:
+        """Keep what was scored, among the candidates for the result."""
         if info.scored is not None:
             record(self.archives, info.scored, step, self.weights, joint=bool(self.composition.joint))
-        if self.folder is None:
-            return
-        line: dict[str, Any] = {"step": step, "samples": self.problem.ledger.samples}
-        if last:
-            line["last"] = True
-        line |= {k: _numbers(v) for k, v in info.metrics.items()}
-        if self.reactions.schedules and not last:
-            line["schedules"] = self.reactions.values(self.problem.clock)
-        if info.scored is not None:
-            line["energy"] = _numbers(info.scored.energies.total)
-            line["terms"] = {k: _numbers(v) for k, v in info.scored.energies.terms.items()}
-            line["texts"] = info.scored.texts
-        line["stopped"] = self.problem.stopped.tolist()
-        checkpoint.append_trace(self.folder, line)
+
+    def _log_step(self, info: Info, step: int) -> None:
+        self._record(info, step)
+        problem = self.problem
+        values = self.schedules.values(problem.clock)
+        self.trace.step(step, problem.ledger.samples, info, problem.stopped, values)
 
     def _checkpoint(self) -> None:
-        if self.folder is None or self.state is None:
-            return
-        facts = {
-            "step": self.step,
-            "last_cost": self.last_cost,
-            "looked": self.looked,
-            "ledger": self.problem.ledger.state(),
-            "stopped": self.problem.stopped.tolist(),
-            "incidents": self.problem.incidents,
-            "schedules": self.reactions.state(),
-            "archives": [a.state() for a in self.archives],
-            "moves": self.moves.state(),
-        }
-        checkpoint.save_checkpoint(self.folder, self.state, self.noise.state(), facts)
+        if self.folder is not None and self.state is not None:
+            states = {name: part.state() for name, part in self.parts.items()}
+            checkpoint.save_checkpoint(self.folder, self.state, states)
 
-    def _tell(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
+    def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]
         event = Event(
             kind=kind,
@@ -276,22 +290,25 @@ class Run:
 
     def _results(self) -> list[Result]:
         problem = self.problem
-        notes = [*self.notes, *problem.incidents, *self.moves.notes(self.name)]
-        if self.budget is not None and self.status == "done" and not hasattr(self.sampler, "finished"):
-            notes += scarce(self.budget, problem.ledger.samples, self.step)
+        warnings = [warning for t in problem.terms for warning in t.bound.warnings]
+        notes = [
+            *problem.policy.notes,
+            *warnings,
+            *self.notes,
+            *problem.run.incidents,
+            *self.acceptance.notes(self.name),
+        ]
+        if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
+            notes += budget_notes(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
             "ledger": problem.ledger.summary(),
             "sampler": self.name,
-            "law": self.sampler.law + ("" if locked is None else f", given that it begins with {locked.text!r}"),
+            "law": str(self.sampler.law) + ("" if locked is None else f", given that it begins with {locked.text!r}"),
             "steps": self.step,
             "seed": self.composition.recipe.seed,
             "status": self.status,
             "notes": notes,
         }
-        return conclude(problem, self.archives, facts)
-
-
-def _numbers(value: torch.Tensor) -> list[Any]:
-    return [[finite(round(x, 6)) for x in row] for row in value.float().tolist()]
+        return build_results(problem, self.archives, facts)

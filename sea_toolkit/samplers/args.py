@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -13,8 +13,15 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise, categorical
 from sea_toolkit.lm.kv_cache import buffered_cache
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.left_to_right import affordable, drawing_cost, ended, energy_so_far, padded, scoring_cost
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.left_to_right import (
+    affordable,
+    drawing_cost,
+    ended,
+    energy_so_far,
+    padded,
+    scoring_cost,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class State:
     passes: int
 
 
-class Args:
+class Args(Sampler):
     """Each of the policy's `top_k` next tokens is scored by what the text so far would be with it,
 
         score(v) = w_ref · log π(v | x, y_<t) − E_rewards(x, y_<t v),
@@ -40,13 +47,9 @@ class Args:
         greedy: the first answer of each prompt's first chain takes the best candidate each time; false draws always.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[str] = OPTIMIZER
-    needs_gradient: ClassVar[bool] = False
-    default_chains: ClassVar[int] = 1
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 32
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.none()
+    default_chains = 1
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Args:
         uniform = noise.uniform(problem.chains, problem.length)
         ids, log_prob = self.write(problem, uniform, top_k, self.greedy and state.passes == 0)
         scored = problem.rescore(ids, log_prob)
-        new = State(keep_stopped(problem.stopped, state.ids, ids), state.passes + 1)
+        new = State(select_chains(problem.stopped, state.ids, ids), state.passes + 1)
         return new, Info(scored, {"width": torch.full_like(scored.energies.total, top_k)})
 
     @torch.no_grad()

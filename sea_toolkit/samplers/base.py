@@ -1,19 +1,39 @@
-"""What a sampler is: a law, `init` and `step`; the run loop does the rest."""
+"""What a sampler is: what it declares, `init`, `step` and `current`; the run loop does the rest."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Int
+from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
+from sea_toolkit.registry.declared import check_declared
+from sea_toolkit.registry.items import Item
+from sea_toolkit.samplers.law import Law
 
-OPTIMIZER = "optimizer: samples no stated law"
+__all__ = ["Gradients", "Info", "Law", "ReadsBudget", "Sampler", "sampler_class", "select_chains"]
+
+Gradients = Literal["none", "any-reward", "any-term", "every-term"]
+"""Which terms of the energy have to have a gradient: none; at least one besides the reference; at least one, the
+reference counts; all of them."""
+
+ReadsBudget = Literal["never", "last-round", "always"]
+"""How far what a sampler does depends on the budget and on the part of it that is spent: not at all; only in that its
+last round is shorter, so that nothing changes for budgets of whole rounds; from the beginning."""
+
+Unfit = Literal["noisy", "points"]
+"""Relaxations that draw noise; relaxations whose latent is a point in embedding space."""
 
 
 @dataclass(frozen=True)
@@ -29,38 +49,135 @@ class Info:
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Sampler(Protocol):
-    """The contract. Settings are the constructor's options; `State` is a dataclass of tensors, lists of tensors,
-    numbers and None, and holds only what the next step needs (it goes into checkpoints).
+class Sampler(ABC):
+    """The contract. The constructor's parameters are the options. A class must define `state_type`, `law`, `init`,
+    `step` and `current`; everything else has a default. What is missing or misspelt is an error when the class is made.
+
+    A class that others derive from, and that is no sampler yet: `class Base(Sampler, abstract=True)`.
 
     Attributes:
-        state_type: the dataclass of its states.
-        law: which law the chains sample, in one sentence, or `OPTIMIZER`.
-        needs_gradient: refuse energies without one.
+        state_type: the dataclass of its states: tensors, lists, tuples, numbers, strings and None, and only what the
+            next step needs, since states go into checkpoints.
+        law: which law the chains follow; only what a test shows.
+        needs_gradient: which terms must have a gradient; the core refuses an energy that does not fit.
+        joint: a step moves all chains together, down the gradient of the sum of their energies, and keeps or drops
+            none: an energy in which the chains of a prompt see each other is then right.
+        reads_budget: whether a step asks for `clock.budget` or `clock.progress`. `compare` takes the answers of
+            several budgets from one run where it does not. (A schedule in the recipe is not the sampler's doing.)
+        counts_budget: it counts its budget by itself and `finished` says when it is spent; else the run ends before
+            the step that would exceed it.
+        unfit_relaxations: kinds of relaxations that it cannot work with; the core refuses them.
         default_chains, default_steps, default_budget: used when the recipe sets none; steps or a budget, not both.
-        default_relaxation: name, options and `top_k` for samplers on relaxed responses, else None.
-        joint: may be left out; true where a step moves all chains together, down the gradient of the sum of their
-            energies, and keeps or drops none: an energy in which the chains of a prompt see each other is then right.
+        default_relaxation: name, options and `top_k`, for samplers on relaxed responses, else None.
     """
 
     state_type: ClassVar[type]
-    law: ClassVar[str]
-    needs_gradient: ClassVar[bool]
-    default_chains: ClassVar[int]
-    default_steps: ClassVar[int | None]
-    default_budget: ClassVar[float | None]
-    default_relaxation: ClassVar[dict[str, Any] | None]
+    law: ClassVar[Law]
+    needs_gradient: ClassVar[Gradients] = "none"
+    joint: ClassVar[bool] = False
+    reads_budget: ClassVar[ReadsBudget] = "always"
+    counts_budget: ClassVar[bool] = False
+    unfit_relaxations: ClassVar[tuple[Unfit, ...]] = ()
+    default_chains: ClassVar[Annotated[int, Field(gt=0)]] = 4
+    default_steps: ClassVar[Annotated[int, Field(gt=0)] | None] = None
+    default_budget: ClassVar[Annotated[float, Field(gt=0)] | None] = 32
+    default_relaxation: ClassVar[Mapping[str, Any] | None] = None
 
+    def __init_subclass__(cls, *, abstract: bool = False, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        required = () if abstract else ("state_type", "law", "init", "step", "current")
+        check_declared(cls, Sampler, required)
+        if not abstract:
+            _check_consistent(cls)
+
+    @abstractmethod
     def init(self, problem: Problem, noise: Noise) -> tuple[Any, Info]:
         """The first state; its scored responses are the starting texts."""
 
+    @abstractmethod
     def step(self, problem: Problem, state: Any, noise: Noise) -> tuple[Any, Info]:
         """One step: a function of its arguments, with all randomness from `noise`."""
 
+    @abstractmethod
     def current(self, problem: Problem, state: Any) -> Int[Tensor, "P C T"]:
         """The hard responses of a state."""
 
+    def finished(self, problem: Problem, state: Any) -> bool:
+        """Whether the run is to end here, before its steps or its budget are spent."""
+        return False
 
-def keep_stopped(stopped: Bool[Tensor, "P C"], old: Tensor, new: Tensor) -> Tensor:
-    """`new`, but `old` in chains that are stopped; tensors of shape [P, C, …]."""
-    return torch.where(stopped.reshape(*stopped.shape, *[1] * (new.ndim - 2)), old, new)
+
+def _check_consistent(cls: type[Sampler]) -> None:
+    """What no single declaration shows.
+
+    Raises:
+        PluginError: the law names an option that the constructor lacks; steps and a budget, or neither; a relaxation
+            without its name or `top_k`; states that are no dataclass; a count of its own without `finished`.
+    """
+    name = f"class {cls.__module__}.{cls.__qualname__}"
+    options = inspect.signature(cls).parameters
+    if cls.law.beta is not None and cls.law.beta not in options:
+        raise PluginError(
+            f"the law of {name} has the inverse temperature {cls.law.beta!r}, which is none of its options",
+            expected=f"one of: {', '.join(options) or '(it has no options)'}",
+            hint="Law.target() if the inverse temperature is 1",
+        )
+    if (cls.default_steps is None) == (cls.default_budget is None):
+        raise PluginError(
+            f"{name} has default_steps = {cls.default_steps} and default_budget = {cls.default_budget}",
+            expected="one of them, and None for the other",
+        )
+    if cls.default_relaxation is not None and not {"name", "top_k"} <= set(cls.default_relaxation):
+        raise PluginError(f"default_relaxation of {name} lacks name or top_k", hint='{"name": "softmax", "top_k": 100}')
+    if not dataclasses.is_dataclass(cls.state_type):
+        raise PluginError(f"state_type of {name} is no dataclass", hint="@dataclass(frozen=True) above it")
+    if cls.counts_budget and cls.finished is Sampler.finished:
+        raise PluginError(f"{name} counts its budget by itself and has no finished(problem, state)")
+
+
+def sampler_class(item: Item) -> type[Sampler]:
+    """The class behind a registered sampler.
+
+    Raises:
+        PluginError: what the plugin registered is no `Sampler`; it names plugin and distribution.
+    """
+    target = item.target
+    if not (inspect.isclass(target) and issubclass(target, Sampler)) or inspect.isabstract(target):
+        raise PluginError(
+            f"{item.owner}: {target!r} is no sampler",
+            expected="a class that derives from sea_toolkit.samplers.base.Sampler",
+        )
+    return target
+
+
+Chains = TypeVar("Chains")
+
+
+def select_chains(mask: Bool[Tensor, "P C"], if_true: Chains, if_false: Chains) -> Chains:
+    """Of two states, or two tensors, one or the other for each chain.
+
+    Tensors are `[P, C, …]`, or `[P·C, …]` as keys and values are; lists, tuples and dataclasses of them are taken part
+    by part; what is no tensor is that of `if_true`.
+
+    Raises:
+        PluginError: a tensor is not per chain.
+    """
+    if isinstance(if_true, Tensor):
+        rows, (p, c) = if_true.shape, mask.shape
+        if tuple(rows[:2]) == (p, c):
+            per_row = mask.reshape(p, c, *[1] * (if_true.ndim - 2))
+        elif rows and rows[0] == p * c:
+            per_row = mask.reshape(p * c, *[1] * (if_true.ndim - 1))
+        else:
+            raise PluginError(
+                f"chains are selected in a tensor {list(rows)}", expected=f"[P, C, …] or [P·C, …], [P, C] = {[p, c]}"
+            )
+        return torch.where(per_row, if_true, if_false)  # type: ignore[call-overload]
+    if isinstance(if_true, list | tuple):
+        pairs = zip(if_true, if_false, strict=True)  # type: ignore[call-overload]
+        return type(if_true)(select_chains(mask, a, b) for a, b in pairs)
+    if dataclasses.is_dataclass(if_true) and not isinstance(if_true, type):
+        names = [f.name for f in dataclasses.fields(if_true)]
+        selected = {n: select_chains(mask, getattr(if_true, n), getattr(if_false, n)) for n in names}
+        return dataclasses.replace(if_true, **selected)
+    return if_true

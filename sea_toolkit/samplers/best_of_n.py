@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from jaxtyping import Int
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.base import Info, keep_stopped
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 
 
 @dataclass(frozen=True)
@@ -23,20 +22,19 @@ class State:
     drawn: int
 
 
-class BestOfN:
+class BestOfN(Sampler):
     """N independent answers of the policy per prompt, the one of the lowest energy wins. N is the budget in samples.
 
     Chains are drawn side by side, each step one answer per chain; each row stops at its own end of text. The first
     answers come from the recipe's initializer.
     """
 
-    law: ClassVar[str] = "each draw is a sample of the policy; the kept one follows best-of-n, no stated density"
-    state_type: ClassVar[type] = State
-    needs_gradient: ClassVar[bool] = False
-    default_chains: ClassVar[int] = 16
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 64
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.none("each draw is one of the policy, and the kept one is the best of N such draws")
+    reads_budget = "last-round"
+    counts_budget = True
+    default_chains = 16
+    default_budget = 64
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
@@ -51,8 +49,8 @@ class BestOfN:
         scored = problem.rescore(drawn.ids, drawn.log_prob)
         ids, values = state.ids.clone(), state.values.clone()
         worse = scored.energies.total >= problem.weigh(values)[:, :n]
-        ids[:, :n] = keep_stopped(worse, ids[:, :n], drawn.ids)
-        values[:, :n] = keep_stopped(worse, values[:, :n], scored.energies.values())
+        ids[:, :n] = select_chains(worse, ids[:, :n], drawn.ids)
+        values[:, :n] = select_chains(worse, values[:, :n], scored.energies.values())
         return State(ids, values, state.drawn + n), Info(scored)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Int
@@ -13,8 +13,8 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.left_to_right import (
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.left_to_right import (
     affordable,
     drawing_cost,
     ended,
@@ -34,7 +34,7 @@ class State:
     ids: Tensor
 
 
-class ChunkBeam:
+class ChunkBeam(Sampler):
     """W beams, one per chain: each draws K successors of a chunk of tokens from the policy, the W best of the W · K go
     on. A step is one whole search, from the first token to the last; the best text of all searches is kept.
 
@@ -48,13 +48,8 @@ class ChunkBeam:
             the draw). The last comparison is always by energy.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[str] = OPTIMIZER
-    needs_gradient: ClassVar[bool] = False
-    default_chains: ClassVar[int] = 4
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 32
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.none()
 
     def __init__(
         self,
@@ -98,7 +93,7 @@ class ChunkBeam:
         ids, log_prob = padded(problem, ids, log_prob)
         scored = problem.rescore(ids, log_prob)
         best = scored.energies.total.masked_fill(again, torch.inf).topk(beams, largest=False).indices
-        new = State(keep_stopped(problem.stopped, state.ids, _rows(ids, best)))
+        new = State(select_chains(problem.stopped, state.ids, _rows(ids, best)))
         return new, Info(scored, {"width": torch.full(best.shape, float(k), device=best.device)})
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:

@@ -10,7 +10,7 @@ paper. E is the whole energy, −log π with its gradient through the LM include
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,11 +18,12 @@ from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise, categorical
-from sea_toolkit.core.response import SoftResponse, is_any
+from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, keep_stopped
-from sea_toolkit.samplers.potential import moves_by_itself
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.metropolis import metropolis
+from sea_toolkit.samplers.shared.potential import moves_by_itself
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class State:
     slope: Tensor
 
 
-class DiscreteLangevin:
+class DiscreteLangevin(Sampler):
     """Propose a token for every position independently of the others; accept all of them or none, with probability
     `min(1, exp(β · (E(y) − E(y'))) · q(y | y') / q(y' | y))` on the re-scored energy.
 
@@ -59,13 +60,10 @@ class DiscreteLangevin:
         inverse_temperature: β; 1 samples exp(−E).
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[str] = "exp(−inverse_temperature · E(x, y)) over responses of at most the run's length, exactly"
-    needs_gradient: ClassVar[bool] = True
-    default_chains: ClassVar[int] = 4
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 32
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.target(beta="inverse_temperature")
+    needs_gradient = "any-term"
+    reads_budget = "never"
 
     def __init__(
         self,
@@ -77,8 +75,6 @@ class DiscreteLangevin:
         self.step_size, self.distance, self.inverse_temperature = step_size, distance, inverse_temperature
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        if not problem.differentiable:
-            problem.require_gradient("discrete-langevin")
         start = problem.start(noise)
         scored = problem.rescore(start.ids, start.log_prob)
         ids = self._ended(problem, start.ids)
@@ -94,22 +90,16 @@ class DiscreteLangevin:
         ids = self._ended(problem, categorical(forth.exp(), uniform))
         scored = problem.rescore(ids)
         moved = State(ids, scored.energies.values(), slope_at(problem, ids))
-        energy, there = problem.weigh(state.values), scored.energies.total
+        energy, proposed = problem.weigh(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
-        log_ratio = beta * (energy - there) + self.correction(problem, state, moved, forth)
-        # a chain at an energy of +inf takes anything finite; one that would go there stays
-        log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-        accept = (noise.uniform(problem.chains).to(log_ratio.device).log() < log_ratio) & there.isfinite()
-        stay = ~accept | problem.stopped
-        new = State(*(keep_stopped(stay, a, b) for a, b in zip(_parts(state), _parts(moved), strict=True)))
-        metrics = {
-            "acceptance": torch.where(problem.stopped, 0.0, log_ratio.clamp(max=0.0).exp()),
-            "accepted": (~stay).float(),
+        log_ratio = beta * (energy - proposed) + self.correction(problem, state, moved, forth)
+        accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
+        metrics = accepted.metrics | {
             "changed": (ids != state.ids).sum(-1).float(),
             "gradient_norm": state.slope.flatten(2).norm(dim=-1),
-            "chain_energy": torch.where(stay, energy, there),
+            "chain_energy": torch.where(accepted.mask, proposed, energy),
         }
-        return new, Info(scored, metrics)
+        return select_chains(accepted.mask, moved, state), Info(scored, metrics)
 
     def proposal(self, problem: Problem, state: State) -> Float[Tensor, "P C T V"]:
         """log q_t(v | y) at every position."""
@@ -128,8 +118,8 @@ class DiscreteLangevin:
 
     @staticmethod
     def _log_q(problem: Problem, log_probs: Float[Tensor, "P C T V"], ids: Tensor) -> Float[Tensor, "P C"]:
-        there = SoftResponse.from_ids(ids, problem.policy.eos_ids).alive > 0
-        return torch.where(there, log_probs.gather(-1, ids[..., None]).squeeze(-1), 0.0).sum(-1)
+        log_q = log_probs.gather(-1, ids[..., None]).squeeze(-1)
+        return log_q.masked_fill(after_end(ids, problem.policy.eos_ids), 0.0).sum(-1)
 
     def _squared_distance(self, problem: Problem, ids: Tensor) -> Float[Tensor, "P C T V"]:
         size = problem.policy.vocab_size
@@ -139,15 +129,13 @@ class DiscreteLangevin:
         norms = table.square().sum(-1)
         # of two different tokens drawn at random: 2 · (mean of squares − square of the mean)
         unit = 2 * (norms.mean() - table.mean(0).square().sum())
-        here = table[ids]
-        return ((here.square().sum(-1, keepdim=True) - 2 * here @ table.T + norms) / unit).clamp(min=0.0)
+        embeds = table[ids]
+        return ((embeds.square().sum(-1, keepdim=True) - 2 * embeds @ table.T + norms) / unit).clamp(min=0.0)
 
     @staticmethod
     def _ended(problem: Problem, ids: Int[Tensor, "P C T"]) -> Int[Tensor, "P C T"]:
         """The end-of-text token again after the first one."""
-        ended = is_any(ids, problem.policy.eos_ids).long().cumsum(-1)
-        over = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
-        return ids.masked_fill(over, problem.policy.eos_ids[0])
+        return ids.masked_fill(after_end(ids, problem.policy.eos_ids), problem.policy.eos_ids[0])
 
 
 def slope_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
@@ -158,7 +146,3 @@ def slope_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C 
         return torch.zeros_like(weights).detach()
     (slope,) = torch.autograd.grad(total.sum(), weights)
     return slope.nan_to_num(0.0, 0.0, 0.0)
-
-
-def _parts(state: State) -> tuple[Tensor, Tensor, Tensor]:
-    return state.ids, state.values, state.slope

@@ -7,6 +7,7 @@ with H the energy of the relaxed response and a Gaussian around the first logits
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -18,10 +19,11 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, keep_stopped
-from sea_toolkit.samplers.latent import hard_ids, latent_of
-from sea_toolkit.samplers.potential import moves_by_itself, potential_at, require_no_draws
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.sea import langevin
+from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
+from sea_toolkit.samplers.shared.metropolis import metropolis
+from sea_toolkit.samplers.shared.potential import moves_by_itself, potential_at
 from sea_toolkit.schedules.base import is_schedule
 
 
@@ -42,7 +44,7 @@ class State:
     gradient: Tensor
 
 
-class Mala:
+class Mala(Sampler):
     """`sea` with a Metropolis–Hastings step, so that a finite step size leaves the law as it is.
 
     All logits of a chain are accepted together: the more positions and candidates, the smaller the step has to be. A
@@ -56,16 +58,17 @@ class Mala:
         init_scale: divides the first logits; above 1 they are flatter and easier to move.
     """
 
-    law: ClassVar[str] = (
+    state_type = State
+    law = Law.latent(
         "the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) over the logits z (or points), "
         "exactly; its texts are read off by the largest logit (or the nearest token)"
     )
-    state_type: ClassVar[type] = State
-    needs_gradient: ClassVar[bool] = True
-    default_chains: ClassVar[int] = 4
-    default_steps: ClassVar[int | None] = 30
-    default_budget: ClassVar[float | None] = None
-    default_relaxation: ClassVar[dict[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
+    needs_gradient = "every-term"
+    reads_budget = "never"
+    unfit_relaxations = ("noisy",)  # the same logits would have another energy each time
+    default_steps = 30
+    default_budget = None
+    default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
 
     def __init__(
         self,
@@ -80,8 +83,6 @@ class Mala:
         self.check_every, self.init_scale = check_every, init_scale
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        problem.require_gradient("mala")
-        require_no_draws(problem, "mala")
         start = problem.start(noise)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
         return self.at(problem, z, candidates, z, noise), Info(problem.rescore(start.ids, start.log_prob))
@@ -94,19 +95,9 @@ class Mala:
         z = langevin(state.logits, state.gradient, step_size, temperature, draw)
         moved = self.at(problem, z, state.candidates, state.center, noise)
         log_ratio = (state.value - moved.value) / temperature + self.correction(state, moved, step_size, temperature)
-        log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-        accept = (noise.uniform(problem.chains).to(z.device).log() < log_ratio) & moved.value.isfinite()
-        stay = ~accept | problem.stopped
-        new = State(
-            keep_stopped(stay, state.logits, moved.logits),
-            state.candidates,
-            state.center,
-            keep_stopped(stay, state.value, moved.value),
-            keep_stopped(stay, state.gradient, moved.gradient),
-        )
-        metrics = {
-            "acceptance": torch.where(problem.stopped, 0.0, log_ratio.clamp(max=0.0).exp()),
-            "accepted": (~stay).float(),
+        accepted = metropolis(noise, log_ratio, moved.value, problem.stopped)
+        new = select_chains(accepted.mask, moved, state)
+        metrics = accepted.metrics | {
             "potential": new.value,
             "gradient_norm": new.gradient.flatten(2).norm(dim=-1),
             "step_size": torch.full_like(new.value, step_size),
@@ -117,8 +108,8 @@ class Mala:
     def at(self, problem: Problem, z: Tensor, candidates: Tensor | None, center: Tensor, noise: Noise) -> State:
         """The state at these logits."""
         temperature = problem.clock.value(self.temperature)
-        here = potential_at(problem, z, candidates, center, temperature, self.prior_width, noise)
-        return State(z, candidates, center, here.value, here.gradient)
+        potential = potential_at(problem, z, candidates, center, temperature, self.prior_width, noise)
+        return State(z, candidates, center, potential.value, potential.gradient)
 
     def correction(self, state: State, moved: State, step_size: float, temperature: float) -> Float[Tensor, "P C"]:
         """log q(z | z') − log q(z' | z)."""

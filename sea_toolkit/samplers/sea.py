@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -13,8 +14,8 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, keep_stopped
-from sea_toolkit.samplers.latent import hard_ids, latent_of
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def langevin(position: Tensor, gradient: Tensor, step_size: float, temperature: 
     return position - step_size * gradient + (2.0 * step_size * temperature) ** 0.5 * draw
 
 
-class Sea:
+class Sea(Sampler):
     """`z ← z − η ∇E(relax(z)) + sqrt(2 η τ) ε` from the logits of base answers; the best text met is kept.
 
     Args:
@@ -40,17 +41,17 @@ class Sea:
         init_scale: divides the first logits; above 1 they are flatter and easier to move.
     """
 
-    law: ClassVar[str] = (
-        "unadjusted Langevin on the logits (or points): biased by the step size and, with straight-through or "
-        "embedding, by its gradient; its texts follow no stated law"
+    state_type = State
+    law = Law.none(
+        "unadjusted Langevin on the logits (or points), biased by the step size and, with straight-through or "
+        "embedding, by its gradient"
     )
-    state_type: ClassVar[type] = State
-    needs_gradient: ClassVar[bool] = True
-    joint: ClassVar[bool] = True
-    default_chains: ClassVar[int] = 4
-    default_steps: ClassVar[int | None] = 30
-    default_budget: ClassVar[float | None] = None
-    default_relaxation: ClassVar[dict[str, Any] | None] = {"name": "straight-through", "top_k": 100}
+    needs_gradient = "every-term"
+    joint = True
+    reads_budget = "never"
+    default_steps = 30
+    default_budget = None
+    default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "straight-through", "top_k": 100}
 
     def __init__(
         self,
@@ -64,7 +65,6 @@ class Sea:
         self.check_every, self.init_scale = check_every, init_scale
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        problem.require_gradient("sea")
         start = problem.start(noise)
         logits, candidates = latent_of(problem, start.ids, scale=self.init_scale)
         return State(logits, candidates), Info(problem.rescore(start.ids, start.log_prob))
@@ -77,7 +77,7 @@ class Sea:
         (gradient,) = torch.autograd.grad(energies.total.sum(), z)
         draw = noise.normal(*z.shape[1:])
         moved = langevin(state.logits, gradient, step_size, temperature, draw)
-        new = State(keep_stopped(problem.stopped, state.logits, moved), state.candidates)
+        new = State(select_chains(problem.stopped, state.logits, moved), state.candidates)
         metrics = {f"soft/{k}": v.detach() for k, v in energies.terms.items()}
         metrics |= {"soft_energy": energies.total.detach(), "gradient_norm": gradient.flatten(2).norm(dim=-1)}
         metrics["step_size"] = torch.full_like(energies.total, step_size)

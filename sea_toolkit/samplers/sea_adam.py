@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -12,13 +13,12 @@ from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Energies
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import OPTIMIZER, Info, keep_stopped
-from sea_toolkit.samplers.guided_decoding import Guided, decode_guided
-from sea_toolkit.samplers.latent import latent_of, space_of
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.guided_decoding import Guided, decode_guided
+from sea_toolkit.samplers.shared.latent import latent_of
 
 RELEASED_NOISE = (0.1, 0.05, 0.01, 0.001)
 """Noise of each quarter of the run."""
@@ -38,7 +38,7 @@ class State:
     candidate_log_prob: Tensor
 
 
-class SeaAdam:
+class SeaAdam(Sampler):
     """Adam on the logits down `−Σ w r / Σ|w| + reference_weight · (mean cross-entropy of softmax(z) against the LM)`.
 
     Noise perturbs only the point where the gradient is taken and never enters the state. The rewards see mixtures at
@@ -54,14 +54,14 @@ class SeaAdam:
         init_scale: divides the first logits.
     """
 
-    law: ClassVar[str] = OPTIMIZER
-    state_type: ClassVar[type] = State
-    needs_gradient: ClassVar[bool] = True
-    joint: ClassVar[bool] = True
-    default_chains: ClassVar[int] = 4
-    default_steps: ClassVar[int | None] = 200
-    default_budget: ClassVar[float | None] = None
-    default_relaxation: ClassVar[dict[str, Any] | None] = {"name": "softmax", "temperature": 0.1, "top_k": 100}
+    state_type = State
+    law = Law.none()
+    needs_gradient = "every-term"
+    joint = True
+    unfit_relaxations = ("points",)  # it decodes with logits
+    default_steps = 200
+    default_budget = None
+    default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 0.1, "top_k": 100}
 
     def __init__(
         self,
@@ -76,13 +76,6 @@ class SeaAdam:
         self.lm_top_k, self.init_scale = lm_top_k, init_scale
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        problem.require_gradient("sea-adam")
-        if space_of(problem) is not None:
-            raise RecipeError(
-                "sea-adam decodes with logits, and the relaxation works on points",
-                expected="a relaxation of logits",
-                hint="softmax or entmax; embedding goes with sea, mala and psgld",
-            )
         start = problem.start(noise)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
         text = decode_guided(problem, z, candidates, start.ids, self.lm_top_k)
@@ -101,8 +94,8 @@ class SeaAdam:
         (gradient,) = torch.autograd.grad(objective.sum(), z)
         moved, first, second = adam(state, gradient, clock.value(self.learning_rate))
         stopped = problem.stopped
-        moved = keep_stopped(stopped, state.logits, moved)
-        first, second = keep_stopped(stopped, state.first, first), keep_stopped(stopped, state.second, second)
+        moved = select_chains(stopped, state.logits, moved)
+        first, second = select_chains(stopped, state.first, first), select_chains(stopped, state.second, second)
         text = decode_guided(problem, moved, state.candidates, state.ids, self.lm_top_k)
         new = self._state(moved, state.candidates, first, second, state.count + 1, text)
         metrics = {f"soft/{k}": v.detach() for k, v in energies.terms.items()}

@@ -9,7 +9,7 @@ Particles are drawn from the policy, chunk by chunk, and weighted towards
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,8 +20,8 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, keep_stopped
-from sea_toolkit.samplers.left_to_right import (
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.left_to_right import (
     affordable,
     drawing_cost,
     ended,
@@ -41,7 +41,7 @@ class State:
     ids: Tensor
 
 
-class Smc:
+class Smc(Sampler):
     """N particles per prompt; where the effective sample size falls below a part of N they are resampled
     (systematically). A step is one whole pass, from the first token to the last; the chains are then drawn from the
     particles by weight, and the best particle of all passes is kept.
@@ -56,15 +56,9 @@ class Smc:
         inverse_temperature: β; 1 samples exp(−E), larger values search.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[str] = (
-        "exp(−inverse_temperature · E(x, y)) over responses of at most the run's length, as particles → ∞"
-    )
-    needs_gradient: ClassVar[bool] = False
-    default_chains: ClassVar[int] = 1
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 32
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.limit("as particles → ∞", beta="inverse_temperature")
+    default_chains = 1
 
     def __init__(
         self,
@@ -115,7 +109,7 @@ class Smc:
         weights = normalized(-beta * scored.energies.total - log_prob.sum(-1) - counted)
         chosen = systematic(weights, turns[:, -1:], problem.chains)
         hopeless = ~scored.energies.total.isfinite().any(-1, keepdim=True)
-        new = State(keep_stopped(problem.stopped | hopeless, state.ids, _rows(ids, chosen)))
+        new = State(select_chains(problem.stopped | hopeless, state.ids, _rows(ids, chosen)))
         metrics = {
             "width": torch.full((p,), float(n), device=device),
             "ess": 1 / weights.square().sum(-1),

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.schedules.base import require_finite
 from sea_toolkit.schedules.reactive import Observation
 
 GAMMA, DELAY, POWER = 0.05, 10.0, 0.75
@@ -23,7 +22,7 @@ class Adaptive:
     frozen, the sampler's own. The acceptance is the mean over the prompts and chains of the run.
 
     Args:
-        start: value at the beginning, above 0.
+        start: value at the beginning.
         target: mean acceptance probability aimed at; 0.574 is mala's best in many dimensions.
         warmup: part of the run, as progress, in which it moves.
         metric: what is to reach the target, as the sampler reports it; for psgld "would_accept".
@@ -41,7 +40,6 @@ class Adaptive:
         metric: str = "acceptance",
         span: Annotated[float, Field(gt=1)] = 1000.0,
     ) -> None:
-        require_finite("adaptive", start=start, target=target, warmup=warmup, span=span)
         self.start, self.target, self.warmup = start, target, warmup
         self.metric, self.reach = metric, math.log(span)
         self.count, self.error, self.now, self.mean = 0, 0.0, 0.0, 0.0

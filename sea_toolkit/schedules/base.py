@@ -7,7 +7,8 @@ from collections.abc import Callable
 from numbers import Real
 from typing import TypeGuard
 
-from sea_toolkit.errors import PluginError, RecipeError, SeaError
+from sea_toolkit.errors import PluginError, SeaError
+from sea_toolkit.registry.options import Number, ScheduleLike
 
 
 class Schedule:
@@ -68,32 +69,17 @@ class Schedule:
         return float(result)
 
 
-def is_schedule(number: object) -> TypeGuard[Schedule]:
+def is_schedule(number: object) -> TypeGuard[ScheduleLike]:
     """Whether this is a schedule rather than a plain number (whatever has a method `at` is one)."""
-    return callable(getattr(number, "at", None))
+    return isinstance(number, ScheduleLike)
 
 
-def value(number: float | Schedule, progress: float, step: int) -> float:
-    """The float that `number` stands for at this point of the run; a plain number stands for itself."""
-    return number.at(progress, step) if is_schedule(number) else float(number)  # type: ignore[arg-type]
+def value(number: Number, progress: float, step: int) -> float:
+    """Resolve a number that may be a schedule, at this point of the run."""
+    return number.at(progress, step) if isinstance(number, ScheduleLike) else float(number)
 
 
 def between(start: float, end: float, part: float) -> float:
     """From start (part 0) to end (part 1) in a straight line: exact at both ends, never outside them."""
     low, high = min(start, end), max(start, end)
     return min(max((1.0 - part) * start + part * end, low), high)
-
-
-def require_finite(schedule: str, **options: float) -> None:
-    """Refuse inf and nan, which TOML can write.
-
-    Raises:
-        RecipeError: an option is not finite; it is named.
-    """
-    for name, number in options.items():
-        if not math.isfinite(number):
-            raise RecipeError(
-                f"schedule {schedule!r}: {name} = {number}",
-                expected="a finite number",
-                hint=f"give {name} a plain number such as 0.5",
-            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sea_toolkit.schedules.base import between, require_finite
+from sea_toolkit.schedules.base import between
 
 
 def cosine(progress: float, step: int, *, start: float, end: float) -> float:
@@ -14,10 +14,6 @@ def cosine(progress: float, step: int, *, start: float, end: float) -> float:
         start: value at the beginning of the run.
         end: value at its end.
 
-    Raises:
-        RecipeError: an option is not finite.
-
     Source: Loshchilov and Hutter, 2017, arXiv 1608.03983, without restarts.
     """
-    require_finite("cosine", start=start, end=end)
     return between(start, end, 0.5 * (1.0 - math.cos(math.pi * progress)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sea_toolkit.schedules.base import between, require_finite
+from sea_toolkit.schedules.base import between
 
 
 def cyclical(
@@ -30,12 +30,8 @@ def cyclical(
         cycles: how many in a run.
         decay: each cycle begins this many times as far from end as the one before it.
 
-    Raises:
-        RecipeError: an option is not finite.
-
     Source: Zhang et al., 2020, arXiv 1902.03932 (cyclical SG-MCMC); decay as in Loshchilov and Hutter, 2017.
     """
-    require_finite("cyclical", start=start, end=end, decay=decay)
     index = min(int(progress * cycles), cycles - 1)
     part = progress * cycles - index
     top = between(end, start, decay**index)

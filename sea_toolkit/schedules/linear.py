@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sea_toolkit.schedules.base import between, require_finite
+from sea_toolkit.schedules.base import between
 
 
 def linear(progress: float, step: int, *, start: float, end: float) -> float:
@@ -11,9 +11,5 @@ def linear(progress: float, step: int, *, start: float, end: float) -> float:
     Args:
         start: value at the beginning of the run.
         end: value at its end.
-
-    Raises:
-        RecipeError: an option is not finite.
     """
-    require_finite("linear", start=start, end=end)
     return between(start, end, progress)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.schedules.base import between, require_finite
+from sea_toolkit.schedules.base import between
 
 
 def piecewise(
-    progress: float, step: int, *, boundaries: list[float], values: list[float], interpolate: bool = False
+    progress: float,
+    step: int,
+    *,
+    boundaries: list[Annotated[float, Field(gt=0, lt=1)]],
+    values: list[float],
+    interpolate: bool = False,
 ) -> float:
     """One value per stretch of the run, or straight lines between values.
 
@@ -24,14 +32,12 @@ def piecewise(
         interpolate: straight lines between the values instead of steps.
 
     Raises:
-        RecipeError: the boundaries are not rising within (0, 1), or there are too few or too many values.
+        RecipeError: the boundaries are not rising, or there are too few or too many values.
     """
-    require_finite("piecewise", **{f"boundaries[{i}]": b for i, b in enumerate(boundaries)})
-    require_finite("piecewise", **{f"values[{i}]": v for i, v in enumerate(values)})
-    if any(not 0.0 < b < 1.0 for b in boundaries) or any(a >= b for a, b in pairwise(boundaries)):
+    if any(a >= b for a, b in pairwise(boundaries)):
         raise RecipeError(
             f"schedule 'piecewise': boundaries = {boundaries}",
-            expected="rising numbers strictly between 0 and 1 (parts of the run, not steps)",
+            expected="rising numbers (parts of the run, not steps)",
             hint="for example boundaries = [0.25, 0.5, 0.75]",
         )
     needed = len(boundaries) + (2 if interpolate else 1)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.schedules.base import require_finite
 from sea_toolkit.schedules.reactive import Observation
 
 
@@ -19,11 +18,11 @@ class Plateau:
     not for samples of a law.
 
     Raises:
-        RecipeError: an option is not finite, or the limit is not on the way.
+        RecipeError: the limit is not on the way.
 
     Args:
         start: value at the beginning.
-        factor: what it is multiplied by, above 0; below 1 for a step size, above 1 for an inverse temperature.
+        factor: what it is multiplied by; below 1 for a step size, above 1 for an inverse temperature.
         patience: steps without improvement that are waited for. A sampler that scores texts only now and then
             improves only then.
         min_delta: nats by which the energy must fall to count as improved.
@@ -39,15 +38,12 @@ class Plateau:
         min_delta: Annotated[float, Field(ge=0)] = 0.0,
         limit: float | None = None,
     ) -> None:
-        require_finite("plateau", start=start, factor=factor, min_delta=min_delta)
-        if limit is not None:
-            require_finite("plateau", limit=limit)
-            if (limit - start) * (factor - 1) * start < 0:
-                raise RecipeError(
-                    f"schedule 'plateau': limit = {limit:g}, and factor = {factor:g} leads away from it",
-                    expected="a limit on the way from start by the factor",
-                    hint="the other side of start, or 1 / factor",
-                )
+        if limit is not None and (limit - start) * (factor - 1) * start < 0:
+            raise RecipeError(
+                f"schedule 'plateau': limit = {limit:g}, and factor = {factor:g} leads away from it",
+                expected="a limit on the way from start by the factor",
+                hint="the other side of start, or 1 / factor",
+            )
         self.start, self.factor, self.patience, self.min_delta, self.limit = start, factor, patience, min_delta, limit
         self.best, self.waited, self.value = math.inf, 0, start
 

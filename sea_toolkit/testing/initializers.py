@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.compose import Part
@@ -77,17 +77,8 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
     policy, prompts = here.model, list(here.prompts)
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     with checks("shape"):
-        found = problem.initializer(problem, _noise(prompts, here))
-        given = isinstance(found, Tensor | Decoded)
-        require(given, f"it returned a {type(found).__name__}", expected="ids, or what decode returns")
-        ids = found if isinstance(found, Tensor) else found.ids
-        expected = [len(prompts), here.chains, problem.length]
-        require(
-            list(ids.shape) == expected,
-            "its ids have another shape",
-            detail=f"{list(ids.shape)}",
-            expected=f"[P, C, T] = {expected}",
-        )
+        written = problem.written(_noise(prompts, here))
+        ids = written.ids if isinstance(written, Decoded) else written
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
         require(right, "its ids are not int64 on the policy's device", detail=f"{ids.dtype}, {ids.device}")
@@ -110,13 +101,10 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
                 "something else follows the end of text",
                 hint="fill up with problem.policy.eos_ids[0]",
             )
-    start = problem.start(_noise(prompts, here))
-    if start.log_prob is not None:
+    if isinstance(written, Decoded):
         with checks("log π"):
             log_prob = policy.log_prob(problem.prefix, ids)
-            ended = torch.isin(ids, torch.tensor(policy.eos_ids, device=ids.device)).long().cumsum(-1)
-            dead = torch.nn.functional.pad(ended[..., :-1], (1, 0)) > 0
-            gap = off(start.log_prob, log_prob.masked_fill(dead, 0.0), 1e-3)
+            gap = off(written.log_prob, log_prob.masked_fill(after_end(ids, policy.eos_ids), 0.0), 1e-3)
             require(
                 not gap,
                 "the log π that comes along is not the policy's",

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.models.named import NamedModel
+from sea_toolkit.models.resolve import model_of
 from sea_toolkit.testing.conformance import Broken, Checks, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
-    "builds": "it registers, and is made without arguments",
+    "builds": "it registers, derives from NamedModel, and is made without arguments",
     "statements": "role, license, megabytes and, for a reward, policy are stated",
     "find": "a path that exists, or None; the same each time",
     "no network": "making it, find and remove do not touch the network",
@@ -53,7 +55,8 @@ def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -
         attempts = stack.enter_context(offline())
         with checks("builds"):
             _, item = stack.enter_context(registered("model", model, here.hub))
-            made = item.build(options)
+            item.option_model.check(options, f"model {item.name!r}")
+            made = model_of(item)
         with checks("statements"):
             _statements(made)
         with checks("find"):
@@ -91,9 +94,7 @@ def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -
     return checks.result
 
 
-def _statements(made: Any) -> None:
-    for name in ("role", "license", "megabytes", "find", "pull", "remove"):
-        require(hasattr(made, name), "something is missing", detail=name)
+def _statements(made: NamedModel) -> None:
     require(
         made.role in ("policy", "reward"),
         "its role is unknown",
@@ -106,7 +107,7 @@ def _statements(made: Any) -> None:
     require(size, "megabytes is no number above 0", detail=repr(made.megabytes))
     if made.role == "reward":
         require(
-            isinstance(getattr(made, "policy", 0), str | None),
+            isinstance(made.policy, str | None),
             "a reward does not say which policy it is for",
             expected="policy: a catalog name, or None for any",
         )

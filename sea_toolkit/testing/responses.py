@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse, is_any
+from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.policy import Policy
 
 FEW = 6
@@ -22,14 +22,9 @@ def plain_ids(policy: Policy) -> Int[Tensor, " N"]:
     return torch.tensor([i for i in policy.token_ids.tolist() if i not in special])
 
 
-def after_the_end(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Tensor:
-    """Where a position lies behind the first end of text."""
-    return torch.nn.functional.pad(is_any(ids, eos_ids).long().cumsum(-1)[..., :-1], (1, 0)) > 0
-
-
 def closed(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Int[Tensor, "P C T"]:
     """The end-of-text token again after the first one."""
-    return ids.masked_fill(after_the_end(ids, eos_ids), eos_ids[0])
+    return ids.masked_fill(after_end(ids, eos_ids), eos_ids[0])
 
 
 @dataclass(frozen=True)

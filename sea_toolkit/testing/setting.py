@@ -11,15 +11,17 @@ from typing import Any
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import SeaError
 from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import KINDS, Item
-from sea_toolkit.runs.compose import Composition, Part, compose
+from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import KINDS
+from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.tiny import tiny_policy
 
 PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")
@@ -119,6 +121,7 @@ def bound_problem(
     sampler: Mapping[str, Any] | None = None,
     initializer: Mapping[str, Any] | None = None,
     allow_code: Collection[str] = (),
+    clock: Clock | None = None,
     **more: Any,
 ) -> tuple[Composition, Problem]:
     """A problem as a run makes it, from the same recipe; the tokenizer is checked first.
@@ -129,12 +132,12 @@ def bound_problem(
         sampler: name and options; best-of-n by default.
         initializer: name and options; base-samples by default.
         allow_code: functions that an energy may run.
+        clock: of the run; a plain one by default.
         more: further keys of the recipe.
     """
     data: dict[str, Any] = {"energies": list(energies), "max_new_tokens": length, **more}
     data["sampler"] = {**(sampler or {"name": "best-of-n"}), "chains": chains}
     if initializer:
         data["initializer"] = dict(initializer)
-    composition = compose(Recipe.parse(data), hub, own, allow_code)
-    composition.check(policy.tokenizer)
-    return composition, composition.bind(policy, list(prompts), Ledger(), Clock())
+    composition, session = compose(Recipe.parse(data), hub, own, allow_code), Session(hub, policy=policy)
+    return composition, session.bind(composition, prompts, clock=clock)

@@ -29,6 +29,8 @@ from transformers import (
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import SeaError
 from sea_toolkit.lm.policy import Policy, Template
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 
 HIDDEN, LAYERS, HEADS, VOCAB = 32, 4, 4, 128
 PAD, BOS, EOS, UNK = range(4)
@@ -143,7 +145,7 @@ def converted(policy: Policy, dtype: torch.dtype | None = None, device: str | No
     return Policy(model, policy.tokenizer, name=policy.name, template=cast(Template, policy.template))
 
 
-class TinyReward:
+class TinyReward(Energy):
     """A reward that reads token embeddings: smooth, not linear in the tokens, dependent on their order, of any policy.
 
     `sea.align(…, policy=tiny_policy(), energies={"reward": (4.0, tiny_reward())})`.
@@ -155,15 +157,13 @@ class TinyReward:
     def __init__(self, *, seed: int = 5) -> None:
         self.seed = seed
 
-    def bind(self, context: Any) -> BoundTinyReward:
+    def bind(self, context: Context) -> BoundEnergy:
         """For the policy of the context."""
-        return BoundTinyReward(context.policy.table, self.seed)
+        return BoundEnergy(energy=TinyCost(context.policy.table, self.seed).energy, is_reward=True)
 
 
-class BoundTinyReward:
-    """The energy: minus the reward `−Σ_t out · tanh(mix · Σ_{s ≤ t} e_s)`, over the tokens before the end of text."""
-
-    is_reward = True
+class TinyCost:
+    """Minus the reward `−Σ_t out · tanh(mix · Σ_{s ≤ t} e_s)`, over the tokens before the end of text."""
 
     def __init__(self, table: Tensor, seed: int) -> None:
         g = torch.Generator().manual_seed(seed)
@@ -171,7 +171,8 @@ class BoundTinyReward:
         self.mix = (torch.randn(table.shape[1], 6, generator=g) * 0.7).to(table.device)
         self.out = torch.randn(6, generator=g).to(table.device)
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        """Of responses."""
         content = response.content.float()[..., None]
         seen = (response.embed(self.table).float() * content).cumsum(2)
         return ((torch.tanh(seen @ self.mix) @ self.out) * content[..., 0]).sum(-1)

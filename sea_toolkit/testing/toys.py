@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import SimpleNamespace
@@ -22,14 +22,14 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.compose import Part
+from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.testing.setting import bound_problem
-from sea_toolkit.testing.tiny import BoundTinyReward, tiny_model, tiny_reward
+from sea_toolkit.testing.tiny import TinyCost, tiny_model, tiny_reward
 
 EOS = 0
 LETTERS = "abcdefgh"
-PULL = partial(BoundTinyReward, seed=5)
-"""The smooth term: from the policy's table to the bound energy of `tiny_reward()`."""
+PULL = partial(TinyCost, seed=5)
+"""The smooth term: from the policy's table to the cost of `tiny_reward()`."""
 SEEDS = {4: 6, 5: 7, 6: 6}
 """Of models whose law is spread over ten to forty responses."""
 
@@ -40,6 +40,7 @@ class ToyTokenizer:
     eos_token_id = EOS
     eos_token = "."
     chat_template = None
+    unk_token_id = None
 
     def __init__(self, vocab: int) -> None:
         self.letters = LETTERS[: vocab - 1]
@@ -51,22 +52,18 @@ class ToyTokenizer:
         return {token: i for i, token in enumerate(self.eos_token + self.letters)}
 
     @no_type_check
-    def __call__(self, text: str, **options: Any) -> Any:
-        return SimpleNamespace(input_ids=[1 + self.letters.index(c) for c in text])
+    def __call__(self, text: str | list[str], **options: Any) -> Any:
+        rows = [[1 + self.letters.index(c) for c in t if c in self.letters] for t in ([text], text)[type(text) is list]]
+        return SimpleNamespace(input_ids=rows if type(text) is list else rows[0])
 
     @no_type_check
     def decode(self, ids: Sequence[int], **options: Any) -> str:
         return "".join(self.letters[i - 1] for i in ids if i != EOS)
 
 
-class Doubles:
-    """A text-only term: counts letters that stand twice in a row."""
-
-    def bind(self, context: Any) -> Doubles:
-        return self
-
-    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
-        return [float(sum(a == b for a, b in itertools.pairwise(t))) for t in texts]
+def doubles(prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """An energy of texts alone: counts letters that stand twice in a row."""
+    return [float(sum(a == b for a, b in itertools.pairwise(t))) for t in texts]
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,17 @@ class Toy:
     @property
     def terms(self) -> dict[str, tuple[float, Any]]:
         terms: dict[str, tuple[float, Any]] = {"pull": (1.2, tiny_reward())}
-        return terms | ({"doubles": (-0.8, Doubles())} if self.text_term else {})
+        return terms | ({"doubles": (-0.8, doubles)} if self.text_term else {})
 
     def made(
-        self, sampler: str | dict[str, Any], chains: int, *, prompts: int = 1, hub: PluginHub | None = None, **more: Any
+        self,
+        sampler: str | dict[str, Any],
+        chains: int,
+        *,
+        prompts: int = 1,
+        hub: PluginHub | None = None,
+        reference: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> tuple[Any, Problem]:
         """A sampler, and the toy as its problem.
 
@@ -93,6 +97,7 @@ class Toy:
             chains: per prompt.
             prompts: how often the one prompt is asked; each has its own stream.
             hub: knows the sampler; the built-in plugins if None.
+            reference: options of the reference energy.
             more: further keys of the recipe.
         """
         composition, problem = bound_problem(
@@ -101,16 +106,16 @@ class Toy:
             ["ab"] * prompts,
             chains=chains,
             length=self.length,
-            energies=[{"name": "reference", "weight": self.reference}],
-            own=[Part(term, None, weight, label) for label, (weight, term) in self.terms.items()],
+            energies=[{"name": "reference", "weight": self.reference, **(reference or {})}],
+            own=own_parts(self.terms),
             sampler={"name": sampler} if isinstance(sampler, str) else sampler,
             **more,
         )
         return composition.sampler, problem
 
-    def problem(self, sampler: str | dict[str, Any], chains: int) -> Problem:
-        """The toy as a problem of one prompt."""
-        return self.made(sampler, chains)[1]
+    def problem(self, sampler: str | dict[str, Any], chains: int, **reference: Any) -> Problem:
+        """The toy as a problem of one prompt; `reference` are options of the energy of that name."""
+        return self.made(sampler, chains, reference=reference)[1]
 
     @property
     def responses(self) -> list[tuple[int, ...]]:
@@ -150,7 +155,7 @@ def energies_of(toy: Toy) -> Tensor:
         log_pi = sum(float(logits[len(prompt) - 1 + t, token]) for t, token in enumerate(response))
         energy = -toy.reference * log_pi + 1.2 * pull.of([i for i in response if i != EOS])
         if toy.text_term:
-            energy -= 0.8 * Doubles().score_text([], [p.tokenizer.decode(response)])[0]
+            energy -= 0.8 * doubles([], [p.tokenizer.decode(response)])[0]
         found.append(energy)
     return torch.tensor(found, dtype=torch.float64)
 

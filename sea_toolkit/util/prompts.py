@@ -1,48 +1,90 @@
-"""Prompts from a file: lines of text, or a column of a table."""
+"""Prompts from a file: lines of text, a column of a table, or conversations in JSON."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import zlib
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.conversation import Prompt, as_prompts
 from sea_toolkit.util.tables import Source, column, read_rows
 
+Text = TypeVar("Text", bound=str)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+COLUMNS = ("instruction", "prompt", "messages")
+"""Where prompts are looked for in a table, in this order, if no column is named."""
 
 
-def read_prompts(path: str | Path, name: str = "instruction") -> list[str]:
-    """The prompts of a file in its order; of equal ones the first stays.
+def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
+    """The prompts of a file, in its order.
 
     Args:
-        path: .csv, .tsv or .jsonl (also with .gz), or text with a prompt a line.
-        name: the column of a table.
+        path: .csv, .tsv or .jsonl (also with .gz), .json with a list of prompts, or text with a prompt a line. A cell
+            of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
+        name: the column of a table, or its number from 1 where there is no header; one of `COLUMNS` if None.
 
     Raises:
-        RecipeError: no such file or column, no prompts, or a cell that holds no text.
+        RecipeError: no such file or column, no prompts, or something that is none.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise RecipeError(f"there is no file {path}", expected="prompts, one a line, or a .csv, .tsv or .jsonl file")
-    if path.name.lower().removesuffix(".gz").endswith(TABLES):
-        source = Source(path, {})
-        rows = read_rows(source)
-        found = column(source, rows, name)
-        for i, cell in enumerate(found, 1):
-            if not isinstance(cell, str) or not cell.strip():
-                raise RecipeError(f"{path}: {name!r} of row {i} is {cell!r}", expected="a text")
-    else:
-        found = [line for line in _text(path).splitlines() if line.strip()]
-    if not found:
-        raise RecipeError(f"{path} has no prompts", expected="one a line")
-    return list(dict.fromkeys(found))
+    kind = path.name.lower().removesuffix(".gz")
+    if kind.endswith(TABLES):
+        return _of_table(path, name)
+    if name is not None:
+        raise RecipeError(f"{path} is no table and has no column {name!r}", expected="a .csv, .tsv or .jsonl file")
+    if kind.endswith(".json"):
+        return read_messages(_text(path), str(path))
+    return prompts_of_lines(_text(path), str(path))
+
+
+def prompts_of_lines(text: str, where: str) -> list[Prompt]:
+    """A prompt a line.
+
+    Raises:
+        RecipeError: there are none, or the lines are JSON objects.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise RecipeError(f"{where} has no prompts", expected="one a line")
+    first = _json(lines[0])
+    if isinstance(first, dict) or (isinstance(first, list) and any(isinstance(entry, dict) for entry in first)):
+        raise RecipeError(
+            f"{where} holds JSON, an object a line", expected="plain text", hint="a file whose name ends in .jsonl"
+        )
+    return [Prompt.of(line) for line in lines]
+
+
+def read_messages(text: str, where: str) -> list[Prompt]:
+    """One conversation or several, from JSON.
+
+    Raises:
+        RecipeError: not JSON, or no conversations.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RecipeError(
+            f"{where} is not JSON: {error}", expected='[{"role": "user", "content": "…"}], or a list of these'
+        ) from error
+    if not isinstance(data, list):
+        raise RecipeError(f"{where} holds a {type(data).__name__}", expected="a list of messages or of conversations")
+    return as_prompts(data)
+
+
+def different(prompts: list[Prompt]) -> list[Prompt]:
+    """Without repetitions; of equal prompts the first stays."""
+    return list(dict.fromkeys(prompts))
 
 
 def choose(
-    prompts: list[str], *, skip: int = 0, limit: int | None = None, sample: int | None = None, seed: int = 0
-) -> list[str]:
+    prompts: list[Text], *, skip: int = 0, limit: int | None = None, sample: int | None = None, seed: int = 0
+) -> list[Text]:
     """Some of the prompts: without the first `skip`, then the next `limit`, or `sample` of them drawn at random.
 
     Raises:
@@ -58,6 +100,36 @@ def choose(
     if sample > len(rest):
         raise RecipeError(f"--sample {sample} of {len(rest)} prompts", expected=f"at most {len(rest)}")
     return random.Random(seed).sample(rest, sample)
+
+
+def _of_table(path: Path, name: str | None) -> list[Prompt]:
+    settings = {"text": name} if name is not None and name.isdigit() else {}  # a column's number: there is no header
+    source = Source(path, settings)
+    rows = read_rows(source)
+    if not rows:
+        raise RecipeError(f"{path} has no prompts", expected="a row for each")
+    if name is None:
+        name = next((known for known in COLUMNS if known in rows[0]), None)
+    if name is None:
+        raise RecipeError(
+            f"{path} has the columns {', '.join(map(repr, rows[0]))}",
+            expected=f"prompts in one named {' or '.join(COLUMNS)}",
+            hint="--column NAME, or --column 1 for the first one of a file without a header",
+        )
+    prompts = []
+    for i, cell in enumerate(column(source, rows, name), 1):
+        prompt = Prompt.of(cell, f"{path}: {name!r} of row {i}")
+        if not prompt.strip():
+            raise RecipeError(f"{path}: {name!r} of row {i} is {cell!r}", expected="a text")
+        prompts.append(prompt)
+    return prompts
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _text(path: Path) -> str:

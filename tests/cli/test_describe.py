@@ -28,7 +28,8 @@ def test_json(install):
     install("sea-one", source)
     (entry,) = json.loads(run("mine", "--json").stdout)["items"]
     assert list(entry) == [
-        *("kind", "name", "qualified", "plugin", "distribution", "version", "summary", "doc", "facts", "options")
+        *("kind", "name", "qualified", "plugin", "distribution", "version", "summary", "doc", "facts", "options"),
+        "schema",
     ]
     assert entry["qualified"] == "sea-one:mine"
     assert entry["options"] == [
@@ -45,16 +46,27 @@ def test_json(install):
 
 
 SAMPLER = """
+    from dataclasses import dataclass
+
     import sea_toolkit as sea
+    from sea_toolkit.samplers.base import Law, Sampler
+
+    @dataclass(frozen=True)
+    class State:
+        ids: object
 
     @sea.hookimpl
     def sea_register_samplers(register):
         @register("walk")
-        class Walk:
+        class Walk(Sampler):
             '''A random walk.'''
 
-            law = "The uniform law over all texts."
-            needs_gradient = False
+            state_type = State
+            law = Law.latent("The uniform law over all texts.")
+
+            def init(self, problem, noise): ...
+            def step(self, problem, state, noise): ...
+            def current(self, problem, state): ...
 """
 
 
@@ -62,11 +74,19 @@ def test_a_samplers_law(install):
     install("sea-walk", SAMPLER)
     result = run("sea-walk:walk")
     assert "law: The uniform law over all texts." in result.stdout
-    assert "needs gradient: False" in result.stdout
+    assert "needs gradient: none" in result.stdout
     assert "plugin 'sea_walk' of sea-walk 1.0" in result.stdout
     assert "no options" in result.stdout
     facts = json.loads(run("walk", "--json").stdout)["items"][0]["facts"]
-    assert facts == {"law": "The uniform law over all texts.", "needs_gradient": False}
+    assert facts == {"law": "The uniform law over all texts.", "needs_gradient": "none", "reads_budget": "always"}
+
+
+def test_a_sampler_that_is_none_is_the_plugins_fault(install):
+    install("sea-walk", SAMPLER.replace("class Walk(Sampler)", "class Walk"))
+    result = run("sea-walk:walk")
+    assert result.exit_code == 1
+    assert "plugin 'sea_walk' of sea-walk 1.0" in result.stderr
+    assert "derives from sea_toolkit.samplers.base.Sampler" in result.stderr
 
 
 def test_a_name_in_several_kinds(install):
@@ -105,3 +125,39 @@ def test_an_unknown_name(install, arguments, code, message):
     assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+def test_each_thing_is_said_once(install):
+    sections = "Args:\n            scale: nats per token.\n\n        Raises:\n            RecipeError: never."
+    text = "A sentence that is much longer than a line of eighty characters, so that it goes on\n        here."
+    source = energy("mine").replace(
+        "The energy mine.", f"The energy mine.\n\n        {text}\n\n        {sections}\n        "
+    )
+    install("sea-one", source)
+    shown = run("mine").stdout
+    assert shown.count("nats per token") == 1
+    assert shown.count("The energy mine.") == 1
+    assert "Args" not in shown
+    assert "Raises" not in shown
+    sentence = "A sentence that is much longer than a line of eighty characters, so that it goes on here.\n"
+    assert sentence in shown
+
+
+def test_the_json_schema_of_the_options(install):
+    install("sea-one", energy("mine", function="def f(response, *, scale: float = 1.0):"))
+    (entry,) = json.loads(run("mine", "--json").stdout)["items"]
+    assert entry["schema"] == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "options of sea-one:mine",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "scale": {
+                "anyOf": [
+                    {"type": "number"},
+                    {"type": "object", "properties": {"schedule": {"type": "string"}}, "required": ["schedule"]},
+                ],
+                "default": 1.0,
+            }
+        },
+    }

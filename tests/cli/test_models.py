@@ -86,7 +86,7 @@ def test_pull(own_cache, monkeypatch):
 def test_pull_of_a_shipped_probe_is_nothing_to_do():
     result = run("pull", "sentiment")
     assert result.exit_code == 0
-    assert "comes with sea-toolkit" in result.stdout
+    assert "comes with an installed package" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["pull", "remove"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import click
 
-    from sea_toolkit.registry.records import Item
+    from sea_toolkit.registry.items import Item
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by tests/docs/generate.py; change the docstrings or help texts instead. -->\n"

@@ -68,10 +68,11 @@ def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def policy(smollm2):
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.loading import load_policy
 
     # the same draws on every machine: "auto" is bfloat16 where there are instructions for it
-    return load_policy(PolicySpec(dtype="float32"), PluginHub.discover(plugins=[]))
+    return load_policy(PolicySpec(dtype="float32"), ModelFinder(PluginHub.discover(plugins=[])))
 
 
 def test_every_built_in_energy_has_a_recipe():

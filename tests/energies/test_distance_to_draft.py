@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.energies.distance_to_draft import BoundDistance
+from sea_toolkit.energies.distance_to_draft import DraftDistance
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
@@ -31,7 +31,7 @@ def edits(a, b):
 def bound(*drafts):
     width = max(map(len, drafts))
     ids = torch.tensor([[*d, *[EOS] * (width - len(d))] for d in drafts])
-    return BoundDistance(ids, torch.tensor([len(d) for d in drafts]))
+    return DraftDistance(ids, torch.tensor([len(d) for d in drafts])).energy
 
 
 tokens = st.lists(st.sampled_from([5, 6, 7, 8]), max_size=7)

@@ -38,7 +38,7 @@ rows = st.lists(st.sampled_from([5, 6, 7, 8, EOS]), min_size=5, max_size=5)
 @given(st.lists(rows, min_size=6, max_size=6))
 def test_texts_have_the_mean_cosine_of_their_token_counts(texts):
     ids = torch.tensor(texts).view(2, 3, 5)
-    found = Diversity()(SoftResponse.from_ids(ids, (EOS,)))
+    found = Diversity().energy(SoftResponse.from_ids(ids, (EOS,)))
     for p in range(2):
         for c in range(3):
             others = [cosine(ids[p, c].tolist(), ids[p, d].tolist()) for d in range(3) if d != c]
@@ -125,5 +125,5 @@ def test_chains_move_away_from_each_other():
         run.execute()
         (state,) = [run.state]
         response = SoftResponse.from_ids(run.sampler.current(run.problem, state), (EOS,))
-        found[weight] = float(Diversity()(response).mean())
+        found[weight] = float(Diversity().energy(response).mean())
     assert found[200.0] < 0.7 * found[0.0]

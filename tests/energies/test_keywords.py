@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import re
+import sys
 
 import pytest
 import torch
@@ -20,14 +22,18 @@ from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS, tiny_tokenizer
 from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
 
+needs_lemminflect = pytest.mark.skipif(
+    importlib.util.find_spec("lemminflect") is None, reason="the extra `inflection` is not installed"
+)
+
 
 def bound(prompts=("p",), policy=None, **options):
     recipe = {"energies": [{"name": "keywords", **options}]}
-    return problem_for(recipe=recipe, prompts=prompts, policy=policy, sampler="best-of-n").terms[0].bound
+    return problem_for(recipe=recipe, prompts=prompts, policy=policy, sampler="best-of-n").terms[0]
 
 
 def score(text, **options):
-    return float(bound(**options).score_text(["p"], [text]))
+    return float(bound(**options).score_text(["p"], [[text]]))
 
 
 # --- words in a text
@@ -36,25 +42,23 @@ def score(text, **options):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("a field", True), ("Field.", True), ("FIELDS!", True), ("fielded", True), ("the field's edge", True),
+        ("a field", True), ("Field.", True), ("FIELD!", True), ("fields", False), ("the field's edge", True),
         ("“field”", True), ("field—and", True), ("one\nfield\ttwo", True), ("**field**", True), ("in-field", True),
         ("fieldwork", False), ("infield", False), ("field_1", False), ("field2", False), ("fiel d", False), ("", False),
         ("afield field", True), ("fieldé", False), ("éfield", False), ("field€", False), ("field…", True),
     ],
 )  # fmt: skip
-def test_whole_words_in_any_case_and_inflection(text, found):
+def test_whole_words_in_any_case(text, found):
     assert score(text, words=["field"]) == (0 if found else 1)
     assert score(text, forbidden=["field"]) == (1 if found else 0)
 
 
 def test_phrases_spellings_and_letters_beyond_ascii():
-    assert score("Ice creams.", words=["ice cream"]) == 0
+    assert score("Ice cream.", words=["ice cream"]) == 0
     assert score("ice ice cream", words=["ice cream"]) == 0
     assert score("icecream, ice, cream", words=["ice cream"]) == 1
-    assert score("three mice", words=["mouse"]) == 0
+    assert score("three mice", words=["mouse|mice"]) == 0
     assert score("a mouses", words=["mouse|mice"]) == 1
-    assert score("ran", words=["run"], inflect=False) == 1
-    assert score("Ran", words=["run"]) == 0
     assert score("CAFÉ", words=["café"]) == 0
     assert score("Élan", words=["élan"]) == 0
     assert score("I know C++.", words=["C++"]) == 0
@@ -79,18 +83,48 @@ def test_the_automaton_reads_like_a_regular_expression(text, spellings):
     assert Machine(spellings).finds(text) == expected
 
 
-def test_inflections():
-    assert {"stop", "stops", "stopped", "stopping"} <= set(inflections("stop"))
-    assert {"carry", "carries", "carried", "carrying"} <= set(inflections("Carry"))
-    assert {"play", "plays", "played", "playing"} <= set(inflections("play"))
-    assert {"dance", "dances", "danced", "dancing"} <= set(inflections("dance"))
-    assert {"watch", "watches", "watched"} <= set(inflections("watch"))
-    assert {"lie", "lies", "lied", "lying", "lay"} <= set(inflections("lie"))
-    assert {"see", "saw", "seen", "seeing"} <= set(inflections("see"))
-    assert {"stand", "stands", "stood", "standing"} <= set(inflections("stand"))
-    assert "children" in inflections("child")
+FORMS = """
+stop: stops stopped stopping; carry: carries carried carrying; play: plays played playing; watch: watches watched
+dance: dances danced dancing; lie: lies lied lying lay; see: saw seen seeing; stand: stood standing
+child: children
+be: am is are was were been being; panic: panics panicked panicking; analysis: analyses; criterion: criteria
+quiz: quizzes quizzed; seek: sought seeking; swear: swore sworn; arise: arose arisen; mistake: mistook mistaken
+overcome: overcame; awake: awoke; forbid: forbade forbidden; quit: quitting; mouse: mice; leaf: leaves; run: ran running
+"""
+
+
+@needs_lemminflect
+@pytest.mark.parametrize("entry", [entry.strip() for entry in FORMS.replace("\n", ";").split(";") if entry.strip()])
+def test_inflections(entry):
+    word, forms = entry.split(": ")
+    assert {word, *forms.split()} <= set(inflections(word.capitalize()))
+
+
+@needs_lemminflect
+def test_words_that_no_dictionary_has():
+    assert {"frobnicates", "frobnicated", "frobnicating"} <= set(inflections("frobnicate"))
     assert inflections("café") == ["café"]
     assert inflections("x2") == ["x2"]
+
+
+@needs_lemminflect
+def test_inflected_words_in_a_text():
+    assert score("FIELDS!", words=["field"], inflect=True) == 0
+    assert score("fielded", words=["field"], inflect=True) == 0
+    assert score("fieldwork", words=["field"], inflect=True) == 1
+    assert score("Ice creams.", words=["ice cream"], inflect=True) == 0
+    assert score("three mice", words=["mouse"], inflect=True) == 0
+    assert score("a mouses", words=["mouse|mice"], inflect=True) == 1
+    assert score("Ran", words=["run"], inflect=True) == 0
+    assert score("He ran.", forbidden=["run"], inflect=True) == 1
+
+
+def test_without_the_package_inflections_are_refused_when_the_recipe_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lemminflect", None)
+    with pytest.raises(RecipeError, match=r"inflect.*\nexpected: inflect = false.*\ntry: pip install .*\[inflection\]"):
+        hub().get("energy", "keywords").build({"words": ["run"], "inflect": True})
+    assert score("three mice", words=["mouse|mice"]) == 0
+    assert score("ran", words=["run"]) == 1
 
 
 # --- tokens
@@ -113,12 +147,12 @@ def cuts(text, tokenizer):
 
 @pytest.mark.parametrize(("text", "missing"), [("on the it", 1), ("anthe on", 2), ("the.on on", 1), ("then th e", 3)])
 def test_it_does_not_matter_how_the_text_is_cut(text, missing):
-    energy = bound(words=["the", "on", "and"], inflect=False)
+    energy = bound(words=["the", "on", "and"])
     rows = cuts(text, tiny_tokenizer())
     assert len(rows) > 4
     width = max(map(len, rows)) + 2
     ids = torch.tensor([[row + [EOS] * (width - len(row)) for row in rows]])
-    assert score(text, words=["the", "on", "and"], inflect=False) == missing
+    assert score(text, words=["the", "on", "and"]) == missing
     assert energy(SoftResponse.from_ids(ids, (EOS,))).tolist() == [[missing] * len(rows)]
 
 
@@ -129,7 +163,7 @@ def test_a_relaxed_answer_costs_the_expectation():
     g = torch.Generator().manual_seed(0)
     weights = torch.randn(1, 1, 4, len(ids), generator=g).mul(1.5).softmax(-1)
     candidates = torch.tensor(ids).expand(1, 1, 4, -1)
-    options = {"words": ["the", "a"], "forbidden": ["at"], "inflect": False}
+    options = {"words": ["the", "a"], "forbidden": ["at"]}
     energy, expected = bound(**options), 0.0
     for row in itertools.product(range(len(ids)), repeat=4):
         p = 1.0
@@ -137,7 +171,7 @@ def test_a_relaxed_answer_costs_the_expectation():
             p *= float(weights[0, 0, t, k])
         tokens = [ids[k] for k in row]
         text = tiny_policy().text(torch.tensor([[tokens]]))[0][0]
-        expected += p * float(energy.score_text(["p"], [text]))
+        expected += p * float(energy.score_text(["p"], [[text]]))
     found = energy(SoftResponse.from_weights(weights, candidates, (EOS,)))
     assert found.item() == pytest.approx(expected, abs=1e-5)
 
@@ -156,18 +190,17 @@ def test_a_text_has_a_slope_towards_a_missing_word():
 
 @pytest.mark.parametrize("options", [{"words": ["the", "rain"], "forbidden": ["town", "a"]}, {"forbidden": ["on"]}])
 def test_it_keeps_its_promises(options):
-    check_energy("keywords", Setting(hub=hub(), texts=["the rain", "Rains in a town", "a the.", "on"]), **options)
+    check_energy("keywords", Setting(hub=hub(), texts=["the rain", "Rain in a town", "a the.", "on"]), **options)
 
 
 def test_words_of_the_prompt():
     prompts = ["use the words: the, rain. now", "use the words: don't and ice-cream."]
     energy = bound(prompts, from_prompt="words: ([^.]*)", words=["on"])
     texts = ["the rain on", "I don't eat ice-cream and more on it", "and on"]
-    flat = [(p, t) for p in prompts for t in texts]
-    found = energy.score_text([p for p, _ in flat], [t for _, t in flat])
-    assert found.tolist() == [0, 3 - 1, 2, 3, 0, 2]
+    found = energy.score_text(prompts, [texts, texts])
+    assert found.flatten().tolist() == [0, 3 - 1, 2, 3, 0, 2]
     hard = tiny_policy().from_text([texts, texts], torch.ones(2, 3, dtype=torch.bool))
-    assert energy(hard).flatten().tolist() == found.tolist()
+    assert energy(hard).tolist() == found.tolist()
     setting = Setting(hub=hub(), prompts=prompts, texts=["the rain", "ice-cream"])
     check_energy("keywords", setting, from_prompt="words: ([^.]*)")
 
@@ -229,20 +262,22 @@ def test_a_tokenizer_that_joins_tokens_in_another_way_is_refused():
         token_bytes(tokenizer, len(tokenizer))
 
 
+@needs_lemminflect
 @pytest.mark.real_model
 def test_the_real_vocabulary(smollm2):
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.loading import load_policy
     from sea_toolkit.registry.hub import PluginHub
 
-    policy = load_policy(PolicySpec(), PluginHub.discover(plugins=[]))
+    policy = load_policy(PolicySpec(), ModelFinder(PluginHub.discover(plugins=[])))
     text = "The old café's “field” was full of ice cream — the children stood there, in the sun; I ate a lot of it. "
     words = ["the", "café", "field", "ice cream", "child", "stand", "sun", "I", "it", "a", "lot", "cat"]
-    energy = bound(["p"], policy=policy, words=words)
-    assert float(energy.score_text(["p"], [text])) == 1
+    energy = bound(["p"], policy=policy, words=words, inflect=True)
+    assert float(energy.score_text(["p"], [[text]])) == 1
     g, source = torch.Generator().manual_seed(0), torch.tensor(policy.tokenizer(text * 2).input_ids)
     shuffled = source[torch.rand(32, len(source), generator=g).argsort(-1)[:, :30]][None]
     rare = torch.randint(0, policy.vocab_size, shuffled.shape, generator=g)
     ids = torch.where(torch.rand(shuffled.shape, generator=g) < 0.15, rare, shuffled)
     found = energy(SoftResponse.from_ids(ids, policy.eos_ids))[0]
-    assert found.tolist() == energy.score_text(["p"] * 32, policy.text(ids)[0]).tolist()
+    assert found.tolist() == energy.score_text(["p"], policy.text(ids)).tolist()
     assert 0 < found.min() < found.max() < len(words)

@@ -169,9 +169,10 @@ def test_all_spellings_count():
 
 
 def test_a_prompt_is_not_looked_at_for_placeholders():
-    _, term = term_of("judge", prompts=["a {response} of {question}"], template="{prompt}: {response}!", **ASK)
+    problem, _ = term_of("judge", prompts=["a {response} of {question}"], template="{prompt}: {response}!", **ASK)
     policy = tiny_policy()
-    assert term.bound.prefix.ids.shape[1] == len(ids_of(policy, "user: a {response} of {question}: "))
+    (spent,) = (n.forward for key, n in problem.ledger.models.items() if key.startswith("judge:"))
+    assert spent == len(ids_of(policy, "user: a {response} of {question}: "))
     assert framed("x", policy)[1] == []
 
 
@@ -194,21 +195,26 @@ def test_a_request_without_an_end_is_refused(folders):
         term_of("judge", model=folders["padded"], template="{prompt} {response}", **ASK)
 
 
+def model_of(term):
+    (announced,) = term.meter.models
+    return announced.module
+
+
 @pytest.mark.parametrize("name", ["perplexity", "judge"])
 def test_no_model_is_loaded_twice(name, folders):
     options = ASK if name == "judge" else {}
     energies = [{"name": name, "model": folders["sibling"], **options}] * 2
     problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS)
-    assert problem.terms[0].bound.scorer is problem.terms[1].bound.scorer
+    assert model_of(problem.terms[0]) is model_of(problem.terms[1])
     own = loaded(folders["sibling"])
     problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS, policy=own)
-    assert problem.terms[0].bound.scorer is own
+    assert model_of(problem.terms[0]) is own.model
 
 
 @pytest.mark.parametrize("name", ["perplexity", "judge"])
 def test_its_memory_is_released_with_the_run(name, folders):
     problem, _ = term_of(name, model=folders["sibling"], **(ASK if name == "judge" else {}))
-    model = weakref.ref(problem.terms[0].bound.scorer.model)
+    model = weakref.ref(model_of(problem.terms[0]))
     assert model() is not None
     del problem, _
     gc.collect()
@@ -217,27 +223,25 @@ def test_its_memory_is_released_with_the_run(name, folders):
 
 def test_the_ledger_counts_their_tokens(folders):
     problem, term = term_of("perplexity", model=folders["sibling"])
-    key, lm = next(k for k in problem.ledger.models if k.startswith("perplexity:")), term.bound.scorer
+    key, lm = next(k for k in problem.ledger.models if k.startswith("perplexity:")), loaded(folders["sibling"])
     spent = problem.ledger.models[key].forward
-    assert spent == sum(map(len, lm.encode(PROMPTS, 8)))
+    assert spent == len(PROMPTS) * max(map(len, lm.encode(PROMPTS, 8)))  # padding is computed as well
     before = problem.ledger.models[key].flops
     term.score_text(PROMPTS, [["a" * 5]] * 3)
     assert problem.ledger.models[key].flops - before == 2.0 * 3 * (4 * lm.body_parameters + 5 * lm.head_parameters)
-    assert term.bound.flops_per_token == 2.0 * (lm.body_parameters + lm.head_parameters)
+    assert term.meter.flops_per_token == 2.0 * (lm.body_parameters + lm.head_parameters)
     problem, term = term_of("judge", model=folders["sibling"], **ASK)
-    key, lm = next(k for k in problem.ledger.models if k.startswith("judge:")), term.bound.scorer
+    key = next(k for k in problem.ledger.models if k.startswith("judge:"))
     before = problem.ledger.models[key].flops
     term.score_text(PROMPTS, [["a" * 8]] * 3)
-    assert problem.ledger.models[key].flops - before == pytest.approx(3 * 8 * term.bound.flops_per_token)
-    assert problem.sample_flops > 8 * term.bound.flops_per_token
+    assert problem.ledger.models[key].flops - before == pytest.approx(3 * 8 * term.meter.flops_per_token)
+    assert problem.sample_flops > 8 * term.meter.flops_per_token
 
 
 def test_a_text_only_energy_is_stated(folders):
-    problem, term = term_of("perplexity", model=folders["narrow"])
+    _, term = term_of("perplexity", model=folders["narrow"])
     assert not term.differentiable
     assert "another tokenizer" in term.bound.warnings[0]
-    with pytest.raises(RecipeError, match="only scores text"):
-        problem.require_gradient("sea")
     _, term = term_of("perplexity", model=folders["capped"])
     assert "logits" in term.bound.warnings[0]
 

@@ -7,10 +7,14 @@ import copy
 import pytest
 import torch
 
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.energies.reference import PolicyCost, Reference
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.context import Context
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
-from tests.helpers import PROMPTS, dense, problem_for, random_ids, sparse
+from tests.helpers import PROMPTS, dense, hub, problem_for, random_ids, sparse
 
 
 def bound(policy=None, prompts=PROMPTS, **options):
@@ -20,7 +24,16 @@ def bound(policy=None, prompts=PROMPTS, **options):
         policy=policy,
         max_new_tokens=6,
     )
-    return problem, problem.terms[0].bound
+    return problem, problem.terms[0]
+
+
+def cost_of(problem, **options):
+    """The energy's own object, whose parts are tested here."""
+    meter, finder = Meter(problem.ledger), ModelFinder(hub())
+    context = Context(
+        problem.policy, problem.prompts, problem.prefix, problem.length, problem.ledger, problem.clock, finder, meter
+    )
+    return PolicyCost(Reference(**options), context)
 
 
 def policy_of(dtype):
@@ -46,17 +59,17 @@ def test_one_hot_input_gives_minus_log_pi(form, normalize):
         expected = expected / alive.sum(-1)
     torch.testing.assert_close(energy(form(ids)), expected, rtol=1e-4, atol=1e-3)
     response = SoftResponse.from_ids(ids, (EOS,))
-    torch.testing.assert_close(energy.of_text(response, None, None), expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(energy.of_policy(response, None, None), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_known_log_probabilities_are_taken_only_where_they_fit():
     _problem, energy = bound()
     ids = ended()
     response = SoftResponse.from_ids(ids, (EOS,))
-    plain = energy.of_text(response, None, None)
+    plain = energy.of_policy(response, None, None)
     same = torch.tensor([[True, False], [False, False], [True, True]])
     known = torch.full((3, 2), -7.0)
-    mixed = energy.of_text(response, known, same)
+    mixed = energy.of_policy(response, known, same)
     torch.testing.assert_close(mixed, torch.where(same, 7.0, plain), rtol=1e-4, atol=1e-3)
     assert (known == -7.0).all(), "what the caller gave must stay as it is"
 
@@ -92,7 +105,7 @@ def test_soft_input_gives_the_expected_cost():
     with torch.no_grad():
         expected = expected_by_definition(problem, response)
     torch.testing.assert_close(energy(response), expected, rtol=1e-4, atol=1e-3)
-    small = energy.from_hidden(
+    small = cost_of(problem).from_hidden(
         response, problem.policy.predictors(problem.prefix, response.embed(problem.policy.table)), chunk_rows=7
     )
     torch.testing.assert_close(energy(response), small, rtol=1e-5, atol=1e-4)
@@ -111,7 +124,7 @@ def test_gradient_against_finite_differences(gradient):
         if fixed is None:
             return energy(response)
         hidden = problem.policy.predictors(problem.prefix, fixed)
-        return energy.from_hidden(response, hidden)
+        return cost_of(problem, gradient=gradient).from_hidden(response, hidden)
 
     z.requires_grad_()
     (found,) = torch.autograd.grad(energy_at(z).sum(), z)

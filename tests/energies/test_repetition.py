@@ -32,13 +32,13 @@ def pairs(row, n):
 )
 def test_a_text_has_its_pairs_of_equal_ngrams(rows, n):
     response = SoftResponse.from_ids(torch.tensor([rows]), (EOS,))
-    assert Repetition(n=n)(response).tolist() == [[pairs(row, n) for row in rows]]
+    assert Repetition(n=n).energy(response).tolist() == [[pairs(row, n) for row in rows]]
 
 
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_run_shorter_than_two_ngrams_has_none(length):
     weights = torch.full((1, 1, length, 128), 1 / 128).requires_grad_()
-    value = Repetition(n=2)(SoftResponse.from_weights(weights, None, (EOS,)))
+    value = Repetition(n=2).energy(SoftResponse.from_weights(weights, None, (EOS,)))
     assert value.tolist() == [[0.0]]
     assert torch.autograd.grad(value.sum(), weights)[0].isfinite().all()
 
@@ -56,7 +56,7 @@ def test_a_relaxed_answer_costs_the_expectation(n):
         for t, k in enumerate(row):
             p *= float(weights[0, 0, t, k])
         expected += p * pairs([5 + k for k in row], n)
-    found = Repetition(n=n)(SoftResponse.from_weights(weights, candidates, (EOS,)))
+    found = Repetition(n=n).energy(SoftResponse.from_weights(weights, candidates, (EOS,)))
     assert found.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -64,14 +64,14 @@ def test_what_may_lie_behind_the_end_counts_as_far_as_it_is_there():
     weights = torch.zeros(1, 1, 3, 128)
     weights[..., 0, 5] = weights[..., 2, 5] = 1.0
     weights[..., 1, 7], weights[..., 1, EOS] = 0.6, 0.4
-    found = Repetition(n=1)(SoftResponse.from_weights(weights, None, (EOS,)))
+    found = Repetition(n=1).energy(SoftResponse.from_weights(weights, None, (EOS,)))
     assert found.item() == pytest.approx(0.6)
 
 
 def test_completing_an_ngram_again_has_a_slope():
     ids = torch.tensor([[[5, 6, 9, 5, 8, 7]]])
     tapped = SoftResponse.from_ids(ids, (EOS,)).tapped()
-    slope = tapped.taps.gradient(Repetition(n=2)(tapped).sum())
+    slope = tapped.taps.gradient(Repetition(n=2).energy(tapped).sum())
     steep = slope.over_vocabulary(4, 128)[0, 0]
     assert steep[6] == 1.0  # 5 6 … 5 6
     assert steep.abs().sum() == 1.0

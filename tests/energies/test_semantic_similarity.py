@@ -138,9 +138,9 @@ def test_the_ledger_counts_the_blocks_that_run():
     key = "semantic-similarity:policy"
     before = problem.ledger.models[key].flops
     term.score_text(PROMPTS, [["a" * 5]] * 3)
-    assert problem.ledger.models[key].flops - before == 15 * term.bound.flops_per_token
+    assert problem.ledger.models[key].flops - before == 15 * term.meter.flops_per_token
     block = tiny_policy().model.model.layers[0]
-    assert term.bound.flops_per_token == 2.0 * sum(p.numel() for p in block.parameters())
+    assert term.meter.flops_per_token == 2.0 * sum(p.numel() for p in block.parameters())
 
 
 PAIRS = [
@@ -156,9 +156,10 @@ PAIRS = [
 
 @pytest.mark.real_model
 def test_paraphrases_are_more_alike_than_other_texts(smollm2):
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.loading import load_policy
 
-    policy = load_policy(PolicySpec(dtype="float32"), hub())
+    policy = load_policy(PolicySpec(dtype="float32"), ModelFinder(hub()))
     prompts = [f"question {i}" for i in range(len(PAIRS))]
     _, term = term_of(prompts=prompts, text=[a for a, _ in PAIRS], policy=policy)
     found = -term.score_text(prompts, [[b for _, b in PAIRS]] * len(PAIRS))

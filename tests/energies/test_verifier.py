@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import sea_toolkit as sea
 from sea_toolkit import api
 from sea_toolkit.cli import main
-from sea_toolkit.energies.verifier import BoundVerifier
+from sea_toolkit.energies.verifier import FunctionJudge
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError, SeaError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.registry.allowed_code import load_code
@@ -75,7 +75,7 @@ def run(function="my_checks:spaces", prompts=PROMPTS[:1], allow=None, **more):
 
 
 def scores(function, texts, prompts=None):
-    return BoundVerifier(function, load_code(function)).score_text(prompts or [""] * len(texts), texts)
+    return FunctionJudge(function, load_code(function)).score_text(prompts or [""] * len(texts), texts)
 
 
 def test_its_value_is_a_reward(checks):
@@ -120,9 +120,12 @@ def test_no_key_of_a_recipe_allows_code(checks, place):
 
 
 def test_any_plugin_that_names_code_has_to_ask(checks):
-    class Runs:
+    class Runs(sea.Energy):
         def __init__(self, *, function: str) -> None:
             self.code = [function]
+
+        def bind(self, context):
+            raise AssertionError
 
     class Plugin:
         @sea.hookimpl

@@ -22,7 +22,7 @@ from sea_toolkit.lm.fingerprint import policy_fingerprint
 from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
-from sea_toolkit.util.prompts import choose, read_prompts
+from sea_toolkit.util.prompts import choose, different, read_prompts
 from tests.helpers import PROMPTS, hub, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}
@@ -422,7 +422,8 @@ class TestPromptFiles:
         import gzip
 
         (tmp_path / "a.txt").write_text("one\n\ntwo\none\n")
-        assert read_prompts(tmp_path / "a.txt") == ["one", "two"]
+        assert read_prompts(tmp_path / "a.txt") == ["one", "two", "one"]
+        assert different(read_prompts(tmp_path / "a.txt")) == ["one", "two"]
         (tmp_path / "a.csv").write_text('id,instruction\n1,"one, two"\n2,three\n')
         assert read_prompts(tmp_path / "a.csv") == ["one, two", "three"]
         (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"q": "one"}\n{"q": "two"}\n'))
@@ -431,7 +432,7 @@ class TestPromptFiles:
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.jsonl", '{"question": "one"}\n', "no column 'instruction'; it has 'question'"),
+            ("a.jsonl", '{"question": "one", "id": 1}\n', "has the columns 'question', 'id'"),
             ("a.jsonl", '{"instruction": 3}\n', "row 1 is 3"),
             ("a.csv", "instruction,x\n ,1\n", "row 1 is ' '"),
             ("a.txt", "\n \n", "no prompts"),

@@ -158,7 +158,7 @@ def test_a_shape_makes_the_proposal_and_leaves_log_prob_alone():
         odd = torch.arange(log_probs.shape[-1]) % 2 == 1
         return log_probs.masked_fill(odd, -torch.inf)
 
-    found = decode(policy, prefix, Noise([1, 2]).uniform(2, 6), shape=only_even)
+    found = decode(policy, prefix, Noise([1, 2]).uniform(2, 6), logits_processor=only_even)
     assert (found.ids % 2 == 0).all()
     for t, (before, _) in enumerate(seen):
         assert torch.equal(before, found.ids.flatten(0, 1)[:, :t])
@@ -177,12 +177,13 @@ def test_shape_sees_the_row_of_each_line_after_compaction(monkeypatch):
     monkeypatch.setattr(decoding, "CHECK_EVERY", 1)
     prefix = policy.prefix(policy.encode(PROMPTS, 24))
     uniform, bias = Noise([5, 6, 7]).uniform(4, 24), torch.randn(12, 128, generator=torch.Generator().manual_seed(0))
-    found = decode(policy, prefix, uniform, shape=lambda before, lp, rows: lp + bias[rows])
+    found = decode(policy, prefix, uniform, logits_processor=lambda before, lp, rows: lp + bias[rows])
     for p in range(3):
         alone = prefix.select(torch.tensor([p]))
         for c in range(4):
+            own = bias[4 * p + c]
             single = decode(
-                policy, alone, uniform[p : p + 1, c : c + 1], shape=lambda before, lp, r, i=4 * p + c: lp + bias[i]
+                policy, alone, uniform[p : p + 1, c : c + 1], logits_processor=lambda ids, lp, rows, own=own: lp + own
             )
             assert torch.equal(found.ids[p, c], single.ids[0, 0])
             torch.testing.assert_close(found.log_proposal[p, c], single.log_proposal[0, 0], **CLOSE)

@@ -49,7 +49,7 @@ def test_end_of_text_comes_from_tokenizer_and_generation_config():
     bare.eos_token = None
     model.generation_config.eos_token_id = None
     with pytest.raises(ModelError, match="no end-of-text token"):
-        Policy(model, bare)
+        Policy(model, bare, template="plain")
 
 
 def test_text_ends_at_the_end_and_has_no_special_tokens():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy, pick_device, pick_dtype
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.runs.manifest import differences, weights_fingerprint
@@ -25,7 +26,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_folder_becomes_a_policy(folder, dtype):
-    policy = load_policy(PolicySpec(model=str(folder), dtype=dtype, device="cpu", template="plain"), hub())
+    policy = load_policy(PolicySpec(model=str(folder), dtype=dtype, device="cpu", template="plain"), ModelFinder(hub()))
     assert policy.dtype == getattr(torch, dtype)
     assert policy.template == "plain"
     assert policy.name == str(folder)
@@ -76,7 +77,7 @@ def damage(folder, how):
 def test_damaged_folders_are_told(folder, how):
     damage(folder, how)
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_policy(PolicySpec(model=str(folder), device="cpu"), hub())
+        load_policy(PolicySpec(model=str(folder), device="cpu"), ModelFinder(hub()))
 
 
 def test_missing_weights_are_named(folder):
@@ -86,16 +87,16 @@ def test_missing_weights_are_named(folder):
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks weights: model\.layers\.1\.mlp\.up_proj\.weight"):
-        load_policy(PolicySpec(model=str(folder), device="cpu"), hub())
+        load_policy(PolicySpec(model=str(folder), device="cpu"), ModelFinder(hub()))
 
 
 def test_a_file_and_nothing_are_no_policy(folder, tmp_path):
     with pytest.raises(ModelError, match="is a file"):
-        load_policy(PolicySpec(model=str(folder / "config.json"), device="cpu"), hub())
+        load_policy(PolicySpec(model=str(folder / "config.json"), device="cpu"), ModelFinder(hub()))
     with pytest.raises(ModelError, match="there is no model at"):
-        load_policy(PolicySpec(model=str(tmp_path / "none"), device="cpu"), hub())
+        load_policy(PolicySpec(model=str(tmp_path / "none"), device="cpu"), ModelFinder(hub()))
     with pytest.raises(ModelError, match="sentiment is a reward model"):
-        load_policy(PolicySpec(model="sentiment", device="cpu"), hub())
+        load_policy(PolicySpec(model="sentiment", device="cpu"), ModelFinder(hub()))
 
 
 def test_fingerprints_tell_models_apart():
@@ -115,7 +116,7 @@ def test_fingerprints_tell_models_apart():
 def test_where_a_model_lies_is_no_difference(folder):
     other = folder.parent / "copy"
     shutil.copytree(folder, other)
-    one, two = (load_policy(PolicySpec(model=str(f), device="cpu"), hub()) for f in (folder, other))
+    one, two = (load_policy(PolicySpec(model=str(f), device="cpu"), ModelFinder(hub())) for f in (folder, other))
     assert weights_fingerprint(one.model) == weights_fingerprint(two.model)
 
 

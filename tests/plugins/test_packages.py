@@ -16,7 +16,7 @@ else:
 
 PROVIDES = {
     "sea-brevity": {"energy": ["brevity"]},
-    "sea-entmax": {"relaxation": ["entmax-bisect", "normmax"]},
+    "sea-entmax": {"relaxation": ["normmax"]},
     "sea-minilm": {"energy": ["minilm"]},
     "sea-tempering": {"sampler": ["tempering"]},
     "sea-tensorboard": {"command": ["tensorboard"]},

@@ -176,13 +176,9 @@ def test_rewrites_begin_with_it_too():
 
 def test_a_sample_is_the_drawing_of_what_is_free_and_the_scoring_of_all():
     class Priced:
-        flops_per_token = 7.0
-
         def bind(self, context):
-            return self
-
-        def __call__(self, response):
-            return 0.0 * response.expected_length()
+            context.use_model("reward:priced", torch.nn.Linear(3, 1), flops_per_token=7.0)
+            return lambda response: 0.0 * response.expected_length()
 
     problem = problem_for({"priced": (1.0, Priced())}, recipe={"initializer": LOCKED})
     policy = problem.policy

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.samplers.potential import moves_by_itself
+from sea_toolkit.samplers.shared.potential import moves_by_itself
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
 from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
@@ -143,8 +144,7 @@ def test_an_empty_answer_is_scored():
 
 
 def test_start_has_the_right_shape_or_names_the_initializer():
-    problem = problem_for()
-    problem.initializer = lambda work, noise: random_ids(1, 2, 9)
+    problem = replace(problem_for(), initializer=lambda work, noise: random_ids(1, 2, 9))
     with pytest.raises(PluginError, match=r"ids \[1, 2, 9\]"):
         problem.start(noise_for(problem))
 
@@ -274,7 +274,7 @@ def test_plus_infinity_is_a_wall_and_stops_nothing(plugins):
     run = run_for(recipe=energies, plugins=plugins, energies={}, sampler="suffix-mh", steps=6, chains=8, seed=1)
     results = run.execute()
     assert not run.problem.stopped.any()
-    assert run.problem.incidents == []
+    assert run.problem.run.incidents == []
     assert all(r.energy[1] < float("inf") for r in results)
 
 
@@ -349,3 +349,49 @@ def test_hard_and_text_scores_of_a_probe_agree(tmp_path):
     direct = problem.terms[1](SoftResponse.from_ids(same.ids, (EOS,)))
     torch.testing.assert_close(direct[:, 0], problem.terms[1](same)[:, 0])
     assert problem.terms[1].is_reward
+
+
+# --- where chains start
+
+
+def started(name, **options):
+    energies = [{"name": "reference"}, {"name": "length", "target": 3.0}]
+    problem = problem_for(recipe={"energies": energies, "initializer": {"name": name, **options}})
+    spent = problem.ledger.flops
+    return problem, problem.start(noise_for(problem), keep_cache=True), problem.ledger.flops - spent
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("draft", {"text": "the red"}), ("random", {}), ("greedy", {}), ("base-samples", {})]
+)
+def test_a_start_has_log_pi_whatever_wrote_it(name, options):
+    problem, start, _ = started(name, **options)
+    expected = problem.policy.log_prob(problem.prefix, start.ids).masked_fill(after_end(start.ids, (EOS,)), 0.0)
+    torch.testing.assert_close(start.log_prob, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_log_pi_that_the_initializer_does_not_know_is_counted():
+    problem, start, spent = started("random")
+    size = problem.policy.body_parameters + problem.policy.head_parameters
+    assert spent == 2.0 * size * start.ids.numel()
+
+
+def test_an_initializer_that_draws_is_told_to_keep_its_cache():
+    problem, start, _ = started("base-samples")
+    assert start.layers is not None
+    assert problem.start(noise_for(problem)).layers is None
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (lambda ids: ids.float(), "numbers that are no tokens"),
+        (lambda ids: ids + 1000, "numbers that are no tokens"),
+        (lambda ids: ids[..., :-1], r"ids \[1, 2, 9\]"),
+        (lambda ids: ids.tolist(), "returned a list"),
+    ],
+)
+def test_a_start_that_is_no_ids_is_the_plugins_fault(written, message):
+    problem = replace(problem_for(), initializer=lambda problem, noise: written(random_ids(1, 2, 10)))
+    with pytest.raises(PluginError, match=message):
+        problem.start(noise_for(problem))

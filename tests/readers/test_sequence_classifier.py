@@ -216,8 +216,13 @@ def test_ledger_counts_the_classifier(models):
         max_new_tokens=6,
     )
     problem.terms[0](SoftResponse.from_ids(random_ids(1, 2, 6), (EOS,)))
-    assert problem.ledger.models["reward:reward"].forward == 12
-    assert problem.ledger.models["reward:reward"].backward == 0
+    counted = problem.ledger.models["reward:reward"]
+    assert counted.forward == 12 + 2  # the head reads each answer once
+    assert counted.backward == 0
+    (announced,) = problem.terms[0].meter.models
+    body = announced.module.model.layers
+    weights = sum(p.numel() for part in (body, announced.module.model.norm) for p in part.parameters())
+    assert counted.flops == 2.0 * (12 * weights + 2 * announced.module.score.weight.numel())
 
 
 def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):

@@ -90,3 +90,8 @@ BROKEN_AT_LOAD = {
     ),
 }
 """What only a load finds."""
+
+
+def names_of(record) -> dict[str, list[str]]:
+    """Kind to the sorted names that a plugin's record provides."""
+    return {kind: sorted(names) for kind, names in record.provides.items()}

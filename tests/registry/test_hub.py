@@ -11,7 +11,7 @@ import pytest
 
 import sea_toolkit as sea
 from sea_toolkit.registry.hub import PluginHub
-from tests.registry.hub_sources import BROKEN, BROKEN_AT_LOAD, energy, hook
+from tests.registry.hub_sources import BROKEN, BROKEN_AT_LOAD, energy, hook, names_of
 
 
 def record_of(hub: PluginHub, distribution: str):
@@ -242,7 +242,7 @@ def test_temporarily_restores_everything(install):
     plugin = types.ModuleType("mine")
     exec(energy("mine"), plugin.__dict__)
     with hub.temporarily(plugin, name="mine") as record:
-        assert record.provides == {"energy": ["mine"]}
+        assert names_of(record) == {"energy": ["mine"]}
         assert hub.get("energy", "mine").qualified == "temporary:mine"
     assert ([item.qualified for item in hub.items()], list(hub.records)) == before
     other = types.ModuleType("other")

@@ -8,7 +8,8 @@ import pytest
 
 import sea_toolkit as sea
 from sea_toolkit.registry.hub import PluginHub
-from tests.registry.hub_sources import BROKEN, energy
+from sea_toolkit.registry.records import KINDS
+from tests.registry.hub_sources import BROKEN, energy, names_of
 
 
 def test_a_clash_is_an_error_at_use_that_lists_both_owners(install):
@@ -153,7 +154,7 @@ def test_the_value_of_an_entry_point_may_name_extras(install):
     install("sea-extra", energy("extra"), points={"p": "sea_extra [fast]"})
     hub = PluginHub.discover()
     hub.inspect()
-    assert hub.records[-1].provides == {"energy": ["extra"]}
+    assert names_of(hub.records[-1]) == {"energy": ["extra"]}
     assert hub.get("energy", "extra")
 
 
@@ -169,3 +170,12 @@ def test_a_missing_or_broken_file(tmp_path):
     hub = PluginHub.discover(plugins=[], files=[tmp_path / "bad.py"])
     hub.load(tolerant=True)
     assert hub.records[-1].status == "broken"
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_place_is_not_said_twice_when_it_is_called_like_the_kind(kind):
+    hub = sea.PluginHub.discover(plugins=[])
+    with pytest.raises(sea.RecipeError, match=rf"^{kind} 'no-such-name' does not exist"):
+        hub.get(kind, "no-such-name", kind)
+    with pytest.raises(sea.RecipeError, match=rf"^energies\[1\]: {kind} 'no-such-name' does not exist"):
+        hub.get(kind, "no-such-name", "energies[1]")

@@ -10,7 +10,7 @@ import pytest
 
 from sea_toolkit.registry import outcomes
 from sea_toolkit.registry.hub import PluginHub
-from tests.registry.hub_sources import energy
+from tests.registry.hub_sources import energy, names_of
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_cause_of_the_last_load_is_shown_without_loading(crafty):
     assert record.status == "broken"
     assert record.error.startswith("OSError: no licence file")
     assert record.checked.startswith("loaded 20")
-    assert record.provides == {"energy": ["crafty"]}
+    assert names_of(record) == {"energy": ["crafty"]}
     hub = PluginHub.discover()
     hub.inspect()
     hub.load()  # a remembered failure does not keep it from being tried
@@ -59,7 +59,7 @@ def test_a_good_outcome_is_remembered_too(install):
     install("sea-fine", energy("fine"))
     PluginHub.discover().load()
     record = looked_at()
-    assert (record.status, record.hooks, record.provides) == ("ok", ["sea_register_energies"], {"energy": ["fine"]})
+    assert (record.status, record.hooks, names_of(record)) == ("ok", ["sea_register_energies"], {"energy": ["fine"]})
     assert "loaded" in record.checked
 
 
@@ -80,9 +80,9 @@ def test_an_unreadable_memory_is_ignored(crafty, content):
         {"warnings": None},
         {"hooks": [1]},
         {"checked": None},
-        {"offers": []},
-        {"offers": {"energy": 1}},
-        {"offers": {"energy": {"a": None}}},
+        {"provides": []},
+        {"provides": {"energy": 1}},
+        {"provides": {"energy": {"a": None}}},
     ],
 )
 def test_a_mangled_outcome_is_ignored(crafty, change):

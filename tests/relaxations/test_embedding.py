@@ -9,8 +9,8 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.relaxations.embedding import embedding
-from sea_toolkit.samplers.latent import hard_ids, latent_of
 from sea_toolkit.samplers.sea import Sea
+from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from tests.helpers import noise_for, problem_for, random_ids, run_for
 from tests.runs.test_resume import assert_same
 
@@ -141,7 +141,7 @@ def test_energies_see_the_very_tokens_that_are_decoded():
     ("changes", "message"),
     [
         ({"relaxation": {"name": "embedding", "top_k": 50}}, "looks among all tokens"),
-        ({"sampler": {"name": "sea-adam"}}, "sea-adam decodes with logits"),
+        ({"sampler": {"name": "sea-adam"}}, "'sea-adam' needs a relaxation of logits"),
         ({"sampler": {"name": "sea", "init_scale": 2.0}}, "init_scale = 2 divides logits"),
     ],
 )

@@ -12,9 +12,12 @@ from torch.autograd import gradcheck
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.relaxations.gumbel_softmax import gumbel_softmax
 from sea_toolkit.relaxations.softmax import softmax
 from sea_toolkit.relaxations.straight_through import straight_through
+from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.recipe import Recipe
 
 SHAPE = (2, 3, 4, 5)
 
@@ -209,13 +212,26 @@ def test_gumbel_argmax_follows_the_softmax_of_the_logits_at_any_temperature(hard
     assert ((frequency - other).abs() > 4 * (other * (1 - other) / draws).sqrt()).any()
 
 
-@every
+@pytest.mark.parametrize("name", ["softmax", "straight-through", "gumbel-softmax", "sparsemax", "entmax"])
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
-def test_a_temperature_that_means_nothing_is_refused(name, temperature):
-    with pytest.raises(RecipeError, match=rf"relaxation '{name.split()[0]}': temperature = ") as caught:
-        apply(name, some_logits(*SHAPE), temperature=temperature)
-    assert "above 0" in str(caught.value)
-    assert "try:" in str(caught.value)
+def test_a_temperature_that_means_nothing_is_refused_before_anything_is_loaded(name, temperature):
+    recipe = {
+        "energies": [{"name": "reference"}, {"name": "length", "target": 3}],
+        "sampler": {"name": "sea"},
+        "relaxation": {"name": name, "temperature": temperature},
+    }
+    with pytest.raises(RecipeError, match=rf"relaxation \({name}\): option 'temperature' is .*\nexpected: float > 0"):
+        compose(Recipe.model_validate(recipe), PluginHub.discover(plugins=[]))
+
+
+def test_a_schedule_may_not_lead_a_temperature_to_zero():
+    recipe = {
+        "energies": [{"name": "length", "target": 3}],
+        "sampler": {"name": "sea"},
+        "relaxation": {"name": "softmax", "temperature": {"schedule": "linear", "start": 1.0, "end": 0.0}},
+    }
+    with pytest.raises(RecipeError, match="option 'temperature' is 0 at progress 1 of its schedule"):
+        compose(Recipe.model_validate(recipe), PluginHub.discover(plugins=[]))
 
 
 @hard_ones

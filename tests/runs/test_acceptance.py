@@ -38,13 +38,13 @@ def test_what_was_accepted_before_a_stop_counts_after_it(tmp_path):
     run_for(tmp_path, sampler="suffix-mh", steps=6, stop_after=3).execute()
     again = run_for(tmp_path, sampler="suffix-mh", steps=6)
     again.resume()
-    assert again.moves.steps == 3
-    assert sum(again.moves.accepted) > 0
+    assert again.acceptance.steps == 3
+    assert sum(again.acceptance.accepted) > 0
     again.execute()
     lines = [json.loads(line) for line in (tmp_path / run_files.TRACE).read_text().splitlines()]
     accepted = [line["accepted"] for line in lines if "accepted" in line]
-    assert again.moves.steps == len(accepted) == 6
-    assert again.moves.accepted == [sum(int(sum(step[p])) for step in accepted) for p in range(2)]
+    assert again.acceptance.steps == len(accepted) == 6
+    assert again.acceptance.accepted == [sum(int(sum(step[p])) for step in accepted) for p in range(2)]
 
 
 @pytest.mark.parametrize(

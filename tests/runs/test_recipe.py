@@ -242,31 +242,6 @@ def test_a_constraint_is_a_hinge():
     assert limit(SoftResponse.from_ids(ids, (EOS,))).tolist() == [[0.0, 16.0]]
 
 
-@pytest.mark.parametrize(("low", "high"), [(1.0, None), (None, -1.0), (-0.5, 0.5)])
-def test_the_limits_of_a_reward_are_read_as_a_reward(low, high):
-    from sea_toolkit.problem.terms import hinge
-
-    reading = torch.tensor([[2.0, 0.0, -2.0]])
-    expected = torch.zeros(1, 3)
-    if high is not None:
-        expected += (reading - high).clamp(min=0)
-    if low is not None:
-        expected += (low - reading).clamp(min=0)
-    assert torch.equal(hinge(lambda response: -reading, -1.0, low, high)(None), expected)
-
-
-def test_a_constraint_on_text_only_energies_scores_text_only():
-    from sea_toolkit.problem.terms import hinge
-
-    class Judge:
-        def score_text(self, prompts, texts):
-            return [float(len(t)) for t in texts]
-
-    bound = hinge(Judge(), 1.0, None, 3.0)
-    assert not callable(bound)
-    assert bound.score_text(["p", "p"], ["ab", "abcde"]).tolist() == [0.0, 2.0]
-
-
 def test_equal_names_get_numbers():
     terms = problem_for(recipe={"energies": [*LENGTH, *LENGTH, LENGTH[0] | {"label": "mine"}]}).terms
     assert [t.label for t in terms] == ["length", "length#2", "mine"]

@@ -341,3 +341,49 @@ def test_a_folder_is_used_once(tmp_path):
 def test_a_folder_without_a_run(tmp_path):
     with pytest.raises(SeaError, match="cannot read"):
         api.resume(tmp_path, hub=hub())
+
+
+def dated(tmp_path, text="{{ strftime_now('%Y') }} "):
+    """A policy's folder whose template says the year."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = text + tokenizer.chat_template
+    tiny_model("llama").save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_a_resumed_run_reads_the_date_that_it_began_with(tmp_path, monkeypatch):
+    import sea_toolkit.lm.template as template
+
+    class Past(template.Date):
+        @classmethod
+        def today(cls):
+            return cls(2001, 2, 3)
+
+    model, out = dated(tmp_path), tmp_path / "out"
+    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 1, "max_new_tokens": 6, "model": model, "hub": hub()}
+    with monkeypatch.context() as then:
+        then.setattr(template, "Date", Past)
+        first = api.align("the rain", out=out, **settings)
+    saved = run_files.read_json(out / run_files.RECIPE)
+    assert saved["recipe"]["policy"]["date"] == "2001-02-03"
+    again = api.resume(out, energies=OWN, hub=hub())[0]
+    assert again.response == first.response
+    identity = run_files.read_json(out / run_files.MANIFEST)["identity"]
+    assert identity["reading"]["date"] == "2001-02-03"
+
+
+@pytest.mark.parametrize("changed", ["template", "prompts", "tokenizer"])
+def test_a_run_is_not_resumed_with_another_reading_of_its_prompts(changed, tmp_path):
+    model, out = dated(tmp_path, ""), tmp_path / "out"
+    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 1, "max_new_tokens": 6, "model": model, "hub": hub()}
+    api.align("the rain", out=out, **settings)
+    if changed == "tokenizer":
+        path = tmp_path / "model" / "tokenizer.json"
+        data = json.loads(path.read_text())
+        data["model"]["merges"].pop()
+        path.write_text(json.dumps(data))
+    else:
+        dated(tmp_path, "Answer! " if changed == "prompts" else "{# a comment #}")
+    with pytest.raises(SeaError, match=f"reading.{changed}"):
+        api.resume(out, energies=OWN, hub=hub())

@@ -13,6 +13,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import KEEP, Archive, Candidate
+from sea_toolkit.runs.checkpoint import pack, unpack
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
@@ -283,4 +284,6 @@ def test_the_archive_keeps_the_best_of_distinct_texts():
     assert energies == sorted(energies)
     assert len({c.text for c in archive.best}) == KEEP
     assert archive.seen == KEEP + 22
-    assert Archive.from_state(json.loads(json.dumps(archive.state()))) == archive
+    again, tensors = Archive(), {}
+    again.load_state(unpack(json.loads(json.dumps(pack(archive.state(), "archive", tensors))), tensors))
+    assert again == archive

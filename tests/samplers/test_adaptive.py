@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from sea_toolkit.runs.adaptive_schedules import Reactions
+from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.samplers.mala import Mala
 from sea_toolkit.samplers.psgld import Psgld
 from sea_toolkit.samplers.psgld import State as PsgldState
@@ -28,7 +30,7 @@ class Fed:
 
     def __init__(self, steps, metric="acceptance", **schedules):
         self.metric = metric
-        self.steps, self.reactions, self.at, self.rates, self.numbers = steps, Reactions(schedules), 0, [], []
+        self.steps, self.reactions, self.at, self.rates, self.numbers = steps, AdaptiveSchedules(schedules), 0, [], []
 
     def __call__(self, sampler, problem, state, noise):
         clock = problem.clock
@@ -93,7 +95,10 @@ def test_the_chains_follow_the_law_once_it_is_frozen(sampler, option, start, tar
     step = Fed(burn + steps, number=schedule)
 
     def use(made, problem):
-        setattr(made, option, schedule)
+        if option == "strength":
+            made.proposal = replace(made.proposal, strength=schedule)
+        else:
+            setattr(made, option, schedule)
 
     found = measure(toy, sampler, burn=burn, steps=steps, step=step, tamper=use)
     assert sum(step.rates[60:]) / 60 == pytest.approx(target, abs=0.06)

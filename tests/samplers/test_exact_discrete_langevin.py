@@ -9,7 +9,7 @@ import torch
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.energies.reference import BoundReference, Reference
+from sea_toolkit.energies.reference import PolicyCost
 from sea_toolkit.samplers.discrete_langevin import DiscreteLangevin, slope_at
 from sea_toolkit.testing.toys import EOS, Toy, measure
 
@@ -55,9 +55,8 @@ def test_the_slope_runs_through_the_lm():
     problem = TOY.problem(NAME, 1)
     ids = torch.tensor([[[1, 3, 2]]])
     whole = slope_at(problem, ids)
-    reference = next(t for t in problem.terms if t.is_policy)
-    reference.bound.settings = Reference(gradient="inputs-detached")
-    assert float((slope_at(problem, ids) - whole)[0, 0, 0].abs().max()) > 0.1
+    detached = TOY.problem(NAME, 1, gradient="inputs-detached")
+    assert float((slope_at(detached, ids) - whole)[0, 0, 0].abs().max()) > 0.1
 
 
 def test_tokens_after_the_end_have_no_slope():
@@ -137,5 +136,5 @@ def test_tokens_after_the_end_counted(monkeypatch):
 
 
 def test_log_pi_with_the_wrong_weight(monkeypatch):
-    monkeypatch.setattr(BoundReference, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
+    monkeypatch.setattr(PolicyCost, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
     assert_red()

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.samplers.suffix_mh import State
 from sea_toolkit.testing.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
 
 CASES = [(Toy(4, 4), 1.0), (Toy(6, 2, reference=0.5), 1.0), (Toy(5, 3), 2.0)]
@@ -70,8 +69,8 @@ def test_the_end_of_text_is_tilted_too():
     weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()
     (pull,) = problem.rewards
     (expected,) = torch.autograd.grad(1.2 * pull(SoftResponse.from_weights(weights, None, (EOS,))).sum(), weights)
-    state = State(ids, ids.float(), scored.energies.values(), made.point(problem, scored, None), [])
-    wanted = -expected.mean(2)
-    torch.testing.assert_close(made.tilt(problem, state), wanted - wanted.mean(-1, keepdim=True), atol=1e-5, rtol=1e-4)
+    gradient_state = made.proposal.update_gradient_state(problem, scored, None)
+    tilt, wanted = made.proposal.tilt(problem, gradient_state), -expected.mean(2)
+    torch.testing.assert_close(tilt, wanted - wanted.mean(-1, keepdim=True), atol=1e-5, rtol=1e-4)
     assert abs(float(wanted[..., EOS])) > 0.05
     assert policy(toy.vocab).eos_ids == (EOS,)

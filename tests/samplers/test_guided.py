@@ -7,7 +7,7 @@ import torch
 
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.guided_decoding import WINDOW, decode_guided
+from sea_toolkit.samplers.shared.guided_decoding import WINDOW, decode_guided
 from sea_toolkit.testing.tiny import EOS
 from tests.helpers import PROMPTS, problem_for, random_ids
 

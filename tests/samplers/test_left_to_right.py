@@ -10,9 +10,9 @@ from sea_toolkit.lm.decoding import decode
 from sea_toolkit.samplers import smc as smc_module
 from sea_toolkit.samplers.args import Args
 from sea_toolkit.samplers.chunk_beam import ChunkBeam
-from sea_toolkit.samplers.left_to_right import energy_so_far
+from sea_toolkit.samplers.shared.left_to_right import energy_so_far
 from sea_toolkit.samplers.smc import Smc, systematic
-from sea_toolkit.testing.toys import EOS, PULL, Doubles, Toy, distance, index_of, law_of, policy
+from sea_toolkit.testing.toys import EOS, PULL, Toy, distance, doubles, index_of, law_of, policy
 from tests.helpers import PROMPTS, noise_for, problem_for, run_for
 
 TOY = Toy(5, 3, reference=0.5)
@@ -22,7 +22,7 @@ def prefix_energy(toy, ids):
     """The rewards' energy of a text so far, one by one."""
     model = toy.problem("args", 1).policy
     text = [model.tokenizer.decode(ids)]
-    return 1.2 * PULL(model.table).of([i for i in ids if i != EOS]) - 0.8 * Doubles().score_text([], text)[0]
+    return 1.2 * PULL(model.table).of([i for i in ids if i != EOS]) - 0.8 * doubles([], text)[0]
 
 
 def test_the_energy_so_far_is_that_of_the_text():
@@ -93,20 +93,15 @@ def test_args_is_greedy_once_if_at_all():
     assert torch.equal(texts[True][1], texts[False][1])
 
 
-class NoB:
-    """Cannot read texts with a b."""
-
-    def bind(self, context):
-        return self
-
-    def score_text(self, prompts, texts):
-        return [float("nan") if "b" in t else 0.0 for t in texts]
+def no_b(prompts, texts):
+    """Texts with a b cannot be read."""
+    return [float("nan") if "b" in text else 0.0 for text in texts]
 
 
 class Fussy(Toy):
     @property
     def terms(self):
-        return super().terms | {"no b": (1.0, NoB())}
+        return super().terms | {"no b": (1.0, no_b)}
 
 
 def test_candidates_that_no_reward_can_read_are_out():
@@ -274,15 +269,14 @@ def test_the_first_pass_is_as_wide_as_the_budget_affords(sampler):
     """The reward here costs more per token than the policy."""
 
     class Costly:
-        flops_per_token = 2.0e4
-
         def bind(self, context):
-            self.ledger = context.ledger
-            return self
+            model = context.use_model("reward:costly", torch.nn.Linear(100, 100, bias=False))
 
-        def __call__(self, response):
-            self.ledger.forward("reward:costly", response.ids.numel(), self.flops_per_token / 2)
-            return -20.0 * response.expected_length()  # texts go on as long as they can
+            def energy(response):
+                model(torch.zeros(*response.ids.shape, 100))
+                return -20.0 * response.expected_length()  # texts go on as long as they can
+
+            return energy
 
     wide = {"args": {"top_k": 6}, "smc": {"particles": 64, "chunk": 4}, "chunk-beam": {"successors": 40, "chunk": 4}}
     options, spent, width = {"name": sampler, **wide[sampler]}, [], []
@@ -294,7 +288,7 @@ def test_the_first_pass_is_as_wide_as_the_budget_affords(sampler):
         )
         run.execute()
         spent.append(run.problem.ledger.samples)
-        width.append(next(e.metrics["width"].max() for e in events if e.kind == "step"))
+        width.append(next(max(map(max, e.metrics["width"])) for e in events if e.kind == "step"))
     assert spent[0] < 12 * 1.15
     assert spent[0] < spent[1] < 24 * 1.15
     assert spent[1] < spent[2] < 1000

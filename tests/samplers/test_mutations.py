@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.energies.reference import BoundReference
-from sea_toolkit.samplers.suffix_mh import SuffixMH
-from sea_toolkit.samplers.tilted import TiltedExact
+from sea_toolkit.energies.reference import PolicyCost
+from sea_toolkit.samplers.base import select_chains
+from sea_toolkit.samplers.shared.suffix import PolicyProposal, exact
+from sea_toolkit.samplers.shared.tilt import TiltedProposal
 from sea_toolkit.testing.toys import Toy, measure
 
 TOY = Toy(5, 3, reference=0.5)
 SUFFIX = ["suffix-mh", "tilted-exact"]
-TYPES = {"suffix-mh": SuffixMH, "tilted-exact": TiltedExact}
 
 
 def assert_red(sampler, **mutation):
@@ -39,35 +39,37 @@ def test_energy_difference_with_the_wrong_sign(sampler):
 
 @pytest.mark.parametrize("sampler", SUFFIX)
 @pytest.mark.parametrize("factor", [0.0, -1.0])
-def test_proposal_correction_left_out_or_turned_around(sampler, factor, monkeypatch):
-    plain = TYPES[sampler].correction
-    monkeypatch.setattr(TYPES[sampler], "correction", lambda *args: factor * plain(*args))
-    assert_red(sampler)
+def test_proposal_correction_left_out_or_turned_around(sampler, factor):
+    def scale(made, problem):
+        made.correction = lambda *args: factor * exact(*args)
+
+    assert_red(sampler, tamper=scale)
 
 
 def test_the_way_back_by_the_gradient_of_here(monkeypatch):
-    plain = TiltedExact._log_proposal
+    plain = TiltedProposal.log_prob_back
 
-    def here(self, problem, state, origin, cut):
+    def from_here(self, problem, state, moved, cut):
         return plain(self, problem, state, state, cut)
 
-    monkeypatch.setattr(TiltedExact, "_log_proposal", here)
+    monkeypatch.setattr(TiltedProposal, "log_prob_back", from_here)
     assert_red({"name": "tilted-exact", "strength": 10.0, "spread": 1.5})
 
 
-def test_the_tilt_out_of_the_ratio(monkeypatch):
-    plain = SuffixMH.correction
+def test_the_tilt_out_of_the_ratio():
+    def as_policy(proposal, problem, state, moved, drawn, cut):
+        policy = PolicyProposal()
+        return exact(policy, problem, state, moved, replace(drawn, log_proposal=moved.log_prob[..., cut:]), cut)
 
-    def as_policy(self, problem, state, moved, drawn, cut):
-        return plain(self, problem, state, moved, replace(drawn, log_proposal=moved.log_prob[..., cut:]), cut)
+    def swap(made, problem):
+        made.correction = as_policy
 
-    monkeypatch.setattr(TiltedExact, "correction", as_policy)
-    assert_red("tilted-exact")
+    assert_red("tilted-exact", tamper=swap)
 
 
 @pytest.mark.parametrize("sampler", SUFFIX)
 def test_log_pi_with_the_wrong_weight(sampler, monkeypatch):
-    monkeypatch.setattr(BoundReference, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
+    monkeypatch.setattr(PolicyCost, "per_nat", lambda self, length: 2.0 * torch.ones_like(length))
     assert_red(sampler)
 
 
@@ -87,7 +89,7 @@ def test_a_cut_that_depends_on_the_state(sampler):
     """Each row cuts where its first token says; the ratio takes no notice."""
 
     def step(made, problem, state, noise):
-        found = [made.step(problem, state, Cut(noise, cut, TOY.length))[0] for cut in (0, 2)]
-        return made._select(state.ids[..., 0] <= 2, *found)
+        early, late = (made.step(problem, state, Cut(noise, cut, TOY.length))[0] for cut in (0, 2))
+        return select_chains(state.ids[..., 0] <= 2, early, late)
 
     assert_red(sampler, step=step)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
-from sea_toolkit.core.clock import Clock
+from sea_toolkit.problem.energy import BoundEnergy
 from sea_toolkit.samplers.best_of_n import BestOfN
-from sea_toolkit.samplers.tilted import directions
+from sea_toolkit.samplers.shared.tilt import token_gradients
 from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.piecewise import piecewise
 from sea_toolkit.testing.toys import Toy, measure
@@ -28,24 +29,23 @@ def jump(start, end):
     return Schedule("piecewise", partial(piecewise, boundaries=[0.1], values=[start, end]))
 
 
-class Scaled:
-    """An energy with an option that follows a schedule."""
-
-    def __init__(self, bound, clock: Clock):
-        self.bound, self.clock, self.scale = bound, clock, jump(-6.0, 1.0)
-
-    def __call__(self, response):
-        return self.clock.value(self.scale) * self.bound(response)
+def change_pull(problem, change):
+    problem.terms[:] = [change(t) if t.label == "pull" else t for t in problem.terms]
 
 
 def weigh(made, problem):
-    pull = next(t for t in problem.terms if t.label == "pull")
-    pull.weight = jump(-7.0, 1.2)
+    change_pull(problem, lambda pull: replace(pull, weight=jump(-7.0, 1.2)))
 
 
 def scale(made, problem):
-    pull = next(t for t in problem.terms if t.label == "pull")
-    pull.bound, pull.moves = Scaled(pull.bound, problem.clock), True
+    """An energy with an option that follows a schedule."""
+
+    def scaled(pull):
+        energy, factor = pull.bound.energy, jump(-6.0, 1.0)
+        bound = BoundEnergy(energy=lambda response: problem.clock.value(factor) * energy(response))
+        return replace(pull, bound=bound, is_time_dependent=True)
+
+    change_pull(problem, scaled)
 
 
 @pytest.mark.parametrize("how", [weigh, scale])
@@ -70,12 +70,12 @@ def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
     state, _ = made.init(problem, noise)
     problem.clock.progress = 0.05
     state, _ = made.step(problem, state, noise)
-    before = made.tilt(problem, state)
+    before = made.proposal.tilt(problem, state.gradient_state)
     problem.clock.progress = 0.3
     fresh = problem.rescore(state.ids, state.log_prob, slope=True)
     torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
-    torch.testing.assert_close(state.compass[0], directions(problem, fresh))
-    torch.testing.assert_close(made.tilt(problem, state), before * 1.2 / -7.0)
+    torch.testing.assert_close(state.gradient_state[0], token_gradients(problem, fresh))
+    torch.testing.assert_close(made.proposal.tilt(problem, state.gradient_state), before * 1.2 / -7.0)
 
 
 def test_best_of_n_keeps_the_best_by_the_weights_of_now():

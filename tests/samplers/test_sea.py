@@ -145,7 +145,7 @@ def test_stopped_chains_stay():
     problem = problem_for()
     sampler, noise = Sea(), noise_for(problem)
     state, _ = sampler.init(problem, noise)
-    problem.stopped = torch.tensor([[True, False]])
+    problem.run.stopped = torch.tensor([[True, False]])
     new, _ = sampler.step(problem, state, noise)
     assert torch.equal(new.logits[0, 0], state.logits[0, 0])
     assert not torch.equal(new.logits[0, 1], state.logits[0, 1])

@@ -5,20 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sea_toolkit.samplers.suffix_mh import State
-from sea_toolkit.samplers.tilted import Tilted, directions, once
+from sea_toolkit.samplers.shared.tilt import favour_once, token_gradients
+from sea_toolkit.samplers.tilted import Tilted
 from sea_toolkit.testing.toys import Toy
 from tests.helpers import noise_for, problem_for
 
 WIDE = {"name": "tilted", "spread": 1000.0, "clip": 1000.0}
 
 
-def state_of(compass):
-    empty = torch.zeros(1, 1, 1)
-    return State(empty.long(), empty, empty, compass, [])
-
-
-def compass_of(gradients):
+def state_of(gradients):
     """Of the gradients `[texts, V]` of one reward."""
     g = gradients[None, :, None]
     return [
@@ -36,7 +31,7 @@ def test_a_certain_gradient_counts_in_full_and_noise_hardly():
     sampler, problem = made(WIDE | {"strength": 1.0})
     sign = torch.tensor([1.0, -1.0] * 50)
     gradients = torch.stack([torch.full((100,), -2.0), 2.0 * sign + 0.1, *[torch.zeros(100)] * 3], -1)
-    tilt = sampler.tilt(problem, state_of(compass_of(gradients)))
+    tilt = sampler.proposal.tilt(problem, state_of(gradients))
     assert tilt.shape == (1, 2, 5)
     apart = (tilt - tilt[..., -1:])[0, 0]
     assert float(apart[0]) == pytest.approx(1.2 * 2.0), (
@@ -49,7 +44,7 @@ def test_a_certain_gradient_counts_in_full_and_noise_hardly():
 def test_strength_multiplies_and_spread_and_clip_limit():
     gradients = torch.randn(1, 5, generator=torch.Generator().manual_seed(0)).expand(4, -1)
     tilts = [
-        made(WIDE | given)[0].tilt(made(WIDE)[1], state_of(compass_of(gradients)))
+        made(WIDE | given)[0].proposal.tilt(made(WIDE)[1], state_of(gradients))
         for given in (
             {"strength": 1.0},
             {"strength": 3.0},
@@ -67,20 +62,20 @@ def test_strength_multiplies_and_spread_and_clip_limit():
 
 def test_a_reward_without_slope_does_not_tilt():
     sampler, problem = made(WIDE)
-    assert not sampler.tilt(problem, state_of(compass_of(torch.full((4, 5), 0.7)))).any()
+    assert not sampler.proposal.tilt(problem, state_of(torch.full((4, 5), 0.7))).any()
 
 
-def test_every_text_that_was_met_is_in_the_compass():
+def test_every_text_that_was_met_is_in_the_gradient_state():
     problem = problem_for(sampler="tilted", chains=3)
 
     sampler, noise = Tilted(), noise_for(problem)
     state, info = sampler.init(problem, noise)
-    met = [directions(problem, info.scored)]
+    met = [token_gradients(problem, info.scored)]
     for _ in range(3):
         state, info = sampler.step(problem, state, noise)
-        met.append(directions(problem, info.scored))
+        met.append(token_gradients(problem, info.scored))
     every = torch.cat(met, 1)
-    total, square, count = state.compass
+    total, square, count = state.gradient_state
     torch.testing.assert_close(total, every.sum(1, keepdim=True))
     torch.testing.assert_close(square, every.square().sum(1, keepdim=True))
     assert count.flatten().tolist() == [12.0] * len(problem.prompts)
@@ -107,5 +102,5 @@ def test_a_tilted_run_writes_more_of_what_the_reward_likes():
 def test_a_word_is_favored_once_and_disfavored_always():
     tilt = torch.tensor([[2.0, -1.0, 3.0, 0.5], [2.0, -1.0, 3.0, 0.5]])
     before = torch.tensor([[2, 2, 1], [0, 1, 1]])
-    assert once(tilt, before).tolist() == [[2.0, -1.0, 0.0, 0.5], [0.0, -1.0, 3.0, 0.5]]
-    assert once(tilt, before[:, :0]).tolist() == tilt.tolist()
+    assert favour_once(tilt, before).tolist() == [[2.0, -1.0, 0.0, 0.5], [0.0, -1.0, 3.0, 0.5]]
+    assert favour_once(tilt, before[:, :0]).tolist() == tilt.tolist()

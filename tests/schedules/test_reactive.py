@@ -70,7 +70,7 @@ def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
 def test_an_interrupted_step_is_observed_once(tmp_path, monkeypatch):
     run_for(tmp_path / "whole", **settings("suffix-mh")).execute()
     run = run_for(tmp_path / "cut", **settings("suffix-mh"))
-    [schedule] = run.reactions.schedules.values()
+    [schedule] = run.schedules.schedules.values()
     plain, calls = schedule.observe, []
 
     def interrupted(seen):
@@ -106,7 +106,7 @@ def test_what_a_schedule_is_told():
             on_event=lambda e: seen_metrics.append(e.metrics) if e.kind == "step" else None,
         )  # fmt: skip
         results = run.execute()
-        strength, beta = (run.reactions.schedules[f"sampler.{k}"].state()["seen"] for k in options)
+        strength, beta = (run.schedules.schedules[f"sampler.{k}"].state()["seen"] for k in options)
     assert strength == beta
     assert [s[0] for s in strength] == [0, 1, 2, 3]
     energies = [s[1] for s in strength]
@@ -120,22 +120,22 @@ def test_what_a_schedule_is_told():
 def test_stopped_chains_are_left_out_of_the_means():
     run = run_for(sampler={"name": "suffix-mh", "inverse_temperature": ADAPTIVE}, steps=4)
     seen = []
-    [schedule] = run.reactions.schedules.values()
+    [schedule] = run.schedules.schedules.values()
     schedule.observe = seen.append
     stopped = torch.tensor([[True, False], [False, False]])
     metrics = {"acceptance": torch.tensor([[0.0, 0.3], [0.6, math.nan]]), "other": torch.full((2, 2), math.inf)}
-    run.reactions.tell(run.problem.clock, metrics, stopped, run.archives)
+    run.schedules.tell(run.problem.clock, metrics, stopped, run.archives)
     assert seen[0].metrics["acceptance"] == pytest.approx(0.45)
     assert math.isnan(seen[0].metrics["other"])
     assert seen[0].best_energy == math.inf
-    run.reactions.tell(run.problem.clock, metrics, torch.ones(2, 2, dtype=torch.bool), run.archives)
+    run.schedules.tell(run.problem.clock, metrics, torch.ones(2, 2, dtype=torch.bool), run.archives)
     assert len(seen) == 1
 
 
 def test_each_run_begins_afresh_and_each_place_has_its_own(tmp_path):
     run = run_for(tmp_path / "a", **settings("tilted"))
     run.execute()
-    used = run.reactions.state()
+    used = run.schedules.state()
     assert used["sampler.strength"]["count"] > 0
     again = type(run)(run.composition, problem_for(), folder=None)
     fresh = again.reactions.state()
@@ -167,7 +167,7 @@ def test_a_relaxation_may_react():
     recipe = {"relaxation": relaxation}
     run = run_for(recipe=recipe, sampler={"name": "sea", "check_every": 100}, steps=4)
     run.execute()
-    assert run.reactions.schedules["relaxation.temperature"].at(1.0, 4) == pytest.approx(0.7**3)
+    assert run.schedules.schedules["relaxation.temperature"].at(1.0, 4) == pytest.approx(0.7**3)
 
 
 def test_adaptive_needs_a_sampler_that_accepts_or_rejects():

@@ -13,6 +13,7 @@ import pytest
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.schedules import Schedule, value
 from sea_toolkit.schedules.linear import linear
+from sea_toolkit.schedules.piecewise import piecewise
 
 
 def test_a_schedule_gives_its_value_at_each_point_of_the_run():
@@ -65,8 +66,8 @@ def test_a_schedule_that_raises_is_named_and_the_cause_is_kept():
 
 
 def test_a_wrong_option_is_found_when_the_schedule_is_made_and_stays_a_recipe_error():
-    with pytest.raises(RecipeError, match="start = nan"):
-        Schedule("linear", functools.partial(linear, start=math.nan, end=1.0))
+    with pytest.raises(RecipeError, match="rising"):
+        Schedule("piecewise", functools.partial(piecewise, boundaries=[0.5, 0.2], values=[1.0, 2.0, 3.0]))
 
 
 def test_value_takes_numbers_and_schedules():

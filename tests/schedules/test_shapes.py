@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.schedules import Schedule
 from sea_toolkit.schedules.constant import constant
 from sea_toolkit.schedules.cosine import cosine
 from sea_toolkit.schedules.exponential import exponential
 from sea_toolkit.schedules.linear import linear
 from sea_toolkit.schedules.piecewise import piecewise
+from tests.helpers import hub
 
 numbers = st.floats(-1e6, 1e6)
 positives = st.floats(1e-6, 1e6)
@@ -90,25 +92,23 @@ def test_exponential_is_a_straight_line_in_the_logarithm(start, end, progress):
     assert math.log(exponential(progress, 0, start=start, end=end)) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("bad", [{"start": 0.0, "end": 1.0}, {"start": 1.0, "end": -0.5}])
-def test_exponential_refuses_what_no_factor_reaches(bad):
-    with pytest.raises(RecipeError, match="above 0") as caught:
-        exponential(0.5, 0, **bad)
-    assert next(name for name, number in bad.items() if number <= 0) in str(caught.value)
+@pytest.mark.parametrize(("name", "bad"), [("start", 0.0), ("end", -0.5)])
+def test_exponential_refuses_what_no_factor_reaches(name, bad):
+    with pytest.raises(RecipeError, match=f"option '{name}' is .*\nexpected: float > 0"):
+        hub().get("schedule", "exponential").build({"start": 1.0, "end": 1.0, name: bad})
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
-@two_ended
-def test_ends_must_be_finite(schedule, bad):
-    with pytest.raises(RecipeError, match="end = "):
-        schedule(0.5, 0, start=1.0, end=bad)
-    with pytest.raises(RecipeError, match="start = "):
-        schedule(0.5, 0, start=bad, end=1.0)
+@pytest.mark.parametrize("name", ["linear", "cosine", "exponential", "cyclical"])
+def test_ends_must_be_finite(name, bad):
+    for end in ("start", "end"):
+        with pytest.raises(RecipeError, match=f"option '{end}' is {bad}"):
+            hub().get("schedule", name).build({"start": 1.0, "end": 1.0, end: bad})
 
 
 def test_constant_must_be_finite():
-    with pytest.raises(RecipeError, match="value = nan"):
-        constant(0.5, 0, value=math.nan)
+    with pytest.raises(RecipeError, match="option 'value' is nan"):
+        hub().get("schedule", "constant").build({"value": math.nan})
 
 
 QUARTERS = {"boundaries": [0.25, 0.5, 0.75], "values": [0.1, 0.05, 0.01, 0.001]}
@@ -160,17 +160,17 @@ def test_piecewise_interpolated_meets_its_knots_and_stays_between_neighbours(mad
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"boundaries": [0.5, 0.25], "values": [1.0, 2.0, 3.0]}, "rising numbers strictly between 0 and 1"),
-        ({"boundaries": [0.5, 0.5], "values": [1.0, 2.0, 3.0]}, "rising numbers strictly between 0 and 1"),
-        ({"boundaries": [0.0], "values": [1.0, 2.0]}, "rising numbers strictly between 0 and 1"),
-        ({"boundaries": [10.0], "values": [1.0, 2.0]}, "parts of the run, not steps"),
+        ({"boundaries": [0.5, 0.25], "values": [1.0, 2.0, 3.0]}, "rising numbers"),
+        ({"boundaries": [0.5, 0.5], "values": [1.0, 2.0, 3.0]}, "rising numbers"),
+        ({"boundaries": [0.0], "values": [1.0, 2.0]}, "greater than 0"),
+        ({"boundaries": [10.0], "values": [1.0, 2.0]}, "less than 1"),
         ({"boundaries": [0.5], "values": [1.0]}, "1 values for 1 boundaries"),
         ({"boundaries": [0.5], "values": [1.0, 2.0, 3.0]}, "expected: 2 values"),
         ({"boundaries": [0.5], "values": [1.0, 2.0], "interpolate": True}, "expected: 3 values"),
-        ({"boundaries": [math.nan], "values": [1.0, 2.0]}, r"boundaries\[0\] = nan"),
-        ({"boundaries": [0.5], "values": [1.0, math.inf]}, r"values\[1\] = inf"),
+        ({"boundaries": [math.nan], "values": [1.0, 2.0]}, r"option 'boundaries'\[0\] is "),
+        ({"boundaries": [0.5], "values": [1.0, math.inf]}, r"option 'values'\[1\] is "),
     ],
 )
 def test_piecewise_refuses_wrong_options(options, message):
     with pytest.raises(RecipeError, match=message):
-        piecewise(0.5, 0, **options)
+        Schedule("piecewise", hub().get("schedule", "piecewise").build(options))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import (
@@ -28,7 +29,6 @@ from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
 from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
 from sea_toolkit.testing.tiny import tiny_config
-from sea_toolkit.util.progress import silent
 from tests.helpers import hub
 
 ON = {"hub": hub()}
@@ -105,7 +105,7 @@ def test_classifier(classifier):
 @pytest.mark.real_model
 @pytest.mark.parametrize("model", ["sentiment"])
 def test_probe(smollm2, model):
-    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), hub(), silent)
+    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), ModelFinder(hub()))
     here = Setting(policy=policy, prompts=["How are you?", "Tell me about the sea."], chains=2, **ON)
     assert set(check_energy("reward", here, model=model)) == set(ENERGY) - {"gpu"}
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+import sea_toolkit as sea
 from sea_toolkit import testing
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.samplers.tilted import TiltedExact
@@ -38,7 +39,7 @@ def test_an_error_says_what_which_property_and_what_to_try():
     assert lines[2].startswith("try: an answer may be empty")
 
 
-class Crowd:
+class Crowd(sea.Energy):
     """Chains repel each other."""
 
     joint = True
@@ -107,9 +108,7 @@ def test_a_law_of_ones_own():
 class Strict(TiltedExact):
     """Refuses every energy without a gradient, which the toolkit's own samplers of texts do not."""
 
-    def init(self, problem, noise):
-        problem.require_gradient("strict")
-        return super().init(problem, noise)
+    needs_gradient = "every-term"
 
 
 def test_the_law_of_a_sampler_that_refuses_terms_without_a_gradient():

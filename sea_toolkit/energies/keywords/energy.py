@@ -12,30 +12,35 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, survival
 from sea_toolkit.energies.keywords.automaton import FOUND, Machine, Transitions, Vocabulary
-from sea_toolkit.energies.keywords.inflection import inflections
+from sea_toolkit.energies.keywords.inflection import dictionary, inflections
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.token_bytes import token_bytes
-from sea_toolkit.problem.terms import Context
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 
 
-class Keywords:
+class Keywords(Energy):
     """The expected number of required words that are missing, and of forbidden words that occur.
 
-    A word occurs where it stands between boundaries, in any case and any inflection: "field" is in "Fields," and not in
-    "fieldwork". The answer is read byte by byte through an automaton, so that it does not matter how it is cut into
-    tokens; for a relaxed answer the probability is exact for independent tokens, and linear in each position. A hard
-    answer costs a whole number: 1 for each word. After the constraints of COLD (Qin et al. 2022, arXiv 2202.11705).
+    A word occurs where it stands between boundaries, in any case: "field" is in "Field," and not in "fieldwork". The
+    answer is read byte by byte through an automaton, so that it does not matter how it is cut into tokens; for a
+    relaxed answer the probability is exact for independent tokens, and linear in each position. A hard answer costs a
+    whole number: 1 for each word. After the constraints of COLD (Qin et al. 2022, arXiv 2202.11705).
 
     Args:
         words: required words or phrases; `mouse|mice` lists the spellings of one, and is then not inflected.
         forbidden: words or phrases, written in the same way.
         from_prompt: a regular expression with one group, whose match in each prompt holds more required words: every
             run of letters, digits, hyphens and apostrophes is one.
-        inflect: also take the plural, the third person, the past and the -ing form of each word (of a phrase's last).
+        inflect: also take the plural, the third person, the past and the -ing form of each English word (of a phrase's
+            last). Needs `pip install 'sea-toolkit[inflection]'`.
 
     Raises:
-        RecipeError: no words, an empty one, one that is required and forbidden, or a wrong expression.
+        RecipeError: no words, an empty one, one that is required and forbidden, a wrong expression, or
+            inflections without the package that knows them.
     """
+
+    differentiable = True
 
     def __init__(
         self,
@@ -43,7 +48,7 @@ class Keywords:
         words: list[str] | None = None,
         forbidden: list[str] | None = None,
         from_prompt: str | None = None,
-        inflect: bool = True,
+        inflect: bool = False,
     ) -> None:
         self.words, self.forbidden, self.inflect = words or [], forbidden or [], inflect
         if not (self.words or self.forbidden or from_prompt):
@@ -52,6 +57,8 @@ class Keywords:
             if not all(spelling.strip() for spelling in word.split("|")):
                 raise RecipeError(f"{word!r} among the keywords has an empty spelling")
         self._refuse_both(self.words)
+        if inflect:
+            dictionary()
         try:
             self.pattern = None if from_prompt is None else re.compile(from_prompt)
         except re.error as error:
@@ -63,7 +70,7 @@ class Keywords:
                 hint=r"with the words: ([^.]*)",
             )
 
-    def bind(self, context: Context) -> BoundKeywords:
+    def bind(self, context: Context) -> BoundEnergy:
         """Build the automata over the policy's tokens.
 
         Raises:
@@ -81,7 +88,8 @@ class Keywords:
             prompt: torch.tensor([(w in self.forbidden) - float(w in row) for w in words], device=policy.device)
             for prompt, row in rows.items()
         }
-        return BoundKeywords(machines, reader, signs, context.prompts)
+        counter = KeywordCounter(machines, reader, signs, context.prompts)
+        return BoundEnergy(energy=counter.energy, score_text=counter.score_text)
 
     def _of(self, prompt: str) -> list[str]:
         if self.pattern is None:
@@ -111,7 +119,7 @@ class Keywords:
         return [form for s in spellings for form in (s, s.lower(), s.upper(), s.capitalize())]
 
 
-class BoundKeywords:
+class KeywordCounter:
     """The keywords of a run.
 
     Args:
@@ -127,7 +135,8 @@ class BoundKeywords:
         self.machines, self.reader, self.signs = machines, reader, signs
         self.rows = torch.stack([signs[prompt] for prompt in prompts])
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+    def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:
+        """Of responses, read token by token."""
         return self._count(self.reader(response), self.rows[:, None])
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:

@@ -25,7 +25,7 @@ from sea_toolkit.registry.static.syntax import (
 
 def inspect(record: PluginRecord) -> None:
     """Fill a record that is not loaded with what its source tells."""
-    if record.faulty and record.checked is None:
+    if record.failed and record.checked is None:
         return  # its metadata cannot be read
     record.checked = "static"
     try:
@@ -36,7 +36,7 @@ def inspect(record: PluginRecord) -> None:
 
 def _inspect(record: PluginRecord) -> None:
     file: Path | None
-    if record.single:
+    if record.from_user:
         attribute, module = "", record.name
         file = Path(record.file) if record.file else None
         problem = certain_failure(file, module, follow=False) if file else None
@@ -60,13 +60,13 @@ def _inspect(record: PluginRecord) -> None:
         _judge(record, tree, body)
 
 
-def offers(record: PluginRecord) -> dict[str, dict[str, str]]:
+def provided(record: PluginRecord) -> dict[str, dict[str, str]]:
     """Kind to name to summary: what the source of a plugin registers by literal names, whatever its state."""
     copy = PluginRecord(
-        record.name, record.distribution, record.version, record.value, file=record.file, single=record.single
+        record.name, record.distribution, record.version, record.value, file=record.file, from_user=record.from_user
     )
     inspect(copy)
-    return copy.offers
+    return copy.provides
 
 
 def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None:
@@ -82,16 +82,16 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
         if not hook.marked:
             continue
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
-            record.offers["command"] = commands
+            record.provides["command"] = commands
         elif hook.hook in kinds:
             found, repeated = items_in(function)
             if found:
-                record.offers.setdefault(kinds[hook.hook], {}).update(found)
+                record.provides.setdefault(kinds[hook.hook], {}).update(found)
             errors += [
                 f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
                 for name in repeated
             ]
-    if record.faulty:
+    if record.failed:
         return
     if refusal:
         record.fail(refusal, "refused")

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from sea_toolkit.testing.conformance import Checks, reported
+from sea_toolkit.testing.energies.models import check_models
 from sea_toolkit.testing.energies.responses import check_responses
 from sea_toolkit.testing.energies.subject import Subject
 from sea_toolkit.testing.energies.texts import check_texts
@@ -13,6 +14,7 @@ from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
     "builds": "it registers, takes these options, and binds",
+    "models": "every model that it runs is announced: counted in the ledger and the budget, known to the manifest",
     "shape": "one number per prompt and chain: [P, C] of a response, [N] of N texts",
     "dtype": "floating-point numbers, on the policy's device",
     "finite": "finite for hard, relaxed, empty and unfinished answers",
@@ -60,10 +62,12 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
         with checks("builds"):
             hub, item = stack.enter_context(registered("energy", energy, here.hub))
             subject = Subject(hub, item, options, here)
-            if getattr(item.target, "joint", False):
+            if subject.energy.joint:
                 checks.lacks |= {"chains alone"}
+        with checks("models"):
+            check_models(subject)
         if subject.term.differentiable:
             check_responses(checks, subject)
-        if hasattr(subject.term.bound, "score_text"):
+        if subject.term.bound.score_text is not None:
             check_texts(checks, subject)
     return checks.result

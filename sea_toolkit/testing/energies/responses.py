@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
 from sea_toolkit.testing.energies import gradients
 from sea_toolkit.testing.energies.subject import Subject
-from sea_toolkit.testing.responses import Answers, after_the_end, chosen, closed, plain_ids
+from sea_toolkit.testing.responses import Answers, chosen, closed, plain_ids
 from sea_toolkit.testing.tiny import converted
 
 
@@ -20,7 +20,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
     p, c, _ = answers.ids.shape
     samples = subject.samples()
     with checks("shape"):
-        raw = term.bound(samples["relaxed"])
+        assert term.bound.energy is not None
+        raw = term.bound.energy(samples["relaxed"])
         require(isinstance(raw, Tensor), f"it returned a {type(raw).__name__}", expected="a tensor [P, C]")
         require(
             tuple(raw.shape) == (p, c),
@@ -160,7 +161,7 @@ def _padding(term: Term, answers: Answers) -> None:
 
 def _dead_positions(term: Term, answers: Answers) -> None:
     policy = answers.policy
-    dead = after_the_end(answers.ids, policy.eos_ids)
+    dead = after_end(answers.ids, policy.eos_ids)
     plain, g = plain_ids(policy), torch.Generator().manual_seed(1)
     other = torch.where(dead, plain[torch.randint(len(plain), dead.shape, generator=g)], answers.ids)
     for form in ("hard", "dense"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.energy import as_energy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
-from sea_toolkit.runs.compose import Part
+from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.testing.responses import Answers
 from sea_toolkit.testing.setting import Setting, bound_problem
 
@@ -26,7 +26,8 @@ class Subject:
         self.hub, self.item, self.options, self.setting = hub, item, options, setting
         self.policy = setting.model
         # whoever writes a test in Python allows what its options name
-        self.code = getattr(item.build(options), "code", ())
+        self.energy = as_energy(item.build(options), item.owner)
+        self.code = self.energy.code
         self.prompts = list(setting.prompts)
         shape = len(self.prompts), setting.chains, setting.length
         self.answers = Answers.random(self.policy, *shape, setting.seed)
@@ -43,8 +44,8 @@ class Subject:
             length=self.setting.length,
             energies=[{"name": self.item.qualified, **self.options}],
             allow_code=self.code,
-            sampler={"name": "sea"} if getattr(self.item.target, "joint", False) else None,
-            own=[Part(partial(_nothing), None, 0.0, "nothing")],  # a recipe has more than −log π
+            sampler={"name": "sea"} if self.energy.joint else None,
+            own=own_parts({"nothing": (0.0, _nothing)}),  # a recipe has more than −log π
         )
         return problem
 

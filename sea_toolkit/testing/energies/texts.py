@@ -17,6 +17,8 @@ Pairs = tuple[list[str], list[str]]
 def check_texts(checks: Checks, subject: Subject) -> None:
     """The properties that `score_text` has."""
     term = subject.term
+    score_text = term.bound.score_text
+    assert score_text is not None
     p, c = len(subject.prompts), subject.setting.chains
     texts = [list(row) for row in subject.answers.texts()]
     for i, text in enumerate(subject.setting.texts):
@@ -24,7 +26,7 @@ def check_texts(checks: Checks, subject: Subject) -> None:
     prompts = [prompt for prompt in subject.prompts for _ in range(c)]
     flat = [text for row in texts for text in row]
     with checks("shape"):
-        raw = term.bound.score_text(list(prompts), list(flat))
+        raw = score_text(list(prompts), list(flat))
         try:
             size = list(torch.as_tensor(raw).shape)
         except (TypeError, ValueError) as error:
@@ -89,7 +91,7 @@ def check_texts(checks: Checks, subject: Subject) -> None:
         require(not gap, "a prompt's energies depend on the other prompts", detail=gap)
     with checks("inputs"):
         given: Any = list(prompts), list(flat)
-        term.bound.score_text(*given)
+        score_text(*given)
         require(given == (prompts, flat), "score_text changes the lists it is given", hint="work on a copy")
     if term.differentiable:
         with checks("one-hot = text"), torch.no_grad():
@@ -104,5 +106,7 @@ def check_texts(checks: Checks, subject: Subject) -> None:
 
 
 def _scores(term: Term, pairs: Pairs) -> Tensor:
+    score_text = term.bound.score_text
+    assert score_text is not None
     with torch.no_grad():
-        return torch.as_tensor(term.bound.score_text(list(pairs[0]), list(pairs[1])), dtype=torch.float32).cpu()
+        return torch.as_tensor(score_text(list(pairs[0]), list(pairs[1])), dtype=torch.float32).cpu()

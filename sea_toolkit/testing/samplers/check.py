@@ -5,20 +5,22 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+from sea_toolkit.samplers.base import sampler_class
 from sea_toolkit.testing.conformance import Checks, reported
 from sea_toolkit.testing.samplers.runs import check_law, check_runs
-from sea_toolkit.testing.samplers.steps import check_statements, check_steps
+from sea_toolkit.testing.samplers.steps import check_reads_budget, check_steps
 from sea_toolkit.testing.samplers.subject import Subject
 from sea_toolkit.testing.setting import Setting, described, registered
 
 PROPERTIES = {
     "builds": "it registers, takes these options, and starts",
-    "statements": "law, needs_gradient, state_type and the defaults are stated, steps or a budget and not both",
+    "statements": "a class that derives from Sampler and is one; what it declares is complete and of the right kind",
     "ids": "current gives ids [P, C, T] of the vocabulary (int64)",
     "repeatable": "the same noise gives the same states",
     "global random state": "neither torch's nor numpy's global random stream is touched",
     "start": "the first texts scored are those of the initializer: the start is a candidate",
-    "needs_gradient": "energies without a gradient are refused if it needs one, and work if it does not",
+    "needs_gradient": "it takes energies that have the gradients it says it needs, and no others",
+    "reads_budget": "it looks at the budget, and at how much of it is spent, no more than it says",
     "state": "a step leaves the state it is given as it is",
     "stopped": "a chain that is stopped stays where it is",
     "prompts alone": "a prompt takes the same way by itself as among others",
@@ -34,10 +36,9 @@ PROPERTIES = {
 def check_sampler(sampler: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a sampler on tiny problems: seconds on one CPU thread, most of them for the law.
 
-    A `law` that contains "no stated" claims none. One that begins with `exp(−` and speaks of `E(x, y) … over
-    responses` is compared with exp(−β E), where β is the sampler's `inverse_temperature`, or 1. Any other is handed
-    over in the setting, `Setting(law=lambda energies: …)`, or shown in a test of its own and named there:
-    `Setting(lacks=["law"])`.
+    The chains of `Law.target` and `Law.limit` are compared with exp(−β E), where β is the option that the law names, or
+    1; `Law.none` claims nothing. Another law is handed over in the setting, `Setting(law=lambda energies: …)`, or shown
+    in a test of its own and named there: `Setting(lacks=["law"])`.
 
     Args:
         sampler: the class that is registered, or the name of an installed sampler.
@@ -55,11 +56,13 @@ def check_sampler(sampler: Any, setting: Setting | None = None, /, **options: An
     with ExitStack() as stack:
         with checks("builds"):
             hub, item = stack.enter_context(registered("sampler", sampler, here.hub))
+        with checks("statements"):
+            sampler_class(item)
+        with checks("builds"):
             subject = Subject(hub, item, options, here)
             subject.walk(steps=1)
-        with checks("statements"):
-            check_statements(item.target)
         check_steps(checks, subject)
+        check_reads_budget(checks, subject)
         check_law(checks, subject)
         check_runs(checks, subject)
     return checks.result

@@ -13,34 +13,34 @@ from torch import Tensor
 
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.runs.run import Run
+from sea_toolkit.samplers.base import Law, sampler_class
 from sea_toolkit.testing.conformance import Checks, require
 from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.samplers.subject import Subject
 from sea_toolkit.testing.toys import Toy, energies_of, measure
 
-TOYS = {needs: Toy(5, 3, reference=0.5, text_term=not needs) for needs in (True, False)}
-"""By whether the sampler needs a gradient: a term that scores texts alone is part of the energy where it does not."""
 PROMPTS, CHAINS = 32, 16
 """Prompts are independent of each other, whatever the chains of one prompt do."""
 
 
 def check_law(checks: Checks, subject: Subject) -> None:
-    here, sampler = subject.setting, subject.made()[0].sampler
+    here, sampler = subject.setting, sampler_class(subject.item)
     stated = sampler.law
-    if here.law is None and "no stated" in stated:
+    if here.law is None and stated.kind == "none":
         return
-    toy = TOYS[sampler.needs_gradient]
+    # a term that scores texts alone is part of the energy where the sampler takes such terms
+    toy = Toy(5, 3, reference=0.5, text_term=sampler.needs_gradient != "every-term")
     with checks("law"):
         if here.law is not None:
             law = here.law(energies_of(toy))
         else:
             require(
-                stated.startswith("exp(") and "over responses" in stated,
+                stated.over_responses,
                 "it states a law that cannot be enumerated here",
-                detail=stated,
+                detail=str(stated),
                 hint='Setting(law=…), or a test of your own and Setting(lacks=["law"])',
             )
-            law = (-float(getattr(sampler, "inverse_temperature", 1.0)) * energies_of(toy)).softmax(-1)
+            law = (-_beta(subject, stated) * energies_of(toy)).softmax(-1)
         found = measure(
             toy,
             {"name": subject.item.qualified, **subject.options},
@@ -65,6 +65,21 @@ def check_law(checks: Checks, subject: Subject) -> None:
             detail=numbers,
             hint="more `burn` in the setting if it mixes slowly; else look at the acceptance ratio",
         )
+
+
+def _beta(subject: Subject, law: Law) -> float:
+    """The inverse temperature that the law names: the value of that option, given or by default."""
+    if law.beta is None:
+        return 1.0
+    defaults = {option.name: option.default for option in subject.item.options}
+    beta = subject.options.get(law.beta, defaults[law.beta])
+    require(
+        isinstance(beta, int | float) and not isinstance(beta, bool),
+        "the inverse temperature of its law is no number",
+        detail=f"{law.beta} = {beta!r}",
+        hint=f"{law.beta} as a plain number in this check",
+    )
+    return float(beta)
 
 
 def check_runs(checks: Checks, subject: Subject) -> None:

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import torch
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import RecipeError
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, require
-from sea_toolkit.testing.samplers.subject import Subject, leaves, same_state
+from sea_toolkit.samplers.base import sampler_class
+from sea_toolkit.testing.conformance import Broken, Checks, global_seed, global_streams_untouched, require
+from sea_toolkit.testing.samplers.recording import RecordingClock
+from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted, same_state
+from sea_toolkit.testing.tiny import tiny_reward
 
-
-def check_statements(made: Any) -> None:
-    for name in (
-        "law",
-        "needs_gradient",
-        "state_type",
-        "default_chains",
-        "default_steps",
-        "default_budget",
-        "default_relaxation",
-    ):
-        require(hasattr(made, name), "an attribute is missing", detail=name)
-    require(
-        isinstance(made.law, str) and bool(made.law.strip()),
-        "its law is no sentence",
-        detail=repr(made.law),
-        hint="which law its chains sample, or sea_toolkit.samplers.base.OPTIMIZER",
-    )
-    require(isinstance(made.needs_gradient, bool), "needs_gradient is no bool")
-    require(dataclasses.is_dataclass(made.state_type), "state_type is no dataclass", hint="@dataclass(frozen=True)")
-    one = (made.default_steps is None) != (made.default_budget is None)
-    require(one, "default_steps and default_budget are both set or both None", expected="one of them")
-    given = made.default_relaxation
-    require(given is None or {"name", "top_k"} <= set(given), "its default_relaxation lacks name or top_k")
+ROUNDS = 4
+"""Answers for each chain, where the budget is looked at."""
 
 
 def check_steps(checks: Checks, subject: Subject) -> None:
@@ -72,7 +51,7 @@ def check_steps(checks: Checks, subject: Subject) -> None:
     with checks("stopped"):
         held = subject.walk(stopped=(0, 1))
         stays = torch.equal(held.ids(0)[0, 1], held.ids(-1)[0, 1])
-        require(stays, "a stopped chain moves", hint="keep_stopped(problem.stopped, old, new)")
+        require(stays, "a stopped chain moves", hint="select_chains(problem.stopped, old, new)")
     with checks("prompts alone"):
         texts = whole.problem.policy.text(whole.ids(-1))
         for i, prompt in enumerate(subject.prompts):
@@ -92,6 +71,7 @@ def _start(subject: Subject) -> None:
     noise = Noise.for_prompts(problem.prompts, subject.setting.seed, problem.policy.device)
     _, info = composition.sampler.init(problem, noise)
     require(info.scored is not None, "init scores nothing", hint="Info(problem.rescore(start.ids, start.log_prob))")
+    assert info.scored is not None
     for row in info.scored.texts:
         require(
             set(row) == {text},
@@ -116,17 +96,53 @@ def _state(subject: Subject) -> None:
 
 
 def _needs_gradient(subject: Subject) -> None:
-    composition, problem = subject.made(blind=True)
-    noise = Noise.for_prompts(problem.prompts, 0, problem.policy.device)
-    needs, refused = composition.sampler.needs_gradient, False
+    """Steps down an energy in which nothing has a gradient but what the sampler says it needs."""
+    needs = sampler_class(subject.item).needs_gradient
+    energies: dict[str, dict[str, Any]] = {
+        "none": {"reference": False, "rewards": [letters_wanted]},
+        "any-term": {"rewards": [letters_wanted]},
+        "any-reward": {"rewards": [letters_wanted, tiny_reward()]},
+        "every-term": {},
+    }
     try:
-        state, _ = composition.sampler.init(problem, noise)
-        composition.sampler.step(problem, state, noise)
-    except RecipeError:
-        refused = True
-    require(
-        refused or not needs,
-        "it needs a gradient and takes an energy that has none",
-        hint="problem.require_gradient(name) in init",
-    )
-    require(needs or not refused, "it says that it needs no gradient and refuses an energy that has none")
+        subject.walk(steps=2, **energies[needs])
+    except Exception as error:
+        raise Broken(
+            "it needs more gradients than it says",
+            detail=f"needs_gradient = {needs!r}, and it raises {type(error).__name__}: {error}",
+            hint="another needs_gradient; the core then refuses energies that do not fit",
+        ) from error
+
+
+def check_reads_budget(checks: Checks, subject: Subject) -> None:
+    """What it asks the clock, and for whole rounds whether the answer makes a difference."""
+    reads = sampler_class(subject.item).reads_budget
+    with checks("reads_budget"):
+        clock = RecordingClock()
+        short = _budgeted(subject, ROUNDS, clock)
+        allowed = {"never": set(), "last-round": {"budget"}, "always": {"budget", "progress"}}[reads]
+        require(
+            clock.asked <= allowed,
+            "it looks at its budget more than it says",
+            detail=f"reads_budget = {reads!r}, and it asks the clock for {' and '.join(sorted(clock.asked))}",
+            hint="another reads_budget, or do not look",
+        )
+        if reads == "last-round":
+            long = _budgeted(subject, 2 * ROUNDS, RecordingClock())
+            same = all(same_state(a, b) for a, b in zip(short, long, strict=True))
+            require(same, "before its last round it goes another way with a larger budget")
+
+
+def _budgeted(subject: Subject, rounds: int, clock: RecordingClock) -> list[Any]:
+    """The states of the first rounds of a run whose budget is `rounds` answers for each chain."""
+    budget = float(rounds * subject.setting.chains)
+    composition, problem = subject.made(toy=True, clock=clock, budget=budget)
+    sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, subject.setting.seed)
+    clock.budget, problem.ledger.sample_flops = budget, problem.sample_flops
+    with clock.recording():
+        states = [sampler.init(problem, noise)[0]]
+    for step in range(ROUNDS - 1):
+        clock.step, clock.progress = step, (step + 1) / rounds
+        with clock.recording():
+            states.append(sampler.step(problem, states[-1], noise)[0])
+    return states

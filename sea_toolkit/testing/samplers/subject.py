@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import Item
+from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.checkpoint import pack
-from sea_toolkit.runs.compose import Composition, Part
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.parts import own_parts
+from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.testing.setting import Setting, bound_problem
 from sea_toolkit.testing.tiny import tiny_reward
 from sea_toolkit.testing.toys import policy as toy_policy
@@ -34,33 +37,48 @@ class Subject:
         prompts: Sequence[str] | None = None,
         *,
         draft: str | None = None,
-        blind: bool = False,
+        reference: bool = True,
+        rewards: Sequence[Any] = (),
         toy: bool = False,
+        clock: Clock | None = None,
         **counts: Any,
     ) -> tuple[Composition, Problem]:
-        """A composition and its problem, with a reward that has a gradient, or (`blind`) one that has none.
+        """A composition and its problem.
 
-        A `toy` problem has a vocabulary of letters: texts come back to the same tokens, and cost what they should.
+        Args:
+            prompts: the setting's, if left out.
+            draft: a text that all chains start from.
+            reference: whether −log π is in the energy.
+            rewards: the other energies; one that has a gradient if left out.
+            toy: a vocabulary of letters: texts come back to the same tokens, and cost what they should.
+            clock: of the run.
+            counts: steps or a budget.
         """
-        term = _Blind() if blind else tiny_reward()
-        given = self.prompts if prompts is None else prompts
+        asked = self.prompts if prompts is None else prompts
+        terms = {f"reward {i}": (2.0, term) for i, term in enumerate(rewards or [tiny_reward()])}
         return bound_problem(
             self.hub,
             toy_policy(6) if toy else self.setting.model,
-            ["ab"] if toy else given,
+            ["ab"] if toy else asked,
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
-            energies=[] if blind else [{"name": "sea-toolkit:reference"}],
-            own=[Part(term, None, 2.0, "reward")],
+            energies=[{"name": "sea-toolkit:reference"}] if reference else [],
+            own=own_parts(terms),
+            clock=clock,
             sampler={"name": self.item.qualified, **self.options, **counts},
             initializer=None if draft is None else {"name": "sea-toolkit:draft", "text": draft},
         )
 
     def walk(
-        self, prompts: Sequence[str] | None = None, *, steps: int = STEPS, stopped: tuple[int, int] | None = None
+        self,
+        prompts: Sequence[str] | None = None,
+        *,
+        steps: int = STEPS,
+        stopped: tuple[int, int] | None = None,
+        **made: Any,
     ) -> Walk:
-        """A few steps from the start."""
-        composition, problem = self.made(prompts)
+        """A few steps from the start, of the problem that `made` gives for the other arguments."""
+        composition, problem = self.made(prompts, **made)
         sampler = composition.sampler
         noise = Noise.for_prompts(problem.prompts, self.setting.seed, problem.policy.device)
         state, _ = sampler.init(problem, noise)
@@ -78,7 +96,7 @@ class Subject:
 class Walk:
     """A sampler, its problem, and the states it went through."""
 
-    sampler: Any
+    sampler: Sampler
     problem: Problem
     states: list[Any]
 
@@ -87,14 +105,9 @@ class Walk:
         return self.sampler.current(self.problem, self.states[i])
 
 
-class _Blind:
-    """Scores texts alone: the letter a is wanted."""
-
-    def bind(self, context: Any) -> _Blind:
-        return self
-
-    def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
-        return [-float(text.count("a")) for text in texts]
+def letters_wanted(prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """An energy of texts alone: the letter a is wanted."""
+    return [-float(text.count("a")) for text in texts]
 
 
 def leaves(state: Any) -> tuple[Any, dict[str, Tensor]]:

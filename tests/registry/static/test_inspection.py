@@ -8,7 +8,7 @@ import pytest
 
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
-from tests.registry.hub_sources import BROKEN, energy, hook
+from tests.registry.hub_sources import BROKEN, energy, hook, names_of
 
 
 def looked_at():
@@ -40,7 +40,7 @@ def test_a_healthy_plugin_shows_what_it_provides(install):
     file = install("sea-fine", source)
     record = looked_at()
     assert (record.status, record.error, record.checked) == ("not loaded", None, "static")
-    assert record.offers == {
+    assert record.provides == {
         "energy": {"one": "The energy one."},
         "model": {"m": "A model.", "n": ""},
         "command": {"do-it": "Does it.", "plain-name": ""},
@@ -100,7 +100,7 @@ def test_a_plugin_object_of_a_class(install):
     """
     install("sea-x", source, points={"p": "sea_x:plugin"})
     record = looked_at()
-    assert record.provides == {"energy": ["a"]}
+    assert names_of(record) == {"energy": ["a"]}
     assert "'wrong'" in record.error
 
 
@@ -169,7 +169,7 @@ def test_names_made_in_a_loop_and_in_branches(install):
         '    if register:\n        register("c", target="x:y")\n    else:\n        register("c", target="x:z")'
     )
     install("sea-x", hook("sea_register_energies(register)", body))
-    assert looked_at().provides == {"energy": ["c"]}
+    assert names_of(looked_at()) == {"energy": ["c"]}
     assert looked_at().status == "not loaded"
 
 
@@ -180,7 +180,7 @@ def test_a_source_too_deep_for_the_parser(install):
     hub.inspect()
     deep, fine = hub.records[-2:]
     assert deep.warnings or deep.status == "broken"
-    assert fine.provides == {"energy": ["fine"]}
+    assert names_of(fine) == {"energy": ["fine"]}
 
 
 def test_a_look_at_a_file_plugin(tmp_path):

@@ -6,6 +6,7 @@ import random
 
 import torch
 
+import sea_toolkit as sea
 from sea_toolkit.core.response import survival
 from tests.testing.mutants import Mutant, collector
 
@@ -19,18 +20,62 @@ def liked(response):
     return response.probability(LIKED).sum(-1)
 
 
-class Bound:
-    """A class whose `bind` keeps the context."""
+class WithContext(sea.Energy):
+    """A class whose `bind` keeps the context; its energy is `energy`."""
 
     def bind(self, context):
         self.context = context
-        return self
+        return self.energy
 
 
 @mutant("builds")
 def positional_option(response, scale=1.0):
     """An option is taken by position."""
     return scale * response.expected_length()
+
+
+@mutant("builds")
+class Anonymous:
+    """`bind` returns an object with attributes of its own, of which one may be misspelt."""
+
+    class Bound:
+        is_rewards = True
+
+        def __call__(self, response):
+            return response.expected_length()
+
+    def bind(self, context):
+        return self.Bound()
+
+
+@mutant("builds")
+class Undeclared:
+    """A plain class that sets what only an `Energy` can."""
+
+    joint = True
+
+    def bind(self, context):
+        return lambda response: response.expected_length()
+
+
+@mutant("models")
+class HiddenModel(sea.Energy):
+    """Runs a model that it has not announced."""
+
+    def bind(self, context):
+        rows = context.policy.table
+        model = torch.nn.Linear(rows.shape[1], 1, bias=False).to(rows.device, rows.dtype).requires_grad_(False)
+        return lambda response: (model(response.embed(rows))[..., 0] * response.content).sum(-1)
+
+
+@mutant("models")
+class FreePolicy(WithContext):
+    """Runs the policy, and nobody counts it."""
+
+    def energy(self, response):
+        policy = self.context.policy
+        hidden = policy.backbone.hidden(self.context.prefix, response.embed(policy.table))
+        return (hidden.mean(-1) * response.content).sum(-1)
 
 
 @mutant("shape")
@@ -76,12 +121,12 @@ def dropout(response):
 
 
 @mutant("repeatable")
-class Counting(Bound):
+class Counting(WithContext):
     """Counts its calls, and costs more at each."""
 
     calls = 0
 
-    def __call__(self, response):
+    def energy(self, response):
         self.calls += 1
         return self.calls * response.expected_length()
 
@@ -139,12 +184,12 @@ def crowded(response):
 
 
 @mutant("chains alone")
-class Loner(Bound):
+class Loner(WithContext):
     """Says that it is joint, and looks at each chain by itself."""
 
     joint = True
 
-    def __call__(self, response):
+    def energy(self, response):
         return response.expected_length()
 
 
@@ -155,10 +200,10 @@ def rank_of_the_text(prompts, texts):
 
 
 @mutant("prompts permute")
-class RankedPrompts(Bound):
+class RankedPrompts(WithContext):
     """The number of the prompt enters its energies."""
 
-    def __call__(self, response):
+    def energy(self, response):
         return response.expected_length() * torch.arange(1, len(self.context.prompts) + 1)[:, None]
 
 
@@ -191,10 +236,14 @@ def after_the_end(response):
 
 
 @mutant("one-hot = text")
-class TwoScales(Bound):
+class TwoScales(WithContext):
     """Another scale for texts than for responses."""
 
-    def __call__(self, response):
+    def bind(self, context):
+        self.context = context
+        return sea.BoundEnergy(energy=self.energy, score_text=self.score_text)
+
+    def energy(self, response):
         return 2.0 * response.expected_length()
 
     def score_text(self, prompts, texts):
@@ -227,10 +276,10 @@ def sorting(prompts, texts):
 
 
 @mutant("bfloat16")
-class OwnTable(Bound):
+class OwnTable(WithContext):
     """Multiplies the policy's embeddings with a float32 matrix."""
 
-    def __call__(self, response):
+    def energy(self, response):
         rows = response.embed(self.context.policy.table)
         return ((rows @ torch.ones(rows.shape[-1], 1))[..., 0] * response.content).sum(-1)
 

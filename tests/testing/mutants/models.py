@@ -8,13 +8,14 @@ import socket
 from pathlib import Path
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.models.named import NamedModel
 from tests.testing.mutants import Mutant, collector
 
 MUTANTS: list[Mutant] = []
 mutant = collector("model", MUTANTS)
 
 
-class Healthy:
+class Healthy(NamedModel):
     """A model in a cache folder; what is broken is overridden."""
 
     role, license, megabytes, policy = "reward", "MIT", 0.1, None
@@ -32,31 +33,51 @@ class Healthy:
         return self.file
 
     def remove(self):
-        there = self.file.exists()
+        existed = self.file.exists()
         self.file.unlink(missing_ok=True)
-        return there
+        return existed
 
 
 @mutant("builds")
 class WantsAFolder(Healthy):
     """Its constructor wants an argument."""
 
-    def __init__(self, folder: str):
-        self.folder = folder
+    def __init__(self, place: str):
+        self.place = place
+
+
+@mutant("builds")
+class Underived:
+    """States everything, and derives from nothing."""
+
+    role, license, megabytes, policy = "reward", "MIT", 0.1, None
+
+    def find(self):
+        return None
+
+    def pull(self, progress):
+        raise ModelError("it is nowhere", hint="look elsewhere")
+
+    def remove(self):
+        return False
 
 
 @mutant("statements")
 class Unlicensed(Healthy):
     """States no license."""
 
-    license = ""
+    @property
+    def license(self):
+        return ""
 
 
 @mutant("statements")
 class Teacher(Healthy):
     """Has a role that there is not."""
 
-    role = "teacher"
+    @property
+    def role(self):
+        return "teacher"
 
 
 @mutant("find")

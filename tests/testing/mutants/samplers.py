@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.decoding import decode
-from sea_toolkit.samplers.base import OPTIMIZER, Info
+from sea_toolkit.samplers.base import Info, Law
+from sea_toolkit.samplers.best_of_n import BestOfN
+from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.samplers.suffix_mh import SuffixMH
 from tests.testing.mutants import Mutant, collector
 
@@ -18,7 +21,7 @@ mutant = collector("sampler", MUTANTS)
 class Search(SuffixMH):
     """The healthy one, without a law, so that it is checked in no time."""
 
-    law = OPTIMIZER
+    law = Law.none()
 
 
 @mutant("builds", inverse_temperature="hot")
@@ -27,17 +30,10 @@ class WrongOption(Search):
 
 
 @mutant("statements")
-class TwoLengths(Search):
-    """States steps and a budget."""
+class Lookalike:
+    """Has all the methods of a sampler and does not derive from it."""
 
-    default_steps = 10
-
-
-@mutant("statements")
-class NoLaw(Search):
-    """States no law."""
-
-    law = ""
+    init, step, current = SuffixMH.init, SuffixMH.step, SuffixMH.current
 
 
 @mutant("ids")
@@ -55,8 +51,7 @@ class FreshStart(Search):
     def init(self, problem, noise):
         problem.start(noise)
         drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
-        problem.initializer = lambda problem, noise: drawn.ids
-        return super().init(problem, noise)
+        return super().init(replace(problem, initializer=lambda problem, noise: drawn.ids), noise)
 
 
 @mutant("law")
@@ -75,8 +70,30 @@ class WrongSign(SuffixMH):
 class NoCorrection(SuffixMH):
     """Leaves the proposal out of the acceptance ratio."""
 
-    def correction(self, problem, state, moved, drawn, cut):
-        return 0.0 * super().correction(problem, state, moved, drawn, cut)
+    def __init__(self, *, inverse_temperature: float = 1.0):
+        super().__init__(inverse_temperature=inverse_temperature)
+        self.correction = lambda *args: 0.0 * exact(*args)
+
+
+@mutant("law")
+class Credulous(SuffixMH):
+    """Accepts everything; its sentence says that there is no stated bias."""
+
+    law = Law.limit("exactly; there is no stated bias", beta="inverse_temperature")
+
+    def __init__(self, *, inverse_temperature: float = 1.0):
+        super().__init__(inverse_temperature=inverse_temperature)
+        self.correction = lambda *args: 0.0 * exact(*args) + 50.0
+
+
+@mutant("law", heat=2.0)
+class OtherOption(SuffixMH):
+    """Follows another inverse temperature than its law names."""
+
+    law = Law.target(beta="heat")
+
+    def __init__(self, *, heat: float = 1.0):
+        super().__init__(inverse_temperature=1.0)
 
 
 @mutant("law")
@@ -91,23 +108,45 @@ class Stuck(SuffixMH):
 class Mysterious(SuffixMH):
     """States a law that nobody can compare with."""
 
-    law = "whatever the temperature makes of the energy"
+    law = Law.latent("whatever the temperature makes of the energy")
 
 
 @mutant("needs_gradient")
 class Modest(Search):
-    """Says that it needs a gradient, and takes energies without one."""
+    """Says that it needs no gradient, and takes that of the whole energy."""
 
-    needs_gradient = True
+    def init(self, problem, noise):
+        state, info = super().init(problem, noise)
+        problem.energy(SoftResponse.from_ids(state.ids, problem.policy.eos_ids), problem.terms)
+        return state, info
 
 
 @mutant("needs_gradient")
-class Demanding(Search):
-    """Says that it needs no gradient, and refuses energies without one."""
+class Demanding(Modest):
+    """Says that a reward with a gradient is enough, and takes that of all."""
 
-    def init(self, problem, noise):
-        problem.require_gradient("demanding")
-        return super().init(problem, noise)
+    needs_gradient = "any-reward"
+
+
+@mutant("reads_budget")
+class Hasty(Search):
+    """Says that it never looks at its budget, and gets colder as the budget is spent."""
+
+    def step(self, problem, state, noise):
+        self.inverse_temperature = 1.0 + problem.clock.progress
+        return super().step(problem, state, noise)
+
+
+@mutant("reads_budget")
+class Planner(BestOfN):
+    """Says that a budget shortens its last round alone, and draws fewer from the first on."""
+
+    law = Law.none()
+
+    def step(self, problem, state, noise):
+        if (problem.clock.budget or 0) > 4 * problem.chains:
+            noise.uniform(1)
+        return super().step(problem, state, noise)
 
 
 @mutant("state")
@@ -125,12 +164,12 @@ class Restless(Search):
     """Moves chains that are stopped."""
 
     def step(self, problem, state, noise):
-        kept, problem.stopped = problem.stopped, torch.zeros_like(problem.stopped)
+        kept, problem.run.stopped = problem.stopped, torch.zeros_like(problem.stopped)
         try:
             drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
             return replace(state, ids=drawn.ids), Info(problem.rescore(drawn.ids))
         finally:
-            problem.stopped = kept
+            problem.run.stopped = kept
 
 
 @mutant("prompts alone")

@@ -1,4 +1,4 @@
-"""The relaxations `entmax-bisect` and `normmax` for sea_toolkit: sparse token weights by the `entmax` package."""
+"""The relaxation `normmax` for sea_toolkit: a soft top-k by the `entmax` package."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ sea_api = 1
 
 @hookimpl
 def sea_register_relaxations(register: Register) -> None:
-    """Register the relaxations; torch and entmax come in at their first use."""
-    register(
-        "entmax-bisect",
-        target="sea_entmax.relaxations:entmax_bisect",
-        summary="From softmax (alpha 1) over sparsemax (2) to ever fewer candidates; alpha may follow a schedule.",
-    )
+    """Register the relaxation; torch and entmax come in at its first use."""
     register(
         "normmax",
         target="sea_entmax.relaxations:normmax",

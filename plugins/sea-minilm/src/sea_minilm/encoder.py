@@ -15,18 +15,10 @@ TOKENS = 256
 
 
 class Encoder:
-    """A frozen model and its tokenizer.
-
-    Attributes:
-        parameters: of the layers, embeddings left out.
-        tokens: read so far.
-    """
+    """A model and its tokenizer."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer
-        table = model.get_input_embeddings().weight.numel()
-        self.parameters: int = sum(p.numel() for p in model.parameters()) - table
-        self.tokens = 0
+        self.model, self.tokenizer = model, tokenizer
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Encoder:
@@ -47,7 +39,6 @@ class Encoder:
                 return_tensors="pt",
             ).to(self.model.device)
             hidden, mask = self.model(**read).last_hidden_state, read["attention_mask"][..., None]
-            self.tokens += read["input_ids"].numel()
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
             rows.append(torch.nn.functional.normalize(mean, dim=-1))
         return torch.cat(rows)

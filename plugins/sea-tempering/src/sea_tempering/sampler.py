@@ -12,18 +12,18 @@ the first one is the policy itself, the last one exp(-b E). All rewrite the end 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import is_any
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+from sea_toolkit.samplers.shared.metropolis import metropolis
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class State:
     turn: int
 
 
-class Tempering:
+class Tempering(Sampler):
     """A ladder of replicas from the policy to the energy; each rewrites suffixes, and neighbors trade texts.
 
     Args:
@@ -52,13 +52,10 @@ class Tempering:
         inverse_temperature: b; 1 samples exp(-E), larger values search.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[str] = "exp(−inverse_temperature · E(x, y)) over responses of at most the run's length, exactly"
-    needs_gradient: ClassVar[bool] = False
-    default_chains: ClassVar[int] = 1
-    default_steps: ClassVar[int | None] = None
-    default_budget: ClassVar[float | None] = 32
-    default_relaxation: ClassVar[dict[str, Any] | None] = None
+    state_type = State
+    law = Law.target(beta="inverse_temperature")
+    reads_budget = "never"
+    default_chains = 1
 
     def __init__(
         self,
@@ -71,16 +68,9 @@ class Tempering:
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         """All replicas of a chain begin with its starting text."""
         start = problem.start(noise)
-        log_prob = start.log_prob
-        if log_prob is None:  # an initializer that writes without the policy
-            ended = is_any(start.ids, problem.policy.eos_ids).long()
-            found = problem.policy.log_prob(problem.prefix, start.ids)
-            log_prob = torch.where(ended.cumsum(-1) - ended > 0, 0.0, found)
-            size = problem.policy.body_parameters + problem.policy.head_parameters
-            problem.ledger.forward("policy", start.ids.numel(), size)
-        scored = problem.rescore(start.ids, log_prob)
+        scored = problem.rescore(start.ids, start.log_prob)
         ids, logs, values = (
-            value.repeat_interleave(self.replicas, 1) for value in (start.ids, log_prob, scored.energies.values())
+            value.repeat_interleave(self.replicas, 1) for value in (start.ids, start.log_prob, scored.energies.values())
         )
         rows = [
             (k.repeat_interleave(self.replicas, 0), v.repeat_interleave(self.replicas, 0))
@@ -108,13 +98,14 @@ class Tempering:
         new = State(ids, log_prob, scored.energies.values(), drawn.layers, state.turn + 1)
         # the policy proposes, so that only what the energy asks for beyond it decides
         log_ratio = ladder * (excess(problem, state, inverse) - excess(problem, new, inverse))
-        accept = noise.uniform(n).to(log_ratio.device).log() < log_ratio
-        # a replica at an energy of +inf takes anything finite; none goes there
-        accept = (accept | ~problem.weigh(state.values).isfinite()) & scored.energies.total.isfinite()
-        accept &= ~problem.stopped.repeat_interleave(self.replicas, 1)
-        moved = _either(accept, new, state)
+        # a replica at an energy of +inf takes anything finite, on the lowest rung too, where 0 · inf is no number
+        log_ratio = log_ratio.masked_fill(~problem.weigh(state.values).isfinite(), torch.inf)
+        stopped = problem.stopped.repeat_interleave(self.replicas, 1)
+        accepted = metropolis(noise, log_ratio, scored.energies.total, stopped)
+        moved = select_chains(accepted.mask, new, state)
         source = self.traded(problem, moved, inverse, beta, noise)
-        metrics = {"accepted": accept.float(), "traded": (source != torch.arange(n, device=source.device)).float()}
+        traded = (source != torch.arange(n, device=source.device)).float()
+        metrics = {"accepted": accepted.mask.float(), "traded": traded}
         by_chain = {k: v.reshape(-1, problem.chains, self.replicas).mean(-1) for k, v in metrics.items()}
         return _taken(moved, source), Info(scored, by_chain)
 
@@ -140,21 +131,6 @@ class Tempering:
 def excess(problem: Problem, state: State, inverse: float) -> Tensor:
     """U = b E + log pi of every replica's text: what its place on the ladder weighs."""
     return inverse * problem.weigh(state.values) + state.log_prob.sum(-1)
-
-
-def _either(accept: Tensor, new: State, old: State) -> State:
-    rows = accept.flatten()[:, None, None, None]
-    layers = [
-        (torch.where(rows, k, a), torch.where(rows, v, b))
-        for (a, b), (k, v) in zip(old.layers, new.layers, strict=True)
-    ]
-    return State(
-        torch.where(accept[..., None], new.ids, old.ids),
-        torch.where(accept[..., None], new.log_prob, old.log_prob),
-        torch.where(accept[..., None], new.values, old.values),
-        layers,
-        new.turn,
-    )
 
 
 def _taken(state: State, source: Tensor) -> State:

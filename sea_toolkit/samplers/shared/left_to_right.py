@@ -16,13 +16,10 @@ from sea_toolkit.problem.problem import Problem
 @torch.no_grad()
 def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
     """The weighted energy without −log π of texts that may go on, read as text; not finite counts as +inf."""
-    texts = problem.policy.text(problem.whole(ids))
-    response = problem.policy.from_text(texts, is_any(ids, problem.policy.eos_ids).any(-1))
+    texts, response, _ = problem.as_text(ids)
     total = torch.zeros(ids.shape[:2], device=ids.device)
     for term in problem.rewards:
-        value = term.score_text(problem.prompts, texts)
-        value = term(response) if value is None else value.to(total.device)
-        total = total + problem.clock.value(term.weight) * value
+        total = total + problem.clock.value(term.weight) * term.of_text(response, problem.prompts, texts)
     return total.nan_to_num(torch.inf, torch.inf, torch.inf)
 
 
@@ -66,9 +63,8 @@ def drawing_cost(problem: Problem) -> float:
 def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
     """Scoring texts of these lengths by all reward models, in samples."""
     unit = problem.ledger.sample_flops
-    inner = [getattr(t.bound, "bound", t.bound) for t in problem.terms]
     tokens = sum(n + len(problem.locked or ()) for n in lengths)
-    return sum(getattr(b, "flops_per_token", 0.0) for b in inner) * tokens / unit if unit else 0.0
+    return problem.scoring_flops * tokens / unit if unit else 0.0
 
 
 def affordable(problem: Problem, most: int, fixed: float, each: float) -> int:

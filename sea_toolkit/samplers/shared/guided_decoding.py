@@ -4,8 +4,9 @@ Token by token this needs T sequential passes. Started from a guess (the text of
 positions tells what each token would be after the tokens guessed before it; up to the first difference the answer is
 final, and the next pass begins there (Jacobi decoding, Song et al. 2021, arXiv 2002.03629). The result is the same.
 
-Most often the text stays as it is, and the first pass over the whole of it says so. Behind a token that changed much of
-the guess is wrong: later passes look at a few positions, and at more again as guesses hold; rows that are done leave.
+Most often the text stays as it is, and the first pass over the whole of it says so. After a changed token most of the
+guess is stale, so the next pass checks only `WINDOW` positions; the window doubles while guesses hold. Finished rows
+leave the batch.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import is_any
+from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.cross_entropy import IMPOSSIBLE
 from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache, keep_rows
 from sea_toolkit.problem.problem import Problem
@@ -62,40 +63,40 @@ def decode_guided(
     first = prefix.last_hidden.repeat_interleave(c, 0)[:, None]
     log_prob, view = z.new_zeros(p * c, length), torch.zeros_like(z)
     cache = buffered_cache(prefix.rows(c), length)
-    here = torch.arange(p * c, device=ids.device)  # which row each row of the working batch is
+    active_rows = torch.arange(p * c, device=ids.device)
     settled, window = 0, length
-    while len(here):
+    while len(active_rows):
         # tokens settled − 1 … stop − 2 predict positions settled … stop − 1
         start, stop = max(settled - 1, 0), min(length, settled + window)
-        old = ids[here]
-        hidden = first[here, : 1 if settled == 0 else 0]
+        old = ids[active_rows]
+        hidden = first[active_rows, : 1 if settled == 0 else 0]
         if start < stop - 1:
             crop_cache(cache, size + start)
-            seen = torch.nn.functional.pad(mask[here], (0, stop - 1), value=True)
-            positions = offset[here] + torch.arange(start, stop - 1, device=ids.device)
+            seen = torch.nn.functional.pad(mask[active_rows], (0, stop - 1), value=True)
+            positions = offset[active_rows] + torch.arange(start, stop - 1, device=ids.device)
             after = policy.backbone.run(policy.backbone.embedding(old[:, start : stop - 1]), seen, positions, cache)
             problem.ledger.forward("policy", after.shape[0] * after.shape[1], policy.body_parameters)
             hidden = torch.cat([hidden, after], 1)
         problem.ledger.forward("policy", hidden.shape[0] * hidden.shape[1], policy.head_parameters)
         problem.ledger.decode_steps += 1
-        part = None if names is None else names[here, settled:stop]
-        chosen, logp, tail = _choose(policy.logits(hidden), z[here, settled:stop], part, top)
+        part = None if names is None else names[active_rows, settled:stop]
+        chosen, logp, tail = _choose(policy.logits(hidden), z[active_rows, settled:stop], part, top)
         new = torch.cat([old[:, :settled], chosen, old[:, stop:]], 1)
-        ids[here] = new.masked_fill(_over(new, policy.eos_ids), policy.eos_ids[0])
-        log_prob[here, settled:stop], view[here, settled:stop] = logp, tail
+        ids[active_rows] = new.masked_fill(after_end(new, policy.eos_ids), policy.eos_ids[0])
+        log_prob[active_rows, settled:stop], view[active_rows, settled:stop] = logp, tail
         # a token that changed was right already when it was chosen; what follows it must be looked at again
         right = (chosen == old[:, settled:stop]).long().cumprod(-1).sum(-1)
         known = (settled + right + 1).clamp(max=stop)
-        left = (known < (~_over(ids[here], policy.eos_ids)).sum(-1)).nonzero().squeeze(-1)
+        left = (known < (~after_end(ids[active_rows], policy.eos_ids)).sum(-1)).nonzero().squeeze(-1)
         if len(left) == 0:
             break
         reached = int(known[left].min())
         window = max(WINDOW, 2 * (reached - settled)) if settled else WINDOW
-        if len(left) < len(here):
+        if len(left) < len(active_rows):
             keep_rows(cache, left)
-            here = here[left]
+            active_rows = active_rows[left]
         settled = reached
-    over = _over(ids, policy.eos_ids)
+    over = after_end(ids, policy.eos_ids)
     log_prob, view = log_prob.masked_fill(over, 0.0), view.masked_fill(over[..., None], 0.0)
     shape = (p, c)
     return Guided(ids.unflatten(0, shape), log_prob.unflatten(0, shape), view.unflatten(0, shape))
@@ -117,9 +118,3 @@ def _choose(
         (lm.gather(-1, token) - normalizer).squeeze(-1),
         (view - normalizer).clamp(min=-IMPOSSIBLE),
     )
-
-
-def _over(ids: Int[Tensor, "rows T"], eos_ids: tuple[int, ...]) -> Bool[Tensor, "rows T"]:
-    """True after a row's first end of text."""
-    ends = is_any(ids, eos_ids).long()
-    return ends.cumsum(-1) - ends > 0

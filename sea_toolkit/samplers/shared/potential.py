@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.problem import Energies, Problem
 from sea_toolkit.schedules.base import is_schedule
 
@@ -52,19 +51,6 @@ def potential_at(
 
 def moves_by_itself(problem: Problem) -> bool:
     """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
-    numbers = [*(t.weight for t in problem.terms), *getattr(problem.relaxation, "options", {}).values()]
+    options = {} if problem.relaxation is None else problem.relaxation.options
+    numbers = [*(t.weight for t in problem.terms), *options.values()]
     return problem.drifts or any(is_schedule(x) for x in numbers)
-
-
-def require_no_draws(problem: Problem, sampler: str) -> None:
-    """Refuse a relaxation that draws: the same logits would have another energy each time.
-
-    Raises:
-        RecipeError: it does.
-    """
-    if getattr(problem.relaxation, "noisy", False):
-        raise RecipeError(
-            f"the relaxation of sampler {sampler!r} draws noise, and its law is that of a function of the logits",
-            expected="a smooth relaxation without noise",
-            hint="softmax; gumbel-softmax goes with sea",
-        )

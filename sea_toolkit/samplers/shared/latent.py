@@ -72,5 +72,4 @@ def hard_ids(
 
 def space_of(problem: Problem) -> EmbeddingSpace | None:
     """Where the latent's points lie; None where it is logits."""
-    space: EmbeddingSpace | None = getattr(problem.relaxation, "space", None)
-    return space
+    return None if problem.relaxation is None else problem.relaxation.space

@@ -1,0 +1,131 @@
+"""Counting what runs through the models of energies: announced once, counted by hooks wherever they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import Tensor, nn
+
+from sea_toolkit.core.ledger import Ledger
+
+
+def parameters_used(module: nn.Module) -> int:
+    """Weights that a token is multiplied with: those of all modules but embeddings, which are looked up; tied ones
+    once."""
+    owned = (p for part in module.modules() if not isinstance(part, nn.Embedding) for p in part.parameters(False))
+    return sum({id(p): p.numel() for p in owned}.values())
+
+
+@dataclass(frozen=True)
+class AnnouncedModel:
+    """A model that an energy uses beside the policy.
+
+    Attributes:
+        name: in the ledger and in the manifest.
+        module: what is called.
+        flops_per_token: of an answer, forward.
+    """
+
+    name: str
+    module: nn.Module = field(repr=False)
+    flops_per_token: float
+
+
+class Meter:
+    """The models of one energy in one run, and the ledger that they are counted in.
+
+    Tokens count while `counting()` lasts, at the outermost module that was announced (the model, or one of its direct
+    parts where these are called by themselves, as a reader of hidden states does).
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.models: list[AnnouncedModel] = []
+        self.depth = 0
+        self._parts: dict[int, tuple[nn.Module, str, int]] = {}
+
+    @property
+    def flops_per_token(self) -> float:
+        """Forward, of all announced models, per token of an answer."""
+        return sum(model.flops_per_token for model in self.models)
+
+    def announce(self, name: str, module: nn.Module, flops_per_token: float | None = None) -> None:
+        """Count `module` under `name` from now on.
+
+        Args:
+            name: in the ledger.
+            module: the model.
+            flops_per_token: of an answer; by default twice the weights that a token is multiplied with.
+        """
+        cost = 2.0 * parameters_used(module) if flops_per_token is None else flops_per_token
+        self.models.append(AnnouncedModel(name, module, cost))
+        for part in (module, *module.children()):
+            self._parts[id(part)] = part, name, parameters_used(part)
+            if part not in _HOOKED:
+                _HOOKED.add(part)
+                part.register_forward_pre_hook(_enter, with_kwargs=True)
+                part.register_forward_hook(_leave, always_call=True)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """What the announced models are given within the block is counted."""
+        token = _ACTIVE.set(self)
+        try:
+            yield
+        finally:
+            _ACTIVE.reset(token)
+            self.depth = 0
+
+    def knows(self, module: nn.Module) -> bool:
+        """Whether calls of this module are counted."""
+        return id(module) in self._parts
+
+    def _count(self, module: nn.Module, inputs: list[Tensor]) -> None:
+        _, name, parameters = self._parts[id(module)]
+        backward = torch.is_grad_enabled() and any(value.requires_grad for value in inputs)
+        self.ledger.forward(name, _tokens(inputs), parameters, backward=backward)
+
+
+_ACTIVE: ContextVar[Meter | None] = ContextVar("sea_toolkit_meter", default=None)
+_HOOKED: WeakSet[nn.Module] = WeakSet()
+"""Modules that have our hooks already: models outlive runs, and hooks must not pile up."""
+
+
+def active_meter() -> Meter | None:
+    """The meter of the energy that runs, or is bound, right now."""
+    return _ACTIVE.get()
+
+
+def _enter(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    meter = _ACTIVE.get()
+    if meter is None or not meter.knows(module):
+        return
+    meter.depth += 1
+    if meter.depth == 1:
+        meter._count(module, _tensors([*args, *kwargs.values()]))
+
+
+def _leave(module: nn.Module, args: Any, output: Any) -> None:
+    meter = _ACTIVE.get()
+    if meter is not None and meter.knows(module):
+        meter.depth -= 1
+
+
+def _tensors(values: list[Any]) -> list[Tensor]:
+    """The tensors among the arguments, also within mappings (a batch of features)."""
+    flat = [v for value in values for v in (value.values() if isinstance(value, Mapping) else [value])]
+    return [value for value in flat if isinstance(value, Tensor)]
+
+
+def _tokens(inputs: list[Tensor]) -> int:
+    """Positions of the first argument with any: ids `[…, T]`, or embeddings `[…, T, D]`."""
+    first = next((value for value in inputs if value.ndim), None)
+    if first is None:
+        return 0
+    return first.numel() // first.shape[-1] if first.is_floating_point() and first.numel() else first.numel()

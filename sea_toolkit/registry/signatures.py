@@ -1,0 +1,105 @@
+"""The signature of a registered callable: what can be configured by name, and with which types.
+
+A function's options are its keyword-only parameters (what stands before the `*` is filled by the core); a class's
+options are the parameters of its constructor.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.annotations import short
+
+CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
+"""Names that the core passes by position; as keyword-only parameters they would wait for a value for ever."""
+
+
+def check_signature(target: Any) -> None:
+    """Refuse what could not be configured by name.
+
+    Raises:
+        PluginError: `target` is not callable, hides its parameters, or takes options by position.
+    """
+    if not callable(target):
+        raise PluginError(f"registered {short(target)}, which cannot be called", expected="a function or a class")
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{short(target)} has no readable signature ({error})") from error
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise PluginError(
+                f"{short(target)} takes {parameter}, so its options cannot be listed or checked",
+                expected="every option as a named parameter",
+            )
+        if inspect.isclass(target):
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise PluginError(f"option {parameter.name!r} of {short(target)} cannot be given by name")
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.name in CORE_FILLED:
+                raise PluginError(
+                    f"{parameter.name!r} of {short(target)} is filled by the core, but stands behind the `*`",
+                    hint=f"def {_name(target)}(…, {parameter.name}, *, …)",
+                )
+        elif parameter.default is not parameter.empty and parameter.name not in CORE_FILLED:
+            raise PluginError(
+                f"option {parameter.name!r} of {short(target)} is positional",
+                expected="options behind a `*`",
+                hint=f"def {_name(target)}(…, *, {parameter})",
+            )
+
+
+def option_parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters that are options, by name and in order, each with its annotation as an object.
+
+    The parameters that the core fills are not resolved: they may name what is imported for type checkers only.
+
+    Raises:
+        PluginError: an annotation cannot be resolved.
+    """
+    parameters = inspect.signature(target).parameters.values()
+    chosen = [p for p in parameters if inspect.isclass(target) or p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.replace(annotation=_resolved(target, p)) for p in chosen}
+
+
+def _resolved(target: Any, parameter: inspect.Parameter) -> Any:
+    annotation, default = parameter.annotation, parameter.default
+    if annotation is parameter.empty:
+        if isinstance(default, bool | float | str):
+            return type(default)
+        return int | float if isinstance(default, int) else Any
+    if not isinstance(annotation, str):
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={parameter.name: annotation})
+    try:
+        return typing.get_type_hints(holder, globalns=_globals(target), include_extras=True)[parameter.name]
+    except Exception as error:
+        raise PluginError(
+            f"the annotation {annotation!r} of option {parameter.name!r} of {short(target)} cannot be resolved "
+            f"({type(error).__name__}: {error})",
+            hint="import what it names at module level, outside TYPE_CHECKING",
+        ) from error
+
+
+def _globals(target: Any) -> dict[str, Any]:
+    """The names that the source of `target` can use."""
+    function = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+    while isinstance(function, functools.partial):
+        function = inspect.unwrap(function.func)
+    if not inspect.isclass(target) and not inspect.isroutine(function):
+        function = type(function).__call__
+    function = inspect.unwrap(function)
+    if inspect.ismethod(function):
+        function = function.__func__
+    return function.__globals__ if inspect.isfunction(function) else vars(sys.modules[target.__module__])
+
+
+def _name(target: Callable[..., Any]) -> str:
+    return getattr(target, "__name__", type(target).__name__)

@@ -1,0 +1,132 @@
+"""Plugins and models that stay loaded: recipes are composed, bound and run with them, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.events import Event
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.models.loading import load_policy
+from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.parts import own_parts
+from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.run import Run
+from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.progress import Progress, silent
+
+OwnEnergies = Mapping[str, tuple[float, Any]]
+"""Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+
+
+class Session:
+    """What runs share: the plugins, the policy, and every other model, each loaded once.
+
+    Args:
+        hub: the plugins; by default all that are installed.
+        policy: a model and tokenizer of one's own; else that of each recipe is loaded.
+        progress: watches downloads.
+        trust_remote_code: whether Python that comes with a model may run.
+    """
+
+    def __init__(
+        self,
+        hub: PluginHub | None = None,
+        *,
+        policy: Policy | None = None,
+        progress: Progress | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.hub = hub or PluginHub.discover()
+        self.finder = ModelFinder(self.hub, progress or silent, trust_remote_code)
+        self.given = policy
+        self._loaded: tuple[PolicySpec, Policy] | None = None
+
+    def compose(
+        self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
+    ) -> Composition:
+        """Check a recipe; nothing is loaded.
+
+        Raises:
+            RecipeError, PluginError: see `compose`.
+        """
+        return compose(recipe, self.hub, own_parts(energies), allow_code)
+
+    def refuse_unused(self, recipe: Recipe) -> None:
+        """Refuse settings of the recipe's policy that a policy of one's own would ignore.
+
+        Raises:
+            RecipeError: there are some.
+        """
+        if self.given is not None:
+            recipe.policy.refuse_template_settings()
+
+    def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
+        """The policy of a recipe: the one that was given, or loaded last, where it is the same.
+
+        Args:
+            spec: which model, where and how.
+            check: called with the tokenizer before the weights are read, to refuse what cannot go together.
+
+        Raises:
+            ModelError: it cannot be found, downloaded or read.
+        """
+        loaded = self.given or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
+        if loaded is not None:
+            check(loaded.tokenizer)
+            return loaded
+        self._loaded = None  # two policies at once may be too many
+        policy = load_policy(spec, self.finder, check)
+        self._loaded = spec, policy
+        return policy
+
+    def bind(
+        self,
+        composition: Composition,
+        prompts: Sequence[str | Messages],
+        *,
+        ledger: Ledger | None = None,
+        clock: Clock | None = None,
+    ) -> Problem:
+        """Load the models of a composition, and bind it to prompts.
+
+        Raises:
+            RecipeError, ModelError: see `Composition.check` and `Composition.bind`.
+        """
+
+        def check(tokenizer: Any) -> None:
+            composition.check(self.finder, tokenizer)
+
+        policy = self.policy(composition.recipe.policy, check)
+        return composition.bind(policy, self.finder, prompts, ledger, clock)
+
+    def run(
+        self,
+        composition: Composition,
+        prompts: Sequence[str | Messages],
+        *,
+        folder: Path | None = None,
+        checkpoint_every: int = 10,
+        on_event: Callable[[Event], None] | None = None,
+        stop_after: int | None = None,
+    ) -> Run:
+        """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
+
+        Args:
+            composition: of this session.
+            prompts: P texts or conversations.
+            folder, checkpoint_every, on_event, stop_after: see `Run`.
+        """
+        problem = self.bind(composition, prompts)
+        self.hub.load()
+        return Run(
+            composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event,
+            stop_after=stop_after,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What several samplers use: no file here is a sampler."""

@@ -1,0 +1,167 @@
+"""Chains that keep a prefix of random length and draw the rest anew: a proposal and an acceptance rule, put together.
+
+`suffix-mh`, `tilted` and `tilted-exact` are such pairs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import Decoded, LogitsProcessor, decode
+from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Scored
+from sea_toolkit.registry.options import Number
+from sea_toolkit.samplers.base import Info, Sampler, select_chains
+from sea_toolkit.samplers.shared.metropolis import metropolis
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the chains are.
+
+    Attributes:
+        ids, log_prob: `[P, C, T]`, the responses and log π of their tokens.
+        values: `[P, C, M]`, the text's unweighted terms: weights may move while the chain stays.
+        gradient_state: what the proposal knows of the gradients, see `Proposal`; empty without.
+        layers: keys and values of the response tokens but the last, per layer of the policy.
+    """
+
+    ids: Tensor
+    log_prob: Tensor
+    values: Tensor
+    gradient_state: list[Tensor]
+    layers: KeysValues
+
+
+class Proposal(ABC):
+    """How a suffix is drawn; the policy on the suffix, or something made of it.
+
+    Attributes:
+        reads_gradient: scoring a text has to give the gradients of the rewards as well.
+        cut_power: the kept part of a text is `uniform ** cut_power`: above 1 short prefixes are more frequent.
+        temperature: divides the policy's logits.
+    """
+
+    reads_gradient: bool = False
+    cut_power: float = 1.0
+    temperature: float = 1.0
+
+    def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
+        """The gradient state of texts just scored; `before` is that of the texts they were proposed from."""
+        return []
+
+    def select_gradient_state(
+        self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
+    ) -> list[Tensor]:
+        """The gradient state after the test: that of the chain's own text."""
+        return select_chains(mask, accepted, rejected)
+
+    def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor | None:
+        """How the policy's log-probabilities are changed; None: not at all."""
+        return None
+
+    @abstractmethod
+    def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
+        """log q of the suffix of `state` when it is proposed from `moved`; 0 after the end of text."""
+
+
+class PolicyProposal(Proposal):
+    """The policy itself: the way back costs nothing, since log π of the old text is known."""
+
+    def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
+        return state.log_prob[..., cut:]
+
+
+Correction = Callable[[Proposal, Problem, State, State, Decoded, int], Tensor]
+"""`correction(proposal, problem, state, moved, drawn, cut)`: what is added to `β · (E(y) − E(y'))`, `[P, C]`."""
+
+
+def exact(
+    proposal: Proposal, problem: Problem, state: State, moved: State, drawn: Decoded, cut: int
+) -> Float[Tensor, "P C"]:
+    """log q(y|y') − log q(y'|y) of the suffixes: with it the chains keep exp(−β E)."""
+    return proposal.log_prob_back(problem, state, moved, cut).sum(-1) - drawn.log_proposal.sum(-1)
+
+
+def search(
+    proposal: Proposal, problem: Problem, state: State, moved: State, drawn: Decoded, cut: int
+) -> Float[Tensor, "P C"]:
+    """Nothing, as if the way back were as likely as the way there: the chains go down."""
+    return torch.zeros_like(drawn.log_prob[..., 0])
+
+
+class SuffixSampler(Sampler, abstract=True):
+    """Suffixes drawn by a proposal and accepted by a rule; a sampler chooses both in its constructor.
+
+    Attributes:
+        proposal: how suffixes are drawn.
+        correction: `exact` or `search`.
+        inverse_temperature: β.
+    """
+
+    state_type = State
+    reads_budget = "never"
+
+    def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number) -> None:
+        self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature
+
+    def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
+        start = problem.start(noise, keep_cache=True)
+        scored = problem.rescore(start.ids, start.log_prob, slope=self.proposal.reads_gradient)
+        layers = start.layers if start.layers is not None else problem.read(start.ids)
+        gradient_state = self.proposal.update_gradient_state(problem, scored, None)
+        return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
+
+    def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        if problem.drifts:
+            state = self._rescored(problem, state)
+        moved, scored, drawn, cut = self._propose(problem, state, noise)
+        energy, proposed = problem.weigh(state.values), scored.energies.total
+        beta = problem.clock.value(self.inverse_temperature)
+        log_ratio = beta * (energy - proposed) + self.correction(self.proposal, problem, state, moved, drawn, cut)
+        accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
+        metrics = accepted.metrics | {
+            "changed": (moved.ids != state.ids).any(-1).float(),
+            "cut": torch.full_like(accepted.rate, cut),
+            "chain_energy": torch.where(accepted.mask, proposed, energy),
+        }
+        return self._select(accepted.mask, moved, state), Info(scored, metrics)
+
+    def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
+        return state.ids
+
+    def _propose(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Scored, Decoded, int]:
+        """Texts with new suffixes, scored; where they were cut."""
+        length, proposal = problem.length, self.proposal
+        cut = min(length - 1, int(noise.common_uniform() ** proposal.cut_power * length))
+        uniform = noise.uniform(problem.chains, length - cut)
+        drawn = decode(
+            problem.policy, problem.prefix, uniform, start=state.ids[..., :cut], past=state.layers, keep_cache=True,
+            logits_processor=proposal.logits_processor(problem, state.gradient_state),
+            temperature=proposal.temperature, ledger=problem.ledger,
+        )  # fmt: skip
+        assert drawn.layers is not None
+        ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
+        log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
+        scored = problem.rescore(ids, log_prob, slope=proposal.reads_gradient)
+        gradient_state = proposal.update_gradient_state(problem, scored, state.gradient_state)
+        return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
+
+    def _rescored(self, problem: Problem, state: State) -> State:
+        """The state, by the energy as it is now."""
+        scored = problem.rescore(state.ids, state.log_prob, slope=self.proposal.reads_gradient)
+        gradient_state = self.proposal.update_gradient_state(problem, scored, state.gradient_state)
+        return replace(state, values=scored.energies.values(), gradient_state=gradient_state)
+
+    def _select(self, mask: Bool[Tensor, "P C"], moved: State, state: State) -> State:
+        gradient_state = self.proposal.select_gradient_state(mask, moved.gradient_state, state.gradient_state)
+        chains = select_chains(mask, replace(moved, gradient_state=[]), replace(state, gradient_state=[]))
+        return replace(chains, gradient_state=gradient_state)

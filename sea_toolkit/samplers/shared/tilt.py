@@ -1,0 +1,167 @@
+"""Suffixes proposed by the policy, tilted by the rewards' gradient:
+
+    q(v | y_<t) ∝ π(v | x, y_<t)^(1/temperature) · exp(clip(scale · g(v), ±clip)),      g(v) = −mean_t ∂R/∂p_t(v)
+
+with R the weighted energy without −log π. A word is favored once in a text. No gradient runs through the LM, and each
+proposal is written by the LM token by token, so that it stays fluent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.response import after_end
+from sea_toolkit.lm.decoding import LogitsProcessor
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import Scored
+from sea_toolkit.registry.options import Number
+from sea_toolkit.samplers.base import select_chains
+from sea_toolkit.samplers.shared.suffix import Proposal, State
+
+
+class GradientMemory(ABC):
+    """Which gradients a chain is tilted by."""
+
+    @abstractmethod
+    def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
+        """The memory after texts with these gradients; `before` is that of the texts they were proposed from."""
+
+    @abstractmethod
+    def select(self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]) -> list[Tensor]:
+        """The memory of each chain after the acceptance test."""
+
+    @abstractmethod
+    def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P C V"]:
+        """What one more of each token would change the weighted energy by; one chain may stand for all."""
+
+
+class CurrentGradient(GradientMemory):
+    """The gradients at the chain's own text, `[P, C, M, V]`: the proposal depends on the text alone."""
+
+    def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
+        return [gradients]
+
+    def select(self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]) -> list[Tensor]:
+        return select_chains(mask, accepted, rejected)
+
+    def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P C V"]:
+        (gradients,) = memory
+        return (weights_now(problem, gradients) @ gradients).squeeze(2)
+
+
+class RunningMean(GradientMemory):
+    """The mean over all texts met for a prompt, accepted or not, whatever chain met them.
+
+    The gradient at one position of one text is mostly noise; its mean over the positions, and over the texts met so
+    far, tells which words the rewards like. The memory is the sum over the texts of each reward's gradient and of its
+    square `[P, 1, M, V]`, and how many texts there were.
+    """
+
+    def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
+        count = gradients.new_full((gradients.shape[0], 1, 1, 1), gradients.shape[1])
+        sums = [gradients.sum(1, keepdim=True), gradients.square().sum(1, keepdim=True), count]
+        return sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
+
+    def select(self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]) -> list[Tensor]:
+        return accepted
+
+    def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
+        """A token's mean gradient counts as far as it stands out from its standard error (Wiener's filter)."""
+        total, square, count = memory
+        mean = total / count
+        error = (square / count - mean.square()).clamp(min=0) / (count - 1).clamp(min=1)
+        weights = weights_now(problem, mean)
+        mean, error = weights @ mean, weights.square() @ error
+        power = mean.square()
+        sure = power / (power + error).clamp(min=torch.finfo(power.dtype).tiny)
+        return (mean * sure).squeeze(2)
+
+
+@dataclass(frozen=True)
+class TiltedProposal(Proposal):
+    """The policy tilted by remembered gradients.
+
+    Attributes:
+        memory: which gradients.
+        strength: largest multiple of the energy's first-order change that tilts a token's log-probability.
+        spread: largest standard deviation of the tilt over the vocabulary, in nats.
+        clip: largest tilt of one token, in nats.
+        temperature: of the policy.
+    """
+
+    memory: GradientMemory
+    strength: Number
+    spread: Number
+    clip: float
+    temperature: float
+    cut_power: float = 2.0
+    reads_gradient: bool = True
+
+    def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
+        return self.memory.update(token_gradients(problem, scored), before)
+
+    def select_gradient_state(
+        self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
+    ) -> list[Tensor]:
+        return self.memory.select(mask, accepted, rejected)
+
+    def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor:
+        tilt = self.tilt(problem, gradient_state).flatten(0, 1)
+
+        def process(ids: Tensor, log_probs: Tensor, rows: Tensor) -> Tensor:
+            return log_probs + favour_once(tilt[rows], ids)
+
+        return process
+
+    def tilt(self, problem: Problem, gradient_state: list[Tensor]) -> Float[Tensor, "P C V"]:
+        """What is added to the policy's log-probabilities: `strength` times the gradient, or less where the spread over
+        the vocabulary would be too large."""
+        gradient = -self.memory.direction(problem, gradient_state)
+        centered = gradient - gradient.mean(-1, keepdim=True)
+        size = centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+        strength, spread = problem.clock.value(self.strength), problem.clock.value(self.spread)
+        scaled = (centered * (spread / size).clamp(max=strength)).clamp(-self.clip, self.clip)
+        return scaled.expand(-1, problem.chains, -1)
+
+    @torch.no_grad()
+    def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
+        """One more pass of the LM over the old text, tilted by the gradients at the new one."""
+        policy, ids = problem.policy, state.ids
+        process = self.logits_processor(problem, moved.gradient_state)
+        hidden = policy.predictors(problem.prefix, policy.backbone.embedding(ids))
+        p, c, t = ids.shape
+        rows = torch.arange(p * c, device=ids.device)
+        problem.ledger.forward("policy", p * c * (t - 1), policy.body_parameters)
+        problem.ledger.forward("policy", p * c * (t - cut), policy.head_parameters)
+        columns = []
+        for position in range(cut, t):
+            log_q = policy.logits(hidden[:, :, position].flatten(0, 1)).log_softmax(-1) / self.temperature
+            log_q = process(ids[..., :position].flatten(0, 1), log_q, rows)
+            token = ids[:, :, position].reshape(-1, 1)
+            columns.append((log_q.gather(-1, token).squeeze(-1) - log_q.logsumexp(-1)).unflatten(0, (p, c)))
+        return torch.stack(columns, -1).masked_fill(after_end(ids, policy.eos_ids)[..., cut:], 0.0)
+
+
+def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Float[Tensor, "rows V"]:
+    """The tilt, without what favors tokens that are in `ids` already: a gradient says what one more of a word does, not
+    what ten do, and a constant tilt ends in loops."""
+    return tilt.scatter(-1, ids, tilt.gather(-1, ids).clamp(max=0.0))
+
+
+def token_gradients(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"]:
+    """The gradient of each reward with respect to each token's probability, averaged over the text's positions."""
+    assert scored.slopes is not None
+    policy = problem.policy
+    # one product of the size of the LM's head per text
+    problem.ledger.forward("policy", len(scored.slopes) * scored.length.numel(), policy.head_parameters)
+    return torch.stack([s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.slopes], 2)
+
+
+def weights_now(problem: Problem, like: Tensor) -> Float[Tensor, "1 M"]:
+    """The rewards' weights as they are now, in the order of `token_gradients`."""
+    return like.new_tensor([[problem.clock.value(t.weight) for t in problem.sloped]])

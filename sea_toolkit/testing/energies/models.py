@@ -1,0 +1,61 @@
+"""Models that an energy runs: each has to be announced, or a run neither counts nor remembers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from sea_toolkit.core.meter import active_meter
+from sea_toolkit.testing.conformance import require
+from sea_toolkit.testing.energies.subject import Subject
+
+
+def check_models(subject: Subject) -> None:
+    """Raises: Broken if the energy runs a model that it has not announced, or the policy without counting it."""
+    policy_modules = set(subject.policy.model.modules())
+    with unannounced_modules() as seen:
+        problem = subject.bound(subject.policy, subject.prompts)
+        term, spent = problem.terms[0], problem.ledger.flops
+        with torch.no_grad(), term.meter.counting():
+            if term.bound.energy is not None:
+                term.bound.energy(subject.answers.hard())
+            if term.bound.score_text is not None:
+                texts = subject.answers.texts()
+                prompts = [prompt for prompt, row in zip(subject.prompts, texts, strict=True) for _ in row]
+                term.bound.score_text(prompts, [text for row in texts for text in row])
+    hidden = sorted({type(module).__name__ for module in seen if module not in policy_modules})
+    require(
+        not hidden,
+        "a model runs that was not announced",
+        detail=", ".join(hidden[:3]),
+        hint="in bind: model = context.use_model(name, model), before it is run",
+    )
+    require(
+        not seen or problem.ledger.flops > spent,
+        "it runs the policy, and the ledger does not know",
+        hint='context.ledger.forward("policy", tokens, parameters) at each pass, or context.use_model',
+    )
+
+
+@contextmanager
+def unannounced_modules() -> Iterator[list[nn.Module]]:
+    """The modules with weights that energies run within the block, outside of the models that they have announced."""
+    seen: list[nn.Module] = []
+
+    def look(module: nn.Module, args: Any) -> None:
+        meter = active_meter()
+        if meter is None or meter.depth or meter.knows(module) or isinstance(module, nn.Embedding):
+            return
+        if any(True for _ in module.parameters(recurse=False)):
+            seen.append(module)
+
+    handle = register_module_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()

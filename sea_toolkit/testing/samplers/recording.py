@@ -1,0 +1,54 @@
+"""A clock that notes who asks it: whether a sampler looks at its budget is then known and not assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.registry.options import Number
+from sea_toolkit.schedules.base import is_schedule
+
+
+class RecordingClock(Clock):
+    """Notes in `asked` what is read of it while it is `recording`: "progress", "budget"."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+        self._listening = False
+        super().__init__()
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """A block whose questions are noted."""
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening = False
+
+    def value(self, number: Number) -> float:
+        """As the clock it stands for; a plain number asks for nothing."""
+        return super().value(number) if is_schedule(number) else float(number)  # type: ignore[arg-type]
+
+    @property
+    def progress(self) -> float:
+        self._note("progress")
+        return self._progress
+
+    @progress.setter
+    def progress(self, value: float) -> None:
+        self._progress = value
+
+    @property
+    def budget(self) -> float | None:
+        self._note("budget")
+        return self._budget
+
+    @budget.setter
+    def budget(self, value: float | None) -> None:
+        self._budget = value
+
+    def _note(self, name: str) -> None:
+        if self._listening:
+            self.asked.add(name)

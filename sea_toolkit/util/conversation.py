@@ -1,0 +1,142 @@
+"""A prompt is a conversation that ends with what the user says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sea_toolkit.errors import RecipeError
+
+_EXPECTED = 'a text, or messages such as [{"role": "user", "content": "…"}], the last one a user\'s'
+Messages = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn: who speaks, and what is said."""
+
+    role: str
+    content: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+class Prompt(str):
+    """The user's last turn, as a string, together with the whole conversation that it ends.
+
+    Whatever reads prompts as texts (an energy's `score_text`, a table, a result) sees the last turn. Two prompts are
+    equal only if their whole conversations are; a plain string is a conversation of one turn.
+
+    Attributes:
+        messages: all turns; the last one is the user's.
+    """
+
+    messages: tuple[Message, ...]
+
+    def __new__(cls, text: str, messages: Sequence[Message] | None = None) -> Prompt:
+        prompt = super().__new__(cls, text)
+        prompt.messages = (Message("user", str(text)),) if messages is None else tuple(messages)
+        return prompt
+
+    def __getnewargs__(self) -> tuple[str, tuple[Message, ...]]:  # type: ignore[override]
+        return str(self), self.messages
+
+    @classmethod
+    def of(cls, value: Any, where: str = "the prompt") -> Prompt:
+        """A prompt from a text or from messages.
+
+        Args:
+            value: a string, or a list of `{"role": …, "content": …}`; content is a text or a list of text parts.
+            where: names it in errors.
+
+        Raises:
+            RecipeError: neither of them, an unknown key of a message, or a conversation that ends with no user's turn.
+        """
+        if isinstance(value, Prompt):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        if not isinstance(value, Sequence) or not value:
+            raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED)
+        messages = [_message(turn, f"message {i} of {where}") for i, turn in enumerate(value, 1)]
+        if messages[-1].role != "user":
+            raise RecipeError(
+                f"{where} ends with a turn of {messages[-1].role!r}",
+                expected="a user's turn at the end, which the policy answers",
+                hint='for an answer that begins with given words: the initializer "prefilled" with locked = true',
+            )
+        return cls(messages[-1].content, messages)
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether there is more than the user's one turn."""
+        return len(self.messages) > 1
+
+    @property
+    def key(self) -> str:
+        """What tells it from other prompts: the text itself, or for a conversation all of its turns."""
+        return json.dumps(self.to_data(), ensure_ascii=False, sort_keys=True) if self.is_conversation else str(self)
+
+    def to_data(self) -> str | list[dict[str, str]]:
+        """Plain data for JSON, which `Prompt.of` reads."""
+        return [turn.to_dict() for turn in self.messages] if self.is_conversation else str(self)
+
+    def ask(self, text: str) -> Prompt:
+        """The same conversation with another text as the user's last turn."""
+        return Prompt(text, (*self.messages[:-1], Message("user", text)))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Prompt):
+            return self.messages == other.messages
+        return str.__eq__(self, other) is True and not self.is_conversation
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+
+def is_one_prompt(prompts: Any) -> bool:
+    """Whether this is a single prompt (a text, or the messages of one conversation) rather than several."""
+    return isinstance(prompts, str) or (
+        isinstance(prompts, Sequence) and bool(prompts) and all(isinstance(turn, Mapping) for turn in prompts)
+    )
+
+
+def as_prompts(prompts: Any) -> list[Prompt]:
+    """One prompt or several, as a list.
+
+    Raises:
+        RecipeError: see `Prompt.of`; or there are none.
+    """
+    several = [prompts] if is_one_prompt(prompts) else list(prompts)
+    if not several:
+        raise RecipeError("there are no prompts", expected="at least one")
+    return [Prompt.of(value, f"prompt {i}") for i, value in enumerate(several, 1)]
+
+
+def _message(turn: Any, where: str) -> Message:
+    if not isinstance(turn, Mapping):
+        raise RecipeError(f"{where} is {_short(turn)}", expected='{"role": …, "content": …}')
+    others = [key for key, value in turn.items() if key not in ("role", "content") and value is not None]
+    role, content = turn.get("role"), turn.get("content")
+    if isinstance(content, Sequence) and not isinstance(content, str) and content and all(map(_is_text_part, content)):
+        content = "".join(part["text"] for part in content)
+    if others or not isinstance(role, str) or not role or not isinstance(content, str):
+        raise RecipeError(f"{where} is {_short(dict(turn))}", expected='{"role": …, "content": …}, both of them texts')
+    return Message(role, content)
+
+
+def _is_text_part(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,43 @@
+"""The acceptance test: its rate, and what happens where a number is not finite."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.samplers.shared.metropolis import metropolis
+
+INF, NAN = math.inf, math.nan
+
+
+def accepted(ratios, proposed=None, stopped=None, chains=1, seed=0):
+    log_ratio = torch.tensor(ratios)[:, None].expand(-1, chains)
+    energy = torch.zeros_like(log_ratio) if proposed is None else torch.tensor(proposed)[:, None].expand(-1, chains)
+    still = torch.zeros_like(log_ratio, dtype=torch.bool) if stopped is None else torch.tensor(stopped)[:, None]
+    return metropolis(Noise(range(seed, seed + len(ratios))), log_ratio, energy, still.expand(-1, chains))
+
+
+def test_the_part_that_is_accepted_is_the_exponential_of_the_log_ratio():
+    n = 20_000
+    ratios = [-2.0, -0.5, 0.0, 3.0]
+    found = accepted(ratios, chains=n)
+    for row, rate, ratio in zip(found.mask, found.rate, ratios, strict=True):
+        expected = min(1.0, math.exp(ratio))
+        assert torch.allclose(rate, torch.tensor(expected))
+        assert abs(float(row.float().mean()) - expected) <= 5 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_what_is_not_finite():
+    found = accepted([INF, NAN, -INF, INF, 1.0, 1.0], [0.0, 0.0, 0.0, INF, INF, NAN])
+    assert found.mask.flatten().tolist() == [True, False, False, False, False, False]
+    assert found.rate.flatten()[:3].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_stopped_chains_stay_and_report_a_rate_of_zero():
+    found = accepted([1.0, 1.0], stopped=[True, False])
+    assert found.mask.flatten().tolist() == [False, True]
+    assert found.rate.flatten().tolist() == [0.0, 1.0]
+    assert found.metrics["accepted"].flatten().tolist() == [0.0, 1.0]
+    assert found.metrics["acceptance"] is found.rate
