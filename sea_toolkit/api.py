@@ -235,7 +235,8 @@ def align(
     """
     aligner = Aligner(
         recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
-        system=system, template_options=template_options, hub=hub, trust_remote_code=trust_remote_code, progress=progress,
+        system=system, template_options=template_options, hub=hub, trust_remote_code=trust_remote_code,
+        progress=progress,
     )  # fmt: skip
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
