@@ -101,7 +101,7 @@ class Backbone:
         prefix: Prefix | None,
         embeds: Float[Tensor, "P C n D"],
         mask: Bool[Tensor, "P C n"] | None = None,
-    ) -> Float[Tensor, "P C n D"]:
+    ) -> Float[Tensor, "P C n H"]:
         """Final hidden states of tokens behind the prefix; differentiable in `embeds`.
 
         Args:
@@ -140,7 +140,7 @@ class Backbone:
         mask: Bool[Tensor, "rows seen"],
         positions: Int[Tensor, "rows n"],
         cache: OpenCache | None,
-    ) -> Float[Tensor, "rows n D"]:
+    ) -> Float[Tensor, "rows n H"]:
         """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
         if isinstance(cache, RereadCache):
             return self.reread(cache, embeds)
@@ -153,7 +153,7 @@ class Backbone:
         # CTRL scales what it is given in place
         return self.base(inputs_embeds=embeds.clone() if self.writes else embeds, attention_mask=mask, **extra)[0]
 
-    def read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n D"]:
+    def read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n H"]:
         """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
         the model needs no mask, and no state of it sees padding."""
         order = (~mask).long().argsort(dim=-1, stable=True)[..., None]
@@ -167,7 +167,7 @@ class Backbone:
 
     def _read_by_length(
         self, embeds: Float[Tensor, "rows n D"], lengths: Int[Tensor, " rows"]
-    ) -> Float[Tensor, "rows n D"]:
+    ) -> Float[Tensor, "rows n H"]:
         """Rows on the two sides of the switch apart, each group no longer than its longest row."""
         assert self._switch is not None
         states: Tensor | None = None
@@ -202,7 +202,7 @@ class Backbone:
                 hint="shorten the prompt or lower --max-new-tokens",
             )
 
-    def reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n D"]:
+    def reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n H"]:
         """Read more tokens, one at a time with the model's own state if it has one, else all from the start."""
         n = embeds.shape[1]
         before = cache.mask.sum(-1)

@@ -112,7 +112,7 @@ class Policy(TextInterface):
 
     def predictors(
         self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"] | None = None
-    ) -> Float[Tensor, "P C T D"]:
+    ) -> Float[Tensor, "P C T H"]:
         """Hidden states that predict each of the T response tokens: the prompt's last one, then those of the first
         T − 1 tokens.
 
