@@ -44,8 +44,9 @@ def try_reward(model_type: str, folder: Path) -> Verdict:
             return Verdict(REFUSED, error.got)
         width = max(map(len, TEXTS))
         ids = torch.tensor([[row + [EOS] * (width - len(row)) for row in TEXTS]])
-        together = -problem.terms[0](SoftResponse.from_ids(ids, (EOS,)))[0]
-        alone = [-problem.terms[0](SoftResponse.from_ids(torch.tensor([[row]]), (EOS,)))[0, 0] for row in TEXTS]
+        together = -problem.energy(SoftResponse.from_ids(ids, (EOS,))).total[0]
+        rows = [SoftResponse.from_ids(torch.tensor([[row]]), (EOS,)) for row in TEXTS]
+        alone = [-problem.energy(row).total[0, 0] for row in rows]
     for i, own in enumerate(right):
         for tried, what in ((together[i], "in a batch"), (alone[i], "alone")):
             assert abs(float(tried) - own) <= 1e-3 * max(1.0, abs(own)), f"{what}: {float(tried):.4f}, not {own:.4f}"
