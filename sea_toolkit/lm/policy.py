@@ -15,6 +15,7 @@ from sea_toolkit.lm.architecture import dissect
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.text import Template, TextInterface
 from sea_toolkit.lm.vocabulary import require_tokens, token_ids
 
@@ -68,6 +69,7 @@ class Policy(TextInterface):
         self.token_ids, self._unwritable = tokens.to(weight.device), others.to(weight.device)
         end = end_of_turn(model, tokenizer, self.chat, set(tokens.tolist()), name)
         self.eos_ids, self.usual_end = end.ids, end.usual
+        self._positions = usable_positions(model)
         self.backbone = Backbone(anatomy.base, anatomy.embedding, name, filler=self.eos_ids[0])
         self.notes = (*end.notes, *self.backbone.notes)
         output = model.get_output_embeddings()
@@ -81,14 +83,13 @@ class Policy(TextInterface):
         return self.backbone.weight.device
 
     @property
-    def dtype(self) -> torch.dtype:
-        return self.backbone.weight.dtype
+    def context_length(self) -> int | None:
+        """Positions that the model can read, or None if there is no limit."""
+        return self._positions
 
     @property
-    def context_length(self) -> int | None:
-        """Positions the model was built for, or None if its config does not say."""
-        config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None)
+    def dtype(self) -> torch.dtype:
+        return self.backbone.weight.dtype
 
     @property
     def table(self) -> Float[Tensor, "V D"]:

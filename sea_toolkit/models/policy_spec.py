@@ -62,4 +62,3 @@ class PolicySpec(Strict):
     device: str = "auto"
     dtype: DType = "auto"
     attention: Attention = "auto"
-    trust_remote_code: bool = False
