@@ -232,5 +232,5 @@ def test_the_way_attention_is_computed_can_be_chosen(folder, attention):
 
 
 def test_attention_that_is_not_installed_is_told(folder):
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="needs a package that is not installed: FlashAttention2"):
         load_policy(PolicySpec(model=str(folder), device="cpu", attention="flash_attention_2"), ModelFinder(hub()))
