@@ -10,6 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+def fit_rows(table: Float[Tensor, "rows D"], size: int) -> Float[Tensor, "size D"]:
+    """A table with one row for each of `size` ids: rows of padding are left out, missing ones are zeros."""
+    if len(table) >= size:
+        return table if len(table) == size else table[:size]
+    return torch.nn.functional.pad(table, (0, 0, 0, size - len(table)))
+
+
 def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
     """Probability that a position is part of the response: no end of text before it (`Π_{s<t} (1 − p_s(EOS))`)."""
     ahead = torch.nn.functional.pad(1.0 - p_eos[..., :-1], (1, 0), value=1.0)
@@ -128,7 +135,8 @@ class SoftResponse:
         """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
         weights = self.weights.to(table.dtype)
         if self.candidates is None:
-            mixed = weights @ table
+            rows = min(weights.shape[-1], len(table))
+            mixed = weights[..., :rows] @ table[:rows]
         elif self.candidates.shape[-1] == 1 and not weights.requires_grad:
             mixed = torch.nn.functional.embedding(self.ids, table)
         else:
@@ -253,7 +261,8 @@ class Slope:
         first = self.grads[0]
         total = first.new_zeros((*first.shape[:2], size), dtype=torch.float32)
         for table, grad in self.tables:
-            total += grad[:, :, position].to(table.dtype) @ table.T
+            rows = min(size, len(table))  # a model's table may have rows for ids that are no tokens, or lack some
+            total[..., :rows] += grad[:, :, position].to(table.dtype) @ table[:rows].T
         for wanted, grad in self.tokens:
             total = total.index_add(-1, wanted, grad[:, :, position].float())
         for names, grad in self.own:

@@ -17,6 +17,7 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.initializer import Initializer
 from sea_toolkit.problem.locked_prefix import Locked
 from sea_toolkit.problem.run_state import RunState
@@ -118,8 +119,11 @@ class Problem:
 
     @torch.no_grad()
     def read(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
-        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last."""
+        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last; empty for a model
+        that shares none."""
         p, c, t = ids.shape
+        if isinstance(self.prefix.layers, Embedded):
+            return []
         cache = growing_cache(self.prefix.rows(c))
         mask = torch.nn.functional.pad(self.prefix.mask.repeat_interleave(c, 0), (0, t - 1), value=True)
         positions = self.prefix.positions(0, t - 1).repeat_interleave(c, 0)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.errors import RecipeError, did_you_mean
-from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
@@ -46,7 +46,7 @@ class ClassifierReader:
             self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
             self.table = self.backbone.table
         else:
-            self.table = self.embedding.weight.detach()
+            self.table = embedding_table(self.embedding)
 
     def output(self, wanted: str | int | None) -> int:
         """Index of the output that a recipe names.
@@ -149,6 +149,7 @@ class SequenceScorer:
 
     def __init__(self, reader: ClassifierReader, context: Context) -> None:
         self.reader, self.prompts, self.shown = reader, list(context.prompts), reader.shown
+        self.table = fit_rows(reader.table, context.policy.vocab_size)
         self.warnings: list[str] = []
         frames = self.shown.frames(self.prompts, context.length)
         self.before, self.after = [before for before, _ in frames], frames[0][1]
@@ -170,7 +171,7 @@ class SequenceScorer:
 
     def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         other = self._read_otherwise(response)
-        if other.all() and not (torch.is_grad_enabled() and response.embed(self.reader.table).requires_grad):
+        if other.all() and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
             return self._whole(response, other)
         outputs = self._piecewise(response)
         if not other.any():
@@ -183,7 +184,7 @@ class SequenceScorer:
     def _piecewise(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """The response's own tokens between those of what stands around it."""
         around = max(map(len, self.before)) + len(self.after)
-        rows, mask = response.embed(self.reader.table), response.content > 0.5
+        rows, mask = response.embed(self.table), response.content > 0.5
         (embeds,), mask, cut = cut_answers([rows], mask, around, self.shown.limit)
         if self.after:
             tail = self.reader.embedding(torch.tensor(self.after, device=embeds.device, dtype=torch.long))

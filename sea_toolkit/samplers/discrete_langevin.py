@@ -105,7 +105,8 @@ class DiscreteLangevin(Sampler):
         """log q_t(v | y) at every position."""
         beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
         # what does not depend on v cancels in the softmax
-        return (-0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)).log_softmax(-1)
+        scores = -0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)
+        return problem.policy.forbid(scores).log_softmax(-1)
 
     def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
         """log q(y|y') − log q(y'|y), over the tokens up to the end."""

@@ -18,9 +18,8 @@ FEW = 6
 
 def plain_ids(policy: Policy) -> Int[Tensor, " N"]:
     """Tokens that stand for text: no end of text and no other special one."""
-    size = min(len(policy.tokenizer), policy.vocab_size)
     special = {*policy.eos_ids, *getattr(policy.tokenizer, "all_special_ids", ())}
-    return torch.tensor([i for i in range(size) if i not in special])
+    return torch.tensor([i for i in policy.token_ids.tolist() if i not in special])
 
 
 def closed(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Int[Tensor, "P C T"]:
