@@ -60,7 +60,7 @@ class Answers:
         return cls(policy, closed(ids, policy.eos_ids), logits, candidates)
 
     def hard(self, ids: Int[Tensor, "P C t"] | None = None) -> SoftResponse:
-        """One candidate per position, as `rescore` has it; of these answers, or of other `ids`."""
+        """One candidate per position, as `score_as_text` has it; of these answers, or of other `ids`."""
         given = (self.ids if ids is None else ids).clone()
         return SoftResponse.from_ids(given.to(self.policy.device), self.policy.eos_ids)
 

@@ -154,12 +154,12 @@ def test_texts_of_more_tokens_than_the_policy_has_positions_keep_those_they_were
     ids[1, 1] = tokenizer("a", add_special_tokens=False).input_ids[0]
     recipe = {"energies": [{"name": "reference"}]}
     problem = problem_for(OWN, recipe=recipe, policy=policy, prompts=prompts, max_new_tokens=room, sampler="best-of-n")
-    scored = problem.rescore(ids)
+    scored = problem.score_as_text(ids)
     log_prob = policy.log_prob(problem.prefix, ids).sum(-1)
     alone = [
-        problem_for(OWN, recipe=recipe, policy=policy, prompts=[p], max_new_tokens=room, sampler="best-of-n").rescore(
-            ids[i : i + 1]
-        )
+        problem_for(
+            OWN, recipe=recipe, policy=policy, prompts=[p], max_new_tokens=room, sampler="best-of-n"
+        ).score_as_text(ids[i : i + 1])
         for i, p in enumerate(prompts)
     ]
     torch.testing.assert_close(scored.nll, torch.cat([a.nll for a in alone]), atol=1e-3, rtol=1e-4)

@@ -70,7 +70,7 @@ def test_energy_judge_and_transformers_agree(kind, reads, template, tmp_path):
     term = problem.terms[0]
     with torch.no_grad():
         torch.testing.assert_close(-term.of_text(response, PROMPTS, texts), torch.tensor(expected), atol=1e-4, rtol=0)
-    tapped = response.tapped()
+    tapped = response.with_gradient_taps()
     value = term(tapped)
     torch.testing.assert_close(-value.detach(), torch.tensor(expected), atol=1e-4, rtol=0)
     slope = tapped.taps.gradient(value.sum())
@@ -87,7 +87,7 @@ def test_a_gradient_road_that_differs_says_by_how_much(tmp_path):
     term = problem_for(recipe=recipe, prompts=PROMPTS[:1], policy=policy, max_new_tokens=12, sampler="tilted").terms[0]
     assert list(term.bound.warnings) == []
     texts = [["Rain falls from the clouds."]]
-    term(policy.from_text(texts, torch.ones(1, 1, dtype=torch.bool)).tapped())
+    term(policy.from_text(texts, torch.ones(1, 1, dtype=torch.bool)).with_gradient_taps())
     (note,) = term.bound.warnings
     assert "rm reads answers as part of the whole text" in note
     assert float(note.split()[-2]) > 1e-4
