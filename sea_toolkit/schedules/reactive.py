@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class ReactiveSchedule(Schedule):
 
     def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
         if not isinstance(made, Reactive):
-            missing = [method for method in METHODS if method not in dir(made)]
+            missing = [method for method in METHODS if not callable(inspect.getattr_static(made, method, None))]
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",

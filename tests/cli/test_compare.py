@@ -126,7 +126,7 @@ def test_mistakes_are_messages(folder: Path, more: list[str], words: list[str]) 
 def test_a_missing_column_lists_those_there_are(folder: Path) -> None:
     result = CliRunner().invoke(main, ["compare", str(folder / "prompts.jsonl"), *arguments(folder)[2:]])
     assert result.exit_code == 2
-    assert "no column 'instruction'; it has 'q', 'n'" in result.stderr
+    assert "has the columns 'q', 'n'" in result.stderr
 
 
 def test_the_folder_of_another_comparison_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def loaded(folder):
 
 def log_probs(lm, before, ids):
     with torch.no_grad():
-        logits = lm.model(input_ids=torch.tensor([[*before, *ids]])).logits[0].log_softmax(-1)
+        logits = lm.model(input_ids=torch.tensor([[*before, *ids]])).logits[0]
+        # a row that pads the vocabulary stands for no token, and no text has it
+        logits = logits[:, : len(lm.tokenizer)].log_softmax(-1)
     return [float(logits[len(before) + t - 1, token]) for t, token in enumerate(ids)]
 
 

@@ -139,8 +139,9 @@ def test_the_ledger_counts_the_blocks_that_run():
     before = problem.ledger.models[key].flops
     term.score_text(PROMPTS, [["a" * 5]] * 3)
     assert problem.ledger.models[key].flops - before == 15 * term.meter.flops_per_token
-    block = tiny_policy().model.model.layers[0]
-    assert term.meter.flops_per_token == 2.0 * sum(p.numel() for p in block.parameters())
+    base = tiny_policy().model.model
+    runs = [*base.layers[0].parameters(), *base.norm.parameters()]  # the norm runs too, and nobody reads it
+    assert term.meter.flops_per_token == 2.0 * sum(p.numel() for p in runs)
 
 
 PAIRS = [

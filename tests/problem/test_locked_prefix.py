@@ -154,7 +154,7 @@ def test_the_law_of_answers_read_without_the_text_is_another_one(monkeypatch):
         self.locked = kept
         return found
 
-    monkeypatch.setattr(Problem, "rescore", without)
+    monkeypatch.setattr(Problem, "score_as_text", without)
     toy = Toy(5, 4)
     assert not distance(visits_of(toy, {"name": "suffix-mh"}), conditional(toy))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 
@@ -11,11 +12,17 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
+from sea_toolkit.problem.initializer import FunctionInitializer
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
 from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
+
+
+def written_by(function):
+    return FunctionInitializer(functools.partial(function))
+
 
 GRADIENT_FREE = ["best-of-n", "suffix-mh"]
 
@@ -31,15 +38,15 @@ class Plugin:
             return [-scale * sum(t.count(v) for v in "aeiou") for t in texts]
 
         @register("fussy")
-        def fussy(response, *, worst: float = float("nan")):
+        def fussy(response, *, worst: str = "nan"):
             """Not finite where the first token is even."""
             even = response.ids[..., 0] % 2 == 0
-            return torch.where(even, torch.tensor(worst), -response.expected_length())
+            return torch.where(even, torch.tensor(float(worst)), -response.expected_length())
 
         @register("never")
-        def never(response, *, value: float = float("nan")):
+        def never(response, *, value: str = "nan"):
             """Not finite at all."""
-            return response.expected_length() * 0 + value
+            return response.expected_length() * 0 + float(value)
 
         @register("shapeless")
         def shapeless(response):
@@ -144,7 +151,7 @@ def test_an_empty_answer_is_scored():
 
 
 def test_start_has_the_right_shape_or_names_the_initializer():
-    problem = replace(problem_for(), initializer=lambda work, noise: random_ids(1, 2, 9))
+    problem = replace(problem_for(), initializer=written_by(lambda problem, noise: random_ids(1, 2, 9)))
     with pytest.raises(PluginError, match=r"ids \[1, 2, 9\]"):
         problem.start(noise_for(problem))
 
@@ -245,7 +252,7 @@ def test_wrong_outputs_are_named(name, message, plugins):
 @pytest.mark.parametrize("sampler", ["sea", "sea-adam", "tilted", *GRADIENT_FREE])
 @pytest.mark.parametrize("worst", ["nan", "-inf"])
 def test_a_chain_that_meets_a_nan_stops_and_the_run_goes_on(sampler, worst, plugins, tmp_path):
-    energies = recipe({"name": "fussy", "worst": float(worst), "label": "mood"})
+    energies = recipe({"name": "fussy", "worst": worst, "label": "mood"})
     run = run_for(tmp_path, recipe=energies, plugins=plugins, energies={}, sampler=sampler, steps=4, chains=8, seed=1)
     started = {}
     run.on_event = lambda e: (
@@ -270,7 +277,7 @@ def test_a_chain_that_meets_a_nan_stops_and_the_run_goes_on(sampler, worst, plug
 
 
 def test_plus_infinity_is_a_wall_and_stops_nothing(plugins):
-    energies = recipe({"name": "fussy", "worst": float("inf")})
+    energies = recipe({"name": "fussy", "worst": "inf"})
     run = run_for(recipe=energies, plugins=plugins, energies={}, sampler="suffix-mh", steps=6, chains=8, seed=1)
     results = run.execute()
     assert not run.problem.stopped.any()
@@ -281,7 +288,7 @@ def test_plus_infinity_is_a_wall_and_stops_nothing(plugins):
 @pytest.mark.parametrize("sampler", [i.name for i in hub().items("sampler")])
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_nothing_finite_is_an_error_that_names_the_energy(sampler, value, plugins, tmp_path):
-    energies = recipe({"name": "never", "value": float(value)})
+    energies = recipe({"name": "never", "value": value})
     run = run_for(tmp_path, recipe=energies, plugins=plugins, energies={}, sampler=sampler, steps=2)
     with pytest.raises(NumericalError) as error:
         run.execute()
@@ -392,6 +399,6 @@ def test_an_initializer_that_draws_is_told_to_keep_its_cache():
     ],
 )
 def test_a_start_that_is_no_ids_is_the_plugins_fault(written, message):
-    problem = replace(problem_for(), initializer=lambda problem, noise: written(random_ids(1, 2, 10)))
+    problem = replace(problem_for(), initializer=written_by(lambda problem, noise: written(random_ids(1, 2, 10))))
     with pytest.raises(PluginError, match=message):
         problem.start(noise_for(problem))

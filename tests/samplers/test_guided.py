@@ -72,13 +72,13 @@ def test_a_right_guess_costs_one_pass_and_one_wrong_row_little_more() -> None:
     work = problem()
     z, names = latent(20, seed=2)
     ids, _ = one_by_one(work, z, names)
-    work.ledger = Ledger()
+    work.run.ledger = Ledger()
     decode_guided(work, z, names, ids, TOP)
     assert work.ledger.decode_steps == 1
     assert work.ledger.models["policy"].forward == 12 * (T - 1) + 12 * T
     start = ids.clone()
     start[0, 0, 3] = 7 if ids[0, 0, 3] != 7 else 8
-    work.ledger = Ledger()
+    work.run.ledger = Ledger()
     decode_guided(work, z, names, start, TOP)
     # what follows the wrong token is looked at again in one row of twelve, a window at a time
     assert work.ledger.models["policy"].forward <= 12 * (T - 1) + 12 * T + 2 * WINDOW * T

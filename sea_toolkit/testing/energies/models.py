@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from sea_toolkit.core.meter import active_meter
+from sea_toolkit.core.meter import Meter, active_meter
 from sea_toolkit.testing.conformance import require
 from sea_toolkit.testing.energies.subject import Subject
 
@@ -44,7 +44,11 @@ def check_models(subject: Subject) -> None:
 
 @contextmanager
 def unannounced_modules() -> Iterator[list[nn.Module]]:
-    """The modules with weights that energies run within the block, outside of the models that they have announced."""
+    """The modules with weights that energies run within the block, outside of the models that they announce in it.
+
+    A model may be tried before it is announced: such a trial is no cost of the run.
+    """
+    run: list[tuple[Meter, nn.Module]] = []
     seen: list[nn.Module] = []
 
     def look(module: nn.Module, args: Any) -> None:
@@ -52,10 +56,11 @@ def unannounced_modules() -> Iterator[list[nn.Module]]:
         if meter is None or meter.depth or meter.knows(module) or isinstance(module, nn.Embedding):
             return
         if any(True for _ in module.parameters(recurse=False)):
-            seen.append(module)
+            run.append((meter, module))
 
     handle = register_module_forward_pre_hook(look)
     try:
         yield seen
     finally:
         handle.remove()
+        seen += [module for meter, module in run if not meter.knows(module)]
