@@ -48,7 +48,7 @@ def unannounced_modules() -> Iterator[list[nn.Module]]:
 
     A model may be tried before it is announced: such a trial is no cost of the run.
     """
-    run: list[tuple[Meter, nn.Module]] = []
+    run: list[tuple[nn.Module, Meter, int]] = []
     seen: list[nn.Module] = []
 
     def look(module: nn.Module, args: Any) -> None:
@@ -56,11 +56,13 @@ def unannounced_modules() -> Iterator[list[nn.Module]]:
         if meter is None or meter.depth or meter.knows(module) or isinstance(module, nn.Embedding):
             return
         if any(True for _ in module.parameters(recurse=False)):
-            run.append((meter, module))
+            run.append((module, meter, len(meter.models)))
 
     handle = register_module_forward_pre_hook(look)
     try:
         yield seen
     finally:
         handle.remove()
-        seen += [module for meter, module in run if not meter.knows(module)]
+        for module, meter, announced in run:
+            if not any(part is module for later in meter.models[announced:] for part in later.module.modules()):
+                seen.append(module)
