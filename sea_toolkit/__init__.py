@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sea_toolkit.lm.policy import Policy
     from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.named import NamedModel
+    from sea_toolkit.models.wheel_files import WheelFiles
     from sea_toolkit.problem.context import Context
     from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.problem.initializer import Initializer
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Interrupted, Result
     from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+    from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
     from sea_toolkit.util.conversation import Prompt
     from sea_toolkit.util.progress import Progress
@@ -45,8 +47,8 @@ __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Clock", "Context", "Decoded", "EmbeddingSpace", "Energy", "Event", "Info",
     "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
     "NumericalError", "Observation", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "after_end", "align",
-    "categorical", "compare", "decode", "hookimpl", "resume", "select_chains",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
+    "align", "categorical", "compare", "decode", "hookimpl", "metropolis", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -77,11 +79,13 @@ _LAZY = {
     "Result": "runs.result",
     "Sampler": "samplers.base",
     "SoftResponse": "core.response",
+    "WheelFiles": "models.wheel_files",
     "after_end": "core.response",
     "align": "api",
     "categorical": "core.noise",
     "compare": "evaluation.compare",
     "decode": "lm.decoding",
+    "metropolis": "samplers.shared.metropolis",
     "resume": "api",
     "select_chains": "samplers.base",
 }
