@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Interrupted, Result
     from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+    from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
     from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
     from sea_toolkit.util.conversation import Prompt
@@ -48,7 +49,8 @@ __all__ = [
     "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
     "NumericalError", "Observation", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
     "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
-    "align", "categorical", "compare", "decode", "hookimpl", "metropolis", "resume", "select_chains",
+    "align", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "resume",
+    "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -85,6 +87,8 @@ _LAZY = {
     "categorical": "core.noise",
     "compare": "evaluation.compare",
     "decode": "lm.decoding",
+    "hard_ids": "samplers.shared.latent",
+    "latent_of": "samplers.shared.latent",
     "metropolis": "samplers.shared.metropolis",
     "resume": "api",
     "select_chains": "samplers.base",

@@ -143,6 +143,7 @@ class Aligner:
             "max_new_tokens": max_new_tokens, "seed": seed,
         }  # fmt: skip
         chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
+        self.session.refuse_unused(chosen)
         asked, folder = as_prompts(prompts), None if out is None else Path(out)
         composition = self.session.compose(chosen, energies, allow_code)
         with new_folder(folder):

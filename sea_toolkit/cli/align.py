@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import assignment, energy_term, template_values, weighted
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.util.conversation import Prompt
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
@@ -65,6 +65,7 @@ def align(
     recipe: str | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     checkpoint_every: int,
     as_json: bool,
@@ -86,6 +87,7 @@ def align(
             asked,
             recipe=chosen,
             allow_code=allow_code,
+            trust_remote_code=trust_remote_code,
             out=out,
             hub=hub,
             checkpoint_every=checkpoint_every,

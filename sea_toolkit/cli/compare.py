@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import assignment, energy_term, options_of, template_values, value_of, weighted
-from sea_toolkit.cli.group import INTERRUPTED, code_option, with_hub
+from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with the model.")
+@trust_option
 @code_option
 @click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
@@ -87,6 +87,7 @@ def compare(
     recipe: str | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
+    trust_remote_code: bool,
     out: str | None,
     as_json: bool,
     **flags: Any,
@@ -110,7 +111,7 @@ def compare(
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
-                allow_code=allow_code, out=out,
+                allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:

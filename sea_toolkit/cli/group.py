@@ -113,6 +113,13 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)  # fmt: skip
 
 
+def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--trust-remote-code`."""
+    return click.option(
+        "--trust-remote-code", is_flag=True, help="Run Python that comes with a model; a recipe cannot allow it."
+    )(function)
+
+
 def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--plugin` and `--strict-plugins` of its own, and the hub as its first argument.
 

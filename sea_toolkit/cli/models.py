@@ -1,10 +1,11 @@
-"""`sea-toolkit models list | pull | remove`: the catalog of named models and where they are."""
+"""`sea-toolkit models list | pull | remove | convert`: the catalog of named models and where they are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,6 +72,21 @@ def remove(ctx: click.Context, name: str) -> None:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
         click.echo(f"{name} was not in the cache")
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new folder.")
+def convert(folder: Path, out: Path) -> None:
+    """Copy the model in FOLDER, whose weights are pickled (.bin), to a new folder with safetensors.
+
+    The pickles are read for their tensors alone, in a process of its own: no code in them runs.
+    """
+    from sea_toolkit.models.pickles import convert_folder
+
+    with progress_bar() as progress:
+        convert_folder(folder, out, progress)
+    click.echo(f"{out} holds the model of {folder} as safetensors")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.align import show
-from sea_toolkit.cli.group import code_option, with_hub
+from sea_toolkit.cli.group import code_option, trust_option, with_hub
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR")
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @code_option
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
-def resume(hub: PluginHub, folder: str, force: bool, allow_code: tuple[str, ...], as_json: bool) -> None:
+def resume(
+    hub: PluginHub, folder: str, force: bool, allow_code: tuple[str, ...], trust_remote_code: bool, as_json: bool
+) -> None:
     """Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped."""
     from sea_toolkit.api import resume as run
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
-        return run(folder, hub=hub, allow_code=allow_code, force=force, on_event=on_event, progress=progress)
+        return run(
+            folder, hub=hub, allow_code=allow_code, trust_remote_code=trust_remote_code, force=force,
+            on_event=on_event, progress=progress,
+        )  # fmt: skip
 
     show(start, as_json, folder)

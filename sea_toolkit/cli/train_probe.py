@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.group import hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
@@ -47,6 +47,7 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of each text.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
+@trust_option
 @click.option("--name", help="Name of the probe.  [default: name of the file]")
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence of the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -92,7 +93,7 @@ def _run(ctx: click.Context, train: Any, sources: list[Any], settings: Settings,
     examples = read_examples(sources, settings.kind, settings.max_rows, settings.seed)
     with progress_bar() as progress:
         spec = PolicySpec(model=options["policy"], device=options["device"], dtype="float32")
-        policy = load_policy(spec, ModelFinder(hub_of(ctx), progress))
+        policy = load_policy(spec, ModelFinder(hub_of(ctx), progress, options["trust_remote_code"]))
         trained: Trained = train(policy.model, policy.tokenizer, options["policy"], examples, settings, progress)
     return trained
 
@@ -115,7 +116,9 @@ def _command(ctx: click.Context) -> str:
         name, value = parameter.name or "", ctx.params[parameter.name or ""]
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name == "as_json":
             continue
-        if name == "data":
+        if value is True:
+            words.append(parameter.opts[0])
+        elif name == "data":
             for item in value:
                 path, mark, rest = item.partition("::")
                 words.append(f"DATA/{Path(path).name}{mark}{rest}")

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import check_tokenizer, load_classifier
+from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.readers.sequence_classifier import Reading, sequence_scorer
 
 
 class Classifier(Energy):
@@ -21,16 +21,18 @@ class Classifier(Energy):
     Args:
         model: a local folder or a Hugging Face id.
         target: the wanted class, by label or index.
-        reads: what the classifier is shown; see the energy `reward`. "auto" is the response alone.
+        reads: what the classifier is shown; see the energy `reward`.
+        truncate: see the energy `reward`.
     """
 
     differentiable = True
     label: str
 
-    def __init__(self, *, model: str, target: str | int, reads: Reading = "response") -> None:
-        self.model, self.target, self.reads = model, target, reads
+    def __init__(self, *, model: str, target: str | int, reads: Reading = "response", truncate: bool = False) -> None:
+        self.model, self.target, self.reads, self.truncate = model, target, reads, truncate
         self.reward_model = model
-        self.label = f"{model.rstrip('/').rpartition('/')[2]}:{target}"
+        self.name = model.rstrip("/").rpartition("/")[2]
+        self.label = f"{self.name}:{target}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model and compare its vocabulary with the policy's, before any weights are read.
@@ -38,7 +40,8 @@ class Classifier(Energy):
         Raises:
             ModelError: no such model, or another vocabulary than the policy's.
         """
-        check_tokenizer(finder.find(self.model, "reward"), self.label, tokenizer)
+        source = finder.find(self.model, "reward")
+        check_tokenizer(source, self.name, tokenizer, trust_remote_code=finder.trust_remote_code)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model and check that it fits the policy. A model with one output gives the log-odds of its class.
@@ -47,8 +50,8 @@ class Classifier(Energy):
             ModelError: as `check`, or unreadable weights.
             RecipeError: no such class.
         """
-        loaded = load_classifier(context.find_model(self.model), context.policy, self.model)
-        scorer = SequenceScorer(*loaded, self.label, self.reads, context)
+        source = context.find_model(self.model)
+        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
         target = scorer.output(self.target)
 
         def energy(response: SoftResponse) -> Float[Tensor, "P C"]:

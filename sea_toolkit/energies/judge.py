@@ -14,6 +14,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import cut_answers, fitting_frames
 from sea_toolkit.lm.template import MARK
 from sea_toolkit.lm.tokens import behind, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
@@ -51,6 +52,8 @@ class Judge(Energy):
         template: the request, with `{response}` once, and `{prompt}` anywhere before it.
         yes: the word, or several, whose probability is to rise.
         no: the word, or several, against it.
+        truncate: where the request has more tokens than the model can read, leave out the beginning of the prompt in
+            it; otherwise this is an error.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Judge(Energy):
         template: str = TEMPLATE,
         yes: str | list[str] = "yes",
         no: str | list[str] = "no",
+        truncate: bool = False,
     ) -> None:
         before, found, after = template.partition("{response}")
         if not found or "{response}" in after or "{prompt}" in after:
@@ -68,7 +72,7 @@ class Judge(Energy):
                 f"the template of judge is {template!r}", expected="{response} once, and {prompt} only before it"
             )
         self.model, self.before, self.after = model, before, after.replace("{question}", question)
-        self.question = question
+        self.question, self.truncate = question, truncate
         self.yes, self.no = ([words] if isinstance(words, str) else words for words in (yes, no))
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
@@ -120,20 +124,19 @@ class Verdicts:
         if yes & no:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
         self.yes, self.no = sorted(yes), sorted(no)
-        frames = [framed(settings.request(prompt), lm) for prompt in context.prompts]
+        frames = fitting_frames(
+            context.prompts, lambda prompt: framed(settings.request(prompt), lm), lambda around: sum(map(len, around)),
+            context.length, lm.context_length, f"the request of judge to {lm.name}", tokenizer=lm.tokenizer,
+            truncate=settings.truncate,
+        )  # fmt: skip
+        self.truncate = settings.truncate
         before, self.after = [pre for pre, _ in frames], frames[0][1]
         if not all(before) or not self.after:
             raise RecipeError(
                 "the request of judge has nothing before the answer or nothing after it",
                 expected="a template with words around {response}",
             )
-        longest, limit = max(map(len, before)) + context.length + len(self.after), lm.context_length
-        if limit is not None and longest > limit:
-            raise RecipeError(
-                f"with the answer in it, the request of judge has up to {longest} tokens",
-                expected=f"at most {limit} ({lm.name})",
-                hint="shorter prompts, or a lower --max-new-tokens",
-            )
+        self.around = max(map(len, before)) + len(self.after)
         # the answer and what is behind it, spread over the answer's tokens
         cost = 2.0 * (lm.body_parameters * (context.length + len(self.after)) + lm.head_parameters) / context.length
         context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
@@ -154,12 +157,15 @@ class Verdicts:
     def _energy(
         self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]
     ) -> Float[Tensor, "P C"]:
-        lm, (p, c, _, _) = self.lm, embeds.shape
+        lm = self.lm
+        (embeds,), mask, cut = cut_answers([embeds], mask, self.around, lm.context_length)
+        p, c, _, _ = embeds.shape
         tail = lm.backbone.embedding(torch.tensor(self.after, device=embeds.device))
         embeds = torch.cat([embeds, tail.expand(p, c, -1, -1)], 2)
         mask = torch.nn.functional.pad(mask, (0, len(tail)), value=True)
         logits = lm.logits(lm.backbone.hidden(prefix, embeds, mask)[:, :, -1])
-        return logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
+        odds = logits[..., self.no].logsumexp(-1) - logits[..., self.yes].logsumexp(-1)
+        return odds if self.truncate else odds.masked_fill(cut, torch.nan)
 
 
 def spellings(words: Sequence[str], lm: Policy) -> set[int]:

@@ -13,6 +13,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import cut_answers, fitting_answers
 from sea_toolkit.lm.tokens import TextCodec, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
@@ -69,6 +70,7 @@ class Perplexity(Energy):
             RecipeError: a prompt is too long for the model.
         """
         lm = language_model(self.model, context)
+        context.use_model(f"perplexity:{lm.name}", lm.model)
         if not same_tokens(lm, context.policy):
             return self._of_texts(lm, context, "has another tokenizer than the policy")
         head = linear_head(lm)
@@ -95,15 +97,15 @@ class TextCost:
 
     def __init__(self, settings: Perplexity, lm: Policy, context: Context, codec: TextCodec) -> None:
         self.settings, self.lm, self.context, self.codec = settings, lm, context, codec
-        context.use_model(f"perplexity:{lm.name}", lm.model)
         self.prefix = self._prefix()
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-        """The energy of texts as answers to the run's prompts."""
+        """The energy of texts as answers to the run's prompts; NaN for a text too long for the model."""
         ids, mask = text_ids(self.codec, texts, self.lm.device)
         prefix = self.prefix.select(prompt_indices(self.context.prompts, prompts, ids.device))
+        (ids,), mask, cut = cut_answers([ids], mask, prefix.mask.shape[1], self.lm.context_length)
         total = torch.where(mask, -self.lm.log_prob(prefix, ids, mask), 0.0).sum(-1)
-        return self._normalized(total, mask.float()).squeeze(1)
+        return self._normalized(total, mask.float()).masked_fill(cut, torch.nan).squeeze(1)
 
     def _prefix(self) -> Prefix:
         """What stands before the answer, one row for each prompt."""
@@ -111,6 +113,7 @@ class TextCost:
         if not self.settings.conditioned:
             start = lm.tokenizer.bos_token_id
             rows = [opened(lm.tokenizer, "") or [lm.usual_end if start is None else start]]
+            fitting_answers(context.length, len(rows[0]), lm.context_length, lm.name)
         elif lm is context.policy:
             return context.prefix
         else:

@@ -11,12 +11,14 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import check_tokenizer, load_classifier
+from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.loading import check_tokenizer
+from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
-from sea_toolkit.readers.sequence_classifier import Reading, SequenceScorer
+from sea_toolkit.readers.sequence_classifier import Reading, sequence_scorer
 
 
 class Reward(Energy):
@@ -30,15 +32,21 @@ class Reward(Energy):
             two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
             Probes read the response.
         output: which of several outputs is the reward, by label or index.
+        truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
+            prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
+            anything is drawn.
     """
 
     differentiable = True
     label: str
 
-    def __init__(self, *, model: str, reads: Reading = "auto", output: str | int | None = None) -> None:
-        self.model, self.reads, self.output = model, reads, output
+    def __init__(
+        self, *, model: str, reads: Reading = "auto", output: str | int | None = None, truncate: bool = False
+    ) -> None:
+        self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
         self.reward_model = model
-        self.label = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
+        self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
+        self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
@@ -48,14 +56,14 @@ class Reward(Energy):
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
-            check_tokenizer(source, self.label, tokenizer)
+            check_tokenizer(source, self.name, tokenizer, trust_remote_code=finder.trust_remote_code)
             return
-        if self.reads not in ("auto", "response") or self.output is not None:
+        if self.reads not in ("auto", "response") or self.output is not None or self.truncate:
             raise ModelError(
-                f"{self.label} is a probe, and its recipe sets `reads` or `output`",
+                f"{self.name} is a probe, and its recipe sets `reads`, `output` or `truncate`",
                 expected="neither: a probe reads the response and has one output",
             )
-        Probe.load(source)
+        probe_at(source, self.name)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model and check that it fits the policy.
@@ -65,13 +73,24 @@ class Reward(Energy):
         """
         source = context.find_model(self.model)
         if is_probe(source):
-            reader = ProbeReader(Probe.load(source), self.label, context)
+            reader = ProbeReader(probe_at(source, self.name), self.name, context)
             return BoundEnergy(
                 energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
             )
-        scorer = SequenceScorer(*load_classifier(source, context.policy, self.label), self.label, self.reads, context)
+        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
         output = scorer.output(self.output)
         return BoundEnergy(energy=negative(lambda response: scorer(response)[..., output]), is_reward=True)
+
+
+def probe_at(path: Path, name: str) -> Probe:
+    """The probe in a file.
+
+    Raises:
+        ModelError: the file is damaged, or belongs to a model of another kind.
+    """
+    if path.suffix != ".safetensors" or path.name in weights_files(path.parent):
+        refuse_file(path, name)
+    return Probe.load(path)
 
 
 def negative(reward: ResponseFunction) -> ResponseFunction:

@@ -32,14 +32,24 @@ class SemanticSimilarity(Energy):
         text: what the answer is to mean, or a list with one text for each prompt.
         model: a local folder or a Hugging Face id of an encoder; the policy itself if left out.
         layer: of the policy, how many of its blocks run; half of them if left out.
+        truncate: cut off the end of a text or answer that is too long for the model; otherwise this is an error.
     """
 
-    def __init__(self, *, text: str | list[str], model: str | None = None, layer: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        text: str | list[str],
+        model: str | None = None,
+        layer: int | None = None,
+        truncate: bool = False,
+    ) -> None:
+        if model is None and truncate:
+            raise RecipeError(f"{NAME} has truncate = true and no model", expected="truncate for a model of its own")
         if model is not None and layer is not None:
             raise RecipeError(
                 f"{NAME} has layer = {layer} and a model of its own", expected="layer for the policy alone"
             )
-        self.text, self.model, self.layer = text, model, layer
+        self.text, self.model, self.layer, self.truncate = text, model, layer, truncate
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model before any weights are read.
@@ -69,7 +79,12 @@ class SemanticSimilarity(Energy):
         if self.model is None or source is None or str(source) == context.policy.model.name_or_path:
             encoder = PolicyEncoder(context, self.layer, NAME)
         else:
-            encoder = ModelEncoder(*load_encoder(source, context.policy, self.model), context, self.model, NAME)
+            name, trust = self.model, context.finder.trust_remote_code
+            loaded = context.load_once(
+                ("encoder", source), lambda: load_encoder(source, context.policy, name, trust_remote_code=trust)
+            )
+            encoder = ModelEncoder(*loaded, context, name, NAME, self.truncate)
+            encoder.check(texts, NAME)
         wanted = encoder.texts(texts)
 
         def energy(response: SoftResponse) -> Float[Tensor, "P C"]:

@@ -40,6 +40,7 @@ def compare(
     batch: int = 16,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
@@ -53,8 +54,8 @@ def compare(
         prompts: different texts or conversations; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
-        reward, energies, recipe, policy, allow_code, hub, progress: as for `align`. A budget or steps in the recipe
-            give way to `budgets`; its relaxation is for the samplers that relax.
+        reward, energies, recipe, policy, allow_code, trust_remote_code, hub, progress: as for `align`. A budget or
+            steps in the recipe give way to `budgets`; its relaxation is for the samplers that relax.
         options: label → option → value, for that sampler alone; `chains` is one.
         seeds: each prompt's numbers are averaged over them before anything else.
         judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
@@ -74,7 +75,7 @@ def compare(
     """
     texts = as_prompts(prompts)
     _check(texts, seeds, select, batch)
-    session = Session(hub, policy=policy, progress=progress)
+    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
     base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
     compositions = [session.compose(m.recipe(base, m.budgets[0], 0), energies, allow_code) for m in methods]
@@ -91,6 +92,7 @@ def compare(
         for judge in found:
             judge.refuse_if_in(compositions[0])
 
+    session.refuse_unused(base)
     policy = session.policy(base.policy, check)
     policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
     session.hub.load()
@@ -103,7 +105,7 @@ def compare(
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in found:
-        judge.load(policy)
+        judge.load(policy, texts, base.max_new_tokens)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
     work = Work(base, methods, session, energies, allow_code, found, store, select)

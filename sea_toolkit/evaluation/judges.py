@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,17 +14,16 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import fitting_frames, usable_positions
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import _read, _read_model
+from sea_toolkit.models.loading import read_classifier
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader
 from sea_toolkit.runs.compose import Composition
 
-if TYPE_CHECKING:
-    pass
-
-OPTIONS = ("reads", "output")
+OPTIONS = ("reads", "output", "truncate")
 READINGS = ("auto", "response", "prompt+response", "chat")
 
 
@@ -33,8 +32,8 @@ class Judge:
 
     Args:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
-            sequence classifier, `reads` and `output` as the energy `reward` has them. A classifier may have a
-            tokenizer of its own.
+            sequence classifier, `reads`, `output` and `truncate` as the energy `reward` has them. A classifier
+            may have a tokenizer of its own.
         finder: from names to models.
 
     Raises:
@@ -51,6 +50,10 @@ class Judge:
         self.reads, self.output = given.get("reads", "auto"), given.get("output")
         if self.reads not in READINGS:
             raise RecipeError(f"judge {self.model!r}: reads = {self.reads!r}", expected=" | ".join(READINGS))
+        truncate = given.get("truncate", False)
+        if not isinstance(truncate, bool):
+            raise RecipeError(f"judge {self.model!r}: truncate = {truncate!r}", expected="true or false")
+        self.truncate: bool = truncate
         self.spec = {"model": self.model, **given}
         self.label = Reward(model=self.model).label
         self.finder = finder
@@ -83,14 +86,29 @@ class Judge:
             return own.layer == other.layer and torch.equal(own.weight, other.weight)
         return Path(source).resolve() == Path(self.source).resolve()
 
-    def load(self, policy: Policy) -> None:
+    def load(
+        self,
+        policy: Policy,
+        prompts: Sequence[str],
+        length: int,
+    ) -> None:
         """Read the weights.
+
+        Args:
+            policy: gives device and dtype.
+            prompts: all of the comparison.
+            length: tokens of the longest answer.
 
         Raises:
             ModelError: unreadable, or a probe of another policy.
-            RecipeError: a classifier has no such output.
+            RecipeError: a classifier has no such output, or cannot read so long a prompt and answer.
         """
-        self._scorer = self._probe(policy) if self.is_probe else self._classifier(policy)
+        if self.is_probe:
+            self._scorer = self._probe(policy)
+        else:
+            tokenizer = read_tokenizer(self.source, self.label, trust_remote_code=self.finder.trust_remote_code)
+            model = read_classifier(self.source, policy, self.label, trust_remote_code=self.finder.trust_remote_code)
+            self._scorer = self._classifier(model, tokenizer, prompts, length)
 
     def score(self, prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
         """The reward of N texts; higher is better."""
@@ -111,12 +129,7 @@ class Judge:
 
         return score
 
-    def _classifier(self, policy: Policy) -> Any:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        tokenizer = _read(AutoTokenizer, self.source, self.label, {})
-        model = _read_model(AutoModelForSequenceClassification, self.source, self.label, {"dtype": policy.dtype})
-        model = model.to(policy.device).eval().requires_grad_(False)
+    def _classifier(self, model: Any, tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
         labels = {str(name): int(i) for i, name in model.config.id2label.items()}
         if self.output is None and len(labels) > 1:
             raise RecipeError(
@@ -128,23 +141,38 @@ class Judge:
         reads = self.reads
         if reads == "auto":
             reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
+        limit = usable_positions(model)
+
+        def encoded(prompt: str, text: str) -> list[int]:
+            if reads == "chat":
+                turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+                shown = tokenizer.apply_chat_template(turns, tokenize=False)
+            else:
+                shown = f"{prompt.rstrip()} {text}" if reads == "prompt+response" else text
+            ids: list[int] = tokenizer(shown, add_special_tokens=reads != "chat").input_ids
+            return ids
+
+        def fitted(prompt: str, text: str, room: int) -> list[int]:
+            (ids,) = fitting_frames(
+                [prompt], lambda shorter: encoded(shorter, text), len, room, limit, f"the judge {self.label}",
+                tokenizer=tokenizer, truncate=self.truncate,
+            )  # fmt: skip
+            return ids if limit is None else ids[:limit]
+
+        for prompt in prompts:
+            fitted(prompt, "", length)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             found = []
             for prompt, text in zip(prompts, texts, strict=True):  # one by one: no padding, of which models differ
-                if reads == "chat":
-                    turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
-                    shown = tokenizer.apply_chat_template(turns, tokenize=False)
-                else:
-                    shown = f"{prompt.rstrip()} {text}" if reads == "prompt+response" else text
-                ids = tokenizer(
-                    shown, add_special_tokens=reads != "chat", return_tensors="pt", truncation=True
-                ).input_ids
-                if not ids.shape[1]:  # nothing to read
+                ids = encoded(prompt, text)
+                if limit is not None and len(ids) > limit:  # an answer that its own tokens make longer
+                    ids = fitted(prompt, text, 0) if self.truncate else []
+                if not ids:  # nothing that it could read
                     found.append(float("nan"))
                     continue
-                logits = model(input_ids=ids.to(policy.device)).logits
+                logits = model(input_ids=torch.tensor([ids], device=model.device)).logits
                 found.append(float(logits[0, index]))
             return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +25,16 @@ class EndOfTurn:
     notes: tuple[str, ...]
 
 
-def end_of_turn(model: Any, tokenizer: Any, chat: ChatTemplate | None, rows: int, name: str) -> EndOfTurn:
+def end_of_turn(
+    model: Any, tokenizer: Any, chat: ChatTemplate | None, writable: Container[int], name: str
+) -> EndOfTurn:
     """Collect the end tokens of a model.
 
     Args:
         model: with a `generation_config`, or without.
         tokenizer: the model's.
         chat: the template that prompts are put in, or None for plain ones.
-        rows: tokens that the model can write.
+        writable: token ids that the model can write.
         name: of the model.
 
     Raises:
@@ -40,13 +42,13 @@ def end_of_turn(model: Any, tokenizer: Any, chat: ChatTemplate | None, rows: int
     """
     listed = [*_configured(model), *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
     notes = []
-    outside = sorted({i for i in listed if not 0 <= i < rows})
+    outside = sorted({i for i in listed if i not in writable})
     if outside:
-        notes.append(f"{name}: the end-of-text ids {outside} are none of the model's {rows} tokens and are left out")
+        notes.append(f"{name}: the end-of-text ids {outside} are no tokens of the model and are left out")
     listed = [i for i in listed if i not in outside]
     turn, said = _written_by(chat, tokenizer, name)
     notes += said
-    if turn is not None and turn >= rows:
+    if turn not in writable:
         turn = None
     if turn is not None and turn not in listed:
         notes.append(

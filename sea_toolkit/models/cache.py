@@ -72,11 +72,22 @@ def watching(folder: Path, total: int, progress: Progress, what: str, seconds: f
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a cache that cannot be written into a ModelError that names the path."""
+def disk_errors(path: Path, *, cached: bool = True) -> Iterator[None]:
+    """Turn a full disk or a folder that cannot be written into a ModelError that names the path.
+
+    Args:
+        path: what is written.
+        cached: whether that is in the model cache, which the user may have elsewhere.
+    """
     try:
         yield
     except OSError as error:
+        if not cached:
+            raise ModelError(
+                f"cannot write {path}: {error.strerror or error}",
+                expected="a place that can be written, with room for a copy of the weights",
+                hint="another folder",
+            ) from error
         raise ModelError(
             f"cannot write the model cache {path}: {error.strerror or error}",
             expected="a folder that can be written, with about 600 MB free",
@@ -104,9 +115,9 @@ def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def workspace(target: Path) -> Iterator[Path]:
+def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
     """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
-    with disk_errors(target.parent):
+    with disk_errors(target.parent, cached=cached):
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in target.parent.glob(f".{target.name}.tmp-*"):
             if time.time() - old.stat().st_mtime > _STALE_SECONDS:

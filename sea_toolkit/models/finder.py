@@ -21,7 +21,8 @@ class ModelFinder:
     Attributes:
         hub: knows the catalog.
         progress: watches downloads.
-        trust_remote_code: whether Python that comes with a model may run; only a user's word of this call says so.
+        trust_remote_code: whether Python that comes with a model may run; the user's word in this very call, never a
+            recipe's or a folder's.
     """
 
     hub: PluginHub

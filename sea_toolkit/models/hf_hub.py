@@ -1,11 +1,13 @@
-"""A model folder from the Hugging Face hub, into a folder of ours and without a word on the terminal."""
+"""Models from the Hugging Face hub, without a word on the terminal."""
 
 from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models.cache import WEIGHTS, disk_errors, watching
 from sea_toolkit.models.wheel import Unavailable
@@ -37,3 +39,65 @@ def snapshot(repository: str, folder: Path, size: int, progress: Progress) -> st
         raise Unavailable(f"not reached ({type(error).__name__}: {text[0][:200] if text else ''})") from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return str(commit)
+
+
+_FACTS = ["*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken"]
+_CODE = ["*.py"]
+
+
+def fetch_facts(repository: str, *, code: bool) -> Path:
+    """The folder in the Hugging Face cache with everything of a model but its weights; downloaded if needed.
+
+    Args:
+        repository: `owner/name`.
+        code: whether Python files may come along.
+
+    Raises:
+        ModelError: it does not exist, is gated, or cannot be reached.
+    """
+    return _fetch(repository, _FACTS + (_CODE if code else []))
+
+
+def fetch_weights(repository: str, files: Sequence[str]) -> Path:
+    """The folder in the Hugging Face cache with these files of a model; downloaded if needed.
+
+    Raises:
+        ModelError: as `fetch_facts`.
+    """
+    return _fetch(repository, list(files))
+
+
+def _fetch(repository: str, patterns: list[str]) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        with quiet_transformers():
+            return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=["*/*.json", "*/*.txt"]))
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{repository} is gated: it is given to those who accept its terms",
+            expected="an account that has access, and its token on this machine",
+            hint=f"accept the terms at https://huggingface.co/{repository}, then hf auth login",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelError(
+            f"the Hugging Face hub has no model {repository}, or it is private",
+            expected="owner/name of a model",
+            hint="check the name; for a private model, hf auth login",
+        ) from error
+    except errors.HFValidationError as error:
+        raise ModelError(
+            f"{repository} is no name of a model", expected="a folder, or a Hugging Face id (owner/name)"
+        ) from error
+    except (OSError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES):
+            raise ModelError(
+                f"{repository} cannot be written to the Hugging Face cache: {error.strerror}",
+                hint="free some space, or set HF_HOME to another folder",
+            ) from error
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0][:200]
+        raise ModelError(
+            f"{repository} is not in the Hugging Face cache, and the hub was not reached: {reason}",
+            expected="a network, or a model that was downloaded before",
+            hint="check the name and the network (HF_HUB_OFFLINE, proxies), or give a local folder",
+        ) from error

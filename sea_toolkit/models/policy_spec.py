@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from sea_toolkit.errors import RecipeError
+
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -41,6 +43,20 @@ class PolicySpec(Strict):
     template_options: dict[str, Any] = Field(default_factory=dict)
     chat_template: str | None = None
     date: Day | None = None
+
+    def refuse_template_settings(self) -> None:
+        """For a policy that was given as an object, whose template is settled.
+
+        Raises:
+            RecipeError: there is such a setting.
+        """
+        settings = self.model_dump(include={"system", "template_options", "chat_template", "date"})
+        given = [key for key, value in settings.items() if value]
+        if given:
+            raise RecipeError(
+                f"policy.{given[0]} is set, and the policy is an object of your own",
+                expected=f"Policy(model, tokenizer, {given[0]}=…)",
+            )
+
     device: str = "auto"
     dtype: DType = "auto"
-    trust_remote_code: bool = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 
 Module = TypeVar("Module", bound=nn.Module)
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Context:
         clock: to resolve options that are schedules (`clock.value(option)`).
         finder: to find named models (`find_model`).
         meter: of the energy that is bound; filled by `use_model`.
-        models: language models that energies of this run have loaded beside the policy, by where they came from.
+        models: models that energies of this run have loaded beside the policy (see `load_once`).
     """
 
     policy: Policy
@@ -43,7 +44,19 @@ class Context:
     clock: Clock
     finder: ModelFinder
     meter: Meter
-    models: dict[str, Policy] = field(default_factory=dict, repr=False)
+    models: dict[tuple[Hashable, ...], Any] = field(default_factory=dict, repr=False)
+
+    def load_once(self, key: tuple[Hashable, ...], load: Callable[[], Loaded]) -> Loaded:
+        """What `load` gives; for several energies of a run with the same key, the same object.
+
+        Args:
+            key: what it is and where it comes from.
+            load: reads it.
+        """
+        if key not in self.models:
+            self.models[key] = load()
+        loaded: Loaded = self.models[key]
+        return loaded
 
     def use_model(self, name: str, module: Module, *, flops_per_token: float | None = None) -> Module:
         """Announce a model of one's own: every energy with one calls this when it is bound.

@@ -12,7 +12,8 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
-from sea_toolkit.lm.tokens import start_of_text, wrapping
+from sea_toolkit.lm.positions import cut_answers, fitting_answers, fitting_texts, usable_positions
+from sea_toolkit.lm.tokens import TextCodec, start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.language_model import rows_for, text_ids
@@ -89,13 +90,22 @@ class ModelEncoder:
         context: of the run.
         name: the model's, for messages.
         energy: the energy's, for the ledger.
+        truncate: whether the end of a text that is too long may be cut.
+
+    Raises:
+        RecipeError: an answer may be too long for the model.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, context: Context, name: str, energy: str) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, context: Context, name: str, energy: str, truncate: bool = False
+    ) -> None:
         self.model, self.tokenizer, self.policy = model, tokenizer, context.policy
         context.use_model(f"{energy}:{name}", model)
         self.embedding = model.get_input_embeddings()
         self.before, self.after = wrapping(tokenizer)
+        self.name, self.limit, self.truncate = name, usable_positions(model), truncate
+        self.around = len(self.before) + len(self.after)
+        fitting_answers(context.length, self.around, self.limit, name, truncate=truncate)
         self.reads_policy = tokenizer_fingerprint(tokenizer) == tokenizer_fingerprint(context.policy.tokenizer)
         self.table = rows_for(embedding_table(self.embedding), context.policy)
 
@@ -103,14 +113,27 @@ class ModelEncoder:
         """Of responses in the policy's tokens, up to where each has more likely ended than not."""
         return self._pooled(response.embed(self.table), response.content > 0.5)
 
+    def check(self, texts: Sequence[str], what: str) -> None:
+        """Refuse texts that are too long for the model, unless they may be truncated.
+
+        Raises:
+            RecipeError: a text is too long.
+        """
+        widths = [len(row) for row in self._codec.encode(texts)]
+        fitting_texts(widths, self.around, self.limit, self.name, what=what, truncate=self.truncate)
+
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts."""
-        codec = self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
-        ids, mask = text_ids(codec, texts, self.policy.device)
+        """Of texts; NaN for one that is too long for the model, unless it may be truncated."""
+        ids, mask = text_ids(self._codec, texts, self.policy.device)
         return self._pooled(self.embedding(ids), mask).squeeze(1)
 
+    @property
+    def _codec(self) -> TextCodec:
+        return self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
+
     def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        (embeds,), there, cut = cut_answers([embeds], there, self.around, self.limit)
         p, c, _, _ = embeds.shape
         around = [
             self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(p, c, -1, -1)
@@ -125,4 +148,5 @@ class ModelEncoder:
         rows, mask = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
         hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
         total = torch.where(mask[..., None], hidden, 0.0).sum(1)
-        return (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        points = (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)

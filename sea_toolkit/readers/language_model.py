@@ -27,12 +27,13 @@ def language_model(name: str | None, context: Context) -> Policy:
     policy = context.policy
     if name is None:
         return policy
-    source = str(find_language_model(name, context.finder))
-    if source == policy.model.name_or_path:
+    source = find_language_model(name, context.finder)
+    if str(source) == policy.model.name_or_path:
         return policy
-    if source not in context.models:
-        context.models[source] = load_language_model(source, policy, name)
-    return context.models[source]
+    return context.load_once(
+        ("language model", source),
+        lambda: load_language_model(source, policy, name, trust_remote_code=context.finder.trust_remote_code),
+    )
 
 
 def same_tokens(lm: Policy, policy: Policy) -> bool:

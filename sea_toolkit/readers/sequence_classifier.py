@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -11,11 +13,32 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone
+from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positions
 from sea_toolkit.lm.tokens import wrapping
+from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
 _MARK = "\u2063RESPONSE\u2063"
+
+
+class LatestOutput:
+    """What a model said of the latest response, for a second energy that asks for another of its outputs.
+
+    Outputs with a graph are not kept: each energy differentiates its own.
+    """
+
+    def __init__(self) -> None:
+        self._response: SoftResponse | None = None
+        self._output: Tensor | None = None
+
+    def of(self, response: SoftResponse, compute: Callable[[SoftResponse], Tensor]) -> Tensor:
+        """`compute(response)`, computed once for the same object."""
+        if self._output is not None and self._response is response:
+            return self._output
+        output = compute(response)
+        self._response, self._output = (None, None) if output.requires_grad else (response, output)
+        return output
 
 
 class SequenceScorer:
@@ -28,18 +51,27 @@ class SequenceScorer:
         model: from `AutoModelForSequenceClassification`, on the policy's device.
         tokenizer: the model's own; the same vocabulary as the policy's.
         name: for messages and the ledger.
-        reads: see `Reward`.
+        reads: see `Reward`; not "auto".
         context: of the run.
+        truncate: see `Reward`.
+
+    Raises:
+        RecipeError: prompt and answer are too long for the model.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context, truncate: bool = False
+    ) -> None:
         self.model, self.tokenizer, self.name = context.use_model(f"reward:{name}", model), tokenizer, name
         embedding = model.get_input_embeddings()
         self.embedding = embedding
         self.is_decoder = hasattr(model, "score")
-        if reads == "auto":
-            reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
-        frames = [self._frame(prompt, reads) for prompt in context.prompts]
+        self.limit = usable_positions(model)
+        frames = fitting_frames(
+            context.prompts, lambda prompt: self._frame(prompt, reads), lambda around: sum(map(len, around)),
+            context.length, self.limit, name, tokenizer=tokenizer, truncate=truncate,
+        )  # fmt: skip
+        self.truncate, self._latest = truncate, LatestOutput()
         self.before = [pre for pre, _ in frames]
         self.after = frames[0][1]
         if self.is_decoder:
@@ -82,15 +114,22 @@ class SequenceScorer:
         return [*before, *middle], after
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        """All outputs, float32; the response's soft end is cut where survival falls below one half."""
-        embeds = response.embed(self.table)
+        """All outputs, float32; the response's soft end is cut where survival falls below one half.
+
+        The outputs of a text that has more tokens than the model can read are NaN, unless it may be truncated.
+        """
+        return self._latest.of(response, self._outputs)
+
+    def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
+        around = max(map(len, self.before)) + len(self.after)
+        (embeds,), there, cut = cut_answers([response.embed(self.table)], response.content > 0.5, around, self.limit)
         p, c, _, _ = embeds.shape
-        there = response.content > 0.5
         tail = torch.tensor(self.after, device=embeds.device, dtype=torch.long)
         if len(self.after):
             embeds = torch.cat([embeds, self.embedding(tail).expand(p, c, -1, -1)], 2)
             there = torch.cat([there, torch.ones_like(there[..., :1]).expand(-1, -1, len(tail))], -1)
-        return self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
+        logits = self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
+        return logits if self.truncate else logits.masked_fill(cut[..., None], torch.nan)
 
     def _decoder(self, embeds: Tensor, there: Tensor) -> Tensor:
         if self.prefix is None and not bool(there.any(-1).all()):
@@ -123,3 +162,25 @@ class SequenceScorer:
         all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
         logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
         return logits.float().unflatten(0, (p, c))
+
+
+def sequence_scorer(
+    source: Path | str, name: str, reads: Reading, context: Context, *, truncate: bool = False
+) -> SequenceScorer:
+    """The scorer of a classifier, for several energies of a run the same one: its weights are read once, and where no
+    gradient is asked for it runs once for each response.
+
+    Raises:
+        ModelError: unreadable weights, or another vocabulary than the policy's.
+        RecipeError: prompt and answer are too long for the model.
+    """
+    trust = context.finder.trust_remote_code
+    model, tokenizer = context.load_once(
+        ("classifier", source), lambda: load_classifier(source, context.policy, name, trust_remote_code=trust)
+    )
+    if reads == "auto":
+        reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
+    key = ("sequence scorer", source, reads, truncate)
+    if key in context.models:  # to score a text costs this energy nothing more; what it differentiates is counted
+        context.use_model(f"reward:{name}", model, flops_per_token=0.0)
+    return context.load_once(key, lambda: SequenceScorer(model, tokenizer, name, reads, context, truncate))

@@ -115,6 +115,12 @@ def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     first = error.errors()[0]
     loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # which arm of a union is no place
     place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in loc).lstrip(".")
+    if first["type"] == "extra_forbidden" and first["loc"][-1] == "trust_remote_code":
+        return RecipeError(
+            f"{where}: {place}: a recipe cannot allow code",
+            expected="names and numbers",
+            hint="--trust-remote-code (trust_remote_code=True in Python), if you trust the model's authors",
+        )
     if first["type"] == "extra_forbidden":
         owner: Any = Recipe
         for key in first["loc"][:-1]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem, Scored
 from sea_toolkit.runs.archive import Archive, record
@@ -49,7 +49,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     try:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
-    except RecipeError as error:  # at the end of a run is no time to lose it
+    except (RecipeError, ModelError) as error:  # at the end of a run is no time to lose it
         problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)

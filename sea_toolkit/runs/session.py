@@ -59,6 +59,15 @@ class Session:
         """
         return compose(recipe, self.hub, own_parts(energies), allow_code)
 
+    def refuse_unused(self, recipe: Recipe) -> None:
+        """Refuse settings of the recipe's policy that a policy of one's own would ignore.
+
+        Raises:
+            RecipeError: there are some.
+        """
+        if self.given is not None:
+            recipe.policy.refuse_template_settings()
+
     def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
         """The policy of a recipe: the one that was given, or loaded last, where it is the same.
 

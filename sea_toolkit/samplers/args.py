@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -47,9 +47,9 @@ class Args(Sampler):
         greedy: the first answer of each prompt's first chain takes the best candidate each time; false draws always.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.none()
-    default_chains: ClassVar[int] = 1
+    state_type = State
+    law = Law.none()
+    default_chains = 1
 
     def __init__(
         self,

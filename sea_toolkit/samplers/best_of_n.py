@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Int
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.base import Info, Law, ReadsBudget, Sampler, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,12 @@ class BestOfN(Sampler):
     answers come from the recipe's initializer.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.none("each draw is one of the policy, and the kept one is the best of N such draws")
-    reads_budget: ClassVar[ReadsBudget] = "last-round"
-    counts_budget: ClassVar[bool] = True
-    default_chains: ClassVar[int] = 16
-    default_budget: ClassVar[float | None] = 64
+    state_type = State
+    law = Law.none("each draw is one of the policy, and the kept one is the best of N such draws")
+    reads_budget = "last-round"
+    counts_budget = True
+    default_chains = 16
+    default_budget = 64
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)

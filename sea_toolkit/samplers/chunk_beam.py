@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Int
@@ -48,8 +48,8 @@ class ChunkBeam(Sampler):
             the draw). The last comparison is always by energy.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.none()
+    state_type = State
+    law = Law.none()
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ paper. E is the whole energy, −log π with its gradient through the LM include
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,7 @@ from sea_toolkit.core.noise import Noise, categorical
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Info, Law, ReadsBudget, Sampler, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
 from sea_toolkit.samplers.shared.potential import moves_by_itself
 
@@ -60,10 +60,10 @@ class DiscreteLangevin(Sampler):
         inverse_temperature: β; 1 samples exp(−E).
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.target(beta="inverse_temperature")
-    needs_gradient: ClassVar[Gradients] = "any-term"
-    reads_budget: ClassVar[ReadsBudget] = "never"
+    state_type = State
+    law = Law.target(beta="inverse_temperature")
+    needs_gradient = "any-term"
+    reads_budget = "never"
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Info, Law, ReadsBudget, Sampler, Unfit, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.sea import langevin
 from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from sea_toolkit.samplers.shared.metropolis import metropolis
@@ -58,16 +58,16 @@ class Mala(Sampler):
         init_scale: divides the first logits; above 1 they are flatter and easier to move.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.latent(
+    state_type = State
+    law = Law.latent(
         "the density exp(−E(relax(z))/temperature) · N(z; first logits, prior_width²) over the logits z (or points), "
         "exactly; its texts are read off by the largest logit (or the nearest token)"
     )
-    needs_gradient: ClassVar[Gradients] = "every-term"
-    reads_budget: ClassVar[ReadsBudget] = "never"
-    unfit_relaxations: ClassVar[tuple[Unfit, ...]] = ("noisy",)  # the same logits would have another energy each time
-    default_steps: ClassVar[int | None] = 30
-    default_budget: ClassVar[float | None] = None
+    needs_gradient = "every-term"
+    reads_budget = "never"
+    unfit_relaxations = ("noisy",)  # the same logits would have another energy each time
+    default_steps = 30
+    default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
 
     def __init__(

@@ -20,7 +20,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Info, Law, ReadsBudget, Sampler, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from sea_toolkit.samplers.shared.potential import Potential, potential_at
 
@@ -64,16 +64,16 @@ class Psgld(Sampler):
         init_scale: divides the first logits; above 1 they are flatter and easier to move.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.latent(
+    state_type = State
+    law = Law.latent(
         "as step_size → 0 and decay → 1, with a smooth relaxation, the density exp(−E(relax(z))/temperature) · N(z; "
         "first logits, prior_width²) over the logits z; its texts are read off by the largest logit"
     )
-    needs_gradient: ClassVar[Gradients] = "every-term"
-    joint: ClassVar[bool] = True
-    reads_budget: ClassVar[ReadsBudget] = "never"
-    default_steps: ClassVar[int | None] = 30
-    default_budget: ClassVar[float | None] = None
+    needs_gradient = "every-term"
+    joint = True
+    reads_budget = "never"
+    default_steps = 30
+    default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}
 
     def __init__(
@@ -100,38 +100,38 @@ class Psgld(Sampler):
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
         z, width = state.logits, self.prior_width
-        here = potential_at(problem, z, state.candidates, state.center, temperature, width, noise)
-        square = here.gradient.square()
+        potential = potential_at(problem, z, state.candidates, state.center, temperature, width, noise)
+        square = potential.gradient.square()
         if state.square is not None:
             square = self.decay * state.square + (1 - self.decay) * square
         scale = 1.0 / (self.damping + square.sqrt())
-        drift = scale * here.gradient
+        drift = scale * potential.gradient
         if self.gamma:
-            drift = drift - temperature * self.gamma_at(problem, state, here.gradient, square, temperature, noise)
+            drift = drift - temperature * self.gamma_at(problem, state, potential.gradient, square, temperature, noise)
         draw = noise.normal(*z.shape[1:]).to(z.device)
         moved = z - step_size * drift + (2.0 * step_size * temperature * scale).sqrt() * draw
         stopped = problem.stopped
         square = square if state.square is None else select_chains(stopped, state.square, square)
-        before = [z, scale, here.value, -0.5 * draw.square().flatten(2).sum(-1), step_size]
+        before = [z, scale, potential.value, -0.5 * draw.square().flatten(2).sum(-1), step_size]
         new = State(select_chains(stopped, z, moved), state.candidates, state.center, square, before)
-        metrics = {f"soft/{k}": v.detach() for k, v in here.energies.terms.items()}
-        metrics |= {"potential": here.value, "gradient_norm": here.gradient.flatten(2).norm(dim=-1)}
-        metrics |= {"step_size": torch.full_like(here.value, step_size), "scale": scale.flatten(2).mean(-1)}
-        metrics["would_accept"] = self.would_accept(state, here, temperature)
+        metrics = {f"soft/{k}": v.detach() for k, v in potential.energies.terms.items()}
+        metrics |= {"potential": potential.value, "gradient_norm": potential.gradient.flatten(2).norm(dim=-1)}
+        metrics |= {"step_size": torch.full_like(potential.value, step_size), "scale": scale.flatten(2).mean(-1)}
+        metrics["would_accept"] = self.would_accept(state, potential, temperature)
         look = (problem.clock.step + 1) % self.check_every == 0
         return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
 
     @staticmethod
-    def would_accept(state: State, here: Potential, temperature: float) -> Float[Tensor, "P C"]:
+    def would_accept(state: State, potential: Potential, temperature: float) -> Float[Tensor, "P C"]:
         """The probability that a Metropolis–Hastings test would have accepted the last step, with its G held fixed: how
         large the steps are for this potential. nan before the first step and without a temperature.
         """
         if not state.before or temperature == 0:
-            return torch.full_like(here.value, torch.nan)
+            return torch.full_like(potential.value, torch.nan)
         origin, scale, value, forth, step_size = state.before
-        off = origin - state.logits + step_size * scale * here.gradient
+        off = origin - state.logits + step_size * scale * potential.gradient
         back = -(off.square() / scale).flatten(2).sum(-1) / (4.0 * step_size * temperature)
-        log_ratio = (value - here.value) / temperature + back - forth
+        log_ratio = (value - potential.value) / temperature + back - forth
         return log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf).clamp(max=0.0).exp()
 
     def gamma_at(

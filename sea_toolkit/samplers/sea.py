@@ -14,7 +14,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Info, Law, ReadsBudget, Sampler, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 
 
@@ -41,16 +41,16 @@ class Sea(Sampler):
         init_scale: divides the first logits; above 1 they are flatter and easier to move.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.none(
+    state_type = State
+    law = Law.none(
         "unadjusted Langevin on the logits (or points), biased by the step size and, with straight-through or "
         "embedding, by its gradient"
     )
-    needs_gradient: ClassVar[Gradients] = "every-term"
-    joint: ClassVar[bool] = True
-    reads_budget: ClassVar[ReadsBudget] = "never"
-    default_steps: ClassVar[int | None] = 30
-    default_budget: ClassVar[float | None] = None
+    needs_gradient = "every-term"
+    joint = True
+    reads_budget = "never"
+    default_steps = 30
+    default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "straight-through", "top_k": 100}
 
     def __init__(

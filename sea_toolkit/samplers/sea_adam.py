@@ -16,7 +16,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Energies
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Info, Law, Sampler, Unfit, select_chains
+from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.guided_decoding import Guided, decode_guided
 from sea_toolkit.samplers.shared.latent import latent_of
 
@@ -54,13 +54,13 @@ class SeaAdam(Sampler):
         init_scale: divides the first logits.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.none()
-    needs_gradient: ClassVar[Gradients] = "every-term"
-    joint: ClassVar[bool] = True
-    unfit_relaxations: ClassVar[tuple[Unfit, ...]] = ("points",)  # it decodes with logits
-    default_steps: ClassVar[int | None] = 200
-    default_budget: ClassVar[float | None] = None
+    state_type = State
+    law = Law.none()
+    needs_gradient = "every-term"
+    joint = True
+    unfit_relaxations = ("points",)  # it decodes with logits
+    default_steps = 200
+    default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 0.1, "top_k": 100}
 
     def __init__(

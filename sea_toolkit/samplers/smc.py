@@ -9,7 +9,7 @@ Particles are drawn from the policy, chunk by chunk, and weighted towards
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -56,9 +56,9 @@ class Smc(Sampler):
         inverse_temperature: β; 1 samples exp(−E), larger values search.
     """
 
-    state_type: ClassVar[type] = State
-    law: ClassVar[Law] = Law.limit("as particles → ∞", beta="inverse_temperature")
-    default_chains: ClassVar[int] = 1
+    state_type = State
+    law = Law.limit("as particles → ∞", beta="inverse_temperature")
+    default_chains = 1
 
     def __init__(
         self,

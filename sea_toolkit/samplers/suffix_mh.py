@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ class SuffixMH(SuffixSampler):
         inverse_temperature: β; 1 samples exp(−E), larger values search.
     """
 
-    law: ClassVar[Law] = Law.target(beta="inverse_temperature")
+    law = Law.target(beta="inverse_temperature")
 
     def __init__(self, *, inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0) -> None:
         super().__init__(PolicyProposal(), exact, inverse_temperature)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Gradients, Law
+from sea_toolkit.samplers.base import Law
 from sea_toolkit.samplers.shared.suffix import SuffixSampler, exact, search
 from sea_toolkit.samplers.shared.tilt import CurrentGradient, RunningMean, TiltedProposal
 
@@ -26,8 +26,8 @@ class Tilted(SuffixSampler):
         inverse_temperature: β; larger is greedier.
     """
 
-    law: ClassVar[Law] = Law.none()
-    needs_gradient: ClassVar[Gradients] = "any-reward"
+    law = Law.none()
+    needs_gradient = "any-reward"
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class TiltedExact(SuffixSampler):
         inverse_temperature: β; 1 samples exp(−E).
     """
 
-    law: ClassVar[Law] = Law.target(beta="inverse_temperature")
-    needs_gradient: ClassVar[Gradients] = "any-reward"
+    law = Law.target(beta="inverse_temperature")
+    needs_gradient = "any-reward"
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
     Args:
         path: .csv, .tsv or .jsonl (also with .gz), .json with a list of prompts, or text with a prompt a line. A cell
             of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
-        name: the column of a table; one of `COLUMNS`, or the only one, if None.
+        name: the column of a table, or its number from 1 where there is no header; one of `COLUMNS` if None.
 
     Raises:
         RecipeError: no such file or column, no prompts, or something that is none.
@@ -52,9 +52,10 @@ def prompts_of_lines(text: str, where: str) -> list[Prompt]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise RecipeError(f"{where} has no prompts", expected="one a line")
-    if isinstance(_json(lines[0]), dict):
+    first = _json(lines[0])
+    if isinstance(first, dict) or (isinstance(first, list) and any(isinstance(entry, dict) for entry in first)):
         raise RecipeError(
-            f"{where} holds JSON, one object a line", expected="plain text", hint="a file whose name ends in .jsonl"
+            f"{where} holds JSON, an object a line", expected="plain text", hint="a file whose name ends in .jsonl"
         )
     return [Prompt.of(line) for line in lines]
 
@@ -110,13 +111,11 @@ def _of_table(path: Path, name: str | None) -> list[Prompt]:
     if name is None:
         name = next((known for known in COLUMNS if known in rows[0]), None)
     if name is None:
-        if len(rows[0]) > 1:
-            raise RecipeError(
-                f"{path} has the columns {', '.join(map(repr, rows[0]))}",
-                expected=f"prompts in one named {' or '.join(COLUMNS)}",
-                hint="--column NAME",
-            )
-        name = next(iter(rows[0]))
+        raise RecipeError(
+            f"{path} has the columns {', '.join(map(repr, rows[0]))}",
+            expected=f"prompts in one named {' or '.join(COLUMNS)}",
+            hint="--column NAME, or --column 1 for the first one of a file without a header",
+        )
     prompts = []
     for i, cell in enumerate(column(source, rows, name), 1):
         prompt = Prompt.of(cell, f"{path}: {name!r} of row {i}")

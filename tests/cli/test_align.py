@@ -177,7 +177,7 @@ def test_a_damaged_probe_and_damaged_weights_are_named(folder: Path, tmp_path: P
     tiny_tokenizer().save_pretrained(tmp_path)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
-    refused(run(tmp_path, "hi", taste(folder)), 1, "cannot be loaded from")
+    refused(run(tmp_path, "hi", taste(folder)), 1, "are not whole", "model.safetensors")
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(folder: Path, tmp_path: Path) -> None:

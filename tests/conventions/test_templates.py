@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+import sea_toolkit as sea
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.template import ChatTemplate
@@ -103,6 +104,11 @@ def test_settings_of_a_template_need_one():
     for settings in ({"system": "x"}, {"template_options": {"a": 1}}, {"chat_template": "x"}):
         with pytest.raises(RecipeError, match="are plain"):
             policy(CHATML, template="plain", **settings)
+
+
+def test_a_policy_of_ones_own_has_its_template_already():
+    with pytest.raises(RecipeError, match=r"policy\.system is set"):
+        sea.align("Hi", policy=policy(CHATML), reward="sentiment", system="Be brief.")
 
 
 def test_content_in_parts_is_found_out():

@@ -1,27 +1,29 @@
-"""From a name to a policy: devices, dtypes, damaged folders; and what a manifest tells apart."""
+"""From a name to a model: what is refused, before the weights are read, and in which words."""
 
 from __future__ import annotations
 
-import copy
+import importlib.util
 import shutil
 
 import pytest
 import torch
+from transformers import BartConfig, BartForConditionalGeneration, BartForSequenceClassification, T5Config, T5Model
 
-from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models import reading
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import load_policy, pick_device, pick_dtype
+from sea_toolkit.models.loading import load_classifier, load_encoder, load_policy, read_classifier
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.runs.manifest import differences, weights_fingerprint
+from sea_toolkit.runs.manifest import weights_fingerprint
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.helpers import hub
+from tests.helpers import hub, problem_for, tiny_policy
+from tests.models.folders import edit_config, loaded, save_classifier, save_policy
 
 
 @pytest.fixture
 def folder(tmp_path):
-    tiny_model().save_pretrained(tmp_path / "m")
-    tiny_tokenizer().save_pretrained(tmp_path / "m")
-    return tmp_path / "m"
+    return save_policy(tmp_path / "m")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -32,23 +34,6 @@ def test_a_folder_becomes_a_policy(folder, dtype):
     assert policy.name == str(folder)
     expected = tiny_model().to(policy.dtype).state_dict()
     assert all(torch.equal(w, expected[k]) for k, w in policy.model.state_dict().items())
-
-
-def test_a_device_that_is_not_there():
-    assert pick_device("cpu").type == "cpu"
-    for name in ("cuda:77", "nonsense"):
-        with pytest.raises(RecipeError, match=f"device '{name}' cannot be used"):
-            pick_device(name)
-
-
-def test_the_fastest_dtype(monkeypatch):
-    assert pick_dtype("bfloat16", torch.device("cpu")) == torch.bfloat16
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.setattr(torch.cpu, name, lambda: False)
-    assert pick_dtype("auto", torch.device("cpu")) == torch.float32
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    assert pick_dtype("auto", torch.device("cpu")) == torch.bfloat16
-    assert pick_dtype("auto", torch.device("cuda")) == torch.bfloat16
 
 
 def damage(folder, how):
@@ -65,19 +50,38 @@ def damage(folder, how):
     elif how == "no tokenizer":
         for file in folder.glob("tokenizer*"):
             file.unlink()
+    elif how == "tokenizer without a vocabulary":
+        (folder / "tokenizer.json").unlink()
     elif how == "no config":
         (folder / "config.json").unlink()
+    elif how == "no model type":
+        edit_config(folder, model_type=None)
+    elif how == "unknown model type":
+        edit_config(folder, model_type="lama")
     else:
         (folder / "config.json").write_text("{")
 
 
 @pytest.mark.parametrize(
-    "how", ["truncated", "garbage", "no weights", "pickle", "no tokenizer", "no config", "broken config"]
+    ("how", "message"),
+    [
+        ("truncated", r"are not whole: model\.safetensors has 184836 bytes instead of 185336"),
+        ("garbage", r"model\.safetensors is no safetensors file, or was cut"),
+        ("no weights", r"has no weights: there is no model\.safetensors"),
+        ("pickle", r"has pickled weights only \(pytorch_model\.bin\)[\s\S]*sea-toolkit models convert"),
+        ("no tokenizer", "the tokenizer's files are missing"),
+        ("tokenizer without a vocabulary", "the tokenizer's files are missing"),
+        ("no config", r"has no config\.json"),
+        ("broken config", r"config\.json cannot be read"),
+        ("no model type", r"config\.json has no model_type"),
+        ("unknown model type", "lama[\\s\\S]*pip install --upgrade transformers"),
+    ],
 )
-def test_damaged_folders_are_told(folder, how):
+def test_what_is_wrong_with_a_folder_is_said_without_a_word_of_the_network(folder, how, message):
     damage(folder, how)
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_policy(PolicySpec(model=str(folder), device="cpu"), ModelFinder(hub()))
+    with pytest.raises(ModelError, match=message) as caught:
+        loaded(folder)
+    assert "network" not in str(caught.value)
 
 
 def test_missing_weights_are_named(folder):
@@ -87,45 +91,135 @@ def test_missing_weights_are_named(folder):
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks weights: model\.layers\.1\.mlp\.up_proj\.weight"):
-        load_policy(PolicySpec(model=str(folder), device="cpu"), ModelFinder(hub()))
+        loaded(folder)
+
+
+def test_weights_of_another_size_than_the_config_says_are_named_with_both_sizes(folder):
+    edit_config(folder, intermediate_size=48)
+    with pytest.raises(
+        ModelError, match=r"down_proj\.weight is \[32, 64\] in its weights and \[32, 48\] by its config"
+    ):
+        loaded(folder)
 
 
 def test_a_file_and_nothing_are_no_policy(folder, tmp_path):
-    with pytest.raises(ModelError, match="is a file"):
-        load_policy(PolicySpec(model=str(folder / "config.json"), device="cpu"), ModelFinder(hub()))
+    with pytest.raises(ModelError, match=f"is a file[\\s\\S]*try: its folder: {folder}"):
+        loaded(folder / "config.json")
     with pytest.raises(ModelError, match="there is no model at"):
-        load_policy(PolicySpec(model=str(tmp_path / "none"), device="cpu"), ModelFinder(hub()))
+        loaded(tmp_path / "none")
     with pytest.raises(ModelError, match="sentiment is a reward model"):
-        load_policy(PolicySpec(model="sentiment", device="cpu"), ModelFinder(hub()))
+        loaded("sentiment")
 
 
-def test_fingerprints_tell_models_apart():
-    model = tiny_model()
-    found = weights_fingerprint(model)
-    assert found == weights_fingerprint(tiny_model())
-    assert found != weights_fingerprint(tiny_model(seed=1))
-    assert found != weights_fingerprint(tiny_model("mistral"))
-    tuned = copy.deepcopy(model)
-    with torch.no_grad():
-        tuned.model.layers[2].mlp.up_proj.weight += 1e-4
-    assert found != weights_fingerprint(tuned)
-    scaled = tiny_model(rope_parameters={"rope_type": "default", "rope_theta": 500.0})
-    assert found != weights_fingerprint(scaled)
+def test_an_empty_tokenizer_is_refused(folder, monkeypatch):
+    empty = tiny_tokenizer()
+    monkeypatch.setattr(empty, "get_vocab", empty.get_added_vocab)
+    monkeypatch.setattr(reading, "_read", lambda *a, **k: empty)
+    with pytest.raises(ModelError, match="the tokenizer's files are missing"):
+        reading.read_tokenizer(folder, "m")
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "pip install optimum"),
+        ({"quant_method": "awq", "bits": 4}, "pip install gptqmodel"),
+        ({"quant_method": "compressed-tensors"}, "pip install compressed-tensors"),
+        ({"quant_method": "torchao", "quant_type": {"default": {"_type": "X", "_data": {}}}}, "pip install torchao"),
+    ],
+)
+def test_a_quantized_format_names_the_package_it_needs(folder, method, words):
+    package = words.rpartition(" ")[2].replace("-", "_")
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    edit_config(folder, quantization_config=method)
+    with pytest.raises(ModelError, match=f"needs a package that is not installed[\\s\\S]*try: {words}") as caught:
+        loaded(folder)
+    assert "network" not in str(caught.value)
+
+
+SEQ2SEQ = {"vocab_size": 128, "d_model": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+BART = {
+    "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["policy", "reward", "encoder"])
+def test_encoder_decoders_are_refused_by_name(tmp_path, kind):
+    bart = BartConfig(**SEQ2SEQ, **BART)
+    model = {
+        "policy": lambda: BartForConditionalGeneration(bart),
+        "reward": lambda: BartForSequenceClassification(bart),
+        "encoder": lambda: T5Model(T5Config(**SEQ2SEQ, d_kv=8, d_ff=32, num_layers=1, num_heads=2)),
+    }[kind]()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    load = {
+        "policy": lambda: loaded(tmp_path),
+        "reward": lambda: load_classifier(tmp_path, tiny_policy(), "m"),
+        "encoder": lambda: load_encoder(tmp_path, tiny_policy(), "m"),
+    }[kind]
+    name = "t5" if kind == "encoder" else "bart"
+    with pytest.raises(ModelError, match=rf"is an encoder-decoder \({name}\)"):
+        load()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("stated", [None, 2, 5])
+def test_a_head_has_as_many_outputs_as_rows_whatever_the_config_says(tmp_path, rows, stated):
+    save_classifier(tmp_path, labels=rows)
+    labels = None if stated is None else {str(i): f"L{i}" for i in range(stated)}
+    edit_config(tmp_path, id2label=labels, label2id=None)
+    model = read_classifier(tmp_path, tiny_policy(), "m")
+    assert model.score.weight.shape == (rows, 32)
+    assert len(model.config.id2label) == rows
+
+
+def test_labels_that_fit_the_head_are_kept(tmp_path):
+    save_classifier(tmp_path, labels=2)
+    edit_config(tmp_path, id2label={"0": "helpfulness", "1": "verbosity"}, label2id=None)
+    assert read_classifier(tmp_path, tiny_policy(), "m").config.id2label == {0: "helpfulness", 1: "verbosity"}
+
+
+def test_a_language_model_is_no_reward(folder):
+    with pytest.raises(ModelError, match=r"lacks weights: score\.weight[\s\S]*a bare language model has none"):
+        read_classifier(folder, tiny_policy(), "m")
+
+
+@pytest.mark.parametrize(("key", "who"), [("v_head.summary.weight", "TRL"), ("value_head.weight", "OpenRLHF")])
+def test_value_heads_are_recognized(folder, key, who):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {key: torch.zeros(1, 32)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=rf"it has the value head of (an )?{who}[\s\S]*{key}"):
+        read_classifier(folder, tiny_policy(), "m")
+    assert isinstance(loaded(folder), Policy)
+
+
+def test_what_transformers_draws_for_a_gap_leaves_the_random_stream_alone(folder):
+    before = torch.random.get_rng_state()
+    load_encoder(folder, tiny_policy(), "m")
+    assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_where_a_model_lies_is_no_difference(folder):
     other = folder.parent / "copy"
     shutil.copytree(folder, other)
-    one, two = (load_policy(PolicySpec(model=str(f), device="cpu"), ModelFinder(hub())) for f in (folder, other))
+    one, two = (loaded(f) for f in (folder, other))
     assert weights_fingerprint(one.model) == weights_fingerprint(two.model)
 
 
-def test_differences_are_told_line_by_line():
-    then = {"a": 1, "plugins": {"x": {"version": "1"}, "gone": {"version": "2"}}, "same": [1]}
-    now = {"a": 2, "plugins": {"x": {"version": "1"}, "new": {"version": "3"}}, "same": [1]}
-    assert differences(then, now) == [
-        "a: 1 then, 2 now",
-        "plugins.gone: {'version': '2'} then, absent now",
-        "plugins.new: absent then, {'version': '3'} now",
-    ]
-    assert differences(then, then) == []
+@pytest.mark.parametrize("kind", ["reward", "classifier"])
+def test_a_file_of_a_model_is_no_reward(tmp_path, kind):
+    classifier = save_classifier(tmp_path / "c")
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    for file, words in (
+        (classifier / "model.safetensors", f"is a file[\\s\\S]*try: its folder: {classifier}"),
+        (classifier / "config.json", f"is a file[\\s\\S]*try: its folder: {classifier}"),
+        (tmp_path / "x.gguf", "is a GGUF file, which holds a language model"),
+    ):
+        energy = {"name": kind, "model": str(file)} | ({"target": 0} if kind == "classifier" else {})
+        with pytest.raises(ModelError, match=words):
+            problem_for(recipe={"energies": [energy]})

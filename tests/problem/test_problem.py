@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -143,8 +144,7 @@ def test_an_empty_answer_is_scored():
 
 
 def test_start_has_the_right_shape_or_names_the_initializer():
-    problem = problem_for()
-    problem.initializer = lambda work, noise: random_ids(1, 2, 9)
+    problem = replace(problem_for(), initializer=lambda work, noise: random_ids(1, 2, 9))
     with pytest.raises(PluginError, match=r"ids \[1, 2, 9\]"):
         problem.start(noise_for(problem))
 
@@ -392,7 +392,6 @@ def test_an_initializer_that_draws_is_told_to_keep_its_cache():
     ],
 )
 def test_a_start_that_is_no_ids_is_the_plugins_fault(written, message):
-    problem = problem_for()
-    problem.initializer = lambda problem, noise: written(random_ids(1, 2, 10))
+    problem = replace(problem_for(), initializer=lambda problem, noise: written(random_ids(1, 2, 10)))
     with pytest.raises(PluginError, match=message):
         problem.start(noise_for(problem))

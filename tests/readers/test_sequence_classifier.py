@@ -206,7 +206,7 @@ def test_damaged_weights_are_named(tmp_path, models):
     tiny_tokenizer().save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="are not whole"):
         energy_of({"cut": (tmp_path,)}, "cut", output=None)
 
 
@@ -229,3 +229,42 @@ def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):
     before = {k: v.clone() for k, v in tiny_policy().model.state_dict().items()}
     energy_of(models, "reward")(SoftResponse.from_ids(responses(), (EOS,)))
     assert all(torch.equal(v, before[k]) for k, v in tiny_policy().model.state_dict().items())
+
+
+def test_two_outputs_of_a_reward_are_loaded_once_and_called_by_their_names(models, monkeypatch):
+    from sea_toolkit.readers import sequence_classifier
+
+    loads, real = [], sequence_classifier.load_classifier
+
+    def counted(*args, **options):
+        loads.append(args)
+        return real(*args, **options)
+
+    monkeypatch.setattr(sequence_classifier, "load_classifier", counted)
+    folder = str(models["llama"][0])
+    energies = [{"name": "reward", "model": folder, "output": output} for output in ("good", "bad", 2)]
+    energies.append({"name": "classifier", "model": folder, "target": "good", "reads": "chat"})
+    problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
+    assert [t.label for t in problem.terms] == ["good", "bad", "llama:2", "llama:good"]
+    assert len(loads) == 1
+    runs, run = [], sequence_classifier.SequenceScorer._decoder
+    monkeypatch.setattr(sequence_classifier.SequenceScorer, "_decoder", lambda *args: runs.append(1) or run(*args))
+    response = dense(random_ids(1, 2, 6))
+    with torch.no_grad():
+        values = [t.bound.energy(response) for t in problem.terms]
+    assert len(runs) == 1
+    other = dense(random_ids(1, 2, 6, seed=1))
+    alone = energy_of(models, "llama", output="bad", prompts=PROMPTS[:1])
+    with torch.no_grad():
+        torch.testing.assert_close(values[1], alone.bound.energy(response))
+        torch.testing.assert_close(problem.terms[1].bound.energy(other), alone.bound.energy(other))
+
+
+def test_two_outputs_give_gradients_of_their_own(models):
+    folder = str(models["llama"][0])
+    energies = [{"name": "reward", "model": folder, "output": output} for output in ("good", "bad")]
+    problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
+    weights = torch.rand(1, 2, 6, 128, generator=torch.Generator().manual_seed(0)).softmax(-1).requires_grad_()
+    response = SoftResponse.from_weights(weights, None, (EOS,))
+    slopes = [torch.autograd.grad(t.bound.energy(response).sum(), weights)[0] for t in problem.terms]
+    assert not torch.allclose(slopes[0], slopes[1])

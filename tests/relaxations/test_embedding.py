@@ -141,7 +141,7 @@ def test_energies_see_the_very_tokens_that_are_decoded():
     ("changes", "message"),
     [
         ({"relaxation": {"name": "embedding", "top_k": 50}}, "looks among all tokens"),
-        ({"sampler": {"name": "sea-adam"}}, "sea-adam decodes with logits"),
+        ({"sampler": {"name": "sea-adam"}}, "'sea-adam' needs a relaxation of logits"),
         ({"sampler": {"name": "sea", "init_scale": 2.0}}, "init_scale = 2 divides logits"),
     ],
 )

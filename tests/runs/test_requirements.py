@@ -9,6 +9,7 @@ import pytest
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.energy import Energy
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
@@ -35,6 +36,13 @@ def bound(composition: Composition) -> Any:
     return composition.bind(tiny_policy(), ModelFinder(hub()), ["a"])
 
 
+class Late(Energy):
+    """Scores texts alone, as it turns out when it is bound."""
+
+    def bind(self, context):
+        return texts_only
+
+
 BLIND = {"letters": (1.0, texts_only)}
 BOTH = BLIND | {"warmth": (1.0, warmth)}
 REGEX = [{"name": "regex", "pattern": "a"}]
@@ -51,7 +59,7 @@ def test_an_energy_without_a_gradient_is_refused_by_the_name_of_the_sampler_that
     with pytest.raises(
         RecipeError, match=f"sampler '{sampler}' needs gradients, and 'regex' \\(sea-toolkit:regex\\) only scores text"
     ):
-        bound(composed(sampler, energies=REGEX))
+        composed(sampler, energies=REGEX)
 
 
 @pytest.mark.parametrize("sampler", ["tilted", "tilted-exact", "discrete-langevin", "suffix-mh", "best-of-n", "smc"])
@@ -68,12 +76,19 @@ def test_one_term_without_a_gradient_is_too_many_for_those_that_follow_all(sampl
 
 
 def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
-    assert composed("auto", own=BLIND).settled.default_chains == 16
-    assert composed("auto", own=BOTH).settled.needs_gradient == "any-reward"
-    unknown = composed("auto", energies=REGEX)
-    if unknown.settled is None:
-        bound(unknown)
-    assert unknown.sampler.needs_gradient == "none"
+    assert composed("auto", own=BLIND).sampler.default_chains == 16
+    assert composed("auto", own=BOTH).sampler.needs_gradient == "any-reward"
+    assert composed("auto", energies=REGEX).sampler.needs_gradient == "none"
+    late = composed("auto", own={"late": (1.0, Late())})
+    assert late.sampling is None
+    bound(late)
+    assert late.sampler.needs_gradient == "none"
+
+
+def test_an_energy_that_tells_when_it_is_bound_is_refused_then():
+    late = composed("mala", own={"late": (1.0, Late())})
+    with pytest.raises(RecipeError, match="sampler 'mala' needs gradients, and 'late'"):
+        bound(late)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +101,7 @@ def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
 def test_a_relaxation_that_does_not_fit_is_refused_when_the_recipe_is_composed(sampler, relaxation, message):
     with pytest.raises(RecipeError, match=message):
         composed(sampler, own={"warmth": (1.0, warmth)}, relaxation=relaxation)
-    assert composed("sea", own={"warmth": (1.0, warmth)}, relaxation=relaxation).settled is not None
+    assert composed("sea", own={"warmth": (1.0, warmth)}, relaxation=relaxation).sampling is not None
 
 
 def test_a_set_of_chains_needs_a_sampler_that_moves_them_together():

@@ -15,6 +15,7 @@ from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe, RewriteSpec
 from sea_toolkit.runs.rewrite import CHAIN, ask, rewrite
 from sea_toolkit.runs.run import Interrupted
+from sea_toolkit.util.conversation import Message, Prompt
 from tests.evaluation.test_compare import probe_file
 from tests.evaluation.test_compare import run as compare
 from tests.helpers import PROMPTS, problem_for, run_for, tiny_policy
@@ -86,6 +87,19 @@ def test_a_prompt_has_the_same_rewrites_in_any_company() -> None:
 def test_placeholders_in_the_texts_stay_as_they_are() -> None:
     spec = RewriteSpec(prompt="{response} / {prompt} / {other}")
     assert ask(spec, "say {response}", "a {prompt}") == "a {prompt} / say {response} / {other}"
+
+
+def test_a_request_is_the_last_turn_of_the_conversation() -> None:
+    turns = [
+        Message("system", "a b"),
+        Message("user", "on?"),
+        Message("assistant", "it is"),
+        Message("user", "the rain"),
+    ]
+    request = ask(RewriteSpec(**SHORT), Prompt("the rain", turns), "in")
+    assert request.messages == (*history, Message("user", "again: in for the rain"))
+    (result,) = results(prompts=[Prompt("the rain", turns)], rewrite=SHORT)
+    assert any(c.chain == CHAIN for c in result.candidates)
 
 
 def test_a_request_that_does_not_fit_is_a_note_and_not_the_end() -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers import mala as mala_module
@@ -227,13 +226,6 @@ def test_the_preconditioner_follows_the_squared_gradient(problem):
     there = psgld_module.potential_at(problem, first.logits, None, center, TEMPERATURE, WIDTH, noise)
     second, _ = sampler.step(problem, first, noise)
     torch.testing.assert_close(second.square, 0.9 * first.square + 0.1 * there.gradient.square())
-
-
-def test_mala_refuses_a_relaxation_that_draws():
-    work = problem_for(sampler="mala", recipe={"relaxation": {"name": "gumbel-softmax"}, "energies": [
-        {"name": "reference"}, {"name": "length", "target": 4.0}]})  # fmt: skip
-    with pytest.raises(RecipeError, match="draws noise"):
-        Mala().init(work, noise_for(work))
 
 
 def test_mala_weighs_anew_what_follows_a_schedule():

@@ -70,12 +70,12 @@ def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
     state, _ = made.init(problem, noise)
     problem.clock.progress = 0.05
     state, _ = made.step(problem, state, noise)
-    before = made.tilt(problem, state)
+    before = made.proposal.tilt(problem, state.gradient_state)
     problem.clock.progress = 0.3
     fresh = problem.rescore(state.ids, state.log_prob, slope=True)
     torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
     torch.testing.assert_close(state.gradient_state[0], token_gradients(problem, fresh))
-    torch.testing.assert_close(made.tilt(problem, state), before * 1.2 / -7.0)
+    torch.testing.assert_close(made.proposal.tilt(problem, state.gradient_state), before * 1.2 / -7.0)
 
 
 def test_best_of_n_keeps_the_best_by_the_weights_of_now():

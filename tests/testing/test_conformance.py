@@ -108,9 +108,7 @@ def test_a_law_of_ones_own():
 class Strict(TiltedExact):
     """Refuses every energy without a gradient, which the toolkit's own samplers of texts do not."""
 
-    def init(self, problem, noise):
-        problem.require_gradient("strict")
-        return super().init(problem, noise)
+    needs_gradient = "every-term"
 
 
 def test_the_law_of_a_sampler_that_refuses_terms_without_a_gradient():

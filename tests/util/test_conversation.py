@@ -102,10 +102,12 @@ def test_files_hold_conversations(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", '{"prompt": "Hi"}\n{"prompt": "Yo"}\n', "one object a line"),
+        ("a.txt", '{"prompt": "Hi"}\n{"prompt": "Yo"}\n', "an object a line"),
+        ("a.txt", '[{"role": "user", "content": "Hi"}]\n', "an object a line"),
         ("a.json", '{"prompt": "Hi"}', "holds a dict"),
         ("a.json", "[", "is not JSON"),
         ("a.csv", "question,id\nHi,1\n", "has the columns 'question', 'id'"),
+        ("b.csv", "Hi\nYo\n", "--column 1"),
     ],
 )
 def test_a_header_or_a_line_of_json_is_no_prompt(name, content, words, tmp_path):
@@ -114,9 +116,7 @@ def test_a_header_or_a_line_of_json_is_no_prompt(name, content, words, tmp_path)
         read_prompts(tmp_path / name)
 
 
-def test_a_tables_only_column_holds_the_prompts(tmp_path):
-    (tmp_path / "a.csv").write_text("question\nHi\n")
-    assert read_prompts(tmp_path / "a.csv") == ["Hi"]
+def test_a_column_may_be_a_number(tmp_path):
     (tmp_path / "b.csv").write_text("id,Hi\n1,Yo\n")
     assert read_prompts(tmp_path / "b.csv", "2") == ["Hi", "Yo"]
     with pytest.raises(RecipeError, match="is no table"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,7 +19,7 @@ from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, ReadsBudget, Sampler, select_chains
+from sea_toolkit.samplers.base import Info, Sampler, select_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
 
 
@@ -108,8 +107,8 @@ class SuffixSampler(Sampler, abstract=True):
         inverse_temperature: β.
     """
 
-    state_type: ClassVar[type] = State
-    reads_budget: ClassVar[ReadsBudget] = "never"
+    state_type = State
+    reads_budget = "never"
 
     def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number) -> None:
         self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature

@@ -51,8 +51,7 @@ class FreshStart(Search):
     def init(self, problem, noise):
         problem.start(noise)
         drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
-        problem.initializer = lambda problem, noise: drawn.ids
-        return super().init(problem, noise)
+        return super().init(replace(problem, initializer=lambda problem, noise: drawn.ids), noise)
 
 
 @mutant("law")
@@ -145,7 +144,7 @@ class Planner(BestOfN):
     law = Law.none()
 
     def step(self, problem, state, noise):
-        if problem.clock.budget > 4 * problem.chains:
+        if (problem.clock.budget or 0) > 4 * problem.chains:
             noise.uniform(1)
         return super().step(problem, state, noise)
 

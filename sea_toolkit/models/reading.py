@@ -1,0 +1,200 @@
+"""transformers' `from_pretrained`, with every failure told in a sentence that a person can act on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models import folder as folders
+from sea_toolkit.models.adapters import adapter_in, merge
+from sea_toolkit.models.remote_code import user_said
+from sea_toolkit.models.weights_files import Shapes, titled
+
+Role = Literal["causal", "classifier", "base"]
+_CLASSES = {
+    "causal": "AutoModelForCausalLM",
+    "classifier": "AutoModelForSequenceClassification",
+    "base": "AutoModel",
+}
+_HINTS = {
+    "causal": "a language model with its head",
+    "classifier": "a model that was trained with its head; a bare language model has none",
+    "base": "save the whole model with save_pretrained",
+}
+
+
+def read_tokenizer(source: Path | str, name: str, *, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model; of an adapter without one, that of its base.
+
+    Args:
+        source: a folder, or a Hugging Face id.
+        name: for messages.
+        trust_remote_code: whether Python that comes with the tokenizer may run.
+
+    Raises:
+        ModelError: it cannot be had or read, or its files are missing.
+    """
+    folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
+    adapter = adapter_in(folder, name)
+    if adapter is not None and not any(folder.glob("tokenizer*")):
+        return read_tokenizer(adapter.base, str(adapter.base), trust_remote_code=trust_remote_code)
+    if adapter is None:
+        folders.read_config_file(folder, name)
+    folders.refuse_without_tokenizer(folder, name)
+    from transformers import AutoTokenizer
+
+    tokenizer = _read(AutoTokenizer, folder, name, trust_remote_code=trust_remote_code)
+    if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):
+        raise folders.no_tokenizer(folder, name)
+    return tokenizer
+
+
+def read_model(
+    role: Role,
+    source: Path | str,
+    name: str,
+    dtype: torch.dtype,
+    *,
+    trust_remote_code: bool = False,
+    unread: str | None = None,
+) -> Any:
+    """A transformers model on the CPU, in eval mode and frozen, an adapter merged into its base.
+
+    Weights come from safetensors only (a pickle can run code), and all of them do: transformers fills gaps at random.
+
+    Args:
+        role: a causal LM, a sequence classifier, or the base alone.
+        source: a folder, or a Hugging Face id.
+        name: for messages.
+        dtype: of weights and activations.
+        trust_remote_code: whether Python that comes with the model may run.
+        unread: weights whose names begin so may be missing.
+
+    Raises:
+        ModelError: it cannot be had or read, is of another kind, or is not complete.
+    """
+    folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
+    adapter, restored = adapter_in(folder, name), Shapes()
+    base: Path | str = source
+    if adapter is not None:
+        folders.adapter_weights(source)
+        restored, base = adapter.replaced(), adapter.base
+        folder = folders.facts_of(base, str(base), trust_remote_code=trust_remote_code)
+    config = _config(folder, name if adapter is None else str(base), trust_remote_code)
+    shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
+    if role == "classifier":
+        rows = folders.head_rows(restored) or folders.head_rows(shapes)
+        if rows is not None and rows != config.num_labels:
+            config.num_labels = rows
+    model = _weights(role, folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
+    if adapter is not None:
+        model = merge(model, adapter).to(dtype)
+    model.name_or_path = str(source)
+    return model.eval().requires_grad_(False)
+
+
+def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoConfig
+
+    folders.read_config_file(folder, name)
+    config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
+    folders.refuse_encoder_decoder(config, name)
+    return config
+
+
+def _weights(
+    role: Role,
+    folder: Path,
+    name: str,
+    config: Any,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    shapes: Shapes,
+    restored: Shapes,
+    unread: str | None,
+) -> Any:
+    import transformers
+
+    # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
+    with torch.random.fork_rng(devices=[]):
+        model, report = _read(
+            getattr(transformers, _CLASSES[role]), folder, name, config=config, dtype=dtype, use_safetensors=True,
+            output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code,
+        )  # fmt: skip
+    wrong = [
+        f"{key} is {list(file)} in its weights and {list(expected)} by its config"
+        for key, file, expected in sorted(report["mismatched_keys"])
+        if key not in restored
+    ]
+    if wrong:
+        raise ModelError(
+            f"the weights of {name} do not fit its config: {'; '.join(wrong[:3])}{'; …' if len(wrong) > 3 else ''}",
+            expected=f"the config that {type(model).__name__} was saved with",
+        )
+    missing = sorted(
+        key for key in report["missing_keys"] if key not in restored and not (unread and key.startswith(unread))
+    )
+    if missing:
+        head = folders.value_head(shapes)
+        raise ModelError(
+            f"{name} lacks weights: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
+            + (f"; it has {head}" if head else ""),
+            expected=f"a complete {type(model).__name__}",
+            hint="save it as a sequence classifier, with a head called score (OpenRLHF: --value_head_prefix score)"
+            if head
+            else _HINTS[role],
+        )
+    return model
+
+
+def _read(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **options: Any) -> Any:
+    try:
+        with quiet_transformers(), user_said(trust_remote_code):
+            return loader.from_pretrained(str(folder), trust_remote_code=trust_remote_code, **options)
+    except Exception as error:  # transformers raises whatever its parsers raise
+        raise explained(error, folder, name) from error
+
+
+def explained(error: Exception, folder: Path, name: str) -> ModelError:
+    """What transformers raised, in the words of our errors."""
+    text = str(error).strip()
+    first = text.partition("\n")[0] or type(error).__name__
+    if "trust_remote_code" in text:
+        return ModelError(
+            f"{name} comes with Python code of its own, which was not run",
+            expected="a model that transformers knows, or your word that you trust its authors",
+            hint="--trust-remote-code (trust_remote_code=True in Python)",
+        )
+    if "instantiate the backend tokenizer" in text:
+        if not any(folder.glob("*.model")) and not any(folder.glob("*.tiktoken")):
+            return folders.no_tokenizer(folder, name)
+        return ModelError(
+            f"the tokenizer of {name} needs a package that is not installed, or its file is damaged",
+            expected="the package that reads this format",
+            hint="pip install sentencepiece tiktoken protobuf",
+        )
+    if isinstance(error, ImportError):
+        package = re.search(r"pip install [^`'\n)]+", text) or re.search(r"(?<=No module named ')[\w.]+", text)
+        command = package.group() if package else ""
+        return ModelError(
+            f"{name} needs a package that is not installed: {first}",
+            expected="the package that reads this format",
+            hint=(command if command.startswith("pip") else f"pip install {command.partition('.')[0]}")
+            if command
+            else None,
+        )
+    if "does not recognize this architecture" in text or "Unrecognized model" in text:
+        return ModelError(
+            f"{name}: {first}",
+            expected="an architecture of the installed transformers",
+            hint="pip install --upgrade transformers",
+        )
+    return ModelError(
+        f"{titled(folder, name)} cannot be loaded: {type(error).__name__}: {first}",
+        expected="a transformers model with safetensors weights and a tokenizer",
+    )

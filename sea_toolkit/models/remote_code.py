@@ -1,0 +1,39 @@
+"""The user's word on Python that comes with a model, wherever transformers asks for it.
+
+transformers passes `trust_remote_code` on to most, not all, of the calls that one `from_pretrained` makes (a sequence
+classifier makes its body without it), and asks on the terminal where it has no word.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+_WORD: ContextVar[bool | None] = ContextVar("trust_remote_code", default=None)
+
+
+@contextmanager
+def user_said(trust_remote_code: bool) -> Iterator[None]:
+    """Inside the block, and in this thread alone, transformers takes this word where it would ask."""
+    from transformers.models.auto import auto_factory, configuration_auto, tokenization_auto
+
+    modules: tuple[Any, ...] = (auto_factory, configuration_auto, tokenization_auto)
+    for module in modules:
+        resolve = module.resolve_trust_remote_code
+        if not isinstance(resolve, _Answering):
+            module.resolve_trust_remote_code = _Answering(resolve)
+    token = _WORD.set(trust_remote_code)
+    try:
+        yield
+    finally:
+        _WORD.reset(token)
+
+
+class _Answering(functools.partial):
+    """transformers' own function, with the word of the block in place of None; outside of a block it is unchanged."""
+
+    def __call__(self, trust_remote_code: bool | None, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(_WORD.get() if trust_remote_code is None else trust_remote_code, *args, **kwargs)

@@ -1,0 +1,98 @@
+"""Hugging Face ids: from the cache without a network, and what is said where they cannot be had."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from huggingface_hub import constants, errors
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.models import hf_hub
+from sea_toolkit.models.reading import read_model, read_tokenizer
+from tests.models.folders import loaded, save_policy
+
+COMMIT = "a" * 40
+
+
+@pytest.fixture
+def hf_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    import huggingface_hub._snapshot_download as module
+
+    real = module.snapshot_download
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda *a, **k: real(*a, cache_dir=str(tmp_path / "hf"), **k)
+    )
+    return tmp_path / "hf"
+
+
+def cached(hf_cache, name):
+    """The snapshot folder of an id, as huggingface_hub lays it out."""
+    root = hf_cache / f"models--{name.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(COMMIT)
+    return root / "snapshots" / COMMIT
+
+
+def test_a_cached_model_needs_no_network(hf_cache):
+    save_policy(cached(hf_cache, "someone/tiny"))
+    policy = loaded("someone/tiny")
+    assert policy.name == "someone/tiny"
+    assert policy.model.name_or_path == "someone/tiny"
+
+
+def test_what_is_wrong_with_a_cached_model_is_not_blamed_on_the_network(hf_cache):
+    folder = save_policy(cached(hf_cache, "someone/tiny"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"the weights of someone/tiny \(.*\) are not whole") as caught:
+        read_model("causal", "someone/tiny", "someone/tiny", torch.float32)
+    assert "network" not in str(caught.value)
+
+
+def test_a_model_that_is_nowhere_is_a_matter_of_name_or_network(hf_cache):
+    with pytest.raises(
+        ModelError, match=r"someone/none is not in the Hugging Face cache[\s\S]*the name and the network"
+    ):
+        read_tokenizer("someone/none", "someone/none")
+
+
+def response(status):
+    return SimpleNamespace(status_code=status, headers={}, request=None, text="")
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (lambda: errors.GatedRepoError("gated", response=response(403)), "is gated[\\s\\S]*hf auth login"),
+        (lambda: errors.RepositoryNotFoundError("404", response=response(404)), "the Hugging Face hub has no model"),
+        (lambda: errors.HfHubHTTPError("503", response=response(503)), "the hub was not reached: 503"),
+        (lambda: ConnectionError("no route"), "the hub was not reached: no route"),
+        (lambda: errors.HFValidationError("bad"), "is no name of a model"),
+        (lambda: OSError(28, "No space left on device"), "cannot be written to the Hugging Face cache"),
+    ],
+)
+def test_each_failure_of_the_hub_has_its_own_words(monkeypatch, failure, words):
+    def fail(*args, **kwargs):
+        raise failure()
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(ModelError, match=words):
+        hf_hub.fetch_facts("someone/x", code=False)
+
+
+@pytest.mark.parametrize("code", [False, True])
+def test_python_files_come_along_only_if_they_may_run(monkeypatch, code, tmp_path):
+    asked = []
+
+    def fetch(repository, *, allow_patterns, ignore_patterns):
+        asked.extend(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    hf_hub.fetch_facts("someone/x", code=code)
+    assert ("*.py" in asked) is code
+    assert not any("safetensors" in pattern or "bin" in pattern for pattern in asked)
