@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sea_toolkit.errors import PluginError, SeaError
 from sea_toolkit.schedules.base import Schedule
@@ -29,6 +29,7 @@ class Observation:
     metrics: Mapping[str, float]
 
 
+@runtime_checkable
 class Reactive(Protocol):
     """What a schedule class offers; its constructor's parameters are the options."""
 
@@ -45,6 +46,10 @@ class Reactive(Protocol):
         """Go on where `state()` was taken."""
 
 
+METHODS = ("at", "observe", "state", "load_state")
+"""What `Reactive` asks for."""
+
+
 class ReactiveSchedule(Schedule):
     """A schedule with a memory, made anew for each place of a recipe; a run resets it, feeds it and keeps its state.
 
@@ -59,8 +64,8 @@ class ReactiveSchedule(Schedule):
     """
 
     def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
-        missing = [m for m in ("at", "observe", "state", "load_state") if not callable(getattr(made, m, None))]
-        if missing:
+        if not isinstance(made, Reactive):
+            missing = [method for method in METHODS if method not in dir(made)]
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",

@@ -28,6 +28,17 @@ class Examples:
     groups: list[str]
     sources: list[str]
 
+    @classmethod
+    def join(cls, parts: Sequence[Examples]) -> Examples:
+        """The examples of all parts, one part after the other."""
+        return cls(
+            texts=[text for part in parts for text in part.texts],
+            others=[other for part in parts for other in part.others],
+            labels=[label for part in parts for label in part.labels],
+            groups=[group for part in parts for group in part.groups],
+            sources=[source for part in parts for source in part.sources],
+        )
+
     @property
     def pairs(self) -> bool:
         """Whether these are preference pairs."""
@@ -63,7 +74,7 @@ def read_examples(
             kind = "pairs" if source.get("chosen", "chosen") in rows[0] else "labels"
         part = _pairs(source, rows) if kind == "pairs" else _labelled(source, rows)
         parts.append(_drawn(part, _number(source, "rows", max_rows), random.Random(f"{seed}/{number}")))
-    joined = Examples(*([x for part in parts for x in getattr(part, field)] for field in Examples.__annotations__))
+    joined = Examples.join(parts)
     names = ", ".join(str(s.path) for s in sources)
     if len(joined) < at_least:
         raise RecipeError(f"{names}: {len(joined)} usable rows", expected=f"at least {at_least}")
