@@ -69,6 +69,13 @@ def test_every_entry_of_the_python_reference_exists():
         assert sorted(re.findall(r"`(\w+)`", shown)) == sorted(PACKAGES[name].__all__), name
 
 
+def test_every_term_of_the_glossary_points_to_the_code():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^\*\*(.+?)\.\*\*(.+?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) == text.count("\n**") > 40
+    assert [term for term, body in entries if "`" not in body] == []
+
+
 class TestTheChecksThemselves:
     """Each check goes red for what it is there to catch."""
 
