@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy, Template
-from sea_toolkit.models.policy_spec import DType
+from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.folder import SavedRun, held_folder, new_folder
 from sea_toolkit.runs.manifest import differences
@@ -58,6 +58,7 @@ class AlignSettings(RunSettings, total=False):
     model: str | None
     device: str | None
     dtype: DType | None
+    attention: Attention | None
     template: Template | None
     system: str | None
     template_options: Mapping[str, Any] | None
@@ -72,7 +73,8 @@ class Aligner:
     Args:
         recipe: what all calls share: a `Recipe`, plain data, or a TOML file.
         policy: a model and tokenizer of one's own as a `Policy`; else the recipe's is loaded at the first call.
-        model, device, dtype, template, system, template_options: the recipe's policy, as on the command line.
+        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
+            line.
         hub: plugins; by default all that are installed.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         progress: called as `progress(done, total, what)` during a download.
@@ -89,6 +91,7 @@ class Aligner:
         model: str | None = None,
         device: str | None = None,
         dtype: DType | None = None,
+        attention: Attention | None = None,
         template: Template | None = None,
         system: str | None = None,
         template_options: Mapping[str, Any] | None = None,
@@ -97,8 +100,8 @@ class Aligner:
         progress: Progress | None = None,
     ) -> None:
         settings = {
-            "model": model, "device": device, "dtype": dtype, "template": template, "system": system,
-            "template_options": template_options,
+            "model": model, "device": device, "dtype": dtype, "attention": attention,
+            "template": template, "system": system, "template_options": template_options,
         }  # fmt: skip
         self.recipe = build_recipe(recipe, None, settings)
         self.session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
@@ -184,6 +187,7 @@ def align(
     model: str | None = None,
     device: str | None = None,
     dtype: DType | None = None,
+    attention: Attention | None = None,
     template: Template | None = None,
     system: str | None = None,
     template_options: Mapping[str, Any] | None = None,
@@ -213,7 +217,8 @@ def align(
         max_new_tokens: length of an answer, at most.
         seed: of all randomness.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
-        model, device, dtype, template, system, template_options: the recipe's policy, as on the command line.
+        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
+            line.
         allow_code: functions, as `package.module:function`, that the recipe's energies may run.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
@@ -229,8 +234,9 @@ def align(
         Interrupted: Ctrl-C; its `results` hold what was found so far.
     """
     aligner = Aligner(
-        recipe, policy=policy, model=model, device=device, dtype=dtype, template=template, system=system,
-        template_options=template_options, hub=hub, trust_remote_code=trust_remote_code, progress=progress,
+        recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
+        system=system, template_options=template_options, hub=hub, trust_remote_code=trust_remote_code,
+        progress=progress,
     )  # fmt: skip
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,

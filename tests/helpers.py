@@ -15,6 +15,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.run import Run
+from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import EOS, tiny_policy
 

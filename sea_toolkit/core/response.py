@@ -10,6 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+def fit_rows(table: Float[Tensor, "rows D"], size: int) -> Float[Tensor, "size D"]:
+    """A table with one row for each of `size` ids: rows of padding are left out, missing ones are zeros."""
+    if len(table) >= size:
+        return table if len(table) == size else table[:size]
+    return torch.nn.functional.pad(table, (0, 0, 0, size - len(table)))
+
+
 def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
     """Probability that a position is part of the response: no end of text before it (`Π_{s<t} (1 − p_s(EOS))`)."""
     ahead = torch.nn.functional.pad(1.0 - p_eos[..., :-1], (1, 0), value=1.0)
@@ -22,7 +29,7 @@ class SoftResponse:
 
     Read it through `embed`, `probability`, `overlap`, `counts`, `alive`, `content` and `expected_length`: all are
     linear in the token distributions (of two positions, for `overlap`) or survival under them, so that gradients reach
-    both relaxed logits and `Taps`.
+    both relaxed logits and `GradientTaps`.
 
     Attributes:
         weights: `[P, C, T, K]`, each row sums to one.
@@ -30,6 +37,7 @@ class SoftResponse:
         ids: `[P, C, T]`, the hard reading.
         alive: `[P, C, T]`, survival; the position of the end-of-text token counts, those after it do not.
         eos_ids: the tokens that end a text.
+        texts: P × C texts, of responses that were made from them; a reader with a tokenizer of its own reads these.
     """
 
     weights: Float[Tensor, "P C T K"]
@@ -37,7 +45,8 @@ class SoftResponse:
     ids: Int[Tensor, "P C T"]
     alive: Float[Tensor, "P C T"]
     eos_ids: tuple[int, ...]
-    taps: Taps | None = field(default=None, repr=False)
+    taps: GradientTaps | None = field(default=None, repr=False)
+    texts: Sequence[Sequence[str]] | None = field(default=None, repr=False)
 
     @classmethod
     def from_weights(
@@ -126,7 +135,8 @@ class SoftResponse:
         """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
         weights = self.weights.to(table.dtype)
         if self.candidates is None:
-            mixed = weights @ table
+            rows = min(weights.shape[-1], len(table))
+            mixed = weights[..., :rows] @ table[:rows]
         elif self.candidates.shape[-1] == 1 and not weights.requires_grad:
             mixed = torch.nn.functional.embedding(self.ids, table)
         else:
@@ -138,7 +148,7 @@ class SoftResponse:
             mixed = bag.unflatten(0, self.shape)
         return mixed if self.taps is None else self.taps.on_embedding(mixed, table)
 
-    def behind(self, ids: Int[Tensor, " L"]) -> SoftResponse:
+    def prepend(self, ids: Int[Tensor, " L"]) -> SoftResponse:
         """The same response behind the given tokens, none of which ends the text."""
         p, c, _ = self.shape
         k = self.weights.shape[-1]
@@ -168,16 +178,16 @@ class SoftResponse:
         """Expected number of tokens, the end-of-text token included."""
         return self.alive.sum(-1)
 
-    def tapped(self) -> SoftResponse:
+    def with_gradient_taps(self) -> SoftResponse:
         """The same response, ready to report the energy's gradient with respect to every token's probability."""
-        taps = Taps()
+        taps = GradientTaps()
         fresh = replace(self, taps=taps)
         # survival again, so that the end of text is tapped as well; padding outside the text stays out
         p_eos = fresh.probability(self.eos_ids).sum(-1)
         return replace(fresh, alive=survival(p_eos) * (self.alive.detach() > 0))
 
 
-class Taps:
+class GradientTaps:
     """Zero perturbations added to what an energy reads, so that one backward pass gives the energy's gradient with
     respect to the probability of *every* token of the vocabulary, though the response names only K candidates.
 
@@ -213,7 +223,7 @@ class Taps:
         self.own.append((names, leaf))
         return value + leaf
 
-    def gradient(self, total: Float[Tensor, ""]) -> Slope:
+    def gradient(self, total: Float[Tensor, ""]) -> TokenGradient:
         """Backward from a scalar; what it does not depend on has slope zero."""
         entries = [*self.tables.values(), *self.tokens, *self.own]
         leaves = [leaf for _, leaf in entries]
@@ -224,11 +234,11 @@ class Taps:
             grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)]
         pairs = [(key, g) for (key, _), g in zip(entries, grads, strict=True)]
         n, m = len(self.tables), len(self.tables) + len(self.tokens)
-        return Slope(pairs[:n], pairs[n:m], pairs[m:])
+        return TokenGradient(pairs[:n], pairs[n:m], pairs[m:])
 
 
 @dataclass
-class Slope:
+class TokenGradient:
     """Gradient of an energy with respect to token probabilities, kept in factored form (`[P, C, T, D]`, never V).
 
     Attributes:
@@ -251,14 +261,15 @@ class Slope:
         first = self.grads[0]
         total = first.new_zeros((*first.shape[:2], size), dtype=torch.float32)
         for table, grad in self.tables:
-            total += grad[:, :, position].to(table.dtype) @ table.T
+            rows = min(size, len(table))  # a model's table may have rows for ids that are no tokens, or lack some
+            total[..., :rows] += grad[:, :, position].to(table.dtype) @ table[:rows].T
         for wanted, grad in self.tokens:
             total = total.index_add(-1, wanted, grad[:, :, position].float())
         for names, grad in self.own:
             total = total.scatter_add(-1, names, grad[:, :, position].float())
         return total
 
-    def mean(self, length: Float[Tensor, "P C"]) -> Slope:
+    def mean(self, length: Float[Tensor, "P C"]) -> TokenGradient:
         """Averaged over the first `length` positions: a slope of one position. What is not finite counts as 0."""
 
         def averaged(grad: Tensor) -> Tensor:
@@ -267,7 +278,7 @@ class Slope:
             return kept.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None]
 
         parts = ([(which, averaged(g)) for which, g in part] for part in (self.tables, self.tokens, self.own))
-        return Slope(*parts)
+        return TokenGradient(*parts)
 
 
 def is_any(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:

@@ -12,7 +12,8 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.sequence_classifier import Reading, sequence_scorer
+from sea_toolkit.readers.sequence_classifier import sequence_scorer
+from sea_toolkit.readers.shown_text import Reading
 
 
 class Classifier(Energy):
@@ -23,13 +24,23 @@ class Classifier(Energy):
         target: the wanted class, by label or index.
         reads: what the classifier is shown; see the energy `reward`.
         truncate: see the energy `reward`.
+        template_options: see the energy `reward`.
     """
 
     differentiable = True
     label: str
 
-    def __init__(self, *, model: str, target: str | int, reads: Reading = "response", truncate: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        target: str | int,
+        reads: Reading = "response",
+        truncate: bool = False,
+        template_options: dict[str, Any] | None = None,
+    ) -> None:
         self.model, self.target, self.reads, self.truncate = model, target, reads, truncate
+        self.template_options = template_options
         self.reward_model = model
         self.name = model.rstrip("/").rpartition("/")[2]
         self.label = f"{self.name}:{target}"
@@ -51,8 +62,10 @@ class Classifier(Energy):
             RecipeError: no such class.
         """
         source = context.find_model(self.model)
-        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
-        target = scorer.output(self.target)
+        scorer = sequence_scorer(
+            source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
+        )
+        target = scorer.reader.output(self.target)
 
         def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
             logits = scorer(response)
@@ -60,4 +73,4 @@ class Classifier(Energy):
                 return -nn.functional.logsigmoid(logits[..., 0])
             return -logits.log_softmax(-1)[..., target]
 
-        return BoundEnergy(energy=energy)
+        return BoundEnergy(energy=energy, warnings=scorer.warnings)

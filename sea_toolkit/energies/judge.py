@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.kv_cache import Prefix
@@ -138,7 +139,8 @@ class Verdicts:
             )
         self.around = max(map(len, before)) + len(self.after)
         # the answer and what is behind it, spread over the answer's tokens
-        cost = 2.0 * (lm.body_parameters * (context.length + len(self.after)) + lm.head_parameters) / context.length
+        body = parameters_used(lm.backbone.base) * (context.length + len(self.after))
+        cost = 2.0 * (body + lm.head_parameters) / context.length
         context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
         self.prefix = lm.prefix(before)
 

@@ -18,7 +18,8 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
-from sea_toolkit.readers.sequence_classifier import Reading, sequence_scorer
+from sea_toolkit.readers.sequence_classifier import sequence_scorer
+from sea_toolkit.readers.shown_text import Reading
 
 
 class Reward(Energy):
@@ -35,15 +36,23 @@ class Reward(Energy):
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
+        template_options: variables of the chat template, such as `{ enable_thinking = false }`.
     """
 
     differentiable = True
     label: str
 
     def __init__(
-        self, *, model: str, reads: Reading = "auto", output: str | int | None = None, truncate: bool = False
+        self,
+        *,
+        model: str,
+        reads: Reading = "auto",
+        output: str | int | None = None,
+        truncate: bool = False,
+        template_options: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
+        self.template_options = template_options
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
         self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
@@ -58,10 +67,10 @@ class Reward(Energy):
         if not is_probe(source):
             check_tokenizer(source, self.name, tokenizer, trust_remote_code=finder.trust_remote_code)
             return
-        if self.reads not in ("auto", "response") or self.output is not None or self.truncate:
+        if self.reads not in ("auto", "response") or self.output is not None or self.truncate or self.template_options:
             raise ModelError(
-                f"{self.name} is a probe, and its recipe sets `reads`, `output` or `truncate`",
-                expected="neither: a probe reads the response and has one output",
+                f"{self.name} is a probe, and its recipe sets `reads`, `output`, `truncate` or `template_options`",
+                expected="none of them: a probe reads the response and has one output",
             )
         probe_at(source, self.name)
 
@@ -77,9 +86,12 @@ class Reward(Energy):
             return BoundEnergy(
                 energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
             )
-        scorer = sequence_scorer(source, self.name, self.reads, context, truncate=self.truncate)
-        output = scorer.output(self.output)
-        return BoundEnergy(energy=negative(lambda response: scorer(response)[..., output]), is_reward=True)
+        scorer = sequence_scorer(
+            source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
+        )
+        output = scorer.reader.output(self.output)
+        reward = negative(lambda response: scorer(response)[..., output])
+        return BoundEnergy(energy=reward, is_reward=True, warnings=scorer.warnings)
 
 
 def probe_at(path: Path, name: str) -> Probe:

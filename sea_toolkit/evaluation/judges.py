@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -14,56 +14,54 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.positions import fitting_frames, usable_positions
+from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.probe_reader import ProbeReader
+from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
+from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.shown_text import Reading, ShownText
 from sea_toolkit.runs.compose import Composition
 
-OPTIONS = ("reads", "output", "truncate")
-READINGS = ("auto", "response", "prompt+response", "chat")
+READINGS = get_args(Reading)
+OPTIONS = {"reads": " | ".join(READINGS), "output": "a label or an index", "truncate": "true or false",
+           "template_options": "a table"}  # fmt: skip
+"""Option of a judge → what it takes; see the energy `reward`."""
+
+Score = Callable[[Sequence[str], Sequence[str], Sequence[bool]], list[float]]
+"""`score(prompts, texts, finished)`: N rewards."""
 
 
 class Judge:
-    """One judge, found but not loaded.
+    """One judge, found but not loaded. It reads a text as the energy `reward` of the same model does.
 
     Args:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
-            sequence classifier, `reads`, `output` and `truncate` as the energy `reward` has them. A classifier
-            may have a tokenizer of its own.
+            sequence classifier, `reads`, `output`, `truncate` and `template_options` as the energy `reward` has them.
+            A classifier may have a tokenizer of its own.
         finder: from names to models.
 
     Raises:
-        RecipeError: an unknown option, or one that a probe does not have.
+        RecipeError: an unknown option, one that a probe does not have, or a value that does not fit.
         ModelError: no such model, or a damaged probe.
     """
 
     def __init__(self, spec: str | Mapping[str, Any], finder: ModelFinder) -> None:
-        given = {"model": spec} if isinstance(spec, str) else dict(spec)
-        self.model = str(given.pop("model"))
-        for key in given:
-            if key not in OPTIONS:
-                raise RecipeError(f"judge {self.model!r} has no option {key!r}", hint=did_you_mean(key, OPTIONS))
-        self.reads, self.output = given.get("reads", "auto"), given.get("output")
-        if self.reads not in READINGS:
-            raise RecipeError(f"judge {self.model!r}: reads = {self.reads!r}", expected=" | ".join(READINGS))
-        truncate = given.get("truncate", False)
-        if not isinstance(truncate, bool):
-            raise RecipeError(f"judge {self.model!r}: truncate = {truncate!r}", expected="true or false")
-        self.truncate: bool = truncate
-        self.spec = {"model": self.model, **given}
+        options = {} if isinstance(spec, str) else {k: v for k, v in spec.items() if k != "model"}
+        self.model, self.options = spec if isinstance(spec, str) else str(spec["model"]), options
+        for key, value in options.items():
+            _check_option(self.model, key, value)
+        self.spec = {"model": self.model, **options}
         self.label = Reward(model=self.model).label
         self.finder = finder
-        self.source = self.finder.find(self.model, "reward")
-        self.is_probe = isinstance(self.source, Path) and self.source.is_file()
-        if self.is_probe and given:
+        self.source = finder.find(self.model, "reward")
+        if is_probe(self.source) and options:
             raise RecipeError(
-                f"judge {self.label!r} is a probe, and has no {next(iter(given))}", expected="its name alone"
+                f"judge {self.label!r} is a probe, and has no {next(iter(options))}", expected="its name alone"
             )
-        self._scorer: Any = None
+        self._score: Score | None = None
 
     def refuse_if_in(self, composition: Composition) -> None:
         """A judge of what it was optimized for is none.
@@ -81,17 +79,12 @@ class Judge:
                 )
 
     def _same(self, source: Path | str) -> bool:
-        if isinstance(source, Path) and source.is_file() and self.is_probe:
-            own, other = Probe.load(Path(self.source)), Probe.load(source)
+        if is_probe(source) and is_probe(self.source):
+            own, other = Probe.load(self.source), Probe.load(source)
             return own.layer == other.layer and torch.equal(own.weight, other.weight)
         return Path(source).resolve() == Path(self.source).resolve()
 
-    def load(
-        self,
-        policy: Policy,
-        prompts: Sequence[str],
-        length: int,
-    ) -> None:
+    def load(self, policy: Policy, prompts: Sequence[str], length: int) -> None:
         """Read the weights.
 
         Args:
@@ -103,77 +96,55 @@ class Judge:
             ModelError: unreadable, or a probe of another policy.
             RecipeError: a classifier has no such output, or cannot read so long a prompt and answer.
         """
-        if self.is_probe:
-            self._scorer = self._probe(policy)
+        if is_probe(self.source):
+            self._score = self._probe(self.source, policy)
         else:
-            tokenizer = read_tokenizer(self.source, self.label, trust_remote_code=self.finder.trust_remote_code)
-            model = read_classifier(self.source, policy, self.label, trust_remote_code=self.finder.trust_remote_code)
-            self._scorer = self._classifier(model, tokenizer, prompts, length)
+            self._score = self._classifier(self.source, policy, prompts, length)
 
     def score(self, prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
         """The reward of N texts; higher is better."""
-        found: list[float] = self._scorer(prompts, texts, finished)
-        return found
+        assert self._score is not None
+        return self._score(prompts, texts, finished)
 
-    def _probe(self, policy: Policy) -> Any:
+    def _probe(self, source: Path, policy: Policy) -> Score:
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
         ledger = Ledger()
         context = Context(policy, ["judge"], prefix, 1, ledger, Clock(), self.finder, Meter(ledger))
-        reader = ProbeReader(Probe.load(Path(self.source)), self.label, context)
+        reader = ProbeReader(Probe.load(source), self.label, context)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             response = policy.from_text([[text] for text in texts], torch.tensor(finished)[:, None])
-            found: list[float] = reader(response).flatten().tolist()
-            return found
+            rewards: list[float] = reader(response).flatten().tolist()
+            return rewards
 
         return score
 
-    def _classifier(self, model: Any, tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
-        labels = {str(name): int(i) for i, name in model.config.id2label.items()}
-        if self.output is None and len(labels) > 1:
-            raise RecipeError(
-                f"judge {self.label!r} has {len(labels)} outputs", expected=f"output = one of {list(labels)}"
-            )
-        index = 0 if self.output is None else labels.get(str(self.output), self.output)
-        if not isinstance(index, int) or not 0 <= index < len(labels):
-            raise RecipeError(f"judge {self.label!r} has no output {index!r}", hint=did_you_mean(str(index), labels))
-        reads = self.reads
-        if reads == "auto":
-            reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
-        limit = usable_positions(model)
+    def _classifier(self, source: Path | str, policy: Policy, prompts: Sequence[str], length: int) -> Score:
+        trust, options = self.finder.trust_remote_code, dict(self.options)
+        tokenizer = read_tokenizer(source, self.label, trust_remote_code=trust)
+        model = read_classifier(source, policy, self.label, trust_remote_code=trust)
+        wanted = options.pop("output", None)
+        shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
+        reader = ClassifierReader(model, shown)
+        output = reader.output(wanted)
+        shown.frames(prompts, length)  # a prompt that is too long is found now, not after hours
 
-        def encoded(prompt: str, text: str) -> list[int]:
-            if reads == "chat":
-                turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
-                shown = tokenizer.apply_chat_template(turns, tokenize=False)
-            else:
-                shown = f"{prompt.rstrip()} {text}" if reads == "prompt+response" else text
-            ids: list[int] = tokenizer(shown, add_special_tokens=reads != "chat").input_ids
-            return ids
-
-        def fitted(prompt: str, text: str, room: int) -> list[int]:
-            (ids,) = fitting_frames(
-                [prompt], lambda shorter: encoded(shorter, text), len, room, limit, f"the judge {self.label}",
-                tokenizer=tokenizer, truncate=self.truncate,
-            )  # fmt: skip
-            return ids if limit is None else ids[:limit]
-
-        for prompt in prompts:
-            fitted(prompt, "", length)
-
-        @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
-            found = []
-            for prompt, text in zip(prompts, texts, strict=True):  # one by one: no padding, of which models differ
-                ids = encoded(prompt, text)
-                if limit is not None and len(ids) > limit:  # an answer that its own tokens make longer
-                    ids = fitted(prompt, text, 0) if self.truncate else []
-                if not ids:  # nothing that it could read
-                    found.append(float("nan"))
-                    continue
-                logits = model(input_ids=torch.tensor([ids], device=model.device)).logits
-                found.append(float(logits[0, index]))
-            return found
+            rewards: list[float] = reader.texts(prompts, texts)[:, output].tolist()
+            return rewards
 
         return score
+
+
+def _check_option(model: str, key: str, value: Any) -> None:
+    if key not in OPTIONS:
+        raise RecipeError(f"judge {model!r} has no option {key!r}", hint=did_you_mean(key, OPTIONS))
+    fits = {
+        "reads": value in READINGS,
+        "output": isinstance(value, str | int) and not isinstance(value, bool),
+        "truncate": isinstance(value, bool),
+        "template_options": isinstance(value, Mapping),
+    }
+    if not fits[key]:
+        raise RecipeError(f"judge {model!r}: {key} = {value!r}", expected=OPTIONS[key])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def random_tokens(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
     """Tokens drawn uniformly from the tokenizer's vocabulary, up to the first end of text."""
-    size = min(len(problem.policy.tokenizer), problem.policy.vocab_size)
+    tokens = problem.policy.token_ids
     uniform = noise.uniform(problem.chains, problem.length)
-    ids = (uniform * size).long().clamp(max=size - 1).to(problem.policy.device)
+    ids = tokens[(uniform * len(tokens)).long().clamp(max=len(tokens) - 1).to(tokens.device)]
     return ids.masked_fill(after_end(ids, problem.policy.eos_ids), problem.policy.eos_ids[0])

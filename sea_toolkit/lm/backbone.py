@@ -1,4 +1,5 @@
-"""The transformer under a head: embeddings in, hidden states out, behind a prefix that is computed once."""
+"""The transformer under a head: embeddings in, hidden states out, behind a prefix that is computed once where that can
+be shared."""
 
 from __future__ import annotations
 
@@ -12,11 +13,17 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.kv_cache import Prefix, growing_cache, read_cache
+from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.cache_trial import CACHE_NAMES, long_from, settle
+from sea_toolkit.lm.kv_cache import OpenCache, Prefix, growing_cache, read_cache
+from sea_toolkit.lm.reread import Embedded, RereadCache, Running
 
 
 class Backbone:
-    """The base model of a decoder-only transformers model.
+    """The base model of a causal transformers model.
+
+    Whether its past can be shared between answers is found out here: by the layers that transformers has for its cache,
+    and by a trial on a few tokens. If it cannot, everything works as well, slower, and `notes` says so.
 
     Args:
         base: the module under the head.
@@ -25,28 +32,32 @@ class Backbone:
         filler: a token id for padding (never attended to).
 
     Raises:
-        ModelError: the model takes no input embeddings or no key/value cache.
+        ModelError: the model takes no input embeddings, or reads a batch otherwise than its rows.
     """
 
     def __init__(self, base: nn.Module, embedding: nn.Module, name: str, filler: int = 0) -> None:
-        self.base, self.embedding, self.filler = base, embedding, filler
-        # transformers 5.24 renamed the argument; both names are current
+        self.base, self.embedding, self.name, self.filler = base, embedding, name, filler
         parameters = inspect.signature(base.forward).parameters
-        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
-        if self._cache_name not in parameters or "inputs_embeds" not in parameters:
+        if "inputs_embeds" not in parameters:
             raise ModelError(
-                f"{name} ({type(base).__name__}) takes no key/value cache or no input embeddings",
-                expected="a decoder-only transformer with attention",
+                f"{name} ({type(base).__name__}) takes no input embeddings", expected="a decoder-only language model"
             )
+        self.cache_name = next((key for key in CACHE_NAMES if key in parameters), None)
         self._takes_positions = "position_ids" in parameters
+        self.plain = accepted(base, use_cache=False)
+        self._switch = long_from(base)
         self._table: Tensor | None = None
+        self.notes: list[str] = []
+        self.shares_prefix = True
+        self.keeps_state = self.writes = False
+        settle(self)
 
     @property
     def weight(self) -> Tensor:
         return self.embedding.weight  # type: ignore[return-value]
 
     @property
-    def table(self) -> Float[Tensor, "V D"]:
+    def table(self) -> Float[Tensor, "rows D"]:
         """The embedding of every token as the model sees it, with any scale the embedding module applies (Gemma)."""
         if self._table is None:
             self._table = embedding_table(self.embedding)
@@ -54,21 +65,43 @@ class Backbone:
 
     @torch.no_grad()
     def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
-        """Run the prompts once and keep their keys and values. Each row has at least one token."""
+        """Run the prompts once and keep their keys and values. Each row has at least one token.
+
+        Raises:
+            ModelError: a token has no row in the embedding.
+        """
+        self.require_rows(rows)
         width = max(len(r) for r in rows)
         ids = torch.tensor([[self.filler] * (width - len(r)) + list(r) for r in rows], device=self.weight.device)
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.weight.device).bool()
+        embeds = self.embedding(ids)
+        if not self.shares_prefix or len({self._is_long(len(row)) for row in rows}) > 1:
+            return Prefix(ids, mask, Embedded(embeds, mask), self.read(embeds, mask)[:, -1].clone())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache = DynamicCache()
-        hidden = self.run(self.embedding(ids), mask, positions, cache)
+        hidden = self.run(embeds, mask, positions, cache)
         return Prefix(ids, mask, read_cache(cache, 0, width), hidden[:, -1].clone())
+
+    def require_rows(self, rows: Sequence[Sequence[int]]) -> None:
+        """Refuse token ids that the embedding does not have.
+
+        Raises:
+            ModelError: such an id.
+        """
+        highest = max((max(row) for row in rows if len(row)), default=0)
+        if highest >= len(self.weight):
+            raise ModelError(
+                f"the text has the token {highest}, and the embedding of {self.name} has {len(self.weight)} rows",
+                expected="a tokenizer and weights that belong together",
+                hint="the tokenizer that the model was trained with, or model.resize_token_embeddings before saving it",
+            )
 
     def hidden(
         self,
         prefix: Prefix | None,
         embeds: Float[Tensor, "P C n D"],
         mask: Bool[Tensor, "P C n"] | None = None,
-    ) -> Float[Tensor, "P C n D"]:
+    ) -> Float[Tensor, "P C n H"]:
         """Final hidden states of tokens behind the prefix; differentiable in `embeds`.
 
         Args:
@@ -79,42 +112,142 @@ class Backbone:
         p, c, n, _ = embeds.shape
         rows, order = embeds.reshape(p * c, n, -1), None
         seen = torch.ones(p * c, n, dtype=torch.bool, device=embeds.device) if mask is None else mask.flatten(0, 1)
+        before = None if prefix is None else prefix.rows(c)
+        if isinstance(before, Embedded):
+            rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
+            self._require_one_side(before.mask.sum(-1), seen.sum(-1))
+        if isinstance(before, Embedded) or (before is None and (not self.shares_prefix or self._is_long(n))):
+            return self.read(rows, seen)[:, -n:].unflatten(0, (p, c))
         if mask is not None:
             # skipped tokens go to the end: a sliding window counts places in the row, not positions
             order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
             rows, seen = rows.gather(1, order), seen.gather(1, order[..., 0])
         positions = (seen.cumsum(-1) - 1).clamp(min=0)
         cache = None
-        if prefix is not None:
-            cache = growing_cache(prefix.rows(c))
-            before = prefix.mask.repeat_interleave(c, 0)
-            positions = positions + before.sum(-1, keepdim=True)
-            seen = torch.cat([before, seen], -1)
-        found = self.run(rows, seen, positions, cache)
+        if prefix is not None and before is not None:
+            cache = growing_cache(before)
+            before_mask = prefix.mask.repeat_interleave(c, 0)
+            positions = positions + before_mask.sum(-1, keepdim=True)
+            seen = torch.cat([before_mask, seen], -1)
+        states = self.run(rows, seen, positions, cache)
         if order is not None:
-            found = torch.zeros_like(found).scatter(1, order, found)
-        return found.unflatten(0, (p, c))
+            states = torch.zeros_like(states).scatter(1, order[..., :1].expand_as(states), states)
+        return states.unflatten(0, (p, c))
 
     def run(
         self,
         embeds: Float[Tensor, "rows n D"],
         mask: Bool[Tensor, "rows seen"],
         positions: Int[Tensor, "rows n"],
-        cache: Any,
-    ) -> Float[Tensor, "rows n D"]:
+        cache: OpenCache | None,
+    ) -> Float[Tensor, "rows n H"]:
         """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
-        extra: dict[str, Any] = {self._cache_name: cache, "use_cache": cache is not None}
+        if isinstance(cache, RereadCache):
+            return self.reread(cache, embeds)
+        if self._switch is not None and cache is not None and len(cache.layers):
+            self._require_one_side(positions.amin(-1), positions.amax(-1) + 1)
+        extra: dict[str, Any] = {} if self.cache_name is None else {self.cache_name: cache}
+        extra |= {"use_cache": cache is not None}
         if self._takes_positions:
             extra["position_ids"] = positions
-        return self.base(inputs_embeds=embeds, attention_mask=mask, **extra)[0]
+        # CTRL scales what it is given in place
+        return self.base(inputs_embeds=embeds.clone() if self.writes else embeds, attention_mask=mask, **extra)[0]
+
+    def read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n H"]:
+        """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
+        the model needs no mask, and no state of it sees padding."""
+        order = (~mask).long().argsort(dim=-1, stable=True)[..., None]
+        first = embeds.gather(1, order.expand_as(embeds))
+        if self._is_long(embeds.shape[1]):
+            states = self._read_by_length(first, mask.sum(-1))
+        else:
+            states = self.base(inputs_embeds=first, **self.plain)[0]
+        order = order.expand_as(states)
+        return torch.zeros_like(states).scatter(1, order, states)
+
+    def _read_by_length(
+        self, embeds: Float[Tensor, "rows n D"], lengths: Int[Tensor, " rows"]
+    ) -> Float[Tensor, "rows n H"]:
+        """Rows on the two sides of the switch apart, each group no longer than its longest row."""
+        assert self._switch is not None
+        states: Tensor | None = None
+        for is_long in (False, True):
+            rows = ((lengths > self._switch) == is_long).nonzero().squeeze(-1)
+            if len(rows):
+                width = int(lengths[rows].max().clamp(min=1))
+                part = self.base(inputs_embeds=embeds[rows, :width], **self.plain)[0]
+                part = torch.nn.functional.pad(part, (0, 0, 0, embeds.shape[1] - width))
+                if states is None:
+                    states = part.new_zeros(*embeds.shape[:2], part.shape[-1])
+                states = states.index_copy(0, rows, part)
+        assert states is not None
+        return states
+
+    def _is_long(self, length: int) -> bool:
+        return self._switch is not None and length > self._switch
+
+    def _require_one_side(self, before: Int[Tensor, " rows"], after: Int[Tensor, " rows"]) -> None:
+        """Refuse texts that grow over the switch: their beginning would be read in two ways.
+
+        Args:
+            before, after: lengths of the rows.
+
+        Raises:
+            ModelError: a row reaches the switch.
+        """
+        if self._switch is not None and bool(((before <= self._switch) & (after > self._switch)).any()):
+            raise ModelError(
+                f"{self.name} changes its position factors at {self._switch} tokens, and an answer reaches that length",
+                expected=f"prompts and answers of at most {self._switch} tokens, or prompts beyond it",
+                hint="shorten the prompt or lower --max-new-tokens",
+            )
+
+    def reread(self, cache: RereadCache, embeds: Float[Tensor, "rows n D"]) -> Float[Tensor, "rows n H"]:
+        """Read more tokens, one at a time with the model's own state if it has one, else all from the start."""
+        n = embeds.shape[1]
+        before = cache.mask.sum(-1)
+        cache.append(embeds)
+        self._require_one_side(before, before + n)
+        if n > 1 or not self.keeps_state or embeds.requires_grad:
+            cache.running = []
+            return self.read(cache.embeds, cache.mask)[:, -n:]
+        if cache.running:
+            lengths = cache.mask.sum(-1)
+            pieces = [
+                self._step(embeds[group.rows], lengths[group.rows, None] - 1, group.state)[0] for group in cache.running
+            ]
+        else:
+            pieces = self._start(cache)
+        rows = torch.cat([group.rows for group in cache.running])
+        return torch.cat(pieces)[rows.argsort()]
+
+    def _start(self, cache: RereadCache) -> list[Tensor]:
+        """Read all rows, those of one length together, and keep the states behind them."""
+        lengths = cache.mask.sum(-1)
+        pieces = []
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero().squeeze(-1)
+            positions = torch.arange(length, device=rows.device).expand(len(rows), -1)
+            states, after = self._step(cache.embeds[rows, -length:], positions, None)
+            cache.running.append(Running(rows, after))
+            pieces.append(states[:, -1:])
+        return pieces
+
+    def _step(self, embeds: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The base model on rows without padding, and its state behind them."""
+        assert self.cache_name is not None
+        extra = {self.cache_name: state} | ({"position_ids": positions} if self._takes_positions else {})
+        output = self.base(inputs_embeds=embeds, use_cache=True, **extra)
+        after = next((output[key] for key in CACHE_NAMES if key in output), None)
+        return output[0], after
 
 
 @torch.no_grad()
-def embedding_table(embedding: nn.Module) -> Float[Tensor, "V D"]:
+def embedding_table(embedding: nn.Module) -> Float[Tensor, "rows D"]:
     """What an embedding module gives for every token; its own weights where it does nothing else."""
     weight: Tensor = embedding.weight  # type: ignore[assignment]
-    some = torch.arange(min(8, weight.shape[0]), device=weight.device)
-    if torch.equal(embedding(some), weight[some]):
+    first = torch.arange(min(8, weight.shape[0]), device=weight.device)
+    if torch.equal(embedding(first), weight[first]):
         return weight.detach()
-    found: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
-    return found
+    table: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
+    return table

@@ -13,6 +13,9 @@ from torch.autograd.function import once_differentiable
 Logits = Callable[[Tensor], Tensor]
 """Hidden states `[rows, D]` to float32 logits `[rows, V]`."""
 
+IMPOSSIBLE = 1e4
+"""Nats that a token with logit −inf costs: nobody gives it weight, and 0 · ∞ is no number."""
+
 
 def expected_cost(
     hidden: Float[Tensor, "rows D"],
@@ -55,6 +58,7 @@ class _ExpectedCost(torch.autograd.Function):
             law = (values - top).exp_()
             mass = law.sum(-1, keepdim=True)
             slope = top + mass.log() - (values if candidates is None else values.gather(-1, candidates[some]))
+            slope.clamp_(max=IMPOSSIBLE)
             costs.append((p * slope).sum(-1))
             if mixed:
                 weight_slopes.append(slope)

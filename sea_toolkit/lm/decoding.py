@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import categorical
 from sea_toolkit.core.response import is_any
-from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, keep_rows, open_layers, read_cache
+from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, extend_cache, keep_rows, read_cache
 from sea_toolkit.lm.policy import Policy
 
 CHECK_EVERY = 8
@@ -31,7 +31,7 @@ class Decoded:
         ids: `[P, C, n]`; after a row's end of text, the end-of-text token again.
         log_prob: `[P, C, n]`, log π of each token, 0 after the end.
         log_proposal: the same under the distribution the token was drawn from.
-        layers: keys and values of all response positions but the last, or None.
+        layers: keys and values of all response positions but the last (empty for a model that shares none), or None.
     """
 
     ids: Int[Tensor, "P C n"]
@@ -81,10 +81,9 @@ def decode(
     else:
         flat = start.flatten(0, 1)
         done = is_any(flat, policy.eos_ids).any(-1)
-        known = 0 if past is None else min(t0 - 1, past[0][0].shape[-2])
-        if past is not None:
-            for layer, (k, v) in zip(open_layers(cache), past, strict=True):
-                layer.update(k[..., :known, :], v[..., :known, :])
+        known = min(t0 - 1, past[0][0].shape[-2]) if past else 0
+        if past:
+            extend_cache(cache, past, known)
         fed = flat[:, known:]
         seen = torch.nn.functional.pad(mask, (0, t0), value=True)
         positions = offset[:, None] + torch.arange(known, t0, device=device)

@@ -15,32 +15,39 @@ class EmbeddingSpace:
     """Points `[…, D]` among the embeddings of V tokens; distances are Euclidean.
 
     Args:
-        table: the embedding of every token.
+        table: the embedding of every id.
+        tokens: the ids that are points of the space, in rising order; None for all of them.
     """
 
-    def __init__(self, table: Float[Tensor, "V D"]) -> None:
+    def __init__(self, table: Float[Tensor, "V D"], tokens: Int[Tensor, " n"] | None = None) -> None:
         self.table = table
+        self._tokens = None if tokens is None or len(tokens) == len(table) else tokens
+
+    @cached_property
+    def _points(self) -> Float[Tensor, "n D"]:
+        return self.table if self._tokens is None else self.table[self._tokens]
 
     @cached_property
     def unit(self) -> float:
         """Root mean square of a coordinate's difference between two tokens drawn at random: 1 in a sampler's latent."""
-        table = self.table.float()
+        table = self._points.float()
         spread = table.square().sum(-1).mean() - self.center.square().sum()
         return float((2 * spread / table.shape[-1]).clamp(min=1e-20).sqrt())
 
     @cached_property
     def center(self) -> Float[Tensor, " D"]:
         """The mean of all embeddings, float32."""
-        return self.table.float().mean(0)
+        return self._points.float().mean(0)
 
     @torch.no_grad()
     def nearest(self, points: Float[Tensor, "*B D"]) -> Int[Tensor, "*B"]:
         """The token whose embedding is nearest to each point; of equally near ones the first."""
-        table = self.table.float()
-        norms, found = table.square().sum(-1), []
+        table = self._points.float()
+        norms, nearest = table.square().sum(-1), []
         for rows in points.reshape(-1, points.shape[-1]).float().split(CHUNK_ROWS):
-            found.append((norms - 2 * rows @ table.T).argmin(-1))
-        return torch.cat(found).view(points.shape[:-1])
+            nearest.append((norms - 2 * rows @ table.T).argmin(-1))
+        places = torch.cat(nearest).view(points.shape[:-1])
+        return places if self._tokens is None else self._tokens[places]
 
     def slope(self, of_weights: Float[Tensor, "*B V"]) -> Float[Tensor, "*B D"]:
         """The slope in the space that fits the slopes of the tokens' weights best, by least squares over all tokens:
@@ -51,15 +58,15 @@ class EmbeddingSpace:
         `b + ⟨g, e_v⟩` per token, such as −log π under a head that shares the table.
         """
         # the mean takes no part, and without it nothing large cancels
-        weights = of_weights.float() - of_weights.float().mean(-1, keepdim=True)
-        return weights @ self.table.float() @ self._inverse
+        weights = (of_weights if self._tokens is None else of_weights[..., self._tokens]).float()
+        return (weights - weights.mean(-1, keepdim=True)) @ self._points.float() @ self._inverse
 
     @cached_property
     def _inverse(self) -> Float[Tensor, "D D"]:
         """The (pseudo-)inverse of the embeddings' scatter around their mean, found once, in float64."""
         device = "cpu" if self.table.device.type == "mps" else self.table.device
         scatter = torch.zeros(self.table.shape[-1], self.table.shape[-1], dtype=torch.float64, device=device)
-        for rows in self.table.split(CHUNK_ROWS * 16):
+        for rows in self._points.split(CHUNK_ROWS * 16):
             off = rows.to(device).double() - self.center.to(device).double()
             scatter += off.T @ off
         inverse = torch.linalg.pinv(scatter, hermitian=True, rtol=1e-10)

@@ -42,6 +42,26 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(vocabulary, ensure_ascii=True).encode()).hexdigest()
 
 
+def same_vocabulary(reader: Any, policy: Any) -> bool:
+    """Whether `reader` can be given the ids of texts that `policy` tokenized: each token has the same id in both.
+
+    The reader may have more tokens (a padding token that training added), and it may lack special tokens of the policy,
+    which stand in no text. Text tokens that it lacks make another vocabulary.
+    """
+    if tokenizer_fingerprint(reader) == tokenizer_fingerprint(policy):
+        return True
+    known, own = reader.get_vocab(), policy.get_vocab()
+    special = {*policy.all_special_tokens}
+    special |= {str(token.content) for token in policy.added_tokens_decoder.values() if token.special}
+    shared = own.keys() & known.keys()
+    taken = {i: token for token, i in known.items()}
+    return (
+        bool(shared)
+        and all(own[token] == known[token] for token in shared)
+        and all(token in special and own[token] not in taken for token in own.keys() - known.keys())
+    )
+
+
 def policy_fingerprint(model: Any, tokenizer: Any, name: str) -> PolicyFingerprint:
     """The fingerprint of a causal LM with its tokenizer; `name` is for messages."""
     table = model.get_input_embeddings().weight

@@ -1,7 +1,8 @@
 """The prompts' key/value cache: computed once, expanded to chains, never mutated.
 
 transformers caches grow in place (transformers #37078), so every forward pass here gets a fresh cache object around
-the stored tensors.
+the stored tensors. A model without shareable keys and values has a prefix of embeddings instead (`Embedded`); every
+function here takes either kind, so that callers need not know.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from sea_toolkit.lm.reread import Embedded, RereadCache
+
 KeysValues = list[tuple[Tensor, Tensor]]
-"""Per layer of the model: keys and values `[rows, heads, length, head width]`."""
+"""Per layer of the model: keys and values `[rows, heads, length, head width]`. Empty for a model that shares none."""
+
+OpenCache = DynamicCache | RereadCache
+"""What a pass of the model grows."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,13 @@ class Prefix:
     Attributes:
         ids: `[P, S]`; padding on the left.
         mask: `[P, S]`, true on prompt tokens.
-        layers: keys and values `[P, heads, S, head width]` per layer.
+        layers: keys and values `[P, heads, S, head width]` per layer, or the embeddings of a prompt that is read again.
         last_hidden: `[P, D]`, the final hidden state of the last prompt token: it predicts the first response token.
     """
 
     ids: Int[Tensor, "P S"]
     mask: Bool[Tensor, "P S"]
-    layers: KeysValues
+    layers: KeysValues | Embedded
     last_hidden: Float[Tensor, "P D"]
 
     def positions(self, start: int, stop: int) -> Int[Tensor, "P n"]:
@@ -42,13 +48,18 @@ class Prefix:
 
     def select(self, prompts: Int[Tensor, " n"]) -> Prefix:
         """The given prompts' prefixes, one row each, in that order."""
-        layers = [(k[prompts], v[prompts]) for k, v in self.layers]
-        return Prefix(self.ids[prompts], self.mask[prompts], layers, self.last_hidden[prompts])
+        layers = self.layers
+        chosen = (
+            layers.select(prompts) if isinstance(layers, Embedded) else [(k[prompts], v[prompts]) for k, v in layers]
+        )
+        return Prefix(self.ids[prompts], self.mask[prompts], chosen, self.last_hidden[prompts])
 
-    def rows(self, chains: int) -> KeysValues:
+    def rows(self, chains: int) -> KeysValues | Embedded:
         """The cache repeated for `chains` rows per prompt, row p · C + c (views where that costs nothing)."""
         if chains == 1:
             return self.layers
+        if isinstance(self.layers, Embedded):
+            return self.layers.repeat(chains)
         return [(k.repeat_interleave(chains, 0), v.repeat_interleave(chains, 0)) for k, v in self.layers]
 
 
@@ -87,8 +98,10 @@ class _BufferedLayer(DynamicLayer):
         self._publish()
 
 
-def growing_cache(layers: KeysValues) -> DynamicCache:
+def growing_cache(layers: KeysValues | Embedded) -> OpenCache:
     """A cache that can be differentiated through: it grows by concatenation and leaves `layers` as they are."""
+    if isinstance(layers, Embedded):
+        return RereadCache(layers)
     cache = DynamicCache()
     cache.layers = []
     for keys, values in layers:
@@ -99,30 +112,44 @@ def growing_cache(layers: KeysValues) -> DynamicCache:
     return cache
 
 
-def buffered_cache(layers: KeysValues, room: int) -> DynamicCache:
+def buffered_cache(layers: KeysValues | Embedded, room: int) -> OpenCache:
     """A cache for decoding `room` more tokens without gradients; `layers` are copied, not changed."""
+    if isinstance(layers, Embedded):
+        return RereadCache(layers)
     cache = DynamicCache()
     cache.layers = [_BufferedLayer(k, v, room) for k, v in layers]
     return cache
 
 
-def open_layers(cache: DynamicCache) -> list[Any]:
-    """The layers of one of our caches; transformers' own type allows for kinds without keys and values."""
-    return cast("list[Any]", cache.layers)
+def extend_cache(cache: OpenCache, layers: KeysValues, length: int) -> None:
+    """Put the first `length` places of known keys and values behind what the cache holds."""
+    for layer, (keys, values) in zip(_open_layers(cache), layers, strict=True):
+        layer.update(keys[..., :length, :], values[..., :length, :])
 
 
-def keep_rows(cache: DynamicCache, rows: Int[Tensor, " n"]) -> None:
+def keep_rows(cache: OpenCache, rows: Int[Tensor, " n"]) -> None:
     """Drop the other rows of a buffered cache."""
-    for layer in open_layers(cache):
+    if isinstance(cache, RereadCache):
+        cache.keep_rows(rows)
+        return
+    for layer in _open_layers(cache):
         layer.keep_rows(rows)
 
 
-def crop_cache(cache: DynamicCache, length: int) -> None:
+def crop_cache(cache: OpenCache, length: int) -> None:
     """Forget what a buffered cache holds beyond `length` positions; nothing is copied."""
-    for layer in open_layers(cache):
+    if isinstance(cache, RereadCache):
+        cache.crop(length)
+        return
+    for layer in _open_layers(cache):
         layer.crop(length)
 
 
-def read_cache(cache: DynamicCache, start: int, stop: int) -> KeysValues:
+def read_cache(cache: OpenCache, start: int, stop: int) -> KeysValues:
     """Keys and values of positions start … stop − 1 (copies: the cache may go on growing)."""
-    return [(y.keys[..., start:stop, :].clone(), y.values[..., start:stop, :].clone()) for y in open_layers(cache)]
+    return [(y.keys[..., start:stop, :].clone(), y.values[..., start:stop, :].clone()) for y in _open_layers(cache)]
+
+
+def _open_layers(cache: OpenCache) -> list[Any]:
+    """The layers of one of our caches; transformers' own type allows for kinds without keys and values."""
+    return [] if isinstance(cache, RereadCache) else cast("list[Any]", cache.layers)

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from datetime import date as Date
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPast
+from torch import Tensor
 
+from sea_toolkit.core.response import fit_rows
+from sea_toolkit.lm.architecture import dissect
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.text import Template, TextInterface
-
-
-class _Output(BaseModelOutputWithPast):
-    """Nothing but hidden states; what an architecture's head asks for beside them (GPT-2 the cross attentions, a
-    mixture of experts the router's logits) is None."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-
-class _GivenHidden(nn.Module):
-    """Stands in for the base model and returns the hidden states it is given as its output."""
-
-    def forward(self, input_ids: Tensor | None = None, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> Any:
-        return _Output(last_hidden_state=inputs_embeds)
+from sea_toolkit.lm.vocabulary import require_tokens, token_ids
 
 
 class Policy(TextInterface):
@@ -49,11 +34,14 @@ class Policy(TextInterface):
         date: what a template that asks for the date is told; today if None.
 
     Attributes:
+        vocab_size: logits per position. The tokenizer, the embedding and the head may each have another number of rows;
+            `table` and `logits` have this one.
+        token_ids: the ids with a token behind them, in rising order; the others are never written.
         notes: what a person should know about the model.
 
     Raises:
-        ModelError: the tokenizer has no end-of-text token, no chat template though "chat" was asked for, or the
-            model has no input embeddings or key/value cache.
+        ModelError: the tokenizer is empty or has no end-of-text token, there is no chat template though "chat" was
+            asked for, the model looks ahead, or its parts are not understood (see `dissect` and `Backbone`).
         RecipeError: options of a chat template, and prompts are plain; or they do not exist.
     """
 
@@ -69,22 +57,26 @@ class Policy(TextInterface):
         chat_template: str | None = None,
         date: Date | None = None,
     ) -> None:
+        require_tokens(tokenizer, name)
         super().__init__(
             tokenizer, name, template, system=system, options=template_options, chat_template=chat_template, date=date
         )
         self.model = model.eval().requires_grad_(False)
-        # everything after the base model, whatever this architecture does there (soft caps, scales, biases)
-        self._head = copy.copy(model)
-        self._head._modules = dict(model._modules)
-        self._head._modules[model.base_model_prefix] = _GivenHidden()
-        end = end_of_turn(model, tokenizer, self.chat, range(self.vocab_size), name)
-        self.eos_ids, self.usual_end, self.notes = end.ids, end.usual, end.notes
-        base, embedding = getattr(model, model.base_model_prefix), model.get_input_embeddings()
+        anatomy = dissect(self.model, name)
+        self._head, self.vocab_size = anatomy.head, anatomy.vocab_size
+        weight = anatomy.weight
+        tokens, others = token_ids(tokenizer, len(weight), anatomy.vocab_size)
+        self.token_ids, self._unwritable = tokens.to(weight.device), others.to(weight.device)
+        end = end_of_turn(model, tokenizer, self.chat, set(tokens.tolist()), name)
+        self.eos_ids, self.usual_end = end.ids, end.usual
         self._positions = usable_positions(model)
-        self.backbone = Backbone(base, embedding, name, filler=self.eos_ids[0])
-        self.head_parameters = model.get_output_embeddings().weight.numel()
-        tables = {id(embedding.weight), id(model.get_output_embeddings().weight)}
+        self.backbone = Backbone(anatomy.base, anatomy.embedding, name, filler=self.eos_ids[0])
+        self.notes = (*end.notes, *self.backbone.notes)
+        output = model.get_output_embeddings()
+        self.head_parameters = 0 if output is None else output.weight.numel()
+        tables = {id(weight), *(() if output is None else (id(output.weight),))}
         self.body_parameters = sum(p.numel() for p in model.parameters() if id(p) not in tables)
+        self._table: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -100,29 +92,28 @@ class Policy(TextInterface):
         return self.backbone.weight.dtype
 
     @property
-    def vocab_size(self) -> int:
-        return self.model.get_output_embeddings().weight.shape[0]
-
-    @property
     def table(self) -> Float[Tensor, "V D"]:
-        """The embedding of every token as the model sees it."""
-        return self.backbone.table
+        """The embedding of every token as the model sees it; zeros for one that it cannot be given."""
+        if self._table is None:
+            self._table = fit_rows(self.backbone.table, self.vocab_size)
+        return self._table
 
     def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
         """Run the prompts once and keep their keys and values. Each row has at least one token."""
         return self.backbone.prefix(rows)
 
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
-        """Next-token logits of final hidden states, float32."""
-        return (
-            self._head(inputs_embeds=hidden.reshape(1, -1, hidden.shape[-1]))
-            .logits.float()
-            .reshape(*hidden.shape[:-1], -1)
-        )
+        """Next-token logits of final hidden states, float32; −inf for ids that the tokenizer cannot write."""
+        logits = self._head(inputs_embeds=hidden.reshape(1, -1, hidden.shape[-1])).logits.float()
+        return self.forbid(logits.reshape(*hidden.shape[:-1], -1))
+
+    def forbid(self, scores: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V"]:
+        """Scores of next tokens, with −inf for ids that the tokenizer cannot write: rows of padding, gaps."""
+        return scores if len(self._unwritable) == 0 else scores.index_fill(-1, self._unwritable, -torch.inf)
 
     def predictors(
         self, prefix: Prefix, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"] | None = None
-    ) -> Float[Tensor, "P C T D"]:
+    ) -> Float[Tensor, "P C T H"]:
         """Hidden states that predict each of the T response tokens: the prompt's last one, then those of the first
         T − 1 tokens.
 

@@ -61,11 +61,8 @@ def fitting_frames(
     for i, prompt in enumerate(prompts):
         around = frame(prompt)
         total = width(around)
-        while truncate and limit is not None and width(around) + length > limit and prompt:
-            ids = tokenizer(prompt, add_special_tokens=False).input_ids
-            excess = width(around) + length - limit
-            prompt = tokenizer.decode(ids[excess:], skip_special_tokens=False) if excess < len(ids) else ""
-            around = frame(prompt)
+        if truncate and limit is not None:
+            around = shortened(prompt, frame, width, limit - length, tokenizer)
         room = length if not truncate else 1
         if limit is not None and width(around) + room > limit:
             raise RecipeError(
@@ -76,6 +73,26 @@ def fitting_frames(
             )
         frames.append(around)
     return frames
+
+
+def shortened(
+    prompt: str, frame: Callable[[str], Frame], width: Callable[[Frame], int], room: int, tokenizer: Any
+) -> Frame:
+    """The frame of a prompt without its beginning, as little of which is left out as fits.
+
+    Args:
+        prompt: a text.
+        frame: makes what is read of a prompt.
+        width: tokens of a frame.
+        room: tokens that a frame may have; where even an empty prompt has more, that is what comes back.
+        tokenizer: of the model that reads.
+    """
+    around = frame(prompt)
+    while width(around) > room and prompt:
+        ids, excess = tokenizer(prompt, add_special_tokens=False).input_ids, width(around) - room
+        prompt = tokenizer.decode(ids[excess:], skip_special_tokens=False) if excess < len(ids) else ""
+        around = frame(prompt)
+    return around
 
 
 def fitting_answers(length: int, around: int, limit: int | None, name: str, *, truncate: bool | None = None) -> None:

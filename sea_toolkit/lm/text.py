@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date as Date
 from functools import cached_property
 from typing import Any, Literal
@@ -177,4 +178,5 @@ class TextInterface:
         ids = torch.tensor([r + [fill] * (width - len(r)) for r in rows], device=self.device)
         mask = torch.tensor([[True] * len(r) + [False] * (width - len(r)) for r in rows], device=self.device)
         shape = tuple(finished.shape)
-        return SoftResponse.from_ids(ids.unflatten(0, shape), self.eos_ids, mask.unflatten(0, shape))
+        response = SoftResponse.from_ids(ids.unflatten(0, shape), self.eos_ids, mask.unflatten(0, shape))
+        return replace(response, texts=[list(row) for row in texts])

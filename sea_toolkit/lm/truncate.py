@@ -3,62 +3,118 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
+from functools import wraps
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sea_toolkit.errors import ModelError
-
-_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
-
-
-def base_model(model: Any) -> Any:
-    """The part of a transformers causal LM under its head (the model itself if it has none)."""
-    return getattr(model, getattr(model, "base_model_prefix", "") or "", model)
+from sea_toolkit.lm.architecture import FAILURES, accepted, agree, holders, probe_ids, with_modules
 
 
 def count_layers(model: Any) -> int:
     """How many blocks a transformers model has."""
-    return int(base_model(model).config.get_text_config().num_hidden_layers)
+    return int(model.config.get_text_config().num_hidden_layers)
 
 
 def truncate(model: Any, layers: int) -> nn.Module:
-    """A view of the base model that runs its first `layers` blocks: nothing is copied, the model is
-    untouched.
+    """A view of the base model that runs its first `layers` blocks: nothing is copied, the model is untouched.
 
     Call it as the base model (`input_ids` or `inputs_embeds`, `attention_mask`, `position_ids`); its
-    `last_hidden_state` equals the full model's `hidden_states[layers]`. So there is no final norm, except
-    with all blocks, where transformers norms the last entry.
+    `last_hidden_state` equals the full model's `hidden_states[layers]`, which is tried on a few tokens. So there is no
+    final norm, except with all blocks, where transformers norms the last entry.
 
     Args:
         model: a transformers causal LM or base model.
         layers: 1 to the number of its blocks.
 
     Raises:
-        ModelError: there are not that many blocks, or the architecture is not understood.
+        ModelError: there are not that many blocks, or what the view gives is not that hidden state.
     """
-    base = base_model(model)
-    total = count_layers(base)
+    total = count_layers(model)
     if not 1 <= layers <= total:
         raise ModelError(f"layer {layers} was asked of a model with {total} layers", expected=f"1 to {total}")
-    blocks = [n for n, m in base.named_children() if isinstance(m, nn.ModuleList) and len(m) == total]
-    norms = [n for n in _FINAL_NORMS if n in base._modules]
-    if len(blocks) != 1 or len(norms) != 1:
-        raise ModelError(
-            f"{type(base).__name__} is not understood: lists of {total} blocks {blocks}, final norms {norms}",
-            expected="one list of blocks followed by one norm, as in Llama or GPT-2",
-            hint="use a sequence-classification reward model instead of a probe",
-        )
-    if layers == total:
-        return base
-    view = copy.copy(base)
-    # nn.Module keeps its children in this dict, which a shallow copy would share with the original
-    view._modules = dict(base._modules)
-    view._modules[blocks[0]] = nn.ModuleList(list(base._modules[blocks[0]])[:layers])
-    view._modules[norms[0]] = nn.Identity()
-    view.config = copy.deepcopy(base.config)
-    text = view.config.get_text_config()
-    if getattr(text, "layer_types", None):
-        text.layer_types = list(text.layer_types)[:layers]
-    text.num_hidden_layers = layers
+    base, blocks = _blocks(model, total)
+    view = base if layers == total else _cut(base, blocks, layers)
+    _check(model, view, layers)
     return view
+
+
+def _blocks(model: Any, total: int) -> tuple[Any, str]:
+    """The innermost module that holds the token embedding and a list of all blocks, and the list's name."""
+    for path in sorted(holders(model, model.get_input_embeddings()), key=len, reverse=True):
+        module = model.get_submodule(path)
+        lists = [n for n, m in module.named_children() if isinstance(m, nn.ModuleList) and len(m) == total]
+        if len(lists) == 1:
+            return module, lists[0]
+    raise _not_understood(model, f"no one list of {total} blocks")
+
+
+def _cut(base: Any, blocks: str, layers: int) -> Any:
+    """The base with its first blocks, whose output is that of the last of them."""
+    kept = nn.ModuleList(list(base._modules[blocks])[:layers])
+    view = with_modules(base, {blocks: kept})
+    view.config = _shallower(base.config, layers)
+    run = view.forward
+
+    @wraps(run)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        states: list[Tensor] = []
+        # what follows the blocks (norms, projections) has its own place in each architecture: it runs, unheard
+        hook = kept[-1].register_forward_hook(
+            lambda module, given, output: states.append(output if isinstance(output, Tensor) else output[0])
+        )
+        try:
+            output = run(*args, **kwargs)
+        finally:
+            hook.remove()
+        return _with_last(output, states[-1])
+
+    view.forward = forward
+    return view
+
+
+def _with_last(output: Any, last: Tensor) -> Any:
+    """An output of the base with the given hidden states as its last ones."""
+    if isinstance(output, tuple):
+        return (last, *output[1:])
+    output["last_hidden_state"] = last
+    if output.get("hidden_states") is not None:
+        output["hidden_states"] = (*output["hidden_states"][:-1], last)
+    return output
+
+
+def _shallower(config: Any, layers: int) -> Any:
+    config = copy.deepcopy(config)
+    text = config.get_text_config()
+    kinds = getattr(text, "layer_types", None)
+    text.num_hidden_layers = layers
+    if kinds:
+        with suppress(AttributeError):  # of some configs the kinds follow from the number
+            text.layer_types = list(kinds)[:layers]
+    return config
+
+
+@torch.no_grad()
+def _check(model: Any, view: Any, layers: int) -> None:
+    ids = probe_ids(model.get_input_embeddings())
+    try:
+        full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states
+        embeds = model.get_input_embeddings()(ids)
+        mine = view(inputs_embeds=embeds, **accepted(view, use_cache=False))[0]
+    except FAILURES as error:
+        raise _not_understood(model, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    if full is None or len(full) <= layers or full[layers].shape != mine.shape:
+        raise _not_understood(model, f"it does not give hidden_states[{layers}] of that shape")
+    if not agree(mine, full[layers], mine.dtype):
+        raise _not_understood(model, f"what its first {layers} blocks give is not hidden_states[{layers}]")
+
+
+def _not_understood(model: Any, why: str) -> ModelError:
+    return ModelError(
+        f"the blocks of {type(model).__name__} are not understood: {why}",
+        expected="one list of blocks, each of which gives the hidden states that the next one takes",
+        hint="use a sequence-classification reward model instead of a probe",
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import pick_device, pick_dtype
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
@@ -43,7 +43,8 @@ def load_policy(
     tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust)
     if check is not None:
         check(tokenizer)
-    model = read_model("causal", source, spec.model, pick_dtype(spec.dtype, device), trust_remote_code=trust)
+    dtype, attention = pick_dtype(spec.dtype, device), spec.attention
+    model = read_model("causal", source, spec.model, dtype, trust_remote_code=trust, attention=attention)
     return Policy(
         model.to(device),
         tokenizer,
@@ -101,7 +102,7 @@ def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any, *, tru
         ModelError: unreadable, or another vocabulary.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
-    if tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(policy_tokenizer):
+    if not same_vocabulary(tokenizer, policy_tokenizer):
         raise ModelError(
             f"the reward model {name} has another tokenizer than the policy "
             f"({len(tokenizer)} and {len(policy_tokenizer)} tokens)",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sea_toolkit.errors import RecipeError
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 
 
 class Strict(BaseModel):
@@ -60,3 +61,4 @@ class PolicySpec(Strict):
 
     device: str = "auto"
     dtype: DType = "auto"
+    attention: Attention = "auto"

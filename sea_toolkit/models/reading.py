@@ -12,6 +12,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import adapter_in, merge
+from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, titled
 
@@ -62,6 +63,7 @@ def read_model(
     *,
     trust_remote_code: bool = False,
     unread: str | None = None,
+    attention: Attention = "auto",
 ) -> Any:
     """A transformers model on the CPU, in eval mode and frozen, an adapter merged into its base.
 
@@ -74,6 +76,7 @@ def read_model(
         dtype: of weights and activations.
         trust_remote_code: whether Python that comes with the model may run.
         unread: weights whose names begin so may be missing.
+        attention: how it is computed; transformers chooses for "auto".
 
     Raises:
         ModelError: it cannot be had or read, is of another kind, or is not complete.
@@ -86,6 +89,8 @@ def read_model(
         restored, base = adapter.replaced(), adapter.base
         folder = folders.facts_of(base, str(base), trust_remote_code=trust_remote_code)
     config = _config(folder, name if adapter is None else str(base), trust_remote_code)
+    if attention != "auto":
+        config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)

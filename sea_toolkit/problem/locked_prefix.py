@@ -16,7 +16,7 @@ from sea_toolkit.lm.policy import Policy
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedPrefix:
     """The beginning of all answers.
 
     Attributes:
@@ -34,14 +34,14 @@ class Locked:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def before(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
+    def prepend(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
         """Whole answers, of what a sampler has written."""
         return torch.cat([self.ids.expand(*ids.shape[:2], -1), ids], -1)
 
 
-def lock(
+def lock_prefix(
     text: str, policy: Policy, rows: Sequence[Sequence[int]], prompts: Prefix, length: int, ledger: Ledger
-) -> tuple[Locked, Prefix]:
+) -> tuple[LockedPrefix, Prefix]:
     """The beginning, and the cache that ends with it.
 
     Args:
@@ -66,4 +66,4 @@ def lock(
     whole = [[*row, *beginning] for row in rows]
     ledger.forward("policy", len(rows) * len(beginning), policy.body_parameters + policy.head_parameters)
     ledger.forward("policy", sum(map(len, whole)), policy.body_parameters)
-    return Locked(text, ids, log_prob, prompts), policy.prefix(whole)
+    return LockedPrefix(text, ids, log_prob, prompts), policy.prefix(whole)

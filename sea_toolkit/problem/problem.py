@@ -12,15 +12,16 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import Slope, SoftResponse, after_end
+from sea_toolkit.core.response import SoftResponse, TokenGradient, after_end
 from sea_toolkit.errors import PluginError
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.initializer import Initializer
-from sea_toolkit.problem.locked_prefix import Locked
+from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import Energies, Scored, Start, choose_rows, same_rows
+from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.relaxations.base import Relaxation
 
@@ -33,7 +34,7 @@ class Problem:
         policy: the causal LM.
         prompts: P texts; `prefix` is their cache, and that of the `locked` text behind them.
         chains: C per prompt; `length`: T positions.
-        terms: the weighted energy; see `energy`, `rescore`, `policy_weight`.
+        terms: the weighted energy; see `energy`, `score_as_text`, `policy_weight`.
         relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound; None for samplers without.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
         run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
@@ -51,7 +52,7 @@ class Problem:
     relaxation: Relaxation | None
     top_k: int | None
     run: RunState
-    locked: Locked | None = None
+    locked: LockedPrefix | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -68,7 +69,7 @@ class Problem:
         """Chains that met a NaN and move no more."""
         return self.run.stopped
 
-    def start(self, noise: Noise, *, keep_cache: bool = False) -> Start:
+    def start(self, noise: Noise, *, keep_cache: bool = False) -> InitialResponses:
         """The hard responses the chains begin with, and log π of their tokens.
 
         Where the initializer writes without the policy, log π takes one pass over the responses, which is counted.
@@ -89,10 +90,10 @@ class Problem:
                 expected=f"int64 ids from 0 to {self.policy.vocab_size - 1}",
             )
         if isinstance(written, Decoded):
-            return Start(ids, written.log_prob, written.layers)
+            return InitialResponses(ids, written.log_prob, written.layers)
         log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
         self.ledger.forward("policy", ids.numel(), self.policy.body_parameters + self.policy.head_parameters)
-        return Start(ids, log_prob)
+        return InitialResponses(ids, log_prob)
 
     def written(self, noise: Noise, keep_cache: bool = False) -> Tensor | Decoded:
         """What the initializer writes: ids of the right shape, or such ids with log π; see `start`."""
@@ -112,14 +113,17 @@ class Problem:
         """The cache of the prompts alone."""
         return self.prefix if self.locked is None else self.locked.prompts
 
-    def whole(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
+    def with_locked_prefix(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
         """The answers that a sampler's ids stand for: behind the locked text."""
-        return ids if self.locked is None else self.locked.before(ids)
+        return ids if self.locked is None else self.locked.prepend(ids)
 
     @torch.no_grad()
-    def read(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
-        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last."""
+    def response_cache(self, ids: Int[Tensor, "P C T"]) -> KeysValues:
+        """Keys and values `[P·C, heads, T − 1, width]` of all response tokens but the last; empty for a model
+        that shares none."""
         p, c, t = ids.shape
+        if isinstance(self.prefix.layers, Embedded):
+            return []
         cache = growing_cache(self.prefix.rows(c))
         mask = torch.nn.functional.pad(self.prefix.mask.repeat_interleave(c, 0), (0, t - 1), value=True)
         positions = self.prefix.positions(0, t - 1).repeat_interleave(c, 0)
@@ -128,7 +132,7 @@ class Problem:
         self.ledger.forward("policy", p * c * (t - 1), self.policy.body_parameters)
         return read_cache(cache, size, size + t - 1)
 
-    def soft(
+    def relax(
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
     ) -> SoftResponse:
         """Relax logits over candidates into a response."""
@@ -138,7 +142,7 @@ class Problem:
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
         """The differentiable terms (all of them, or those given) of a response."""
         chosen = self.differentiable if terms is None else terms
-        response = response if self.locked is None else response.behind(self.locked.ids)
+        response = response if self.locked is None else response.prepend(self.locked.ids)
         values = {t.label: t(response) for t in chosen}
         total = torch.zeros(response.shape[:2], device=response.weights.device)
         for t in chosen:
@@ -167,16 +171,16 @@ class Problem:
         return [t for t in self.terms if not t.is_policy]
 
     @property
-    def sloped(self) -> list[Term]:
-        """The rewards with a gradient, in the order of `Scored.slopes`."""
+    def differentiable_rewards(self) -> list[Term]:
+        """The rewards with a gradient, in the order of `Scored.token_gradients`."""
         return [t for t in self.rewards if t.differentiable]
 
     @property
-    def drifts(self) -> bool:
+    def is_time_dependent(self) -> bool:
         """Whether a term's value for the same text changes during the run: an option of it follows a schedule."""
         return any(t.is_time_dependent for t in self.terms)
 
-    def weigh(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
+    def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the weights of now, of what `Energies.values` gave; +inf where one is not finite."""
         total, bad = torch.zeros_like(values[..., 0]), torch.zeros_like(values[..., 0], dtype=torch.bool)
         for term, value in zip(self.terms, values.unbind(-1), strict=True):
@@ -204,7 +208,7 @@ class Problem:
         Returns:
             The texts with the locked one in front, their tokens, and which rows are the very tokens of `ids`.
         """
-        whole, policy = self.whole(ids), self.policy
+        whole, policy = self.with_locked_prefix(ids), self.policy
         drawn = SoftResponse.from_ids(whole, policy.eos_ids)
         texts, ends = policy.text(whole), policy.ends(ids)
         response = policy.from_text(texts, ends >= 0, ends)
@@ -214,8 +218,8 @@ class Problem:
             response = choose_rows(over, drawn, response)
         return texts, response, same_rows(drawn, response)
 
-    def rescore(
-        self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, slope: bool = False
+    def score_as_text(
+        self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, gradients: bool = False
     ) -> Scored:
         """Score hard responses as text; every value that is not finite counts as +inf and is noted.
 
@@ -223,7 +227,7 @@ class Problem:
             ids: what the sampler has.
             log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
                 the same ids.
-            slope: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
+            gradients: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
                 respect to every token's probability, from the same forward pass.
         """
         texts, response, same = self.as_text(ids)
@@ -235,33 +239,34 @@ class Problem:
             if self.locked is not None:
                 known = known + self.locked.log_prob[:, None]
         values: dict[str, Tensor] = {}
-        slopes: list[Slope] = []
+        token_gradients: list[TokenGradient] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
             if t.policy_energy is not None:
                 value = t.of_policy(response, known, None if known is None else same)
                 nll = value / t.policy_energy.per_nat(length)
-            elif slope and t.differentiable:
-                value, steep = self._tapped(t, response)
-                slopes.append(steep)
+            elif gradients and t.differentiable:
+                value, gradient = self._value_and_gradient(t, response)
+                token_gradients.append(gradient)
             else:
                 with torch.no_grad():
                     value = t.of_text(response, self.prompts, texts)
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
-        energies = self.checked(Energies(total, values))
-        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, slopes if slope else None)
+        energies = self.mask_nonfinite(Energies(total, values))
+        read = token_gradients if gradients else None
+        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, read)
 
     @staticmethod
     @torch.enable_grad()
-    def _tapped(term: Term, response: SoftResponse) -> tuple[Tensor, Slope]:
+    def _value_and_gradient(term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
         """A term's value, and its gradient with respect to every token's probability."""
-        read = response.tapped()
+        read = response.with_gradient_taps()
         value = term(read)
         assert read.taps is not None
         return value, read.taps.gradient(value.sum())
 
-    def checked(self, energies: Energies) -> Energies:
+    def mask_nonfinite(self, energies: Energies) -> Energies:
         """Where a term is NaN, or an energy −inf: total +inf, the chain stops, and the term is named."""
         bad = torch.zeros_like(energies.total, dtype=torch.bool)
         for t in self.terms:

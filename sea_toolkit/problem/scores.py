@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import Slope, SoftResponse
+from sea_toolkit.core.response import SoftResponse, TokenGradient
 from sea_toolkit.lm.kv_cache import KeysValues
 
 
@@ -26,7 +26,7 @@ class Energies:
     terms: dict[str, Tensor]
 
     def values(self) -> Float[Tensor, "P C M"]:
-        """The terms in one tensor, for a sampler's state: `Problem.weigh` gives their total at another time."""
+        """The terms in one tensor, for a sampler's state: `Problem.total_energy` gives their total at another time."""
         return torch.stack(list(self.terms.values()), -1)
 
 
@@ -42,7 +42,7 @@ class Scored:
         length: `[P, C]`, tokens of the re-tokenized text, end of text included.
         nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
         energies: the energy's terms and total.
-        slopes: where asked for, see `Problem.rescore`; position t is that of the re-tokenized text.
+        token_gradients: where asked for, see `Problem.score_as_text`; position t is that of the re-tokenized text.
     """
 
     ids: Int[Tensor, "P C T"]
@@ -52,7 +52,7 @@ class Scored:
     length: Float[Tensor, "P C"]
     nll: Float[Tensor, "P C"]
     energies: Energies
-    slopes: list[Slope] | None = None
+    token_gradients: list[TokenGradient] | None = None
 
     @property
     def finished(self) -> Bool[Tensor, "P C"]:
@@ -61,7 +61,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialResponses:
     """Where the chains begin: ids `[P, C, T]`, log π of the tokens (0 after the end) and, where they come for free, the
     keys and values of all but the last."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers, fitting_answers, fitting_texts, usable_positions
 from sea_toolkit.lm.tokens import TextCodec, start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
@@ -106,7 +106,7 @@ class ModelEncoder:
         self.name, self.limit, self.truncate = name, usable_positions(model), truncate
         self.around = len(self.before) + len(self.after)
         fitting_answers(context.length, self.around, self.limit, name, truncate=truncate)
-        self.reads_policy = tokenizer_fingerprint(tokenizer) == tokenizer_fingerprint(context.policy.tokenizer)
+        self.reads_policy = same_vocabulary(tokenizer, context.policy.tokenizer)
         self.table = rows_for(embedding_table(self.embedding), context.policy)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:

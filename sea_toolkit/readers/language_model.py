@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.core.response import fit_rows
+from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
@@ -38,20 +39,20 @@ def language_model(name: str | None, context: Context) -> Policy:
 
 def same_tokens(lm: Policy, policy: Policy) -> bool:
     """Whether each token id stands for the same text in both, so that `lm` can read the policy's relaxed answers."""
-    return lm is policy or tokenizer_fingerprint(lm.tokenizer) == tokenizer_fingerprint(policy.tokenizer)
+    return lm is policy or same_vocabulary(lm.tokenizer, policy.tokenizer)
 
 
 def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V D"]:
     """A table of another model with a row for each entry of the policy's vocabulary, which may be padded otherwise."""
-    size = policy.vocab_size
-    if len(table) >= size:
-        return table if len(table) == size else table[:size]
-    return torch.nn.functional.pad(table, (0, 0, 0, size - len(table)))
+    return fit_rows(table, policy.vocab_size)
 
 
 def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
     """The weights W of a head whose logits are W · h, or None: soft caps, scales and biases make another one."""
-    weight = lm.model.get_output_embeddings().weight.detach()
+    output = lm.model.get_output_embeddings()
+    if output is None or len(output.weight) != lm.vocab_size:
+        return None
+    weight = output.weight.detach()
     if weight.data_ptr() == lm.table.data_ptr() and weight.shape == lm.table.shape:
         weight = lm.table
     rows = weight[:4].float()
@@ -60,7 +61,8 @@ def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
     )
     hidden = hidden.to(weight.dtype)
     with torch.no_grad():
-        gap = (lm.logits(hidden) - hidden.float() @ weight.float().T).abs()
+        logits = lm.logits(hidden)
+        gap = torch.where(logits.isneginf(), 0.0, logits - hidden.float() @ weight.float().T).abs()
     exact = float(gap[0].max()) <= 1e-6 and float(gap.max()) <= 0.02 * _LARGE
     return weight if exact else None
 

@@ -1,86 +1,52 @@
-"""A Hugging Face sequence classifier that reads a soft response, inside whatever text it expects around it."""
+"""A Hugging Face sequence classifier as a reader of answers: of texts exactly as its user would read them, of relaxed
+responses token by token, with a gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.errors import RecipeError, did_you_mean
-from sea_toolkit.lm.backbone import Backbone
-from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positions
-from sea_toolkit.lm.tokens import wrapping
+from sea_toolkit.lm.backbone import Backbone, embedding_table
+from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
 
-Reading = Literal["auto", "response", "prompt+response", "chat"]
-_MARK = "\u2063RESPONSE\u2063"
+ROWS = 64
+"""Texts that are read at once."""
 
-
-class LatestOutput:
-    """What a model said of the latest response, for a second energy that asks for another of its outputs.
-
-    Outputs with a graph are not kept: each energy differentiates its own.
-    """
-
-    def __init__(self) -> None:
-        self._response: SoftResponse | None = None
-        self._output: Tensor | None = None
-
-    def of(self, response: SoftResponse, compute: Callable[[SoftResponse], Tensor]) -> Tensor:
-        """`compute(response)`, computed once for the same object."""
-        if self._output is not None and self._response is response:
-            return self._output
-        output = compute(response)
-        self._response, self._output = (None, None) if output.requires_grad else (response, output)
-        return output
+DIFFERENCE = 1e-4
+"""Of two readings of one text, from which on a person is told."""
 
 
-class SequenceScorer:
-    """Logits of a sequence classifier for P × C responses.
+class ClassifierReader:
+    """All outputs of a sequence classifier for texts, as transformers gives them for the rendered whole.
 
-    A decoder-style classifier is read at the last token that is there, by our own mask: transformers looks for a
-    padding token, which `inputs_embeds` do not have (transformers #34218). What precedes the response is run once.
+    A decoder is read at its last token, by our own mask: transformers looks for a padding token, which a batch may not
+    have (transformers #34218).
 
     Args:
-        model: from `AutoModelForSequenceClassification`, on the policy's device.
-        tokenizer: the model's own; the same vocabulary as the policy's.
-        name: for messages and the ledger.
-        reads: see `Reward`; not "auto".
-        context: of the run.
-        truncate: see `Reward`.
-
-    Raises:
-        RecipeError: prompt and answer are too long for the model.
+        model: from `AutoModelForSequenceClassification`.
+        shown: from prompt and answer to its tokens.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, name: str, reads: Reading, context: Context, truncate: bool = False
-    ) -> None:
-        self.model, self.tokenizer, self.name = context.use_model(f"reward:{name}", model), tokenizer, name
-        embedding = model.get_input_embeddings()
-        self.embedding = embedding
+    def __init__(self, model: Any, shown: ShownText) -> None:
+        self.model, self.shown = model, shown
+        self.embedding = model.get_input_embeddings()
         self.is_decoder = hasattr(model, "score")
-        self.limit = usable_positions(model)
-        frames = fitting_frames(
-            context.prompts, lambda prompt: self._frame(prompt, reads), lambda around: sum(map(len, around)),
-            context.length, self.limit, name, tokenizer=tokenizer, truncate=truncate,
-        )  # fmt: skip
-        self.truncate, self._latest = truncate, LatestOutput()
-        self.before = [pre for pre, _ in frames]
-        self.after = frames[0][1]
         if self.is_decoder:
-            base = getattr(model, model.base_model_prefix)
-            self.backbone = Backbone(base, embedding, name)
-            self.prefix = self.backbone.prefix(self.before) if self.before[0] else None
+            self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
             self.table = self.backbone.table
         else:
-            self.table = embedding.weight.detach()
+            self.table = embedding_table(self.embedding)
 
     def output(self, wanted: str | int | None) -> int:
         """Index of the output that a recipe names.
@@ -91,81 +57,181 @@ class SequenceScorer:
         labels = {str(name): int(i) for i, name in self.model.config.id2label.items()}
         if wanted is None:
             if len(labels) > 1:
-                raise RecipeError(f"{self.name} has {len(labels)} outputs", expected=f"output = one of {list(labels)}")
+                raise RecipeError(
+                    f"{self.shown.name} has {len(labels)} outputs", expected=f"output = one of {list(labels)}"
+                )
             return 0
         if isinstance(wanted, int) and 0 <= wanted < len(labels):
             return wanted
         if str(wanted) not in labels:
-            raise RecipeError(f"{self.name} has no output {wanted!r}", hint=did_you_mean(str(wanted), labels))
+            raise RecipeError(f"{self.shown.name} has no output {wanted!r}", hint=did_you_mean(str(wanted), labels))
         return labels[str(wanted)]
 
-    def _frame(self, prompt: str, reads: str) -> tuple[list[int], list[int]]:
-        """Token ids before and after the response."""
-        if reads == "chat":
-            turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": _MARK}]
-            before, after = self.tokenizer.apply_chat_template(turns, tokenize=False).split(_MARK)
-            ids = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
-            return ids[0], ids[1]
-        if reads == "prompt+response":
-            middle = self.tokenizer(prompt.rstrip() + " ", add_special_tokens=False).input_ids
-        else:
-            middle = []
-        before, after = wrapping(self.tokenizer)
-        return [*before, *middle], after
+    @torch.no_grad()
+    def texts(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, "N L"]:
+        """Outputs for N answers to N prompts, float32; NaN for what is too long for the model, or has no tokens."""
+        rows = [self.shown.ids(p, a) or [] for p, a in zip(prompts, answers, strict=True)]
+        outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.table.device)
+        # rows of one length share a batch without padding, which is how each would be read alone
+        by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
+        while by_length:
+            width = len(rows[by_length[0]])
+            some = [i for i in by_length[:ROWS] if len(rows[i]) == width]
+            by_length = by_length[len(some) :]
+            ids = torch.tensor([rows[i] for i in some], device=self.table.device)
+            outputs[some] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+        return outputs
+
+    def read(
+        self,
+        embeds: Float[Tensor, "P C T D"],
+        mask: Bool[Tensor, "P C T"],
+        before: Sequence[Ids] = (),
+        prefix: Prefix | None = None,
+    ) -> Float[Tensor, "P C L"]:
+        """Outputs for rows of embeddings behind what stands before them, float32; differentiable.
+
+        Args:
+            embeds: of the tokens.
+            mask: false where there is no token; such positions leave no gap.
+            before: per prompt, the ids of what stands before (read again with each row by an encoder).
+            prefix: the cache of what stands before, for a decoder.
+        """
+        return self._decoder(embeds, mask, prefix) if self.is_decoder else self._encoder(embeds, mask, before)
+
+    def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None) -> Tensor:
+        if prefix is None and not bool(mask.any(-1).all()):
+            # an empty text has no token to be read at: let its first position stand in
+            mask = torch.cat([mask[..., :1] | ~mask.any(-1, keepdim=True), mask[..., 1:]], -1)
+        hidden = self.backbone.hidden(prefix, embeds, mask)
+        last = (torch.arange(1, mask.shape[-1] + 1, device=mask.device) * mask).amax(-1)
+        index = (last - 1).clamp(min=0)[..., None, None].expand(-1, -1, 1, hidden.shape[-1])
+        read = hidden.gather(2, index).squeeze(2)
+        if prefix is not None:
+            read = torch.where((last > 0)[..., None], read, prefix.last_hidden[:, None])
+        return self.model.score(read).float()
+
+    def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids]) -> Tensor:
+        p, c = mask.shape[:2]
+        before = before or [[]] * p
+        width, rows, masks = max(map(len, before)), [], []
+        for i, ids in enumerate(before):
+            head = self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(c, -1, -1)
+            # padding goes to the right end, where an encoder's own position ids do not see it
+            pad = embeds.new_zeros(c, width - len(ids), embeds.shape[-1])
+            rows.append(torch.cat([head, embeds[i], pad], 1))
+            masks.append(torch.cat([torch.ones_like(head[..., 0]) > 0, mask[i], pad[..., 0] > 0], 1))
+        all_rows, all_masks = torch.cat(rows), torch.cat(masks)
+        # tokens that are not there leave no gap: positions are counted along the row
+        order = (~all_masks).long().argsort(dim=-1, stable=True)
+        all_rows = all_rows.gather(1, order[..., None].expand_as(all_rows))
+        logits = self.model(inputs_embeds=all_rows, attention_mask=all_masks.gather(1, order).long()).logits
+        return logits.float().unflatten(0, (p, c))
+
+
+class SequenceScorer:
+    """Outputs `[P, C, L]` of a sequence classifier for the responses of a run.
+
+    A relaxed response is read between the tokens of what stands before and after it, which are run once. A text is read
+    as a whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole,
+    and its gradient that of the tokens one by one.
+
+    Args:
+        reader: of texts.
+        context: of the run.
+
+    Attributes:
+        warnings: how far the two readings of a text have been apart, if they were.
+
+    Raises:
+        RecipeError: prompt and answer are too long for the model.
+    """
+
+    def __init__(self, reader: ClassifierReader, context: Context) -> None:
+        self.reader, self.prompts, self.shown = reader, list(context.prompts), reader.shown
+        self.table = fit_rows(reader.table, context.policy.vocab_size)
+        self.warnings: list[str] = []
+        frames = self.shown.frames(self.prompts, context.length)
+        self.before, self.after = [before for before, _ in frames], frames[0][1]
+        self.prefix = reader.backbone.prefix(self.before) if reader.is_decoder and self.before[0] else None
+        self._latest: tuple[SoftResponse, Tensor] | None = None
+        self._furthest = DIFFERENCE
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """All outputs, float32; the response's soft end is cut where survival falls below one half.
 
-        The outputs of a text that has more tokens than the model can read are NaN, unless it may be truncated.
+        The outputs of a text that has more tokens than the model can read are NaN, unless it may be truncated. Outputs
+        without a graph are kept for a second energy that asks for another of them.
         """
-        return self._latest.of(response, self._outputs)
+        if self._latest is not None and self._latest[0] is response:
+            return self._latest[1]
+        outputs = self._outputs(response)
+        self._latest = None if outputs.requires_grad else (response, outputs)
+        return outputs
 
     def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
+        other = self._read_otherwise(response)
+        if other.all() and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
+            return self._whole(response, other)
+        outputs = self._piecewise(response)
+        if not other.any():
+            return outputs
+        whole = self._whole(response, other)
+        self._note(float((whole - outputs.detach())[other].abs().nan_to_num(0.0).max()))
+        # the value of the whole, with the gradient of the pieces
+        return torch.where(other[..., None], outputs + (whole - outputs).detach(), outputs)
+
+    def _piecewise(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
+        """The response's own tokens between those of what stands around it."""
         around = max(map(len, self.before)) + len(self.after)
-        (embeds,), there, cut = cut_answers([response.embed(self.table)], response.content > 0.5, around, self.limit)
-        p, c, _, _ = embeds.shape
-        tail = torch.tensor(self.after, device=embeds.device, dtype=torch.long)
-        if len(self.after):
-            embeds = torch.cat([embeds, self.embedding(tail).expand(p, c, -1, -1)], 2)
-            there = torch.cat([there, torch.ones_like(there[..., :1]).expand(-1, -1, len(tail))], -1)
-        logits = self._decoder(embeds, there) if self.is_decoder else self._encoder(embeds, there)
-        return logits if self.truncate else logits.masked_fill(cut[..., None], torch.nan)
+        rows, mask = response.embed(self.table), response.content > 0.5
+        (embeds,), mask, cut = cut_answers([rows], mask, around, self.shown.limit)
+        if self.after:
+            tail = self.reader.embedding(torch.tensor(self.after, device=embeds.device, dtype=torch.long))
+            embeds = torch.cat([embeds, tail.expand(*embeds.shape[:2], -1, -1)], 2)
+            mask = torch.nn.functional.pad(mask, (0, len(self.after)), value=True)
+        outputs = self.reader.read(embeds, mask, self.before, self.prefix)
+        return outputs if self.shown.truncate else outputs.masked_fill(cut[..., None], torch.nan)
 
-    def _decoder(self, embeds: Tensor, there: Tensor) -> Tensor:
-        if self.prefix is None and not bool(there.any(-1).all()):
-            # an empty text has no token to be read at: let its first position stand in
-            there = torch.cat([there[..., :1] | ~there.any(-1, keepdim=True), there[..., 1:]], -1)
-        hidden = self.backbone.hidden(self.prefix, embeds, there)
-        places = torch.arange(1, there.shape[-1] + 1, device=there.device) * there
-        last = places.amax(-1)
-        index = (last - 1).clamp(min=0)[..., None, None].expand(-1, -1, 1, hidden.shape[-1])
-        read = hidden.gather(2, index).squeeze(2)
-        if self.prefix is not None:
-            read = torch.where((last > 0)[..., None], read, self.prefix.last_hidden[:, None])
-        return self.model.score(read).float()
+    def _read_otherwise(self, response: SoftResponse) -> Bool[Tensor, "P C"]:
+        """Which responses are texts that have other tokens as a whole than piece by piece."""
+        other = torch.zeros(response.shape[:2], dtype=torch.bool)
+        if response.texts is None:
+            return other.to(response.ids.device)
+        counts = (response.content > 0.5).sum(-1).tolist()
+        ids = response.ids.tolist()
+        for p, row in enumerate(response.texts):
+            for c, text in enumerate(row):
+                pieces = [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]
+                other[p, c] = self.shown.ids(self.prompts[p], text) != pieces
+        return other.to(response.ids.device)
 
-    def _encoder(self, embeds: Tensor, there: Tensor) -> Tensor:
-        p, c = there.shape[:2]
-        width = max(len(b) for b in self.before)
-        rows = []
-        for i, before in enumerate(self.before):
-            ids = torch.tensor(before, device=embeds.device, dtype=torch.long)
-            head = self.embedding(ids).expand(c, -1, -1)
-            seen = torch.ones(c, len(before), dtype=torch.bool, device=embeds.device)
-            # padding goes to the right end, where an encoder's own position ids do not see it
-            pad = embeds.new_zeros(c, width - len(before), embeds.shape[-1])
-            row = torch.cat([head, embeds[i], pad], 1), torch.cat([seen, there[i], pad[..., 0] > 0], 1)
-            rows.append(row)
-        all_embeds, mask = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
-        # tokens that are not there leave no gap: positions are counted along the row
-        order = (~mask).long().argsort(dim=-1, stable=True)
-        all_embeds = all_embeds.gather(1, order[..., None].expand_as(all_embeds))
-        logits = self.model(inputs_embeds=all_embeds, attention_mask=mask.gather(1, order).long()).logits
-        return logits.float().unflatten(0, (p, c))
+    def _whole(self, response: SoftResponse, wanted: Bool[Tensor, "P C"]) -> Float[Tensor, "P C L"]:
+        """Outputs of the wanted texts as wholes; what stands elsewhere is NaN."""
+        assert response.texts is not None
+        places = wanted.nonzero().tolist()
+        outputs = self.reader.texts([self.prompts[p] for p, _ in places], [response.texts[p][c] for p, c in places])
+        every = outputs.new_full((*wanted.shape, outputs.shape[-1]), torch.nan)
+        every[wanted] = outputs
+        return every
+
+    def _note(self, difference: float) -> None:
+        if difference > self._furthest:
+            self._furthest = difference
+            self.warnings[:] = [
+                f"{self.shown.name} reads answers as part of the whole text; the gradient is that of their tokens by "
+                f"themselves, whose value was up to {difference:.2g} away"
+            ]
 
 
 def sequence_scorer(
-    source: Path | str, name: str, reads: Reading, context: Context, *, truncate: bool = False
+    source: Path | str,
+    name: str,
+    context: Context,
+    *,
+    reads: Reading = "auto",
+    truncate: bool = False,
+    template_options: Mapping[str, Any] | None = None,
 ) -> SequenceScorer:
     """The scorer of a classifier, for several energies of a run the same one: its weights are read once, and where no
     gradient is asked for it runs once for each response.
@@ -174,13 +240,17 @@ def sequence_scorer(
         ModelError: unreadable weights, or another vocabulary than the policy's.
         RecipeError: prompt and answer are too long for the model.
     """
-    trust = context.finder.trust_remote_code
-    model, tokenizer = context.load_once(
-        ("classifier", source), lambda: load_classifier(source, context.policy, name, trust_remote_code=trust)
+    policy, finder = context.policy, context.finder
+
+    def load() -> tuple[Any, Any]:
+        return load_classifier(source, policy, name, trust_remote_code=finder.trust_remote_code)
+
+    model, tokenizer = finder.load_once(("classifier", source, policy.device, policy.dtype), load)
+    shown = ShownText(
+        tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
     )
-    if reads == "auto":
-        reads = "chat" if getattr(tokenizer, "chat_template", None) else "response"
-    key = ("sequence scorer", source, reads, truncate)
-    if key in context.models:  # to score a text costs this energy nothing more; what it differentiates is counted
-        context.use_model(f"reward:{name}", model, flops_per_token=0.0)
-    return context.load_once(key, lambda: SequenceScorer(model, tokenizer, name, reads, context, truncate))
+    options = repr(sorted((template_options or {}).items()))
+    key = ("sequence scorer", source, shown.reads, truncate, options)
+    # to score a text costs a second energy nothing more; what it differentiates is counted
+    context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
+    return context.load_once(key, lambda: SequenceScorer(ClassifierReader(model, shown), context))

@@ -15,7 +15,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import Initializer, as_initializer
-from sea_toolkit.problem.locked_prefix import lock
+from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
@@ -116,7 +116,7 @@ class Composition:
         context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, self.initializer.locked_text
         if text is not None:
-            locked, prefix = lock(text, policy, rows, prefix, length, ledger)
+            locked, prefix = lock_prefix(text, policy, rows, prefix, length, ledger)
             length -= len(locked)
         terms = [part.bind(context) for part in self.parts]
         self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])

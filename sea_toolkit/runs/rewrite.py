@@ -58,7 +58,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
     stopped = problem.stopped  # a rewrite is no chain
     # not their log π here, which is that of answers to the request
-    scored = problem.rescore(drawn.ids)
+    scored = problem.score_as_text(drawn.ids)
     problem.run.stopped = stopped
     return scored
 

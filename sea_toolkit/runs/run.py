@@ -221,7 +221,7 @@ class Run:
         """Score the texts of the last step, if the sampler has not."""
         problem = self.problem
         if not self.position.scored_last_step and not bool(problem.stopped.all()):
-            info = Info(problem.rescore(self.sampler.current(problem, self.state)))
+            info = Info(problem.score_as_text(self.sampler.current(problem, self.state)))
             self._record(info, self.step)
             self.trace.last_look(self.step, problem.ledger.samples, info, problem.stopped)
 

@@ -39,7 +39,7 @@ class Sampling:
         """The relaxation of a run."""
         if self.relaxation is None:
             return None
-        space = EmbeddingSpace(policy.table[: policy.vocab_size])
+        space = EmbeddingSpace(policy.table, policy.token_ids)
         return Relaxation(self.relaxation, clock, space, self.relaxation_name)
 
 

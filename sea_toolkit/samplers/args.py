@@ -62,7 +62,7 @@ class Args(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
-        return State(start.ids, 0), Info(problem.rescore(start.ids, start.log_prob))
+        return State(start.ids, 0), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         per_candidate = problem.chains * scoring_cost(problem, range(1, problem.length + 1))
@@ -70,7 +70,7 @@ class Args(Sampler):
         top_k = affordable(problem, min(self.top_k, problem.policy.vocab_size), fixed, per_candidate)
         uniform = noise.uniform(problem.chains, problem.length)
         ids, log_prob = self.write(problem, uniform, top_k, self.greedy and state.passes == 0)
-        scored = problem.rescore(ids, log_prob)
+        scored = problem.score_as_text(ids, log_prob)
         new = State(select_chains(problem.stopped, state.ids, ids), state.passes + 1)
         return new, Info(scored, {"width": torch.full_like(scored.energies.total, top_k)})
 

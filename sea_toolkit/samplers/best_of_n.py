@@ -38,7 +38,7 @@ class BestOfN(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
-        scored = problem.rescore(start.ids, start.log_prob)
+        scored = problem.score_as_text(start.ids, start.log_prob)
         return State(start.ids, scored.energies.values(), problem.chains), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
@@ -46,9 +46,9 @@ class BestOfN(Sampler):
         n = problem.chains if budget is None else min(problem.chains, max(1, int(budget) - state.drawn))
         uniform = noise.uniform(n, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
-        scored = problem.rescore(drawn.ids, drawn.log_prob)
+        scored = problem.score_as_text(drawn.ids, drawn.log_prob)
         ids, values = state.ids.clone(), state.values.clone()
-        worse = scored.energies.total >= problem.weigh(values)[:, :n]
+        worse = scored.energies.total >= problem.total_energy(values)[:, :n]
         ids[:, :n] = select_chains(worse, ids[:, :n], drawn.ids)
         values[:, :n] = select_chains(worse, values[:, :n], scored.energies.values())
         return State(ids, values, state.drawn + n), Info(scored)

@@ -62,7 +62,7 @@ class ChunkBeam(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
-        return State(start.ids), Info(problem.rescore(start.ids, start.log_prob))
+        return State(start.ids), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends, beams = ends_of(problem.length, self.chunk), problem.chains
@@ -91,7 +91,7 @@ class ChunkBeam(Sampler):
             assert drawn.layers is not None
             layers = take_rows(drawn.layers, best.repeat_interleave(k, 1), beams * k)
         ids, log_prob = padded(problem, ids, log_prob)
-        scored = problem.rescore(ids, log_prob)
+        scored = problem.score_as_text(ids, log_prob)
         best = scored.energies.total.masked_fill(again, torch.inf).topk(beams, largest=False).indices
         new = State(select_chains(problem.stopped, state.ids, _rows(ids, best)))
         return new, Info(scored, {"width": torch.full(best.shape, float(k), device=best.device)})

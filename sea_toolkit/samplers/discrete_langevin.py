@@ -23,7 +23,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
-from sea_toolkit.samplers.shared.potential import moves_by_itself
+from sea_toolkit.samplers.shared.potential import is_time_dependent
 
 
 @dataclass(frozen=True)
@@ -76,21 +76,21 @@ class DiscreteLangevin(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
-        scored = problem.rescore(start.ids, start.log_prob)
+        scored = problem.score_as_text(start.ids, start.log_prob)
         ids = self._ended(problem, start.ids)
         return State(ids, scored.energies.values(), slope_at(problem, ids)), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        if problem.drifts:
-            state = replace(state, values=problem.rescore(state.ids).energies.values())
-        if moves_by_itself(problem):
+        if problem.is_time_dependent:
+            state = replace(state, values=problem.score_as_text(state.ids).energies.values())
+        if is_time_dependent(problem):
             state = replace(state, slope=slope_at(problem, state.ids))
         forth = self.proposal(problem, state)
         uniform = noise.uniform(problem.chains, problem.length).to(state.ids.device)
         ids = self._ended(problem, categorical(forth.exp(), uniform))
-        scored = problem.rescore(ids)
+        scored = problem.score_as_text(ids)
         moved = State(ids, scored.energies.values(), slope_at(problem, ids))
-        energy, proposed = problem.weigh(state.values), scored.energies.total
+        energy, proposed = problem.total_energy(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
         log_ratio = beta * (energy - proposed) + self.correction(problem, state, moved, forth)
         accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
@@ -105,7 +105,8 @@ class DiscreteLangevin(Sampler):
         """log q_t(v | y) at every position."""
         beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
         # what does not depend on v cancels in the softmax
-        return (-0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)).log_softmax(-1)
+        scores = -0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)
+        return problem.policy.forbid(scores).log_softmax(-1)
 
     def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
         """log q(y|y') − log q(y'|y), over the tokens up to the end."""

@@ -23,7 +23,7 @@ from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.sea import langevin
 from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from sea_toolkit.samplers.shared.metropolis import metropolis
-from sea_toolkit.samplers.shared.potential import moves_by_itself, potential_at
+from sea_toolkit.samplers.shared.potential import is_time_dependent, potential_at
 from sea_toolkit.schedules.base import is_schedule
 
 
@@ -85,11 +85,11 @@ class Mala(Sampler):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
-        return self.at(problem, z, candidates, z, noise), Info(problem.rescore(start.ids, start.log_prob))
+        return self.at(problem, z, candidates, z, noise), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
-        if moves_by_itself(problem) or is_schedule(self.temperature):
+        if is_time_dependent(problem) or is_schedule(self.temperature):
             state = self.at(problem, state.logits, state.candidates, state.center, noise)
         draw = noise.normal(*state.logits.shape[1:]).to(state.logits.device)
         z = langevin(state.logits, state.gradient, step_size, temperature, draw)
@@ -103,7 +103,7 @@ class Mala(Sampler):
             "step_size": torch.full_like(new.value, step_size),
         }
         look = (problem.clock.step + 1) % self.check_every == 0
-        return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+        return new, Info(problem.score_as_text(self.current(problem, new)) if look else None, metrics)
 
     def at(self, problem: Problem, z: Tensor, candidates: Tensor | None, center: Tensor, noise: Noise) -> State:
         """The state at these logits."""

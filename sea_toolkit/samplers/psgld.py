@@ -95,7 +95,7 @@ class Psgld(Sampler):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
-        return State(z, candidates, z, None), Info(problem.rescore(start.ids, start.log_prob))
+        return State(z, candidates, z, None), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)
@@ -119,7 +119,7 @@ class Psgld(Sampler):
         metrics |= {"step_size": torch.full_like(potential.value, step_size), "scale": scale.flatten(2).mean(-1)}
         metrics["would_accept"] = self.would_accept(state, potential, temperature)
         look = (problem.clock.step + 1) % self.check_every == 0
-        return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+        return new, Info(problem.score_as_text(self.current(problem, new)) if look else None, metrics)
 
     @staticmethod
     def would_accept(state: State, potential: Potential, temperature: float) -> Float[Tensor, "P C"]:

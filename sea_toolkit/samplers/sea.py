@@ -67,13 +67,13 @@ class Sea(Sampler):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
         logits, candidates = latent_of(problem, start.ids, scale=self.init_scale)
-        return State(logits, candidates), Info(problem.rescore(start.ids, start.log_prob))
+        return State(logits, candidates), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         clock = problem.clock
         step_size, temperature = clock.value(self.step_size), clock.value(self.temperature)
         z = state.logits.detach().requires_grad_()
-        energies = problem.checked(problem.energy(problem.soft(z, state.candidates, noise)))
+        energies = problem.mask_nonfinite(problem.energy(problem.relax(z, state.candidates, noise)))
         (gradient,) = torch.autograd.grad(energies.total.sum(), z)
         draw = noise.normal(*z.shape[1:])
         moved = langevin(state.logits, gradient, step_size, temperature, draw)
@@ -82,7 +82,7 @@ class Sea(Sampler):
         metrics |= {"soft_energy": energies.total.detach(), "gradient_norm": gradient.flatten(2).norm(dim=-1)}
         metrics["step_size"] = torch.full_like(energies.total, step_size)
         look = (clock.step + 1) % self.check_every == 0
-        return new, Info(problem.rescore(self.current(problem, new)) if look else None, metrics)
+        return new, Info(problem.score_as_text(self.current(problem, new)) if look else None, metrics)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return hard_ids(problem, state.logits, state.candidates)

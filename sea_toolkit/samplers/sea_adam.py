@@ -80,14 +80,14 @@ class SeaAdam(Sampler):
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
         text = decode_guided(problem, z, candidates, start.ids, self.lm_top_k)
         zeros = torch.zeros_like(z)
-        return self._state(z, candidates, zeros, zeros, 0, text), Info(problem.rescore(start.ids, start.log_prob))
+        return self._state(z, candidates, zeros, zeros, 0, text), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         clock = problem.clock
         sigma = RELEASED_NOISE[min(3, int(4 * clock.progress))] if self.noise is None else clock.value(self.noise)
         z = state.logits.detach().requires_grad_()
         seen = z + sigma * noise.normal(*z.shape[1:]) if sigma else z
-        energies = self._rewards(problem, problem.soft(seen, state.candidates, noise))
+        energies = self._rewards(problem, problem.relax(seen, state.candidates, noise))
         fluency = self._cross_entropy(problem, z, state)
         scale = sum(abs(clock.value(t.weight)) for t in problem.rewards) or 1.0
         objective = energies.total / scale + clock.value(self.reference_weight) * fluency
@@ -103,13 +103,13 @@ class SeaAdam(Sampler):
         metrics["step_size"] = torch.full_like(fluency.detach(), clock.value(self.learning_rate))
         # the first decoded text has not been scored: `init` scored the one it starts from
         changed = state.count == 0 or bool((text.ids != state.ids).any())
-        return new, Info(problem.rescore(text.ids, text.log_prob) if changed else None, metrics)
+        return new, Info(problem.score_as_text(text.ids, text.log_prob) if changed else None, metrics)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids
 
     def _rewards(self, problem: Problem, response: SoftResponse) -> Energies:
-        return problem.checked(problem.energy(response, problem.rewards))
+        return problem.mask_nonfinite(problem.energy(response, problem.rewards))
 
     def _cross_entropy(self, problem: Problem, z: Float[Tensor, "P C T K"], state: State) -> Float[Tensor, "P C"]:
         """−Σ_v softmax(z)(v) log p_LM(v), averaged over the tokens of the decoded text."""

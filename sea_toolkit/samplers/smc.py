@@ -74,7 +74,7 @@ class Smc(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
-        return State(start.ids), Info(problem.rescore(start.ids, start.log_prob))
+        return State(start.ids), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends = ends_of(problem.length, self.chunk)
@@ -105,7 +105,7 @@ class Smc(Sampler):
             assert drawn.layers is not None
             layers = take_rows(drawn.layers, rows, n)
         ids, log_prob = padded(problem, ids, log_prob)
-        scored = problem.rescore(ids, log_prob)
+        scored = problem.score_as_text(ids, log_prob)
         weights = normalized(-beta * scored.energies.total - log_prob.sum(-1) - counted)
         chosen = systematic(weights, turns[:, -1:], problem.chains)
         hopeless = ~scored.energies.total.isfinite().any(-1, keepdim=True)

@@ -18,9 +18,8 @@ FEW = 6
 
 def plain_ids(policy: Policy) -> Int[Tensor, " N"]:
     """Tokens that stand for text: no end of text and no other special one."""
-    size = min(len(policy.tokenizer), policy.vocab_size)
     special = {*policy.eos_ids, *getattr(policy.tokenizer, "all_special_ids", ())}
-    return torch.tensor([i for i in range(size) if i not in special])
+    return torch.tensor([i for i in policy.token_ids.tolist() if i not in special])
 
 
 def closed(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Int[Tensor, "P C T"]:
@@ -61,7 +60,7 @@ class Answers:
         return cls(policy, closed(ids, policy.eos_ids), logits, candidates)
 
     def hard(self, ids: Int[Tensor, "P C t"] | None = None) -> SoftResponse:
-        """One candidate per position, as `rescore` has it; of these answers, or of other `ids`."""
+        """One candidate per position, as `score_as_text` has it; of these answers, or of other `ids`."""
         given = (self.ids if ids is None else ids).clone()
         return SoftResponse.from_ids(given.to(self.policy.device), self.policy.eos_ids)
 
@@ -101,8 +100,10 @@ def chosen(response: SoftResponse, prompts: Sequence[int], chains: Sequence[int]
         return values[list(prompts)][:, list(chains)].clone()
 
     candidates = None if response.candidates is None else pick(response.candidates)
+    texts = None if response.texts is None else [[response.texts[p][c] for c in chains] for p in prompts]
     return replace(
         response,
+        texts=texts,
         weights=pick(response.weights),
         candidates=candidates,
         ids=pick(response.ids),

@@ -48,6 +48,9 @@ class ToyTokenizer:
     def __len__(self) -> int:
         return len(self.letters) + 1
 
+    def get_vocab(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.eos_token + self.letters)}
+
     @no_type_check
     def __call__(self, text: str | list[str], **options: Any) -> Any:
         rows = [[1 + self.letters.index(c) for c in t if c in self.letters] for t in ([text], text)[type(text) is list]]

@@ -107,7 +107,7 @@ def test_an_ended_row_is_scored_with_the_token_that_ended_it(name):
         rows[0, c, : len(ids) + 1] = torch.tensor([*ids, end])
     log_prob = policy.log_prob(problem.prefix, rows)
     spent = problem.ledger.models["policy"].forward
-    known, fresh = problem.rescore(rows, log_prob), problem.rescore(rows)
+    known, fresh = problem.score_as_text(rows, log_prob), problem.score_as_text(rows)
     assert known.texts[0] == [policy.as_answer("Rain falls.")] * len(policy.eos_ids)
     assert bool(known.same.all())
     assert bool(fresh.same.all())

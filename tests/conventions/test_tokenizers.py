@@ -7,7 +7,6 @@ from functools import lru_cache
 import pytest
 import torch
 
-from sea_toolkit.energies.perplexity import Perplexity
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import TextCodec, behind, middle_of_text, opened, start_of_text
 from sea_toolkit.testing.tiny import tiny_model
@@ -111,8 +110,12 @@ def test_an_unconditioned_perplexity_reads_no_end_of_text_first():
     policy = policy_of("unigram", "<s> $A </s>")
     problem = problem_for(OWN, policy=policy, recipe={"energies": [{"name": "perplexity", "conditioned": False}]})
     term = next(t for t in problem.terms if t.label == "perplexity")
-    assert term.bound.prefix.ids[0].tolist() == [policy.tokenizer.bos_token_id]
-    assert Perplexity(conditioned=False).normalize == "mean"
+    (ids,) = policy.answers.encode([" the rain"])
+    row = [policy.tokenizer.bos_token_id, *ids]
+    with torch.no_grad():
+        logits = policy.model(input_ids=torch.tensor([row])).logits[0].log_softmax(-1)
+    expected = -sum(float(logits[i, token]) for i, token in enumerate(ids)) / len(ids)
+    assert float(term.bound.score_text(problem.prompts, [" the rain"])[0]) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "byt5"])
@@ -151,12 +154,12 @@ def test_texts_of_more_tokens_than_the_policy_has_positions_keep_those_they_were
     ids[1, 1] = tokenizer("a", add_special_tokens=False).input_ids[0]
     recipe = {"energies": [{"name": "reference"}]}
     problem = problem_for(OWN, recipe=recipe, policy=policy, prompts=prompts, max_new_tokens=room, sampler="best-of-n")
-    scored = problem.rescore(ids)
+    scored = problem.score_as_text(ids)
     log_prob = policy.log_prob(problem.prefix, ids).sum(-1)
     alone = [
-        problem_for(OWN, recipe=recipe, policy=policy, prompts=[p], max_new_tokens=room, sampler="best-of-n").rescore(
-            ids[i : i + 1]
-        )
+        problem_for(
+            OWN, recipe=recipe, policy=policy, prompts=[p], max_new_tokens=room, sampler="best-of-n"
+        ).score_as_text(ids[i : i + 1])
         for i, p in enumerate(prompts)
     ]
     torch.testing.assert_close(scored.nll, torch.cat([a.nll for a in alone]), atol=1e-3, rtol=1e-4)

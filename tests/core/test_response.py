@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.core.response import Slope, SoftResponse, survival
+from sea_toolkit.core.response import SoftResponse, TokenGradient, survival
 from sea_toolkit.testing.tiny import EOS
 from tests.helpers import dense, random_ids, sparse, tiny_policy
 
@@ -161,7 +161,7 @@ def test_taps_give_the_gradient_over_the_whole_vocabulary(form, ended):
         candidates = torch.cat([others[..., :2], ids[..., None], others[..., 2:]], -1)
         hot = torch.tensor([0.0, 0, 1, 0], dtype=torch.float64).expand(1, 2, 4, 4)
         response = SoftResponse.from_weights(hot, candidates, eos)
-    tapped = response.tapped()
+    tapped = response.with_gradient_taps()
     total = energy(tapped)
     torch.testing.assert_close(total, energy(full).detach(), check_dtype=False)
     slope = tapped.taps.gradient(total.sum())
@@ -174,7 +174,7 @@ def test_taps_give_the_gradient_over_the_whole_vocabulary(form, ended):
 def test_taps_leave_out_what_lies_behind_the_end():
     ids = torch.tensor([[[1, 7, 2, 2]]])
     table = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    tapped = SoftResponse.from_ids(ids, (2,)).tapped()
+    tapped = SoftResponse.from_ids(ids, (2,)).with_gradient_taps()
     total = (tapped.embed(table).square().sum(-1) * tapped.alive).sum()
     slope = tapped.taps.gradient(total)
     assert slope.over_vocabulary(2, 12).abs().sum() > 0
@@ -182,21 +182,21 @@ def test_taps_leave_out_what_lies_behind_the_end():
 
 
 def test_taps_of_an_energy_that_reads_nothing_are_zero():
-    tapped = SoftResponse.from_ids(torch.tensor([[[1, 2]]]), (2,)).tapped()
+    tapped = SoftResponse.from_ids(torch.tensor([[[1, 2]]]), (2,)).with_gradient_taps()
     slope = tapped.taps.gradient(torch.zeros(()))
     assert slope.over_vocabulary(0, 12).abs().sum() == 0
 
 
 def test_the_mean_slope_is_over_the_text_alone():
     table = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    tapped = SoftResponse.from_ids(torch.tensor([[[1, 7, 5, 4], [3, 2, 2, 2]]]), (2,)).tapped()
+    tapped = SoftResponse.from_ids(torch.tensor([[[1, 7, 5, 4], [3, 2, 2, 2]]]), (2,)).with_gradient_taps()
     score = torch.tanh(tapped.embed(table)).sum(-1) + tapped.probability((4, 7))[..., 0]
     slope = tapped.taps.gradient(score.sum())
     rows = torch.stack([slope.over_vocabulary(t, 12) for t in range(4)], 2)
     mean = slope.mean(torch.tensor([[3.0, 2.0]])).over_vocabulary(0, 12)
     torch.testing.assert_close(mean[0, 0], rows[0, 0, :3].mean(0))
     torch.testing.assert_close(mean[0, 1], rows[0, 1, :2].mean(0))
-    broken = Slope([(table, torch.full((1, 2, 4, 4), torch.nan))], [])
+    broken = TokenGradient([(table, torch.full((1, 2, 4, 4), torch.nan))], [])
     assert broken.mean(torch.tensor([[3.0, 0.0]])).over_vocabulary(0, 12).abs().sum() == 0
 
 

@@ -69,13 +69,21 @@ def unknown_names(text: str) -> list[str]:
     """Names in the code spans of a Markdown text that stand for nothing, as `line: name`."""
     faults = []
     for line, span in spans(text):
-        for match in NAME.finditer(span):
-            path = re.sub(rf"(?<=\w){CALLS}", "", match[0]) if "(" in match[0] else match[0]
-            if not exists(path):
-                faults.append(f"{line}: {path}")
+        faults += [f"{line}: {path}" for path in dotted(span) if not exists(path)]
         if CLASS.fullmatch(span) and not is_class(span):
             faults.append(f"{line}: {span}")
     return faults
+
+
+def dotted(span: str) -> Iterator[str]:
+    """The dotted names in a code span without their calls; those among the arguments of a call as well."""
+    start = 0
+    while match := NAME.search(span, start):
+        path = match[0]
+        while (inner := re.sub(r"\([^()]*\)", "", path)) != path:
+            path = inner
+        yield path
+        start = match.start(2)
 
 
 FOREIGN = {"Yes"}

@@ -81,7 +81,7 @@ def test_where_only_the_end_is_uncertain_it_is_the_expectation():
 
 
 def test_a_replacement_has_a_slope_towards_the_draft():
-    tapped = SoftResponse.from_ids(torch.tensor([[[5, 9, 7]]]), (EOS,)).tapped()
+    tapped = SoftResponse.from_ids(torch.tensor([[[5, 9, 7]]]), (EOS,)).with_gradient_taps()
     slope = tapped.taps.gradient(bound([5, 6, 7])(tapped).sum())
     assert slope.over_vocabulary(1, 128)[0, 0, 6] == -1.0
     assert slope.over_vocabulary(1, 128)[0, 0, 9] == 0.0

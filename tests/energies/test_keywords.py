@@ -181,7 +181,7 @@ def test_a_text_has_a_slope_towards_a_missing_word():
     ids = policy.tokenizer("it x on", add_special_tokens=False).input_ids
     (word,) = policy.tokenizer(" a", add_special_tokens=False).input_ids
     space = policy.tokenizer.convert_tokens_to_ids("Ġ")
-    tapped = SoftResponse.from_ids(torch.tensor([[ids]]), (EOS,)).tapped()
+    tapped = SoftResponse.from_ids(torch.tensor([[ids]]), (EOS,)).with_gradient_taps()
     slope = tapped.taps.gradient(bound(words=["a"])(tapped).sum())
     # " a" in the place of the last token is the word; in the place of the space of " x" it is "ax"
     assert slope.over_vocabulary(len(ids) - 1, 128)[0, 0, word] == -1.0

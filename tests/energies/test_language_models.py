@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 
+from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.judge import framed, spellings
 from sea_toolkit.errors import ModelError, RecipeError
@@ -42,7 +43,9 @@ def folders(tmp_path_factory):
 
 
 def term_of(name, prompts=PROMPTS, **options):
-    problem = problem_for(recipe={"energies": [{"name": name, **options}]}, prompts=prompts, max_new_tokens=8)
+    problem = problem_for(
+        recipe={"energies": [{"name": name, **options}]}, prompts=prompts, max_new_tokens=8, sampler="best-of-n"
+    )
     return problem, problem.terms[0]
 
 
@@ -204,10 +207,10 @@ def model_of(term):
 def test_no_model_is_loaded_twice(name, folders):
     options = ASK if name == "judge" else {}
     energies = [{"name": name, "model": folders["sibling"], **options}] * 2
-    problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS)
+    problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS, sampler="best-of-n")
     assert model_of(problem.terms[0]) is model_of(problem.terms[1])
     own = loaded(folders["sibling"])
-    problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS, policy=own)
+    problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS, policy=own, sampler="best-of-n")
     assert model_of(problem.terms[0]) is own.model
 
 
@@ -225,11 +228,14 @@ def test_the_ledger_counts_their_tokens(folders):
     problem, term = term_of("perplexity", model=folders["sibling"])
     key, lm = next(k for k in problem.ledger.models if k.startswith("perplexity:")), loaded(folders["sibling"])
     spent = problem.ledger.models[key].forward
-    assert spent == len(PROMPTS) * max(map(len, lm.encode(PROMPTS, 8)))  # padding is computed as well
+    looked_at = 5  # rows of the head, to see whether it is linear
+    assert spent == len(PROMPTS) * max(map(len, lm.encode(PROMPTS, 8))) + looked_at  # padding is computed as well
     before = problem.ledger.models[key].flops
     term.score_text(PROMPTS, [["a" * 5]] * 3)
-    assert problem.ledger.models[key].flops - before == 2.0 * 3 * (4 * lm.body_parameters + 5 * lm.head_parameters)
-    assert term.meter.flops_per_token == 2.0 * (lm.body_parameters + lm.head_parameters)
+    assert problem.ledger.models[key].flops - before == 2.0 * 3 * (
+        4 * parameters_used(lm.backbone.base) + 5 * lm.head_parameters
+    )
+    assert term.meter.flops_per_token == 2.0 * parameters_used(lm.model)
     problem, term = term_of("judge", model=folders["sibling"], **ASK)
     key = next(k for k in problem.ledger.models if k.startswith("judge:"))
     before = problem.ledger.models[key].flops

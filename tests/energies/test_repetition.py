@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.core.response import Slope, SoftResponse
+from sea_toolkit.core.response import SoftResponse, TokenGradient
 from sea_toolkit.energies.repetition import Repetition
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
@@ -70,7 +70,7 @@ def test_what_may_lie_behind_the_end_counts_as_far_as_it_is_there():
 
 def test_completing_an_ngram_again_has_a_slope():
     ids = torch.tensor([[[5, 6, 9, 5, 8, 7]]])
-    tapped = SoftResponse.from_ids(ids, (EOS,)).tapped()
+    tapped = SoftResponse.from_ids(ids, (EOS,)).with_gradient_taps()
     slope = tapped.taps.gradient(Repetition(n=2).energy(tapped).sum())
     steep = slope.over_vocabulary(4, 128)[0, 0]
     assert steep[6] == 1.0  # 5 6 … 5 6
@@ -99,7 +99,7 @@ def test_overlap_by_its_definition():
 def test_slopes_of_own_tokens_add_up():
     names = torch.tensor([[[5, 6, 5]]])
     grad = torch.arange(6.0).view(1, 1, 2, 3)
-    slope = Slope([], [], [(names, grad)])
+    slope = TokenGradient([], [], [(names, grad)])
     assert slope.over_vocabulary(1, 8)[0, 0].tolist() == [0, 0, 0, 0, 0, 3 + 5, 4, 0]
     mean = slope.mean(torch.tensor([[2.0]]))
     assert mean.over_vocabulary(0, 8)[0, 0].tolist() == [0, 0, 0, 0, 0, (0 + 2 + 3 + 5) / 2, (1 + 4) / 2, 0]

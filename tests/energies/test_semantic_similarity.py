@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
 
 def term_of(prompts=PROMPTS, text=REFERENCE, policy=None, **options):
     recipe = {"energies": [{"name": "semantic-similarity", "text": text, **options}]}
-    problem = problem_for(recipe=recipe, prompts=prompts, policy=policy, max_new_tokens=8)
+    problem = problem_for(recipe=recipe, prompts=prompts, policy=policy, max_new_tokens=8, sampler="best-of-n")
     return problem, problem.terms[0]
 
 

@@ -94,7 +94,7 @@ def test_weights_are_frozen():
     assert not tiny_policy().model.training
 
 
-def test_models_without_a_cache_or_input_embeddings_are_refused():
+def test_models_without_input_embeddings_are_refused():
     policy = tiny_policy()
 
     class Recurrent(torch.nn.Module):
@@ -103,5 +103,5 @@ def test_models_without_a_cache_or_input_embeddings_are_refused():
 
     from sea_toolkit.lm.backbone import Backbone
 
-    with pytest.raises(ModelError, match="no key/value cache or no input embeddings"):
+    with pytest.raises(ModelError, match="takes no input embeddings"):
         Backbone(Recurrent(), policy.backbone.embedding, "rnn")

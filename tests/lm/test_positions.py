@@ -15,7 +15,7 @@ from transformers import (
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positions
-from sea_toolkit.readers import sequence_classifier
+from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
 from tests.helpers import hub, problem_for, tiny_policy
 
@@ -132,20 +132,14 @@ def test_a_prompt_that_a_reward_cannot_read_is_refused_or_shortened(folders, nam
     assert torch.tensor(result.energy).isfinite().all()
 
 
-def test_a_shortened_prompt_is_the_end_of_the_prompt(folders, monkeypatch):
-    frames = []
-
-    def recorded(*args, **options):
-        frames.extend(fitting_frames(*args, **options))
-        return frames
-
-    monkeypatch.setattr(sequence_classifier, "fitting_frames", recorded)
-    energy = {"name": "reward", "model": str(folders / "llama"), "reads": "prompt+response", "truncate": True}
-    problem_for(recipe={"energies": [energy]}, prompts=[LONG, "a cat"], max_new_tokens=6)
-    (cut, _), (whole, _) = frames
-    assert cut == tiny_tokenizer()(LONG.rstrip() + " ").input_ids[-len(cut) :]
-    assert 26 - len(tiny_tokenizer()("the").input_ids) <= len(cut) <= 26
-    assert whole == tiny_tokenizer()("a cat ").input_ids
+def test_a_shortened_prompt_is_the_end_of_the_prompt():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = None
+    shown = ShownText(tokenizer, "rm", "prompt+response", limit=32, truncate=True)
+    (cut, _), (whole, _) = shown.frames([LONG, "a cat"], 6)
+    assert cut == tokenizer(LONG.rstrip()).input_ids[-len(cut) :]
+    assert 26 - len(tokenizer("the").input_ids) <= len(cut) <= 26
+    assert whole == tokenizer("a cat").input_ids
 
 
 @pytest.mark.parametrize("name", ["gpt2", "roberta"])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.truncate import count_layers, truncate
 from sea_toolkit.testing.tiny import ARCHITECTURES, LAYERS, tiny_model
+from tests.architectures.build import small_model
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -68,6 +72,57 @@ def test_a_layer_that_is_not_there(layers):
 
 def test_an_architecture_that_is_not_understood():
     model = tiny_model("llama")
-    del model.model._modules["norm"]
-    with pytest.raises(ModelError, match="LlamaModel is not understood"):
+    model.model.layers = torch.nn.Sequential(*model.model.layers)
+    with pytest.raises(ModelError, match="the blocks of LlamaForCausalLM are not understood: no one list of 4 blocks"):
         truncate(model, 2)
+
+
+def test_blocks_whose_hidden_state_is_another_one():
+    model = tiny_model("llama")
+    model.model.layers[1].register_forward_hook(lambda module, given, output: output * 2.0)
+    model.model.layers[2].register_forward_pre_hook(lambda module, given: (given[0] + 1.0, *given[1:]))
+    truncate(model, 2)
+    plain = model.model.forward
+    model.model.forward = lambda **kwargs: (
+        plain(**kwargs) if kwargs.get("input_ids") is None else shifted(plain(**kwargs))
+    )
+    with pytest.raises(ModelError, match=r"what its first 2 blocks give is not hidden_states\[2\]"):
+        truncate(model, 2)
+
+
+def shifted(output):
+    output["hidden_states"] = tuple(state + 1.0 for state in output.hidden_states)
+    return output
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        "opt",
+        "xglm",
+        "biogpt",
+        "modernbert-decoder",
+        "lfm2",
+        "nanochat",
+        "gemma3",
+        "jamba",
+        "bamba",
+        "falcon_h1",
+    ],
+)
+def test_architectures_whose_blocks_lie_elsewhere(model_type):
+    """`truncate` itself compares its states with the model's; a padded batch and a cache must work as well."""
+    model = small_model(model_type, AutoModelForCausalLM).requires_grad_(False)
+    backbone = Backbone(truncate(model, 1), model.get_input_embeddings(), "small")
+    ids = torch.tensor([[40, 41, 42, 43, 44, 45]])
+    states = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states[1]
+    prefix = backbone.prefix([[40, 41, 42], [40]])
+    after = backbone.hidden(prefix, backbone.embedding(torch.tensor([[43, 44, 45], [41, 42, 43]]))[:, None])[:, 0]
+    torch.testing.assert_close(after[0], states[0, 3:], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(after[1], states[0, 1:4], rtol=1e-4, atol=1e-4)
+
+
+def test_hidden_states_that_are_counted_otherwise_are_refused():
+    """Mamba's list begins behind its first block."""
+    with pytest.raises(ModelError, match=r"what its first 1 blocks give is not hidden_states\[1\]"):
+        truncate(small_model("mamba", AutoModelForCausalLM), 1)

@@ -223,3 +223,14 @@ def test_a_file_of_a_model_is_no_reward(tmp_path, kind):
         energy = {"name": kind, "model": str(file)} | ({"target": 0} if kind == "classifier" else {})
         with pytest.raises(ModelError, match=words):
             problem_for(recipe={"energies": [energy]})
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_way_attention_is_computed_can_be_chosen(folder, attention):
+    policy = load_policy(PolicySpec(model=str(folder), device="cpu", attention=attention), ModelFinder(hub()))
+    assert policy.model.config._attn_implementation == attention
+
+
+def test_attention_that_is_not_installed_is_told(folder):
+    with pytest.raises(ModelError, match="needs a package that is not installed: FlashAttention2"):
+        load_policy(PolicySpec(model=str(folder), device="cpu", attention="flash_attention_2"), ModelFinder(hub()))

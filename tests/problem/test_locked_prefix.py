@@ -48,10 +48,10 @@ def test_energies_read_the_whole_answer(known, normalize):
     assert (locked.length, free.length) == (10 - count, 10)
     ids = random_ids(3, 2, locked.length)
     ids[0, 1, 2:] = EOS
-    whole = locked.whole(ids)
+    whole = locked.with_locked_prefix(ids)
     assert torch.equal(whole[..., count:], ids)
     log_prob = locked.policy.log_prob(locked.prefix, ids) if known else None
-    found, expected = locked.rescore(ids, log_prob), free.rescore(whole)
+    found, expected = locked.score_as_text(ids, log_prob), free.score_as_text(whole)
     assert all(text.startswith(TEXT) for row in found.texts for text in row)
     assert found.texts == expected.texts
     assert torch.equal(found.ids, ids)
@@ -65,10 +65,10 @@ def test_what_is_known_of_the_locked_text_is_not_run_again():
     locked, _ = problems()
     ids = noise_for(locked).uniform(2, locked.length).mul(20).long() + 10
     spent = locked.ledger.models["policy"].forward
-    scored = locked.rescore(ids, locked.policy.log_prob(locked.prefix, ids))
+    scored = locked.score_as_text(ids, locked.policy.log_prob(locked.prefix, ids))
     rerun = sum(
         locked.policy.tokenizer(t, add_special_tokens=False).input_ids != w
-        for row, whole in zip(scored.texts, locked.whole(ids).tolist(), strict=True)
+        for row, whole in zip(scored.texts, locked.with_locked_prefix(ids).tolist(), strict=True)
         for t, w in zip(row, whole, strict=True)
     )
     assert rerun < 6
@@ -126,7 +126,7 @@ def visits_of(toy, sampler, steps=40, burn=20, chains=1024):
         problem.clock.step = i
         state, _ = made.step(problem, state, noise)
         if i >= burn:
-            at = index_of(toy, problem.locked.before(made.current(problem, state))[0])
+            at = index_of(toy, problem.locked.prepend(made.current(problem, state))[0])
             visits[torch.arange(chains), at] += 1.0 / steps
     return visits
 
@@ -146,7 +146,7 @@ def test_the_chains_follow_the_law_given_the_text(sampler):
 
 
 def test_the_law_of_answers_read_without_the_text_is_another_one(monkeypatch):
-    rescore = Problem.rescore
+    rescore = Problem.score_as_text
 
     def without(self, ids, log_prob=None, **options):
         kept, self.locked = self.locked, None
@@ -196,7 +196,7 @@ def test_prefilled_keeps_its_promises(locked):
 @pytest.mark.parametrize("locked", [True, False])
 def test_prefilled_starts_with_the_words(locked):
     problem = problem_for(OWN, recipe={"initializer": LOCKED | {"locked": locked}}, prompts=PROMPTS, chains=3)
-    texts = problem.policy.text(problem.whole(problem.start(noise_for(problem)).ids))
+    texts = problem.policy.text(problem.with_locked_prefix(problem.start(noise_for(problem)).ids))
     assert all(text.startswith(TEXT) for row in texts for text in row)
     assert len({text for row in texts for text in row}) > 3
 
@@ -232,4 +232,4 @@ def test_a_third_sampler_needs_to_know_nothing():
     problem, _ = problems()
     sampler = Blank()
     state, _ = sampler.init(problem, noise_for(problem))
-    assert all(t.startswith(TEXT) for row in problem.rescore(sampler.current(problem, state)).texts for t in row)
+    assert all(t.startswith(TEXT) for row in problem.score_as_text(sampler.current(problem, state)).texts for t in row)

@@ -12,7 +12,7 @@ import sea_toolkit as sea
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.samplers.shared.potential import moves_by_itself
+from sea_toolkit.samplers.shared.potential import is_time_dependent
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
 from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
@@ -77,7 +77,7 @@ def test_texts_are_scored_as_they_are_tokenized_again():
     problem = problem_for(prompts=PROMPTS, chains=4)
     ids = random_ids(3, 4, 10, low=0)
     ids[0, 0, 6:] = EOS
-    found = problem.rescore(ids)
+    found = problem.score_as_text(ids)
     texts, rows = reread(problem.policy, ids)
     assert found.texts == texts
     differs = 0
@@ -108,9 +108,9 @@ def test_known_log_probabilities_give_the_same_energies(normalize):
     )
     start = problem.start(noise_for(problem))
     spent = problem.ledger.flops
-    plain = problem.rescore(start.ids)
+    plain = problem.score_as_text(start.ids)
     full = problem.ledger.flops - spent
-    known = problem.rescore(start.ids, start.log_prob)
+    known = problem.score_as_text(start.ids, start.log_prob)
     torch.testing.assert_close(known.energies.total, plain.energies.total, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(known.nll, plain.nll, rtol=1e-4, atol=1e-3)
     assert problem.ledger.flops - spent - full < full, "rows that read the same need no forward pass"
@@ -126,7 +126,7 @@ def test_a_wrong_log_probability_of_a_row_that_reads_otherwise_is_not_used():
     ids[0, 1:] = torch.tensor(problem.policy.tokenizer.convert_tokens_to_ids(list("thinreotho")))
     assert problem.policy.from_text(problem.policy.text(ids), torch.zeros(1, 3).bool()).ids[0, 0, :10].equal(ids[0, 0])
     wrong = torch.full((1, 3, 10), -1.0)
-    found, plain = problem.rescore(ids, wrong), problem.rescore(ids)
+    found, plain = problem.score_as_text(ids, wrong), problem.score_as_text(ids)
     assert float(found.nll[0, 0]) == 10.0
     torch.testing.assert_close(found.nll[0, 1:], plain.nll[0, 1:])
 
@@ -135,7 +135,7 @@ def test_an_empty_answer_is_scored():
     problem = problem_for(prompts=PROMPTS[:1], chains=2)
     ids = torch.full((1, 2, 10), EOS)
     ids[0, 1] = 0  # padding tokens, which nobody reads
-    found = problem.rescore(ids)
+    found = problem.score_as_text(ids)
     assert found.texts == [["", ""]]
     assert found.finished.tolist() == [[True, False]]
     assert found.length.tolist() == [[1.0, 0.0]]
@@ -152,10 +152,10 @@ def test_start_has_the_right_shape_or_names_the_initializer():
 def test_slopes_leave_the_energies_as_they_are():
     problem = problem_for(prompts=PROMPTS, chains=2)
     ids = random_ids(3, 2, 10)
-    plain, steep = problem.rescore(ids), problem.rescore(ids, slope=True)
-    assert plain.slopes is None
+    plain, steep = problem.score_as_text(ids), problem.score_as_text(ids, gradients=True)
+    assert plain.token_gradients is None
     torch.testing.assert_close(steep.energies.total, plain.energies.total)
-    (slope,) = steep.slopes
+    (slope,) = steep.token_gradients
     assert (slope.over_vocabulary(0, 128)[..., 30:60] == -1.0).all(), "the gradient of the probability of a liked token"
 
 
@@ -164,20 +164,20 @@ def test_values_are_weighed_by_the_weights_of_now():
     terms = [{"name": "reference"}, {"name": "length", "target": 4.0, "weight": ramp}]
     problem = problem_for(recipe={"energies": terms}, sampler="tilted")
     ids = random_ids(1, 2, 10)
-    scored = problem.rescore(ids)
+    scored = problem.score_as_text(ids)
     values = scored.energies.values()
-    assert torch.equal(problem.weigh(values), scored.energies.total)
+    assert torch.equal(problem.total_energy(values), scored.energies.total)
     problem.clock.progress = 1.0
-    again = problem.rescore(ids)
-    assert torch.equal(problem.weigh(values), again.energies.total)
+    again = problem.score_as_text(ids)
+    assert torch.equal(problem.total_energy(values), again.energies.total)
     assert not torch.equal(again.energies.total, scored.energies.total)
 
 
 def test_values_that_are_not_finite_weigh_infinitely():
     problem = problem_for(sampler="suffix-mh")
     bad = torch.tensor([[[1.0, torch.nan], [2.0, -torch.inf]]])
-    assert problem.weigh(bad).tolist() == [[torch.inf, torch.inf]]
-    assert problem.weigh(torch.tensor([[[1.0, 2.0], [0.0, torch.inf]]])).tolist() == [[9.0, torch.inf]]
+    assert problem.total_energy(bad).tolist() == [[torch.inf, torch.inf]]
+    assert problem.total_energy(torch.tensor([[[1.0, 2.0], [0.0, torch.inf]]])).tolist() == [[9.0, torch.inf]]
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_an_option_on_a_schedule_makes_a_problem_drift(term):
         "energies": [{"name": "reference"}, *term.get("energies", [])],
         "constraints": term.get("constraints", []),
     }
-    assert problem_for(recipe=recipe, sampler="suffix-mh").drifts
-    assert moves_by_itself(problem_for(recipe=recipe, sampler="mala"))
-    assert not problem_for(sampler="suffix-mh").drifts
-    assert not moves_by_itself(problem_for(sampler="mala"))
+    assert problem_for(recipe=recipe, sampler="suffix-mh").is_time_dependent
+    assert is_time_dependent(problem_for(recipe=recipe, sampler="mala"))
+    assert not problem_for(sampler="suffix-mh").is_time_dependent
+    assert not is_time_dependent(problem_for(sampler="mala"))
 
 
 # --- energies that misbehave
@@ -334,7 +334,7 @@ def test_hard_and_text_scores_of_a_probe_agree(tmp_path):
     ids = random_ids(3, 3, 10)
     ids[0, 0, 4:] = EOS
     ids[1, 1, 0:] = EOS
-    found = problem.rescore(ids).energies.terms["mood"]
+    found = problem.score_as_text(ids).energies.terms["mood"]
     _, rows = reread(policy, ids)
     for p in range(3):
         for c in range(3):

@@ -86,7 +86,7 @@ def expected_ids(models, name, reads, prompt, content):
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": "@@"}]
         before, after = tokenizer.apply_chat_template(turns, tokenize=False).split("@@")
         return [*tokenizer(before).input_ids, *content, *tokenizer(after).input_ids]
-    middle = tokenizer(prompt + " ", add_special_tokens=False).input_ids if reads == "prompt+response" else []
+    middle = tokenizer(prompt, add_special_tokens=False).input_ids if reads == "prompt+response" else []
     before = {"llama-bos": [1], "bert": [1]}.get(name, [])
     after = {"bert": [2], "bert-tail": [2]}.get(name, [])
     return [*before, *middle, *content, *after]
@@ -247,8 +247,8 @@ def test_two_outputs_of_a_reward_are_loaded_once_and_called_by_their_names(model
     problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
     assert [t.label for t in problem.terms] == ["good", "bad", "llama:2", "llama:good"]
     assert len(loads) == 1
-    runs, run = [], sequence_classifier.SequenceScorer._decoder
-    monkeypatch.setattr(sequence_classifier.SequenceScorer, "_decoder", lambda *args: runs.append(1) or run(*args))
+    runs, run = [], sequence_classifier.ClassifierReader._decoder
+    monkeypatch.setattr(sequence_classifier.ClassifierReader, "_decoder", lambda *args: runs.append(1) or run(*args))
     response = dense(random_ids(1, 2, 6))
     with torch.no_grad():
         values = [t.bound.energy(response) for t in problem.terms]

@@ -100,7 +100,7 @@ def test_the_start_is_the_text_that_was_given(sampler):
     assert candidates is None
     assert latent.shape == (1, 3, 10, space.table.shape[-1])
     assert torch.equal(hard_ids(problem, latent, None), ids)
-    response = problem.soft(latent, None, noise_for(problem))
+    response = problem.relax(latent, None, noise_for(problem))
     assert torch.equal(response.ids, ids)
     spread = latent_of(problem, torch.arange(4, 124).view(1, 3, 40))[0].flatten(0, 2)
     assert float((spread[:60] - spread[60:]).square().mean().sqrt()) == pytest.approx(1.0, abs=0.1)
@@ -133,7 +133,7 @@ def test_energies_see_the_very_tokens_that_are_decoded():
     state, _ = sampler.init(problem, noise)
     for _ in range(3):
         state, info = sampler.step(problem, state, noise)
-        response = problem.soft(state.logits, state.candidates, noise)
+        response = problem.relax(state.logits, state.candidates, noise)
         assert torch.equal(response.ids, info.scored.ids)
 
 
@@ -154,4 +154,4 @@ def test_what_means_nothing_for_points_is_refused(changes, message):
 def test_a_sampler_with_logits_of_its_own_is_refused():
     problem = problem_for(recipe=TERMS, sampler="sea")
     with pytest.raises(RecipeError, match=r"relaxation 'embedding' works on points of .* coordinates"):
-        problem.soft(torch.zeros(1, 2, 10, 128), None, noise_for(problem))
+        problem.relax(torch.zeros(1, 2, 10, 128), None, noise_for(problem))

@@ -204,7 +204,7 @@ def test_the_relaxation_sees_the_temperature_of_now():
     z = torch.randn(1, 2, 10, 128, generator=torch.Generator().manual_seed(0))
     for progress, temperature in ((0.0, 2.0), (1.0, 0.5)):
         problem.clock.progress = progress
-        found = problem.soft(z, None, noise_for(problem)).weights
+        found = problem.relax(z, None, noise_for(problem)).weights
         torch.testing.assert_close(found, (z / temperature).softmax(-1))
     assert problem.top_k is None
 

@@ -97,7 +97,7 @@ def test_a_request_is_the_last_turn_of_the_conversation() -> None:
         Message("user", "the rain"),
     ]
     request = ask(RewriteSpec(**SHORT), Prompt("the rain", turns), "in")
-    assert request.messages == (*history, Message("user", "again: in for the rain"))
+    assert request.messages == (*turns[:3], Message("user", "again: in for the rain"))
     (result,) = results(prompts=[Prompt("the rain", turns)], rewrite=SHORT)
     assert any(c.chain == CHAIN for c in result.candidates)
 

@@ -106,7 +106,7 @@ def test_the_original_is_green():
 def test_energy_difference_with_the_wrong_sign(monkeypatch):
     def flip(plain, self, problem, state, moved, forth):
         return plain(self, problem, state, moved, forth) - 2 * (
-            problem.weigh(state.values) - problem.weigh(moved.values)
+            problem.total_energy(state.values) - problem.total_energy(moved.values)
         )
 
     mutated(monkeypatch, flip)

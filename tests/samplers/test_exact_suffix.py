@@ -17,7 +17,7 @@ def test_a_response_scored_by_the_toolkit_has_the_enumerated_energy(toy):
     rows = [[*r, *[EOS] * (toy.length - len(r))] for r in toy.responses]
     ids = torch.tensor(rows)[None]
     assert index_of(toy, ids[0]).tolist() == list(range(len(rows)))
-    scored = problem.rescore(ids)
+    scored = problem.score_as_text(ids)
     torch.testing.assert_close(scored.energies.total[0].double(), energies_of(toy), atol=2e-5, rtol=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_the_end_of_text_is_tilted_too():
     toy = Toy(5, 3, text_term=False)
     made, problem = toy.made({"name": "tilted-exact", "strength": 1.0, "spread": 100.0, "clip": 100.0}, 1)
     ids = torch.tensor([[[1, 2, 3]]])
-    scored = problem.rescore(ids, slope=True)
+    scored = problem.score_as_text(ids, gradients=True)
     weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()
     (pull,) = problem.rewards
     (expected,) = torch.autograd.grad(1.2 * pull(SoftResponse.from_weights(weights, None, (EOS,))).sum(), weights)

@@ -58,7 +58,7 @@ def test_greedy_args_is_the_loop(toy, top_k):
     ids, log_prob = sampler.write(problem, Noise([1]).uniform(3, toy.length), top_k, True)
     assert ids[0, 0].tolist() == args_by_hand(toy, top_k)
     expected = problem.policy.log_prob(problem.prefix, ids)
-    alive = problem.rescore(ids).length[0].long()
+    alive = problem.score_as_text(ids).length[0].long()
     for c in range(3):
         n = int(alive[c])
         torch.testing.assert_close(log_prob[0, c, :n], expected[0, c, :n], atol=1e-5, rtol=1e-4)
@@ -123,7 +123,7 @@ def test_one_chunk_is_best_of_k():
     state, info = sampler.step(problem, sampler.init(problem, Noise([1]))[0], noise)
     drawn = decode(problem.policy, problem.prefix, Noise([3]).uniform(12, 3)).ids
     assert torch.equal(info.scored.ids, drawn)
-    best = problem.rescore(drawn).energies.total[0].topk(2, largest=False).indices
+    best = problem.score_as_text(drawn).energies.total[0].topk(2, largest=False).indices
     assert torch.equal(state.ids[0], drawn[0, best])
 
 

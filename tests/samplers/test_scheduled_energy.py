@@ -72,8 +72,8 @@ def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
     state, _ = made.step(problem, state, noise)
     before = made.proposal.tilt(problem, state.gradient_state)
     problem.clock.progress = 0.3
-    fresh = problem.rescore(state.ids, state.log_prob, slope=True)
-    torch.testing.assert_close(problem.weigh(state.values), fresh.energies.total)
+    fresh = problem.score_as_text(state.ids, state.log_prob, gradients=True)
+    torch.testing.assert_close(problem.total_energy(state.values), fresh.energies.total)
     torch.testing.assert_close(state.gradient_state[0], token_gradients(problem, fresh))
     torch.testing.assert_close(made.proposal.tilt(problem, state.gradient_state), before * 1.2 / -7.0)
 
@@ -88,5 +88,5 @@ def test_best_of_n_keeps_the_best_by_the_weights_of_now():
     for i in range(6):
         problem.clock.progress = i / 5
         state, info = sampler.step(problem, state, noise)
-    kept = problem.rescore(state.ids).energies.total
+    kept = problem.score_as_text(state.ids).energies.total
     assert bool((kept <= info.scored.energies.total + 1e-3).all())

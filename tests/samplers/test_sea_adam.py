@@ -67,7 +67,7 @@ def test_the_objective_is_scaled_rewards_and_cross_entropy():
     problem = problem_for({"a": (3.0, warmth), "b": (-1.0, lambda r: r.expected_length())}, sampler="sea-adam")
     sampler, noise = SeaAdam(noise=0.0, reference_weight=0.5), noise_for(problem)
     state, _ = sampler.init(problem, noise)
-    soft = problem.soft(state.logits, state.candidates, noise)
+    soft = problem.relax(state.logits, state.candidates, noise)
     rewards = (3.0 * warmth(soft) - soft.expected_length()) / 4.0
     alive = SoftResponse.from_ids(state.ids, (EOS,)).alive
     log_p = problem.policy.logits(

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.response import after_end
+from sea_toolkit.lm.cross_entropy import IMPOSSIBLE
 from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache, keep_rows
 from sea_toolkit.problem.problem import Problem
 
@@ -112,4 +113,8 @@ def _choose(
     pick = inside.argmax(-1, keepdim=True)
     token = pick if names is None else names.gather(-1, pick)
     token = torch.where(inside.gather(-1, pick).isinf(), where[..., :1], token)
-    return token.squeeze(-1), (lm.gather(-1, token) - normalizer).squeeze(-1), view - normalizer
+    return (
+        token.squeeze(-1),
+        (lm.gather(-1, token) - normalizer).squeeze(-1),
+        (view - normalizer).clamp(min=-IMPOSSIBLE),
+    )

@@ -42,15 +42,15 @@ def potential_at(
 ) -> Potential:
     """H and its gradient: one pass forward and back through everything in the energy."""
     z = logits.detach().requires_grad_()
-    energies = problem.checked(problem.energy(problem.soft(z, candidates, noise)))
+    energies = problem.mask_nonfinite(problem.energy(problem.relax(z, candidates, noise)))
     (slope,) = torch.autograd.grad(energies.total.sum(), z)
     pull, off = temperature / width**2, logits - center
     value = energies.total.detach() + 0.5 * pull * off.square().flatten(2).sum(-1)
     return Potential(value, slope + pull * off, energies)
 
 
-def moves_by_itself(problem: Problem) -> bool:
+def is_time_dependent(problem: Problem) -> bool:
     """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
     options = {} if problem.relaxation is None else problem.relaxation.options
     numbers = [*(t.weight for t in problem.terms), *options.values()]
-    return problem.drifts or any(is_schedule(x) for x in numbers)
+    return problem.is_time_dependent or any(is_schedule(x) for x in numbers)

@@ -115,16 +115,16 @@ class SuffixSampler(Sampler, abstract=True):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise, keep_cache=True)
-        scored = problem.rescore(start.ids, start.log_prob, slope=self.proposal.reads_gradient)
-        layers = start.layers if start.layers is not None else problem.read(start.ids)
+        scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient)
+        layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
         gradient_state = self.proposal.update_gradient_state(problem, scored, None)
         return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        if problem.drifts:
+        if problem.is_time_dependent:
             state = self._rescored(problem, state)
         moved, scored, drawn, cut = self._propose(problem, state, noise)
-        energy, proposed = problem.weigh(state.values), scored.energies.total
+        energy, proposed = problem.total_energy(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
         log_ratio = beta * (energy - proposed) + self.correction(self.proposal, problem, state, moved, drawn, cut)
         accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
@@ -151,13 +151,13 @@ class SuffixSampler(Sampler, abstract=True):
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
-        scored = problem.rescore(ids, log_prob, slope=proposal.reads_gradient)
+        scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient)
         gradient_state = proposal.update_gradient_state(problem, scored, state.gradient_state)
         return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
 
     def _rescored(self, problem: Problem, state: State) -> State:
         """The state, by the energy as it is now."""
-        scored = problem.rescore(state.ids, state.log_prob, slope=self.proposal.reads_gradient)
+        scored = problem.score_as_text(state.ids, state.log_prob, gradients=self.proposal.reads_gradient)
         gradient_state = self.proposal.update_gradient_state(problem, scored, state.gradient_state)
         return replace(state, values=scored.energies.values(), gradient_state=gradient_state)
 

@@ -155,13 +155,13 @@ def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Fl
 
 def token_gradients(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"]:
     """The gradient of each reward with respect to each token's probability, averaged over the text's positions."""
-    assert scored.slopes is not None
+    assert scored.token_gradients is not None
     policy = problem.policy
     # one product of the size of the LM's head per text
-    problem.ledger.forward("policy", len(scored.slopes) * scored.length.numel(), policy.head_parameters)
-    return torch.stack([s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.slopes], 2)
+    problem.ledger.forward("policy", len(scored.token_gradients) * scored.length.numel(), policy.head_parameters)
+    return torch.stack([s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.token_gradients], 2)
 
 
 def weights_now(problem: Problem, like: Tensor) -> Float[Tensor, "1 M"]:
     """The rewards' weights as they are now, in the order of `token_gradients`."""
-    return like.new_tensor([[problem.clock.value(t.weight) for t in problem.sloped]])
+    return like.new_tensor([[problem.clock.value(t.weight) for t in problem.differentiable_rewards]])

@@ -65,7 +65,7 @@ def check_readings(term: Term, answers: Answers) -> None:
     weights = answers.one_hot().requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, policy.eos_ids))
     (expected,) = torch.autograd.grad(value.sum(), weights)
-    tapped = answers.hard().tapped()
+    tapped = answers.hard().with_gradient_taps()
     assert tapped.taps is not None
     slope = tapped.taps.gradient(term(tapped).sum())
     # before the end: what would follow a text that did not end is padding, which taps leave out

@@ -70,7 +70,9 @@ def _start(subject: Subject) -> None:
     composition, problem = subject.made(draft=text)
     noise = Noise.for_prompts(problem.prompts, subject.setting.seed, problem.policy.device)
     _, info = composition.sampler.init(problem, noise)
-    require(info.scored is not None, "init scores nothing", hint="Info(problem.rescore(start.ids, start.log_prob))")
+    require(
+        info.scored is not None, "init scores nothing", hint="Info(problem.score_as_text(start.ids, start.log_prob))"
+    )
     assert info.scored is not None
     for row in info.scored.texts:
         require(

@@ -167,7 +167,7 @@ class Restless(Search):
         kept, problem.run.stopped = problem.stopped, torch.zeros_like(problem.stopped)
         try:
             drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
-            return replace(state, ids=drawn.ids), Info(problem.rescore(drawn.ids))
+            return replace(state, ids=drawn.ids), Info(problem.score_as_text(drawn.ids))
         finally:
             problem.run.stopped = kept
 
@@ -188,7 +188,7 @@ class Impatient(Search):
 
     def step(self, problem, state, noise):
         drawn = decode(problem.policy, problem.prefix, torch.rand(state.ids.shape))
-        return replace(state, ids=drawn.ids), Info(problem.rescore(drawn.ids))
+        return replace(state, ids=drawn.ids), Info(problem.score_as_text(drawn.ids))
 
 
 @mutant("global random state")
@@ -240,7 +240,7 @@ class Endless(Search):
 
     def init(self, problem, noise):
         start = problem.start(noise)
-        return Ids(start.ids), Info(problem.rescore(start.ids, start.log_prob))
+        return Ids(start.ids), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem, state, noise):
         return state, Info()

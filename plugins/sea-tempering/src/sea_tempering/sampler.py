@@ -63,20 +63,20 @@ class Tempering(Sampler):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         """All replicas of a chain begin with its starting text."""
         start = problem.start(noise)
-        scored = problem.rescore(start.ids, start.log_prob)
+        scored = problem.score_as_text(start.ids, start.log_prob)
         ids, logs, values = (
             value.repeat_interleave(self.replicas, 1) for value in (start.ids, start.log_prob, scored.energies.values())
         )
         rows = [
             (k.repeat_interleave(self.replicas, 0), v.repeat_interleave(self.replicas, 0))
-            for k, v in problem.read(start.ids)
+            for k, v in problem.response_cache(start.ids)
         ]
         return State(ids, logs, values, rows, 0), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         """A new suffix for every replica, then a trade between neighbors on the ladder."""
-        if problem.drifts:  # an option of a term follows a schedule: the same text costs something else now
-            state = replace(state, values=problem.rescore(state.ids, state.log_prob).energies.values())
+        if problem.is_time_dependent:  # an option of a term follows a schedule: the same text costs something else now
+            state = replace(state, values=problem.score_as_text(state.ids, state.log_prob).energies.values())
         n, length = problem.chains * self.replicas, problem.length
         beta = torch.linspace(0.0, 1.0, self.replicas, device=state.ids.device)
         ladder = beta.repeat(problem.chains)
@@ -89,12 +89,12 @@ class Tempering(Sampler):
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
-        scored = problem.rescore(ids, log_prob)
+        scored = problem.score_as_text(ids, log_prob)
         new = State(ids, log_prob, scored.energies.values(), drawn.layers, state.turn + 1)
         # the policy proposes, so that only what the energy asks for beyond it decides
         log_ratio = ladder * (excess(problem, state, inverse) - excess(problem, new, inverse))
         # a replica at an energy of +inf takes anything finite, on the lowest rung too, where 0 · inf is no number
-        log_ratio = log_ratio.masked_fill(~problem.weigh(state.values).isfinite(), torch.inf)
+        log_ratio = log_ratio.masked_fill(~problem.total_energy(state.values).isfinite(), torch.inf)
         stopped = problem.stopped.repeat_interleave(self.replicas, 1)
         accepted = metropolis(noise, log_ratio, scored.energies.total, stopped)
         moved = select_chains(accepted.mask, new, state)
@@ -125,7 +125,7 @@ class Tempering(Sampler):
 
 def excess(problem: Problem, state: State, inverse: float) -> Tensor:
     """U = b E + log pi of every replica's text: what its place on the ladder weighs."""
-    return inverse * problem.weigh(state.values) + state.log_prob.sum(-1)
+    return inverse * problem.total_energy(state.values) + state.log_prob.sum(-1)
 
 
 def _taken(state: State, source: Tensor) -> State:
