@@ -1,7 +1,7 @@
 """sea_toolkit: align language models at inference time.
 
-Importing this package is cheap: torch comes in with the first name that needs it. What is listed here, and in
-`sea_toolkit.testing`, is what a plugin may use; everything else may move.
+Importing this package is cheap: torch comes in with the first name that needs it. A plugin uses the names
+listed here and in `sea_toolkit.testing`; every other module may change.
 """
 
 from __future__ import annotations
