@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from sea_toolkit.errors import PluginError, SeaError
+from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.schedules.base import Schedule
 
 
@@ -29,6 +31,10 @@ class Observation:
     metrics: Mapping[str, float]
 
 
+METHODS = ("at", "observe", "state", "load_state")
+"""What a `Reactive` schedule has to have."""
+
+
 @runtime_checkable
 class Reactive(Protocol):
     """What a schedule class offers; its constructor's parameters are the options."""
@@ -46,10 +52,6 @@ class Reactive(Protocol):
         """Go on where `state()` was taken."""
 
 
-METHODS = ("at", "observe", "state", "load_state")
-"""What `Reactive` asks for."""
-
-
 class ReactiveSchedule(Schedule):
     """A schedule with a memory, made anew for each place of a recipe; a run resets it, feeds it and keeps its state.
 
@@ -65,7 +67,7 @@ class ReactiveSchedule(Schedule):
 
     def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
         if not isinstance(made, Reactive):
-            missing = [method for method in METHODS if method not in dir(made)]
+            missing = [method for method in METHODS if not callable(inspect.getattr_static(made, method, None))]
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",
@@ -91,12 +93,5 @@ class ReactiveSchedule(Schedule):
         self.load_state(self._fresh)
 
     def _guard(self, method: str, call: Callable[[], Any]) -> Any:
-        try:
+        with attribute_errors_to(f"schedule {self.name!r} of {self.owner}", f"in {method}", user_errors_pass=True):
             return call()
-        except SeaError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{method} of schedule {self.name!r} of {self.owner} failed: {type(error).__name__}: {error}",
-                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
-            ) from error

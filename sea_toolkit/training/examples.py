@@ -29,15 +29,16 @@ class Examples:
     sources: list[str]
 
     @classmethod
-    def join(cls, parts: Sequence[Examples]) -> Examples:
-        """The examples of all parts, one part after the other."""
-        return cls(
-            texts=[text for part in parts for text in part.texts],
-            others=[other for part in parts for other in part.others],
-            labels=[label for part in parts for label in part.labels],
-            groups=[group for part in parts for group in part.groups],
-            sources=[source for part in parts for source in part.sources],
-        )
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """The examples of several files, in order."""
+        whole = cls([], [], [], [], [])
+        for part in parts:
+            whole.texts.extend(part.texts)
+            whole.others.extend(part.others)
+            whole.labels.extend(part.labels)
+            whole.groups.extend(part.groups)
+            whole.sources.extend(part.sources)
+        return whole
 
     @property
     def pairs(self) -> bool:
@@ -74,7 +75,7 @@ def read_examples(
             kind = "pairs" if source.get("chosen", "chosen") in rows[0] else "labels"
         part = _pairs(source, rows) if kind == "pairs" else _labelled(source, rows)
         parts.append(_drawn(part, _number(source, "rows", max_rows), random.Random(f"{seed}/{number}")))
-    joined = Examples.join(parts)
+    joined = Examples.joined(parts)
     names = ", ".join(str(s.path) for s in sources)
     if len(joined) < at_least:
         raise RecipeError(f"{names}: {len(joined)} usable rows", expected=f"at least {at_least}")
