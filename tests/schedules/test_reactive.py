@@ -114,7 +114,7 @@ def test_what_a_schedule_is_told():
     assert energies[-1] == pytest.approx(sum(r.energy[1] for r in results) / 2)
     for (_, _, told), metrics in zip(strength, seen_metrics, strict=True):
         assert set(told) == set(metrics)
-        assert told["acceptance"] == pytest.approx(float(metrics["acceptance"].mean()))
+        assert told["acceptance"] == pytest.approx(float(torch.tensor(metrics["acceptance"]).mean()))
 
 
 def test_stopped_chains_are_left_out_of_the_means():
@@ -138,11 +138,11 @@ def test_each_run_begins_afresh_and_each_place_has_its_own(tmp_path):
     used = run.schedules.state()
     assert used["sampler.strength"]["count"] > 0
     again = type(run)(run.composition, problem_for(), folder=None)
-    fresh = again.reactions.state()
+    fresh = again.schedules.state()
     assert fresh["sampler.strength"]["count"] == 0
     assert fresh["sampler.inverse_temperature"]["waited"] == 0
     other = run_for(sampler={"name": "tilted", "strength": ADAPTIVE, "inverse_temperature": ADAPTIVE}, steps=2)
-    first, second = other.reactions.schedules.values()
+    first, second = other.schedules.schedules.values()
     first.observe(Observation(0, 0.0, 1.0, {"acceptance": 1.0}))
     assert first.at(0.0, 0) != second.at(0.0, 0)
 
