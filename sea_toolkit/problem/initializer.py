@@ -49,10 +49,8 @@ class FunctionInitializer(Initializer):
         self.function = function
         self.takes_cache = "keep_cache" in inspect.signature(function.func).parameters
 
-    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Tensor | Decoded:
-        more = (keep_cache,) if self.takes_cache else ()
-        written: Tensor | Decoded = self.function(problem, noise, *more)
-        return written
+    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Any:  # checked by `Problem.written`
+        return self.function(problem, noise, *((keep_cache,) if self.takes_cache else ()))
 
 
 def as_initializer(built: Any, owner: str) -> Initializer:
