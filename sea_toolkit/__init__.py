@@ -1,7 +1,7 @@
 """sea_toolkit: align language models at inference time.
 
-Importing this package is cheap: torch comes in with the first name that needs it. What is listed here, and in
-`sea_toolkit.testing`, is what a plugin may use; everything else may move.
+Importing this package is cheap: torch comes in with the first name that needs it. A plugin uses the names
+listed here and in `sea_toolkit.testing`; every other module may change.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sea_toolkit.lm.policy import Policy
     from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.named import NamedModel
+    from sea_toolkit.models.wheel_files import WheelFiles
     from sea_toolkit.problem.context import Context
     from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.problem.initializer import Initializer
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Interrupted, Result
     from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
+    from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
+    from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
     from sea_toolkit.util.conversation import Prompt
     from sea_toolkit.util.progress import Progress
@@ -45,8 +48,9 @@ __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Clock", "Context", "Decoded", "EmbeddingSpace", "Energy", "Event", "Info",
     "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
     "NumericalError", "Observation", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "after_end", "align",
-    "categorical", "compare", "decode", "hookimpl", "resume", "select_chains",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
+    "align", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "resume",
+    "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -77,11 +81,15 @@ _LAZY = {
     "Result": "runs.result",
     "Sampler": "samplers.base",
     "SoftResponse": "core.response",
+    "WheelFiles": "models.wheel_files",
     "after_end": "core.response",
     "align": "api",
     "categorical": "core.noise",
     "compare": "evaluation.compare",
     "decode": "lm.decoding",
+    "hard_ids": "samplers.shared.latent",
+    "latent_of": "samplers.shared.latent",
+    "metropolis": "samplers.shared.metropolis",
     "resume": "api",
     "select_chains": "samplers.base",
 }

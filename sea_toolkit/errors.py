@@ -1,4 +1,4 @@
-"""What can go wrong, in few classes. Each message says what was got, what was expected and what to try."""
+"""The errors of sea_toolkit. Each message says what was found, what was expected and what to try."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class SeaError(Exception):
-    """A mistake or a failure that a person can act on; the command line prints it without a traceback.
+    """A mistake or failure that a person can act on. The command line prints it without a traceback.
 
     Args:
         got: what was found, in one sentence.
@@ -38,15 +38,15 @@ class PluginError(SeaError):
 
 
 class ModelError(SeaError):
-    """A model or its weights cannot be found, read or used for what was asked."""
+    """A model or its weights cannot be found, cannot be read, or does not fit the task."""
 
 
 class NumericalError(SeaError):
-    """A run has nothing finite left to choose from."""
+    """No text of a run has a finite energy, so there is nothing to choose from."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint that names the closest known names, and all of them when they are few."""
+    """A hint with the closest known names; where none is close, the known names themselves (at most 20)."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
     if close:

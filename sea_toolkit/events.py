@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: plain data, no tensors and nothing of the run itself."""
+"""What a run tells its observers: plain data, without tensors and without references to the run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ Table = list[list[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What observers and the command line are told.
+    """What observers and the command line are told. Observers must not change it.
 
     Attributes:
         kind: "start" (before the first step), "step", "checkpoint" or "end".
-        run: the run's identity, different from that of any other run, also of another process.
-        step: steps done; `steps`: planned, None if the run is given a budget.
-        progress: part of the run that is done.
-        energy: the lowest re-scored energy so far of each prompt.
-        samples: spent per prompt.
-        texts: the best text so far of each prompt.
-        metrics: numbers of the step by name, per prompt and chain.
+        run: the run's id, unique also among the runs of other processes.
+        step: steps done.
+        steps: steps planned; None if the run has a budget instead.
+        progress: the part of the run that is done, 0 to 1.
+        energy: for each prompt the lowest energy of a text so far.
+        samples: compute spent per prompt, in samples.
+        texts: for each prompt the text with that energy.
+        metrics: the sampler's numbers of this step: name → prompts × chains.
     """
 
     kind: Literal["start", "step", "checkpoint", "end"]

@@ -8,9 +8,9 @@ A plugin is a module (or object) with functions marked `@sea.hookimpl`, announce
 
     register("name", target="package.module:attribute", summary="One line.")    # imported at first use
 
-Keyword-only parameters of the registered callable are its options in a recipe: their annotation is checked,
-their default is used, their line under `Args:` in the docstring is what `sea-toolkit describe` prints. The hub
-records which plugin and distribution registered each name.
+Keyword-only parameters of a function, or the constructor parameters of a class, are the options in a recipe: values are
+checked against the annotation, and `sea-toolkit describe` prints the text under `Args:` in the docstring. Each name is
+recorded with the plugin and the distribution that registered it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROJECT = "sea_toolkit"
 """Name of the pluggy project and of the entry-point group."""
 
 SEA_API = 1
-"""Version of this page. A plugin may state `sea_api = 1`; another number is refused at load."""
+"""Version of this contract. A plugin may state `sea_api = 1`; a plugin with another number is refused."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -41,10 +41,10 @@ Register = Callable[..., Any]
 def sea_register_energies(register: Register) -> None:
     """Register energy terms: lower is better, in nats before the recipe's weight.
 
-    Three forms. A function `f(response, **options) -> [P, C]` of a `SoftResponse` is differentiable; a function
-    `f(prompts, texts, **options) -> [N]` of two lists of strings scores text only (a verifier, an API) and takes
-    part in selection and acceptance; a class has `bind(context)`, called once per run, which returns an object
-    with `__call__(response) -> [P, C]` and / or `score_text(prompts, texts) -> [N]`.
+    There are three forms. A function `f(response, **options) -> [P, C]` of a `SoftResponse` is differentiable. A
+    function `f(prompts, texts, **options) -> [N]` of two lists of strings scores text only (a verifier, an API) and
+    takes part in selection and acceptance. A class has `bind(context)`, which is called once per run and returns such a
+    function or a `sea_toolkit.BoundEnergy`; it derives from `sea_toolkit.Energy` if it declares more.
     """
 
 
@@ -52,10 +52,9 @@ def sea_register_energies(register: Register) -> None:
 def sea_register_relaxations(register: Register) -> None:
     """Register relaxations: `f(logits, **options) -> weights`, both `[P, C, T, K]`, rows summing to one.
 
-    Or `f(points, space, **options) -> weights [P, C, T, V]`, if the first parameter is called `points`: the sampler's
-    latent is then a point of the policy's embedding space per position, `[P, C, T, D]` (see
-    `sea_toolkit.lm.embedding_space`). A parameter named `noise` before the options is filled with the run's `Noise`
-    (see `sea_toolkit.core.noise`).
+    If the first parameter is called `points`, the form is `f(points, space, **options) -> weights [P, C, T, V]`: the
+    sampler's latent is then a point of the policy's embedding space per position, `[P, C, T, D]`, and `space` a
+    `sea_toolkit.EmbeddingSpace`. A parameter named `noise` before the options gets the run's `sea_toolkit.Noise`.
     """
 
 
@@ -63,32 +62,35 @@ def sea_register_relaxations(register: Register) -> None:
 def sea_register_schedules(register: Register) -> None:
     """Register schedules: `f(progress, step, **options) -> float`, progress in [0, 1].
 
-    Any number of a recipe can be one: `weight = { schedule = "cosine", start = 1.0, end = 0.3 }`. A schedule that
-    follows the run is a class with `at(progress, step) -> float`, `observe(seen)`, called after each step with an
-    `Observation`, `state()` and `load_state(state)` of plain data (see `sea_toolkit.schedules.reactive`). Each place of
-    a recipe gets an instance of its own, each run begins afresh. Options of samplers and relaxations may be one.
+    A schedule can stand for a number of a recipe: `weight = { schedule = "cosine", start = 1.0, end = 0.3 }`. A
+    schedule that follows the run is a class with `at(progress, step) -> float`, `observe(seen)`, which is called after
+    each step with a `sea_toolkit.Observation`, and `state()` and `load_state(state)` of plain data. Each place of a
+    recipe has its own instance, and each run starts with a fresh one. Such schedules are for options of samplers and
+    relaxations.
     """
 
 
 @hookspec
 def sea_register_samplers(register: Register) -> None:
-    """Register samplers: a class that derives from `sea_toolkit.samplers.base.Sampler`."""
+    """Register samplers: classes that derive from `sea_toolkit.Sampler`."""
 
 
 @hookspec
 def sea_register_initializers(register: Register) -> None:
     """Register initializers: `f(problem, noise, **options) -> ids [P, C, T]`, where the chains start.
 
-    What `sea_toolkit.lm.decoding.decode` returns is taken too: log π of the tokens is then not computed again. A class
-    whose instances are called with problem and noise will do as well; its `locked_text`, if not None, begins all
-    answers, and no sampler can change it.
+    An initializer may also return what `sea_toolkit.decode` returns; log π of the tokens is then not computed again. A
+    class derives from `sea_toolkit.Initializer` and has `write(problem, noise, keep_cache)`. If its `locked_text` is
+    not None, every answer begins with that text, and no sampler can change it.
     """
 
 
 @hookspec
 def sea_register_models(register: Register) -> None:
-    """Register named models: a class that derives from `sea_toolkit.models.named.NamedModel`, with `role` ("policy" or
-    "reward"), `license`, `megabytes`, `find() -> Path | None`, `pull(progress) -> Path` and `remove() -> bool`.
+    """Register named models: classes that derive from `sea_toolkit.NamedModel`.
+
+    They declare `role` ("policy" or "reward"), `license` and `megabytes`, and have `find() -> Path | None`,
+    `pull(progress) -> Path` and `remove() -> bool`.
     """
 
 
@@ -101,5 +103,5 @@ def sea_register_commands(cli: click.Group) -> None:
 def sea_observe(event: Event) -> None:
     """Watch a run: called at its start, after each step, at each checkpoint and at its end.
 
-    An observer that raises is reported once, named, and left out for the rest of the run; the run goes on.
+    An observer that raises is named in the result's notes and is not called again in this run; the run goes on.
     """

@@ -16,7 +16,7 @@ sea_api = 1
 
 
 @sea.hookimpl
-def sea_register_energies(register: sea.hookspecs.Register) -> None:
+def sea_register_energies(register: sea.Register) -> None:
     """Register the energy."""
 
     @register("brevity")

@@ -100,7 +100,8 @@ def _concerns(record: PluginRecord, kind: str | None) -> bool:
 
 def _plugin_row(record: PluginRecord) -> dict[str, Any]:
     names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks")
-    row = {name: getattr(record, name) for name in (*names, "checked", "file")}
+    values = vars(record)
+    row = {name: values[name] for name in (*names, "checked", "file")}
     return row | {"provides": {kind: sorted(summaries) for kind, summaries in record.provides.items()}}
 
 

@@ -1,4 +1,4 @@
-"""Where a run is, and what the numbers of its recipe are there."""
+"""Where a run stands, and the values that scheduled numbers have there."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class Clock:
     budget: float | None = None
 
     def value(self, number: Number) -> float:
-        """Resolve a number that may be a schedule, as it stands now."""
+        """Resolve a number that may be a schedule."""
         return value(number, self.progress, self.step)

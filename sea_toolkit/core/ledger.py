@@ -13,8 +13,10 @@ import torch
 
 @dataclass
 class Tokens:
-    """Tokens through one model. FLOPs count 2 · parameters per token forward, and the same again backward (no
-    gradient of the weights is ever asked for)."""
+    """Tokens through one model.
+
+    FLOPs count 2 · parameters per token forward and as much backward: gradients of the weights are never computed.
+    """
 
     forward: int = 0
     backward: int = 0
@@ -25,8 +27,8 @@ class Tokens:
 class Ledger:
     """Counts for a whole run, all prompts and chains together.
 
-    `sample_flops` is the unit in which budgets are given: drawing one base response of the run's length and scoring
-    it once by every reward. `samples` is the spending per prompt in that unit.
+    `sample_flops` is the unit in which budgets are given: drawing one response of the run's length from the policy
+    and scoring it once by every reward. `samples` is what has been spent per prompt, in that unit.
     """
 
     models: dict[str, Tokens] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Ledger:
     seconds_before: float = 0.0
 
     def forward(self, model: str, tokens: int, parameters: float, *, backward: bool = False) -> None:
-        """Count `tokens` through `parameters` weights of `model`, and the way back if `backward`."""
+        """Count `tokens` through `parameters` weights of `model`; with `backward`, the backward pass as well."""
         entry = self.models.setdefault(model, Tokens())
         entry.forward += tokens
         entry.flops += 2.0 * parameters * tokens * (2 if backward else 1)
@@ -50,7 +52,7 @@ class Ledger:
 
     @property
     def samples(self) -> float:
-        """Samples per prompt spent so far; zero while the unit is not known."""
+        """Samples per prompt spent so far; 0 while the unit is unknown."""
         return self.flops / (self.sample_flops * self.prompts) if self.sample_flops else 0.0
 
     @property
@@ -58,7 +60,7 @@ class Ledger:
         return self.seconds_before + time.perf_counter() - self.started
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers for a result; `seconds` and `peak_memory_mb` are the only ones that vary between equal runs."""
+        """Plain numbers for a result. Between two equal runs only `seconds` and `peak_memory_mb` may differ."""
         return {
             "samples_per_prompt": round(self.samples, 3),
             "flops": self.flops,

@@ -1,4 +1,4 @@
-"""Counting what runs through the models of energies: announced once, counted by hooks wherever they are called."""
+"""Counts the tokens that run through the models of energies: a model is announced once, hooks count every call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from sea_toolkit.core.ledger import Ledger
 
 
 def parameters_used(module: nn.Module) -> int:
-    """Weights that a token is multiplied with: those of all modules but embeddings, which are looked up; tied ones
-    once."""
+    """Number of weights that a token is multiplied with.
+
+    Embeddings are looked up and do not count; weights that several modules share count once.
+    """
     owned = (p for part in module.modules() if not isinstance(part, nn.Embedding) for p in part.parameters(False))
     return sum({id(p): p.numel() for p in owned}.values())
 
@@ -40,8 +42,8 @@ class AnnouncedModel:
 class Meter:
     """The models of one energy in one run, and the ledger that they are counted in.
 
-    Tokens count while `counting()` lasts, at the outermost module that was announced (the model, or one of its direct
-    parts where these are called by themselves, as a reader of hidden states does).
+    Tokens are counted inside `counting()`, at the outermost announced module. That is the model, or one of its direct
+    parts where a part is called by itself, as a reader of hidden states does.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -52,7 +54,7 @@ class Meter:
 
     @property
     def flops_per_token(self) -> float:
-        """Forward, of all announced models, per token of an answer."""
+        """FLOPs per token of an answer, forward, summed over all announced models."""
         return sum(model.flops_per_token for model in self.models)
 
     def announce(self, name: str, module: nn.Module, flops_per_token: float | None = None) -> None:
@@ -74,7 +76,7 @@ class Meter:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """What the announced models are given within the block is counted."""
+        """Within the block, every token that the announced models are given is counted."""
         token = _ACTIVE.set(self)
         try:
             yield
@@ -118,13 +120,13 @@ def _leave(module: nn.Module, args: Any, output: Any) -> None:
 
 
 def _tensors(values: list[Any]) -> list[Tensor]:
-    """The tensors among the arguments, also within mappings (a batch of features)."""
+    """The tensors among the arguments, including those inside mappings such as a batch of features."""
     flat = [v for value in values for v in (value.values() if isinstance(value, Mapping) else [value])]
     return [value for value in flat if isinstance(value, Tensor)]
 
 
 def _tokens(inputs: list[Tensor]) -> int:
-    """Positions of the first argument with any: ids `[…, T]`, or embeddings `[…, T, D]`."""
+    """Number of positions in the first tensor that is not a scalar: ids `[…, T]` or embeddings `[…, T, D]`."""
     first = next((value for value in inputs if value.ndim), None)
     if first is None:
         return 0

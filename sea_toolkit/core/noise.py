@@ -14,8 +14,10 @@ from sea_toolkit.util.conversation import Prompt
 
 
 def prompt_seeds(prompts: Sequence[str], seed: int) -> list[int]:
-    """One seed per prompt, from the run's seed, the prompt's text (of a conversation all of it) and, for a repeated
-    prompt, its occurrence."""
+    """One seed per prompt, made of the run's seed and the prompt's text (all turns of a conversation).
+
+    A prompt that is given twice gets two seeds.
+    """
     seen: dict[str, int] = {}
     seeds = []
     for key in (Prompt.of(prompt).key for prompt in prompts):
@@ -53,7 +55,7 @@ class Noise:
         return torch.stack(draws).clamp_(min=2.0**-25)
 
     def common_uniform(self) -> float:
-        """One number in [0, 1) for all prompts: the same for a prompt alone and in any company (host side)."""
+        """One number in [0, 1) that all prompts share; it does not depend on which prompts are run together."""
         return float(torch.rand((), generator=self._common, device=self.device))
 
     def normal(self, *shape: int) -> Float[Tensor, "P *shape"]:
@@ -87,8 +89,8 @@ class Noise:
 def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
     """Draw one index per row by inverting the cumulative distribution at `uniform`.
 
-    Two stages (a block, then an index in it): the rounding of a float32 running sum over a whole vocabulary would
-    reach the size of a rare token's probability. Rows need not sum to one.
+    It first draws a block of indices, then an index in the block: in one float32 running sum over a whole vocabulary
+    the rounding errors would be as large as the probability of a rare token. Rows need not sum to one.
     """
     *rows, size = probabilities.shape
     block = max(1, int(size**0.5))

@@ -1,4 +1,4 @@
-"""A response as the energies see it: token distributions over few candidates, hard ids, and who is still alive."""
+"""A response as energies see it: token distributions over a few candidates, hard ids, and survival."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def survival(p_eos: Float[Tensor, "P C T"]) -> Float[Tensor, "P C T"]:
 class SoftResponse:
     """P × C responses of T positions, each position a distribution over K candidate tokens.
 
-    Read it through `embed`, `probability`, `overlap`, `counts`, `alive`, `content` and `expected_length`: all are
-    linear in the token distributions (of two positions, for `overlap`) or survival under them, so that gradients reach
-    both relaxed logits and `GradientTaps`.
+    Read it through `embed`, `probability`, `overlap`, `counts`, `alive`, `content` and `expected_length`. Each is
+    linear in the token distributions (`overlap`: in those of two positions) or is survival under them, so gradients
+    reach both relaxed logits and `GradientTaps`.
 
     Attributes:
         weights: `[P, C, T, K]`, each row sums to one.
         candidates: token ids `[P, C, T, K]`, or None when K is the whole vocabulary.
-        ids: `[P, C, T]`, the hard reading.
-        alive: `[P, C, T]`, survival; the position of the end-of-text token counts, those after it do not.
+        ids: `[P, C, T]`, the most probable token of each position.
+        alive: `[P, C, T]`, survival: the probability that the text has not ended before the position. It is 1 at the
+            end-of-text token of a hard response, and 0 after it.
         eos_ids: the tokens that end a text.
         texts: P × C texts, of responses that were made from them; a reader with a tokenizer of its own reads these.
     """
@@ -97,7 +98,7 @@ class SoftResponse:
     def overlap(self) -> Float[Tensor, "P C T T"]:
         """Probability that two positions hold the same token, for tokens drawn independently: `Σ_v p_s(v) p_t(v)`.
 
-        The end of text is no token here. What stands for a position and itself is of no use.
+        End-of-text tokens are excluded. Ignore the diagonal.
         """
         p, c, t = self.shape
         if self.candidates is None:
@@ -113,8 +114,10 @@ class SoftResponse:
         return torch.einsum("pcsn,pctn->pcst", found, found)
 
     def counts(self) -> Float[Tensor, "P C U"]:
-        """Expected number of times that each token is in the text, the end of text left out. The columns are the tokens
-        that any chain of the prompt may hold, in one order for all its chains."""
+        """Expected number of times that each token is in the text; end-of-text tokens are excluded.
+
+        The U columns are the tokens that any chain of the prompt may hold, in the same order for all its chains.
+        """
         p, c, t = self.shape
         if self.candidates is None:
             names = torch.arange(self.weights.shape[-1], device=self.weights.device).expand(p, -1)
@@ -149,7 +152,7 @@ class SoftResponse:
         return mixed if self.taps is None else self.taps.on_embedding(mixed, table)
 
     def prepend(self, ids: Int[Tensor, " L"]) -> SoftResponse:
-        """The same response behind the given tokens, none of which ends the text."""
+        """The same response with the given tokens in front; none of them may end the text."""
         p, c, _ = self.shape
         k = self.weights.shape[-1]
         first = ids.expand(p, c, -1)
@@ -171,7 +174,7 @@ class SoftResponse:
 
     @property
     def content(self) -> Float[Tensor, "P C T"]:
-        """Survival of what a person reads: `alive · (1 − p_t(EOS))`, so the end-of-text position itself is out."""
+        """Survival of what a person reads: `alive · (1 − p_t(EOS))`, which is 0 at the end-of-text token itself."""
         return self.alive * (1.0 - self.probability(self.eos_ids).sum(-1))
 
     def expected_length(self) -> Float[Tensor, "P C"]:
@@ -179,7 +182,7 @@ class SoftResponse:
         return self.alive.sum(-1)
 
     def with_gradient_taps(self) -> SoftResponse:
-        """The same response, ready to report the energy's gradient with respect to every token's probability."""
+        """The same response, prepared to give an energy's gradient with respect to every token's probability."""
         taps = GradientTaps()
         fresh = replace(self, taps=taps)
         # survival again, so that the end of text is tapped as well; padding outside the text stays out
@@ -224,7 +227,7 @@ class GradientTaps:
         return value + leaf
 
     def gradient(self, total: Float[Tensor, ""]) -> TokenGradient:
-        """Backward from a scalar; what it does not depend on has slope zero."""
+        """The gradient of a scalar; it is zero for readings that the scalar does not depend on."""
         entries = [*self.tables.values(), *self.tokens, *self.own]
         leaves = [leaf for _, leaf in entries]
         if not total.requires_grad:
@@ -270,7 +273,7 @@ class TokenGradient:
         return total
 
     def mean(self, length: Float[Tensor, "P C"]) -> TokenGradient:
-        """Averaged over the first `length` positions: a slope of one position. What is not finite counts as 0."""
+        """The mean over the first `length` positions, as one position; values that are not finite count as 0."""
 
         def averaged(grad: Tensor) -> Tensor:
             here = torch.arange(grad.shape[2], device=grad.device) < length[..., None]

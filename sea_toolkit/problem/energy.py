@@ -1,4 +1,4 @@
-"""What an energy is: a function, or a class with `bind`; and what it is once it is bound to a run."""
+"""What an energy is before it is bound to a run (a function or a class with `bind`) and after (`BoundEnergy`)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class BoundEnergy:
     """An energy bound to a run; lower is better, in nats before the recipe's weight.
 
     Attributes:
-        energy: of a response `[P, C]`; None where only texts can be scored, and there is no gradient.
-        score_text: of N texts; None where the response form serves for texts too. Where both are given they agree.
-        is_reward: its negative is a reward, and is reported as one.
-        warnings: what a person should know; shown with the results.
-        fingerprint: what the energy depends on besides its options and the models it has announced; a run can be
-            resumed only with the same.
+        energy: of a response, `[P, C]`; None if only texts can be scored, and then there is no gradient.
+        score_text: of N prompts and N texts, N numbers; None if `energy` also serves for texts. Where both are given,
+            they must agree.
+        is_reward: the negative of the energy is a reward, and is reported as one.
+        warnings: lines that are shown with the results.
+        fingerprint: stands for everything that the energy depends on besides its options and announced models (a
+            file's hash, for example); a run can only be resumed with the same one.
     """
 
     energy: ResponseFunction | None = None
@@ -53,10 +54,10 @@ class BoundEnergy:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyEnergy(BoundEnergy):
-    """−log π(y|x): what proposals drawn from the policy follow already.
+    """−log π(y|x), the term that samples of the policy already follow.
 
     Attributes:
-        per_nat: lengths `[P, C]` → what one nat of the summed −log π counts in this term.
+        per_nat: from lengths `[P, C]` to the value of one nat of the summed −log π in this term.
         of_text: `(response, known, same) -> [P, C]`: the energy of hard responses; Σ log π is `known` `[P, C]` for the
             rows where `same`, and is not computed again there. Both may be None.
     """
@@ -68,17 +69,17 @@ class PolicyEnergy(BoundEnergy):
 class Energy(ABC):
     """An energy that needs the run's prompts, the policy or a model of its own: options in `__init__`, work in `bind`.
 
-    An energy that needs none of these is better written as a function. A class without `bind`, or with a misspelt name
-    of those below, is an error when it is made.
+    An energy that needs none of these is better written as a function. A class that lacks `bind`, or misspells a name
+    below, is refused when the class is defined.
 
     Attributes:
-        differentiable: True or False where every instance has, or lacks, a gradient; None where that is known only
-            when it is bound. Samplers that need a gradient are refused before any weights are read where it is False.
-        joint: the energy is one of all chains of a prompt, which see each other in it.
-        label: its name in results; None for the registered name.
-        reward_model: the model whose output it is, by the name in the recipe: a judge must be another one.
-        code: Python functions that its options name (`package.module:function`), which the user has to allow.
-        fingerprint: as that of `BoundEnergy`, where it is known before anything is bound.
+        differentiable: True if every instance has a gradient, False if none has one, None if that is known only after
+            `bind`. With False, a sampler that needs a gradient is refused before any weights are read.
+        joint: a chain's energy depends on the other chains of its prompt.
+        label: the term's name in results; None for the registered name.
+        reward_model: the model whose output the energy is, by its name in the recipe; a judge must be another one.
+        code: Python functions that the options name (`package.module:function`); the user has to allow them.
+        fingerprint: as in `BoundEnergy`, if it is known before `bind`.
     """
 
     differentiable: bool | None = None
@@ -89,14 +90,14 @@ class Energy(ABC):
     fingerprint: str | None = None
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:  # noqa: B027  nothing to check is the usual case
-        """Refuse what cannot work, before any weights are read.
+        """Refuse options that cannot work, before any weights are read.
 
         Args:
             finder: from names to models.
             tokenizer: the policy's.
 
         Raises:
-            SeaError: a model that cannot be found, or does not go with the policy.
+            SeaError: a model cannot be found, or does not fit the policy.
         """
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -105,7 +106,7 @@ class Energy(ABC):
 
     @abstractmethod
     def bind(self, context: Context) -> BoundEnergy | Callable[..., Any]:
-        """Do the work that is needed once per run: find and load models, encode what stands before the answers.
+        """Do the work that is needed once per run, such as loading models and encoding prompts.
 
         Returns:
             A `BoundEnergy`, or a function: of a response, or of `(prompts, texts)`.
@@ -114,26 +115,26 @@ class Energy(ABC):
 
 @runtime_checkable
 class Bindable(Protocol):
-    """A plain class with `bind`, which is taken as an energy with the defaults of `Energy`."""
+    """A plain class with `bind`; it is used as an energy with the defaults of `Energy`."""
 
     def bind(self, context: Any) -> Any: ...
 
 
 CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code", "fingerprint", "check"})
-"""What the core reads of an `Energy` besides `bind`."""
+"""What the core reads from an `Energy` besides `bind`."""
 
 
 def as_energy(built: Any, owner: str) -> Energy:
-    """What `Item.build` made of a registered energy, as an `Energy`.
+    """Turn what `Item.build` returned for a registered energy into an `Energy`.
 
-    A function becomes one with its options bound. A plain class with `bind` is taken with the defaults of `Energy`.
+    A function keeps its options. A plain class with `bind` gets the defaults of `Energy`.
 
     Args:
         built: an instance of a class, or a `functools.partial` of a function.
         owner: the plugin's name for messages.
 
     Raises:
-        PluginError: neither; or a plain class that sets what only an `Energy` can.
+        PluginError: it is neither, or a plain class that sets an attribute of `Energy`.
     """
     if isinstance(built, Energy):
         return built
@@ -189,11 +190,11 @@ def scores_text(function: Callable[..., Any]) -> bool:
 
 
 def as_bound(returned: Any, owner: str) -> BoundEnergy:
-    """What `bind` returned, as a `BoundEnergy`.
+    """Turn what `bind` returned into a `BoundEnergy`.
 
     Raises:
-        PluginError: neither a `BoundEnergy` nor a function. An object with attributes is refused, not guessed at:
-            a misspelt attribute would go unnoticed.
+        PluginError: it is neither a `BoundEnergy` nor a function. An object with attributes is refused because a
+            misspelt attribute would go unnoticed.
     """
     if isinstance(returned, BoundEnergy):
         return returned

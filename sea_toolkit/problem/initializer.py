@@ -1,4 +1,4 @@
-"""What an initializer is: a function of a problem and noise, or a class of such functions."""
+"""What an initializer is: a function of a problem and noise, or a class with `write`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Initializer(ABC):
-    """Where the chains start. One without settings of its own is better written as a function.
+    """Writes the first response of every chain. The usual initializer is simpler as a function.
 
     Attributes:
-        locked_text: what every answer begins with and no sampler can change, or None.
+        locked_text: a text that begins every answer and that no sampler can change, or None.
     """
 
     locked_text: str | None = None
@@ -38,7 +38,7 @@ class Initializer(ABC):
         Args:
             problem: of the run.
             noise: its streams.
-            keep_cache: the sampler wants the keys and values of the responses, if they come for free.
+            keep_cache: the sampler can use the keys and values of the responses; `decode` returns them on request.
         """
 
 
@@ -49,14 +49,12 @@ class FunctionInitializer(Initializer):
         self.function = function
         self.takes_cache = "keep_cache" in inspect.signature(function.func).parameters
 
-    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Tensor | Decoded:
-        more = (keep_cache,) if self.takes_cache else ()
-        written: Tensor | Decoded = self.function(problem, noise, *more)
-        return written
+    def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Any:  # checked by `Problem.written`
+        return self.function(problem, noise, *((keep_cache,) if self.takes_cache else ()))
 
 
 def as_initializer(built: Any, owner: str) -> Initializer:
-    """What `Item.build` made of a registered initializer.
+    """Turn what `Item.build` returned for a registered initializer into an `Initializer`.
 
     Raises:
         PluginError: neither a function nor an `Initializer`.

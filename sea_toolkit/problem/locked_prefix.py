@@ -1,4 +1,4 @@
-"""A text that every answer begins with and no sampler can change: samplers write what follows, energies read it all."""
+"""A text that begins every answer. Samplers write only what follows it; energies read the whole answer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sea_toolkit.lm.policy import Policy
 
 @dataclass(frozen=True)
 class LockedPrefix:
-    """The beginning of all answers.
+    """The text that begins all answers of a run.
 
     Attributes:
-        text: as given, behind the white space that the chat template puts before an answer.
+        text: as given, with the white space in front that the chat template puts before an answer.
         ids: its tokens `[L]`.
-        log_prob: `[P]`, Σ log π of them behind each prompt.
-        prompts: the cache of the prompts alone; that of a `Problem` goes on to the end of the text.
+        log_prob: `[P]`, Σ log π of these tokens after each prompt.
+        prompts: the cache of the prompts alone; `Problem.prefix` also holds the locked text.
     """
 
     text: str
@@ -35,14 +35,14 @@ class LockedPrefix:
         return len(self.ids)
 
     def prepend(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
-        """Whole answers, of what a sampler has written."""
+        """Whole answers: the locked text in front of what a sampler has written."""
         return torch.cat([self.ids.expand(*ids.shape[:2], -1), ids], -1)
 
 
 def lock_prefix(
     text: str, policy: Policy, rows: Sequence[Sequence[int]], prompts: Prefix, length: int, ledger: Ledger
 ) -> tuple[LockedPrefix, Prefix]:
-    """The beginning, and the cache that ends with it.
+    """The locked prefix, and the key/value cache of prompts and locked text.
 
     Args:
         text: what all answers begin with.

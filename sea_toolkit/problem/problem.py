@@ -28,18 +28,19 @@ from sea_toolkit.relaxations.base import Relaxation
 
 @dataclass(frozen=True)
 class Problem:
-    """What a sampler sees, and all it sees. It stays as it is for the whole run; what moves is its `run`.
+    """Everything that a sampler sees. It is constant for the whole run; what changes is in `run`.
 
     Attributes:
         policy: the causal LM.
-        prompts: P texts; `prefix` is their cache, and that of the `locked` text behind them.
-        chains: C per prompt; `length`: T positions.
+        prompts: P texts; `prefix` is the key/value cache of them and of the `locked` text after them.
+        chains: C, per prompt.
+        length: T, the response positions.
         terms: the weighted energy; see `energy`, `score_as_text`, `policy_weight`.
         relaxation: logits `[P, C, T, K]` to weights, with the recipe's options bound; None for samplers without.
         top_k: candidates per position of a relaxed response, or None for the whole vocabulary.
-        run: what has been spent, where the run is, and which chains are stopped: `ledger`, `clock` and `stopped`.
-        locked: what every answer begins with, or None. Samplers do not see it: their T positions are those behind it,
-            and whatever scores, reads or decodes a response here puts it in front.
+        run: the `ledger`, the `clock` and the `stopped` chains.
+        locked: a text that begins every answer, or None. Samplers do not see it: their T positions come after it. The
+            methods below that score, read or decode a response put it in front.
     """
 
     policy: Policy
@@ -66,7 +67,7 @@ class Problem:
 
     @property
     def stopped(self) -> Bool[Tensor, "P C"]:
-        """Chains that met a NaN and move no more."""
+        """Chains that met a NaN and no longer move."""
         return self.run.stopped
 
     def start(self, noise: Noise, *, keep_cache: bool = False) -> InitialResponses:
@@ -76,8 +77,8 @@ class Problem:
 
         Args:
             noise: the run's streams.
-            keep_cache: the sampler wants the keys and values of the responses, if they come for free. An initializer
-                with a parameter of that name is told.
+            keep_cache: the sampler can use the keys and values of the responses. Initializers that can return them
+                have a parameter of that name.
 
         Raises:
             PluginError: the initializer returned something else than token ids `[P, C, T]` or what `decode` returns.
@@ -114,7 +115,7 @@ class Problem:
         return self.prefix if self.locked is None else self.locked.prompts
 
     def with_locked_prefix(self, ids: Int[Tensor, "P n t"]) -> Int[Tensor, "P n s"]:
-        """The answers that a sampler's ids stand for: behind the locked text."""
+        """Whole answers: the locked text in front of a sampler's ids."""
         return ids if self.locked is None else self.locked.prepend(ids)
 
     @torch.no_grad()
@@ -151,7 +152,7 @@ class Problem:
 
     @property
     def sample_flops(self) -> float:
-        """FLOPs of drawing one base response of the run's length and scoring it once: the unit of budgets."""
+        """The unit of budgets: FLOPs of drawing one response of the run's length and scoring it once."""
         drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
         return drawing * self.length + self.scoring_flops * (self.length + len(self.locked or ()))
 
@@ -167,7 +168,7 @@ class Problem:
 
     @property
     def rewards(self) -> list[Term]:
-        """All terms but −log π: what a proposal from the policy does not account for."""
+        """All terms except −log π, which samples of the policy already follow."""
         return [t for t in self.terms if not t.is_policy]
 
     @property
@@ -177,11 +178,11 @@ class Problem:
 
     @property
     def is_time_dependent(self) -> bool:
-        """Whether a term's value for the same text changes during the run: an option of it follows a schedule."""
+        """Whether the same text has another value later, because an option of a term follows a schedule."""
         return any(t.is_time_dependent for t in self.terms)
 
     def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
-        """Σ weight · value with the weights of now, of what `Energies.values` gave; +inf where one is not finite."""
+        """Σ weight · value with the current weights, for `Energies.values`; +inf where a product is NaN or −inf."""
         total, bad = torch.zeros_like(values[..., 0]), torch.zeros_like(values[..., 0], dtype=torch.bool)
         for term, value in zip(self.terms, values.unbind(-1), strict=True):
             weighted = self.clock.value(term.weight) * value
@@ -189,7 +190,7 @@ class Problem:
         return total.masked_fill(bad, torch.inf)
 
     def policy_weight(self, length: Float[Tensor, "P C"]) -> Float[Tensor, "P C"]:
-        """Weight of the summed −log π in the energy, per response of the given length."""
+        """The factor of the summed −log π in the energy of a response of the given length."""
         total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
             if t.policy_energy is not None:
@@ -197,16 +198,16 @@ class Problem:
         return total
 
     def as_text(self, ids: Int[Tensor, "P C T"]) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
-        """What a person reads of hard responses, and its tokens.
+        """The texts that a person reads, and their tokens.
 
-        A row that ended keeps the token that ended it. A text of more tokens than the policy has positions keeps the
-        tokens it was drawn in, which spell it too.
+        A finished row keeps the token that ended it. A text that would have more tokens than the policy has positions
+        keeps the tokens it was drawn in, which give the same text.
 
         Args:
-            ids: what the sampler has.
+            ids: the sampler's hard responses.
 
         Returns:
-            The texts with the locked one in front, their tokens, and which rows are the very tokens of `ids`.
+            The texts with the locked text in front, their tokens, and which rows have the same tokens as `ids`.
         """
         whole, policy = self.with_locked_prefix(ids), self.policy
         drawn = SoftResponse.from_ids(whole, policy.eos_ids)
@@ -221,14 +222,15 @@ class Problem:
     def score_as_text(
         self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, gradients: bool = False
     ) -> Scored:
-        """Score hard responses as text; every value that is not finite counts as +inf and is noted.
+        """Score hard responses as text: decode, tokenize again, evaluate every term.
+
+        Where a term is NaN or −inf, the energy is +inf, the chain is stopped, and a note names the term.
 
         Args:
-            ids: what the sampler has.
-            log_prob: log π of each token of `ids` where it is known already; used for the rows that re-tokenize to
-                the same ids.
-            gradients: also return the gradient of each unweighted term (all but −log π, as far as they have one) with
-                respect to every token's probability, from the same forward pass.
+            ids: the sampler's hard responses.
+            log_prob: log π of each token of `ids` if it is known; used for the rows whose tokens stay the same.
+            gradients: also return the gradient of each unweighted differentiable reward with respect to every token's
+                probability, from the same forward pass.
         """
         texts, response, same = self.as_text(ids)
         length = response.expected_length()
@@ -267,7 +269,7 @@ class Problem:
         return value, read.taps.gradient(value.sum())
 
     def mask_nonfinite(self, energies: Energies) -> Energies:
-        """Where a term is NaN, or an energy −inf: total +inf, the chain stops, and the term is named."""
+        """Set the total to +inf where a weighted term is NaN or −inf; stop those chains and note which term it was."""
         bad = torch.zeros_like(energies.total, dtype=torch.bool)
         for t in self.terms:
             if t.label in energies.terms:

@@ -1,4 +1,4 @@
-"""What changes in the course of a run: what is spent, where it stands, which chains are stopped."""
+"""What changes during a run: what is spent, where the run stands, which chains are stopped."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class RunState:
     """The moving part of a run.
 
     Attributes:
-        ledger: what has been spent; a part of its own in a checkpoint.
+        ledger: what has been spent; checkpoints store it separately.
         clock: where the run stands.
-        stopped: `[P, C]`, chains that met a NaN and move no more.
+        stopped: `[P, C]`, chains that met a NaN and no longer move.
         incidents: what a person should know, one sentence each.
     """
 
@@ -31,7 +31,7 @@ class RunState:
 
     @classmethod
     def begin(cls, ledger: Ledger, clock: Clock, prompts: int, chains: int, device: torch.device) -> RunState:
-        """Of a run in which every chain moves."""
+        """The state at the start of a run: no chain is stopped."""
         return cls(ledger, clock, torch.zeros(prompts, chains, dtype=torch.bool, device=device))
 
     def stop(self, owner: str, broken: Bool[Tensor, "P n"]) -> None:
@@ -39,7 +39,7 @@ class RunState:
 
         Args:
             owner: the energy's plugin.
-            broken: the chains; or texts of another number, which are no chains and are only noted.
+            broken: the chains. A mask of another shape is about texts that are not chains; they are only noted.
         """
         what = f"energy {owner!r} was not finite at step {self.clock.step}"
         if broken.shape != self.stopped.shape:
@@ -50,7 +50,7 @@ class RunState:
         self.stopped = self.stopped | broken
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint, without the ledger and the clock."""
+        """For a checkpoint; the ledger and the clock are stored separately."""
         return {"stopped": self.stopped, "incidents": list(self.incidents)}
 
     def load_state(self, state: dict[str, Any]) -> None:

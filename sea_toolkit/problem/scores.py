@@ -1,4 +1,4 @@
-"""What scoring gives: energies of responses, and hard responses scored as a person reads them."""
+"""The results of scoring: energies of responses, and hard responses scored as a person reads them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Energies:
     terms: dict[str, Tensor]
 
     def values(self) -> Float[Tensor, "P C M"]:
-        """The terms in one tensor, for a sampler's state: `Problem.total_energy` gives their total at another time."""
+        """The terms in one tensor, for a sampler's state; `Problem.total_energy` adds them up with later weights."""
         return torch.stack(list(self.terms.values()), -1)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Hard responses scored as a person reads them: decoded, re-tokenized, every term evaluated on the text.
+    """Hard responses scored as a person reads them: decoded, tokenized again, every term evaluated on the text.
 
     Attributes:
         ids: `[P, C, T]` as the sampler had them.
@@ -40,7 +40,7 @@ class Scored:
         ends: `[P, C]`, the token that ended the text, −1 where it has not ended.
         same: `[P, C]`, whether the text re-tokenizes to the ids it came from.
         length: `[P, C]`, tokens of the re-tokenized text, end of text included.
-        nll: `[P, C]`, −log π of the re-tokenized text in nats (nan where no reference term is in the energy).
+        nll: `[P, C]`, −log π of the re-tokenized text in nats; NaN if the energy has no reference term.
         energies: the energy's terms and total.
         token_gradients: where asked for, see `Problem.score_as_text`; position t is that of the re-tokenized text.
     """
@@ -56,7 +56,7 @@ class Scored:
 
     @property
     def finished(self) -> Bool[Tensor, "P C"]:
-        """Whether the text ended by itself."""
+        """Whether the text ended with an end-of-text token."""
         return self.ends >= 0
 
 

@@ -1,4 +1,4 @@
-"""One weighted term of a run's energy: checked at every call, named when it fails."""
+"""One weighted term of a run's energy. Every call is checked; an error names the term's plugin."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Term:
         weight: what it is multiplied by; a number or a schedule.
         bound: the bound energy.
         owner: the plugin, as `distribution:name`, for messages.
-        meter: the models that it has announced; counts what runs through them.
-        is_time_dependent: an option follows a schedule, so that the same response has another value later.
+        meter: counts the tokens of the models that the energy has announced.
+        is_time_dependent: an option follows a schedule, so the same response has another value later.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Term:
 
     @property
     def differentiable(self) -> bool:
-        """Whether it can be asked about a relaxed response."""
+        """Whether it has an energy of relaxed responses, and so a gradient."""
         return self.bound.energy is not None
 
     @property
@@ -52,7 +52,7 @@ class Term:
 
     @property
     def policy_energy(self) -> PolicyEnergy | None:
-        """The bound energy where it is −log π, which proposals drawn from the policy already follow."""
+        """The bound energy if this term is −log π, else None."""
         return self.bound if isinstance(self.bound, PolicyEnergy) else None
 
     @property
@@ -64,7 +64,7 @@ class Term:
         """The unweighted energy of each response, float32.
 
         Raises:
-            PluginError: the energy fails, or returns another shape.
+            PluginError: the energy fails, or returns a tensor of the wrong shape.
         """
         energy = self.bound.energy
         assert energy is not None, self.label
@@ -90,14 +90,14 @@ class Term:
             texts: P × C texts.
 
         Raises:
-            PluginError: the energy fails, or returns another number of values.
+            PluginError: the energy fails, or returns the wrong number of values.
         """
         if self.bound.score_text is None:
             return self(response)
         return self.score_text(prompts, texts).to(response.ids.device)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[Sequence[str]]) -> Float[Tensor, "P C"]:
-        """The same of P × C texts, of an energy that has `score_text`."""
+        """As `of_text`, for an energy that has `score_text`."""
         score = self.bound.score_text
         assert score is not None, self.label
         chains = len(texts[0])
@@ -114,7 +114,7 @@ class Term:
     def of_policy(
         self, response: SoftResponse, known: Float[Tensor, "P C"] | None, same: Tensor | None
     ) -> Float[Tensor, "P C"]:
-        """−log π as this term counts it, of hard responses; see `PolicyEnergy.of_text`."""
+        """−log π of hard responses in the unit of this term; see `PolicyEnergy.of_text`."""
         policy = self.policy_energy
         assert policy is not None, self.label
         return self._guarded(lambda: policy.of_text(response, known, same))

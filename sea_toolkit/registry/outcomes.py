@@ -40,7 +40,7 @@ def remember(records: Sequence[PluginRecord]) -> None:
     for record in records:
         file = locate(record.value)
         if file is not None:
-            fields = {name: getattr(record, name) for name in _REMEMBERED}
+            fields = {name: value for name, value in vars(record).items() if name in _REMEMBERED}
             outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file, environment), **fields}
     latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
     text = json.dumps(dict(latest), indent=1)

@@ -145,7 +145,7 @@ def sampler_class(item: Item) -> type[Sampler]:
     if not (inspect.isclass(target) and issubclass(target, Sampler)) or inspect.isabstract(target):
         raise PluginError(
             f"{item.owner}: {target!r} is no sampler",
-            expected="a class that derives from sea_toolkit.samplers.base.Sampler",
+            expected="a class that derives from sea_toolkit.Sampler",
         )
     return target
 

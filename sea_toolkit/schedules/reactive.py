@@ -32,6 +32,7 @@ class Observation:
 
 
 METHODS = ("at", "observe", "state", "load_state")
+"""What a `Reactive` schedule has to have."""
 
 
 @runtime_checkable

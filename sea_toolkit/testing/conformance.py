@@ -77,8 +77,8 @@ class Checks:
             cause = _cause(error)
             got = "it is refused" if isinstance(cause, SeaError) else f"it raises {type(cause).__name__}"
             detail = cause.got if isinstance(cause, SeaError) else str(cause)
-            expected, hint = getattr(error, "expected", None) or promise, getattr(error, "hint", None)
-            raise ConformanceError(self.item, name, got, detail=detail, expected=expected, hint=hint) from error
+            said, hint = (error.expected, error.hint) if isinstance(error, SeaError) else (None, None)
+            raise ConformanceError(self.item, name, got, detail=detail, expected=said or promise, hint=hint) from error
         if name in self.lacks:
             raise ConformanceError(
                 self.item, name, "it is declared to lack this, and has it", hint=f"take {name!r} out of `lacks`"

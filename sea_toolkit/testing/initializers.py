@@ -22,9 +22,9 @@ PROPERTIES = {
     "builds": "it registers and takes these options",
     "shape": "ids [P, C, T]: exactly the run's length for each chain",
     "dtype": "whole numbers (int64), on the policy's device",
+    "vocabulary": "every id is a token of the policy",
     "repeatable": "the same noise gives the same start",
     "global random state": "neither torch's nor numpy's global random stream is touched",
-    "vocabulary": "every id is a token of the policy",
     "end of text": "what follows the first end of text is its id again",
     "log π": "where log π comes along, it is the policy's, and 0 after the end",
     "prompts alone": "a prompt starts alike by itself and in a batch",
@@ -82,6 +82,9 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
         require(right, "its ids are not int64 on the policy's device", detail=f"{ids.dtype}, {ids.device}")
+    with checks("vocabulary"):
+        inside = (ids >= 0) & (ids < policy.vocab_size)
+        require(bool(inside.all()), "an id is no token", detail=f"{ids[~inside][:3].tolist()} of {policy.vocab_size}")
     with checks("repeatable"):
         for seed in (1, 2):
             with global_seed(seed):
@@ -89,9 +92,6 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
             require(torch.equal(again, ids), "the same noise gives another start")
     with checks("global random state"), global_streams_untouched():
         problem.start(_noise(prompts, here))
-    with checks("vocabulary"):
-        inside = (ids >= 0) & (ids < policy.vocab_size)
-        require(bool(inside.all()), "an id is no token", detail=f"{ids[~inside][:3].tolist()} of {policy.vocab_size}")
     with checks("end of text"):
         # several tries: a random start may happen not to end
         for seed in range(here.seed, here.seed + 20):

@@ -7,7 +7,6 @@ import sea_brevity
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.testing import Setting, check_energy
 
 EOS = 0
@@ -27,12 +26,12 @@ def test_it_keeps_the_promises_of_an_energy():
         check_energy("temporary:brevity", Setting(hub=hub), per_token=0.5, free=1.0)
 
 
-def of_lengths(*lengths: int, room: int = 8) -> SoftResponse:
+def of_lengths(*lengths: int, room: int = 8) -> sea.SoftResponse:
     """One prompt with a chain for each length, the end of text included."""
     ids = torch.full((1, len(lengths), room), 3)
     for chain, length in enumerate(lengths):
         ids[0, chain, length - 1 :] = EOS
-    return SoftResponse.from_ids(ids, [EOS])
+    return sea.SoftResponse.from_ids(ids, [EOS])
 
 
 def test_each_token_has_its_price(brevity):
@@ -45,7 +44,7 @@ def test_the_free_tokens_cost_nothing(brevity):
 
 def test_gradient_descent_ends_the_answer_earlier(brevity):
     logits = torch.zeros(1, 1, 8, 4, requires_grad=True)
-    response = SoftResponse.from_weights(logits.softmax(-1), None, [EOS])
+    response = sea.SoftResponse.from_weights(logits.softmax(-1), None, [EOS])
     brevity()(response).sum().backward()
     assert (logits.grad[0, 0, :-1, EOS] < 0).all()  # the last position's end changes no length
     assert (logits.grad[0, 0, :-1, 1:] > 0).all()

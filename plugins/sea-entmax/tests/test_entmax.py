@@ -7,8 +7,7 @@ import sea_entmax
 import torch
 
 import sea_toolkit as sea
-from sea_toolkit.schedules import Schedule
-from sea_toolkit.testing import check_relaxation
+from sea_toolkit.testing import check_relaxation, tiny_policy, tiny_reward
 
 LOGITS = torch.tensor([[[[0.2, 1.1, -0.4, 0.9, -torch.inf]]]], dtype=torch.float64)
 
@@ -49,13 +48,24 @@ def test_normmax_shares_almost_equally(build):
     assert float(kept.max() / kept.min()) < 1.2
 
 
-def test_alpha_may_follow_a_schedule(build):
-    from functools import partial
+def test_alpha_may_follow_a_schedule(monkeypatch):
+    seen = []
 
-    from sea_toolkit.schedules.linear import linear
+    def recorded(scores, alpha):
+        seen.append(alpha)
+        return scores.softmax(-1)
 
-    schedule = Schedule("linear", partial(linear, start=2.0, end=4.0))
-    assert build("normmax", alpha=schedule).keywords["alpha"].at(0.5, 1) == 3.0
+    monkeypatch.setattr("entmax.normmax_bisect", recorded)
+    schedule = {"schedule": "linear", "start": 2.0, "end": 4.0}
+    hub = sea.PluginHub.discover(plugins=[])
+    with hub.temporarily(sea_entmax):
+        sea.align(
+            "the rain", policy=tiny_policy(), hub=hub, sampler="sea", steps=4, chains=1, max_new_tokens=4,
+            energies={"reward": (1.0, tiny_reward())}, relaxation={"name": "normmax", "alpha": schedule},
+        )  # fmt: skip
+    assert seen == sorted(seen)
+    assert seen[0] == 2.0
+    assert len(set(seen)) >= 4
 
 
 def test_an_alpha_out_of_range_is_refused(build):

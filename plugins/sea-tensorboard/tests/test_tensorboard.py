@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 import sea_tensorboard
 from click.testing import CliRunner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
-from sea_toolkit.events import Event
-
-PLUGIN = str(Path(sea_tensorboard.__file__))
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -26,8 +23,8 @@ def values(found: EventAccumulator, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in found.Scalars(tag)]
 
 
-def event(kind: str, step: int, energy: float, text: str, run: str = "a", **metrics: list[list[float]]) -> Event:
-    return Event(
+def event(kind: str, step: int, energy: float, text: str, run: str = "a", **metrics: list[list[float]]) -> sea.Event:
+    return sea.Event(
         kind=kind, run=run, step=step, steps=2, progress=step / 2, energy=[energy, 1.0], samples=3.0 * step,
         texts=[text, "other"], metrics=metrics,
     )  # fmt: skip
@@ -84,11 +81,11 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_run_goes_on(hub, tmp_p
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
-    """`sea-toolkit tensorboard` with the plugin's file, whether it is installed or not."""
-    monkeypatch.setenv("SEA_PLUGINS", "")
-    to = ["--to", str(tmp_path / "logs")]
-    return lambda run: CliRunner().invoke(main, ["--plugin", PLUGIN, "tensorboard", str(run), *to])
+def command(tmp_path):
+    """The command, added to a group as it is to `sea-toolkit`."""
+    group = click.Group()
+    sea_tensorboard.sea_register_commands(group)
+    return lambda run: CliRunner().invoke(group, ["tensorboard", str(run), "--to", str(tmp_path / "logs")])
 
 
 def test_the_command_writes_a_trace(command, tmp_path):
@@ -119,5 +116,5 @@ def test_the_command_writes_a_trace(command, tmp_path):
 
 def test_a_folder_without_a_trace_is_an_error(command, tmp_path):
     done = command(tmp_path)
-    assert done.exit_code == 1
-    assert "no trace" in done.output
+    assert isinstance(done.exception, sea.SeaError)
+    assert "no trace" in str(done.exception)

@@ -72,7 +72,7 @@ class Machine:
         return np.array(rows, dtype=np.int32)
 
     def _alike(self) -> list[int]:
-        """For each byte one that is read alike: those that no spelling has differ in their kind alone."""
+        """A representative for each byte: bytes that occur in no spelling are equivalent within a class."""
         own, first = {*b"".join(self.spellings), 0x80, 0xE2}, dict[tuple[bool, int], int]()
         low = [byte + 32 if 65 <= byte <= 90 else byte for byte in range(256)]
         return [byte if byte in own else first.setdefault((byte in _WORD, byte >> 6), byte) for byte in low]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -164,9 +166,9 @@ def _dead_positions(term: Term, answers: Answers) -> None:
     dead = after_end(answers.ids, policy.eos_ids)
     plain, g = plain_ids(policy), torch.Generator().manual_seed(1)
     other = torch.where(dead, plain[torch.randint(len(plain), dead.shape, generator=g)], answers.ids)
-    for form in ("hard", "dense"):
+    for form, written in {"hard": answers.hard, "dense": answers.dense}.items():
         with torch.no_grad():
-            gap = off(term(getattr(answers, form)(other)), term(getattr(answers, form)()))
+            gap = off(term(written(other)), term(written()))
         require(
             not gap,
             "tokens after the end of text change the energy",
@@ -191,8 +193,9 @@ def _inputs(subject: Subject) -> None:
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     term = subject.bound(policy, prompts).terms[0]
     for name, response in subject.samples().items():
-        parts = {k: getattr(response, k) for k in ("weights", "candidates", "ids", "alive")}
-        parts = {k: v for k, v in parts.items() if v is not None}
+        parts = {"weights": response.weights, "ids": response.ids, "alive": response.alive}
+        if response.candidates is not None:
+            parts["candidates"] = response.candidates
         before = {k: v.clone() for k, v in parts.items()}
         with torch.no_grad():
             term(response)
@@ -209,7 +212,7 @@ def _inputs(subject: Subject) -> None:
 def _elsewhere(subject: Subject, policy: Policy, where: str) -> Tensor:
     """Energies of the relaxed answers under another copy of the policy; gradients are looked at."""
     term = subject.bound(policy, subject.prompts).terms[0]
-    answers = Answers(policy, *(getattr(subject.answers, k) for k in ("ids", "logits", "candidates")))
+    answers = replace(subject.answers, policy=policy)
     z = answers.logits.to(policy.device).requires_grad_()
     value = term(answers.soft(z))
     require(bool(value.isfinite().all()), f"{where} an energy is not finite", detail=str(value.tolist()))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import sea_toolkit as sea
-from sea_minilm import files
 from sea_minilm.encoder import Encoder
+from sea_minilm.files import MODEL
 
 
 class MiniLM(sea.Energy):
@@ -36,7 +36,7 @@ class MiniLM(sea.Energy):
         Raises:
             ModelError: it cannot be had.
         """
-        files.pull(finder.progress)
+        MODEL.pull(finder.progress)
 
     def bind(self, context: sea.Context) -> sea.BoundEnergy:
         """Load the model; it lies on the policy's device.
@@ -44,7 +44,7 @@ class MiniLM(sea.Energy):
         Raises:
             ModelError: as `check`.
         """
-        encoder = Encoder.load(files.pull(context.finder.progress), context.policy.device)
+        encoder = Encoder.load(MODEL.pull(context.finder.progress), context.policy.device)
         context.use_model("reward:minilm", encoder.model)
         return sea.BoundEnergy(score_text=Similarity(encoder, self.text).energy, is_reward=True)
 

@@ -18,12 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.core.noise import Noise
-from sea_toolkit.lm.decoding import decode
-from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
-from sea_toolkit.samplers.shared.metropolis import metropolis
+from sea_toolkit import Info, Law, Noise, Number, Problem, Sampler, decode, metropolis, select_chains
 
 
 @dataclass(frozen=True)

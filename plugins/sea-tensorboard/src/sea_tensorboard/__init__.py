@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from sea_toolkit import hookimpl
-
-if TYPE_CHECKING:
-    from sea_toolkit.events import Event
+from sea_toolkit import Event, hookimpl
 
 sea_api = 1
 VARIABLE = "SEA_TENSORBOARD"

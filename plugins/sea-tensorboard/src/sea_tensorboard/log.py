@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event as Record
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -18,9 +18,6 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import sea_toolkit as sea
-
-if TYPE_CHECKING:
-    from sea_toolkit.events import Event
 
 
 def folder_for(root: Path) -> Path:
@@ -47,7 +44,7 @@ class Log:
         self.writer = EventFileWriter(str(folder))
         self.texts: dict[str, str] = {}
 
-    def event(self, event: Event) -> None:
+    def event(self, event: sea.Event) -> None:
         """Write what an event of the run loop says."""
         values = {f"prompt {p + 1}/lowest energy": e for p, e in enumerate(event.energy)}
         for name, metric in event.metrics.items():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sea_toolkit import hookimpl
-from sea_toolkit.hookspecs import Register
+from sea_toolkit import Register, hookimpl
 
 sea_api = 1
 
