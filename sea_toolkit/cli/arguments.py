@@ -65,10 +65,10 @@ def assignment(text: str) -> tuple[str, Any]:
     return path, value_of(value)
 
 
-def template_values(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+def template_values(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any] | None:
     """`KEY=VALUE` of --template-option, as a table of the recipe; None if there are none."""
     values = {}
-    for text in given:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise RecipeError(f"--template-option {text}", expected="KEY=VALUE, as in enable_thinking=false")

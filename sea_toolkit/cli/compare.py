@@ -195,16 +195,16 @@ def _numbers(text: str, flag: str, kind: Any) -> list[Any]:
         raise RecipeError(f"{flag} {text}", expected="numbers with commas, as in 8,16,32") from None
 
 
-def _options(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _options(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """`tilted.strength=4` → {"tilted": {"strength": 4}}."""
-    found: dict[str, dict[str, Any]] = {}
-    for text in given:
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
         path, equals, value = text.partition("=")
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        found.setdefault(label, {})[key] = value_of(value)
-    return found
+        options.setdefault(label, {})[key] = value_of(value)
+    return options
 
 
 def _judge(text: str) -> dict[str, Any]:

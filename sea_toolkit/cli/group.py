@@ -58,9 +58,9 @@ class LazyGroup(click.Group):
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
-        found = click.Group()
-        hub_of(ctx).add_commands(found, reserved=COMMANDS)
-        return found.commands.get(cmd_name)
+        plugin_commands = click.Group()
+        hub_of(ctx).add_commands(plugin_commands, reserved=COMMANDS)
+        return plugin_commands.commands.get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

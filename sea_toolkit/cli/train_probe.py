@@ -132,7 +132,7 @@ def _print(trained: Trained, out: Path) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(box=None, pad_edge=False, title=f"{trained.what}", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=f"{trained.description}", title_justify="left")
     for title in ("layer", "λ", "validation accuracy", "AUC", "test accuracy", "AUC", ""):
         table.add_column(title, justify="right")
     for fit in trained.fits:

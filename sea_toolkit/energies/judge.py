@@ -17,7 +17,7 @@ from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers, fitting_frames
 from sea_toolkit.lm.template import MARK
-from sea_toolkit.lm.tokens import behind, opened, start_of_text
+from sea_toolkit.lm.tokens import after_context, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
@@ -67,8 +67,8 @@ class Judge(Energy):
         no: str | list[str] = "no",
         truncate: bool = False,
     ) -> None:
-        before, found, after = template.partition("{response}")
-        if not found or "{response}" in after or "{prompt}" in after:
+        before, placeholder, after = template.partition("{response}")
+        if not placeholder or "{response}" in after or "{prompt}" in after:
             raise RecipeError(
                 f"the template of judge is {template!r}", expected="{response} once, and {prompt} only before it"
             )
@@ -103,7 +103,7 @@ class Judge(Energy):
     def request(self, prompt: str) -> str:
         """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
         texts = {"{prompt}": prompt, "{question}": self.question}
-        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + MARK + self.after
+        return re.sub(r"\{(?:prompt|question)\}", lambda match: texts[match.group()], self.before) + MARK + self.after
 
 
 class Verdicts:
@@ -119,7 +119,7 @@ class Verdicts:
     def __init__(self, settings: Judge, lm: Policy, context: Context, reads_policy: bool) -> None:
         self.lm, self.prompts = lm, context.prompts
         request = settings.request(context.prompts[0])
-        self.codec = context.policy.answers if reads_policy else behind(lm.tokenizer, request.partition(MARK)[0])
+        self.codec = context.policy.answers if reads_policy else after_context(lm.tokenizer, request.partition(MARK)[0])
         self.table = rows_for(lm.table, context.policy) if reads_policy else None
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:
@@ -176,17 +176,17 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     Raises:
         RecipeError: a word has none.
     """
-    found: set[int] = set()
+    token_ids: set[int] = set()
     for word in words:
         texts = {space + form for space in ("", " ") for form in (word, word.lower(), word.capitalize(), word.upper())}
         ids = [row for place in (start_of_text(lm.tokenizer), lm.answers) for row in place.encode(sorted(texts))]
-        single = {row[0] for row in ids if len(row) == 1}
-        if not single:
+        one_token_ids = {row[0] for row in ids if len(row) == 1}
+        if not one_token_ids:
             raise RecipeError(
                 f"{word!r} is no single token of {lm.name}", expected="a word that is, for yes and for no"
             )
-        found |= single
-    return found
+        token_ids |= one_token_ids
+    return token_ids
 
 
 def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
@@ -195,4 +195,4 @@ def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
         request = lm.chat.render([Message("user", request)], add_generation_prompt=True)
     before, _, after = request.partition(MARK)
     first = lm.tokenizer(before, add_special_tokens=False).input_ids if lm.chat else opened(lm.tokenizer, before)
-    return list(first), behind(lm.tokenizer, before).encode([after], special=True)[0]
+    return list(first), after_context(lm.tokenizer, before).encode([after], special=True)[0]

@@ -68,10 +68,10 @@ class Regex(Energy):
 
     def _score(self, text: str) -> float:
         if self.mode == "fullmatch":
-            found = int(self.pattern.fullmatch(text.strip()) is not None)
+            matches = int(self.pattern.fullmatch(text.strip()) is not None)
         elif self.mode == "search":
-            found = int(self.pattern.search(text) is not None)
+            matches = int(self.pattern.search(text) is not None)
         else:
-            found = sum(1 for _ in self.pattern.finditer(text))
-        over = 0 if self.most is None else max(0, found - self.most)
-        return float(max(0, self.least - found) + over)
+            matches = sum(1 for _ in self.pattern.finditer(text))
+        over = 0 if self.most is None else max(0, matches - self.most)
+        return float(max(0, self.least - matches) + over)

@@ -99,8 +99,8 @@ class SemanticSimilarity(Energy):
         return BoundEnergy(score_text=score_text, is_reward=True, warnings=[note])
 
 
-def similarity(found: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:
+def similarity(vectors: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:
     """Cosine, with 0 and a bounded slope at the origin."""
     size = wanted.norm(dim=-1, keepdim=True)
-    scaled, unit = found / size, wanted / size
+    scaled, unit = vectors / size, wanted / size
     return (scaled * unit).sum(-1) / (scaled.square().sum(-1) + _SHORT**2).sqrt()

@@ -70,7 +70,7 @@ class BudgetedRun(Run):
         self.own, self.select = self.budget, select
         self.scheduled = any(item.kind == "schedule" for item in composition.items)
         self.pending = sorted(smaller)
-        self.found: dict[float, Snapshot] = {}
+        self.snapshots: dict[float, Snapshot] = {}
         self.by_reward = [Archive() for _ in problem.prompts]
         self.accepted: torch.Tensor | None = None
         self.counted = 0
@@ -87,7 +87,7 @@ class BudgetedRun(Run):
             budget = self.pending.pop(0)
             # what a sampler has not looked at yet is scored at the end of a run, at that run's cost
             if self.position.scored_last_step and self._is_beginning(budget):
-                self.found[budget] = self._snapshot(self.problem.ledger.seconds)
+                self.snapshots[budget] = self._snapshot(self.problem.ledger.seconds)
         going = super()._goes_on()
         self.stopped_at = self.problem.ledger.seconds
         return going
@@ -119,7 +119,7 @@ class BudgetedRun(Run):
     def _results(self) -> list[Any]:
         # the last look is for a sampler that has not looked yet
         over = self.position.scored_last_step and not self.rewrites
-        self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
+        self.snapshots[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
         return super()._results()
 
     def _snapshot(self, seconds: float) -> Snapshot:

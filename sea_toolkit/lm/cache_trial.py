@@ -32,9 +32,9 @@ def settle(backbone: Backbone) -> None:
         ModelError: a row of a batch is not what it is alone.
     """
     embeds = backbone.embedding(probe_ids(backbone.embedding))
-    given = embeds.clone()
-    right = backbone.base(inputs_embeds=given, **backbone.plain)[0]
-    backbone.writes = not torch.equal(given, embeds)
+    original = embeds.clone()
+    right = backbone.base(inputs_embeds=original, **backbone.plain)[0]
+    backbone.writes = not torch.equal(original, embeds)
     if _has_keys_and_values(backbone.base) and _works(_shared, backbone, embeds, right):
         return
     backbone.shares_prefix = False

@@ -15,7 +15,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.template import ChatTemplate, has_template
-from sea_toolkit.lm.tokens import TextCodec, behind, middle_of_text, opened
+from sea_toolkit.lm.tokens import TextCodec, after_context, middle_of_text, opened
 from sea_toolkit.util.conversation import Messages, Prompt
 
 Template = Literal["auto", "chat", "plain"]
@@ -81,8 +81,8 @@ class TextInterface:
             ModelError: the chat template cannot render it.
         """
         rows = []
-        for i, given in enumerate(prompts, 1):
-            prompt = Prompt.of(given, f"prompt {i}")
+        for i, item in enumerate(prompts, 1):
+            prompt = Prompt.of(item, f"prompt {i}")
             if not prompt.strip():
                 raise RecipeError(f"prompt {i} is empty", expected="some text to answer")
             if self.chat is not None:
@@ -110,7 +110,7 @@ class TextInterface:
         """Text ↔ token ids of answers, behind what the prompts end with."""
         if self.chat is None or not self.chat.generation_prompt:
             return middle_of_text(self.tokenizer)
-        return behind(self.tokenizer, self.chat.generation_prompt)
+        return after_context(self.tokenizer, self.chat.generation_prompt)
 
     def as_answer(self, text: str) -> str:
         """A text that somebody wrote, with the white space that the chat template puts before an answer."""

@@ -91,7 +91,7 @@ def middle_of_text(tokenizer: Any) -> TextCodec:
     return TextCodec(tokenizer) if not anchors or codec.encode(_PROBES) == alone else codec
 
 
-def behind(tokenizer: Any, context: str) -> TextCodec:
+def after_context(tokenizer: Any, context: str) -> TextCodec:
     """For texts behind a context, in which special tokens may be spelled out.
 
     Some tokenizers write their space after a special token too (`<|assistant|>`, then `▁Hi` for "Hi"): a text there is

@@ -64,7 +64,7 @@ def _cut(base: Any, blocks: str, layers: int) -> Any:
         states: list[Tensor] = []
         # what follows the blocks (norms, projections) has its own place in each architecture: it runs, unheard
         hook = kept[-1].register_forward_hook(
-            lambda module, given, output: states.append(output if isinstance(output, Tensor) else output[0])
+            lambda module, inputs, output: states.append(output if isinstance(output, Tensor) else output[0])
         )
         try:
             output = run(*args, **kwargs)

@@ -52,11 +52,11 @@ class PolicySpec(Strict):
             RecipeError: there is such a setting.
         """
         settings = self.model_dump(include={"system", "template_options", "chat_template", "date"})
-        given = [key for key, value in settings.items() if value]
-        if given:
+        set_keys = [key for key, value in settings.items() if value]
+        if set_keys:
             raise RecipeError(
-                f"policy.{given[0]} is set, and the policy is an object of your own",
-                expected=f"Policy(model, tokenizer, {given[0]}=…)",
+                f"policy.{set_keys[0]} is set, and the policy is an object of your own",
+                expected=f"Policy(model, tokenizer, {set_keys[0]}=…)",
             )
 
     device: str = "auto"

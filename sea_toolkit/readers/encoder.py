@@ -132,21 +132,21 @@ class ModelEncoder:
     def _codec(self) -> TextCodec:
         return self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
 
-    def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
-        (embeds,), there, cut = cut_answers([embeds], there, self.around, self.limit)
+    def _pooled(self, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        (embeds,), mask, cut = cut_answers([embeds], mask, self.around, self.limit)
         p, c, _, _ = embeds.shape
         around = [
             self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(p, c, -1, -1)
             for ids in (self.before, self.after)
         ]
         rows = torch.cat([around[0], embeds, around[1]], 2).flatten(0, 1)
-        seen = torch.nn.functional.pad(there, (len(self.before), len(self.after)), value=True).flatten(0, 1)
+        seen = torch.nn.functional.pad(mask, (len(self.before), len(self.after)), value=True).flatten(0, 1)
         # an empty text without special tokens has no token to be read at: let its first position stand in
         seen = torch.cat([seen[:, :1] | ~seen.any(-1, keepdim=True), seen[:, 1:]], 1)
         # tokens that are not there leave no gap: positions are counted along the row
         order = (~seen).long().argsort(dim=-1, stable=True)
-        rows, mask = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
-        hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
-        total = torch.where(mask[..., None], hidden, 0.0).sum(1)
-        points = (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        rows, packed = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
+        hidden = self.model(inputs_embeds=rows, attention_mask=packed.long()).last_hidden_state.float()
+        total = torch.where(packed[..., None], hidden, 0.0).sum(1)
+        points = (total / packed.sum(1, keepdim=True)).unflatten(0, (p, c))
         return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)

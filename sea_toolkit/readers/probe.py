@@ -98,13 +98,13 @@ class Probe:
                 named.
         """
         mine, wrong = self.info, []
-        for what, own, given in (
+        for what, own, theirs in (
             ("an architecture of type", mine.model_type, policy.model_type),
             ("hidden size", mine.hidden_size, policy.hidden_size),
             ("layer count", mine.policy_layers, policy.layers),
         ):
-            if own != given:
-                wrong.append(f"{what} {given} instead of {own}")
+            if own != theirs:
+                wrong.append(f"{what} {theirs} instead of {own}")
         if mine.vocabulary != policy.vocabulary:
             wrong.append("another vocabulary")
         distance = 0.0

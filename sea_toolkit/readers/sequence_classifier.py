@@ -76,10 +76,10 @@ class ClassifierReader:
         by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
         while by_length:
             width = len(rows[by_length[0]])
-            some = [i for i in by_length[:ROWS] if len(rows[i]) == width]
-            by_length = by_length[len(some) :]
-            ids = torch.tensor([rows[i] for i in some], device=self.table.device)
-            outputs[some] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            batch = [i for i in by_length[:ROWS] if len(rows[i]) == width]
+            by_length = by_length[len(batch) :]
+            ids = torch.tensor([rows[i] for i in batch], device=self.table.device)
+            outputs[batch] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
         return outputs
 
     def read(

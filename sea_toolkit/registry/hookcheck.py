@@ -75,7 +75,7 @@ def api_error(stated: Any) -> str | None:
 
 def hooks_of(plugin: Any) -> list[Hook]:
     """The hook functions of a loaded plugin, marked ones and those that only look like it."""
-    found = []
+    hooks = []
     for name in dir(plugin):
         try:
             function = getattr(plugin, name)
@@ -87,7 +87,7 @@ def hooks_of(plugin: Any) -> list[Hook]:
             continue
         parameters = inspect.signature(function).parameters.values()
         marks = marks if isinstance(marks, dict) else None
-        found.append(
+        hooks.append(
             Hook(
                 function=name,
                 hook=(marks or {}).get("specname") or name,
@@ -99,4 +99,4 @@ def hooks_of(plugin: Any) -> list[Hook]:
                 wrapper=bool((marks or {}).get("wrapper") or (marks or {}).get("hookwrapper")),
             )
         )
-    return found
+    return hooks

@@ -42,8 +42,8 @@ TRACE = "SEA_TRACE_PLUGINS"
 class PluginHub:
     """All plugins of a process, their items and their state. Make one with `PluginHub.discover()`."""
 
-    def __init__(self, found: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
-        self._sources = list(found)
+    def __init__(self, sources: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
+        self._sources = list(sources)
         self.left_out = list(left_out)
         self.strict = strict
         self._registry = Registry()
@@ -111,10 +111,10 @@ class PluginHub:
         """
         if kind not in KINDS:
             raise RecipeError(f"there is no kind of item {kind!r}", hint=did_you_mean(kind, KINDS))
-        found = self.find(name, kind)
-        if len(found) == 1:
-            return found[0]
-        raise lookup.clash(found, for_what) if found else self.unknown(kind, name, for_what)
+        items = self.find(name, kind)
+        if len(items) == 1:
+            return items[0]
+        raise lookup.clash(items, for_what) if items else self.unknown(kind, name, for_what)
 
     def find(self, name: str, kind: str | None = None) -> list[Item]:
         """Every item that `name` may mean, in all kinds or one; plugins are loaded as far as needed.

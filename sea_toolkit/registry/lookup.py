@@ -40,16 +40,16 @@ def may_provide(record: PluginRecord, name: str) -> bool:
     return any(name in names for names in inspection.provided(record).values())
 
 
-def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
+def clash(items: Sequence[Item], for_what: str = "") -> RecipeError:
     """Several plugins claim a name."""
-    qualified = sorted({item.qualified for item in found})
-    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in found)
+    qualified = sorted({item.qualified for item in items})
+    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in items)
     if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
         hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
     else:
         hint = "write " + " or ".join(qualified)
     return RecipeError(
-        f"{_prefix(for_what, found[0].kind)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
+        f"{_prefix(for_what, items[0].kind)}{items[0].kind} {items[0].name!r} is claimed by {owners}",
         expected="one owner, or a qualified name",
         hint=hint,
     )

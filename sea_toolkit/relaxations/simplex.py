@@ -62,9 +62,9 @@ class _Entmax(torch.autograd.Function):
         """`∂p/∂z = diag(s) − s sᵀ / Σ s` with `s = p^{2 − α}` where p > 0, else 0."""
         (weights,) = ctx.saved_tensors
         mask = weights > 0
-        slope = torch.where(mask, torch.where(mask, weights, 1.0).pow(2.0 - ctx.alpha), 0.0).clamp(max=STEEPEST)
-        mean = (slope * grads[0]).sum(-1, keepdim=True) / slope.sum(-1, keepdim=True)
-        return slope * (grads[0] - mean), None
+        derivative = torch.where(mask, torch.where(mask, weights, 1.0).pow(2.0 - ctx.alpha), 0.0).clamp(max=STEEPEST)
+        mean = (derivative * grads[0]).sum(-1, keepdim=True) / derivative.sum(-1, keepdim=True)
+        return derivative * (grads[0] - mean), None
 
 
 def _sparsemax_threshold(z: Tensor) -> Tensor:

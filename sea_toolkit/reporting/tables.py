@@ -60,9 +60,9 @@ def plain(value: float | None, form: str) -> str:
 def caption(data: dict[str, Any]) -> list[str]:
     """How to read the table, in full sentences."""
     n, asked = data["prompts"], data["prompts_asked"]
-    some = f"{n} prompts" if n == asked else f"the first {n} of {asked} prompts (not finished)"
+    covered = f"{n} prompts" if n == asked else f"the first {n} of {asked} prompts (not finished)"
     lines = [
-        f"Over {some}, seeds {', '.join(map(str, data['seeds']))}, at most {data['recipe']['max_new_tokens']} new "
+        f"Over {covered}, seeds {', '.join(map(str, data['seeds']))}, at most {data['recipe']['max_new_tokens']} new "
         f"tokens, {data['batch']} prompts in flight. The answer is {data['choice']}.",
         f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
         f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",

@@ -188,8 +188,8 @@ def _check_sampler_table(recipe: Recipe) -> None:
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
-    for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
-        if given and spec.name == "auto":
+    for what, value in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
+        if value and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
 
 

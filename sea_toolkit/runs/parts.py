@@ -80,8 +80,8 @@ class Part:
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
     """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
     parts = []
-    for label, (weight, given) in (energies or {}).items():
-        built = given if isinstance(given, Bindable) else functools.partial(given)
+    for label, (weight, energy) in (energies or {}).items():
+        built = energy if isinstance(energy, Bindable) else functools.partial(energy)
         parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
     return parts
 

@@ -124,8 +124,8 @@ def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     if first["type"] == "extra_forbidden":
         owner: Any = Recipe
         for key in first["loc"][:-1]:
-            found = owner.model_fields[str(key)].annotation
-            owner = next((kind for kind in get_args(found) if hasattr(kind, "model_fields")), found)
+            annotation = owner.model_fields[str(key)].annotation
+            owner = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
         return RecipeError(
             f"{where}: unknown key {place!r}", hint=did_you_mean(str(first["loc"][-1]), owner.model_fields)
         )

@@ -65,8 +65,8 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
 
 def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Mapping[str, float]) -> None:
     """Let the rewrites compete with what was met before, by re-scored energy."""
-    found = [Archive() for _ in archives]
-    record(found, scored, step, dict(weights))
-    for archive, rewrites in zip(archives, found, strict=True):
+    rewritten = [Archive() for _ in archives]
+    record(rewritten, scored, step, dict(weights))
+    for archive, rewrites in zip(archives, rewritten, strict=True):
         for candidate in rewrites.best:
             archive.add(replace(candidate, chain=CHAIN))

@@ -46,7 +46,7 @@ class Session:
     ) -> None:
         self.hub = hub or PluginHub.discover()
         self.finder = ModelFinder(self.hub, progress or silent, trust_remote_code)
-        self.given = policy
+        self.own_policy = policy
         self._loaded: tuple[PolicySpec, Policy] | None = None
 
     def compose(
@@ -65,7 +65,7 @@ class Session:
         Raises:
             RecipeError: there are some.
         """
-        if self.given is not None:
+        if self.own_policy is not None:
             recipe.policy.refuse_template_settings()
 
     def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
@@ -78,7 +78,7 @@ class Session:
         Raises:
             ModelError: it cannot be found, downloaded or read.
         """
-        loaded = self.given or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
+        loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
         if loaded is not None:
             check(loaded.tokenizer)
             return loaded

@@ -51,35 +51,35 @@ class ReactiveSchedule(Schedule):
     Args:
         name: as for a `Schedule`.
         owner: as for a `Schedule`.
-        made: an instance of the registered class, see `Reactive`.
+        schedule: an instance of the registered class, see `Reactive`.
 
     Raises:
         RecipeError: the schedule refuses its options.
         PluginError: a method is missing or fails, the state is not plain data, a value is not a finite number.
     """
 
-    def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
-        missing = [m for m in ("at", "observe", "state", "load_state") if not callable(getattr(made, m, None))]
+    def __init__(self, name: str, schedule: Any, *, owner: str = "sea-toolkit") -> None:
+        missing = [m for m in ("at", "observe", "state", "load_state") if not callable(getattr(schedule, m, None))]
         if missing:
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",
             )
-        super().__init__(name, made.at, owner=owner)
-        self._made = made
+        super().__init__(name, schedule.at, owner=owner)
+        self._schedule = schedule
         self._fresh = self.state()
 
     def observe(self, seen: Observation) -> None:
         """Raises: PluginError if the schedule fails; a RecipeError of its own passes."""
-        self._guard("observe", lambda: self._made.observe(seen))
+        self._guard("observe", lambda: self._schedule.observe(seen))
 
     def state(self) -> Any:
         """A copy of the state, plain data."""
-        return self._guard("state", lambda: json.loads(json.dumps(self._made.state())))
+        return self._guard("state", lambda: json.loads(json.dumps(self._schedule.state())))
 
     def load_state(self, state: Any) -> None:
         """Go on where `state()` was taken; the given data stays as it is."""
-        self._guard("load_state", lambda: self._made.load_state(json.loads(json.dumps(state))))
+        self._guard("load_state", lambda: self._schedule.load_state(json.loads(json.dumps(state))))
 
     def reset(self) -> None:
         """As it was when it was made."""

@@ -118,8 +118,8 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _global_streams() -> list[Any]:
-    found: list[Any] = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
-    return found + (torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
+    states: list[Any] = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
+    return states + (torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
 
 
 def _restore(streams: list[Any]) -> None:
@@ -178,15 +178,15 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def off(found: torch.Tensor, expected: torch.Tensor, scale: float = 1e-4) -> str:
+def off(actual: torch.Tensor, expected: torch.Tensor, scale: float = 1e-4) -> str:
     """Empty if the two agree within `scale` of the larger values, else how far they are apart."""
-    found, expected = found.detach().double().cpu(), expected.detach().double().cpu()
-    if found.shape != expected.shape:
-        return f"shape {list(found.shape)} instead of {list(expected.shape)}"
-    if found.numel() == 0:
+    actual, expected = actual.detach().double().cpu(), expected.detach().double().cpu()
+    if actual.shape != expected.shape:
+        return f"shape {list(actual.shape)} instead of {list(expected.shape)}"
+    if actual.numel() == 0:
         return ""
     size = float(expected.abs().nan_to_num(0.0, 0.0, 0.0).max())
     # equal infinities have no difference
-    gap = torch.where(found == expected, 0.0, (found - expected).abs())
+    gap = torch.where(actual == expected, 0.0, (actual - expected).abs())
     worst = float(gap.nan_to_num(torch.inf).max())
     return "" if worst <= scale * (1.0 + size) else f"off by {worst:.3g}"

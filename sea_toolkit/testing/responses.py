@@ -61,8 +61,8 @@ class Answers:
 
     def hard(self, ids: Int[Tensor, "P C t"] | None = None) -> SoftResponse:
         """One candidate per position, as `score_as_text` has it; of these answers, or of other `ids`."""
-        given = (self.ids if ids is None else ids).clone()
-        return SoftResponse.from_ids(given.to(self.policy.device), self.policy.eos_ids)
+        ids = (self.ids if ids is None else ids).clone()
+        return SoftResponse.from_ids(ids.to(self.policy.device), self.policy.eos_ids)
 
     def one_hot(self, ids: Int[Tensor, "P C T"] | None = None) -> Float[Tensor, "P C T V"]:
         """Weights over the whole vocabulary."""

@@ -60,10 +60,10 @@ class Setting:
     steps: int = 20
 
     def __post_init__(self) -> None:
-        found = {"prompts": len(self.prompts), "chains": self.chains, "length": self.length}
+        sizes = {"prompts": len(self.prompts), "chains": self.chains, "length": self.length}
         least = {"prompts": 2, "chains": 2, "length": 4}
-        if any(found[k] < least[k] for k in least):
-            raise SeaError(f"a setting of {found}", expected=f"at least {least}: what is compared must be there")
+        if any(sizes[k] < least[k] for k in least):
+            raise SeaError(f"a setting of {sizes}", expected=f"at least {least}: what is compared must be there")
 
     @property
     def model(self) -> Policy:

@@ -41,7 +41,7 @@ def pooled_features(
     order = sorted((i for i, r in enumerate(rows) if r), key=lambda i: len(rows[i]))
     trunk = truncate(model, max(layers))
     device, width = model.get_input_embeddings().weight.device, model.config.get_text_config().hidden_size
-    found = {layer: torch.zeros(len(texts), width) for layer in layers}
+    pooled = {layer: torch.zeros(len(texts), width) for layer in layers}
     done = 0
     while done < len(order):
         size = 1
@@ -54,7 +54,7 @@ def pooled_features(
         states = trunk(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
         weights = (mask / mask.sum(-1, keepdim=True)).float()
         for layer in layers:
-            found[layer][batch] = torch.einsum("ntd,nt->nd", states[layer].float(), weights).cpu()
+            pooled[layer][batch] = torch.einsum("ntd,nt->nd", states[layer].float(), weights).cpu()
         done += size
         progress(done, len(order), "reading the texts with the policy")
-    return found
+    return pooled

@@ -84,9 +84,9 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
             record.provides["command"] = commands
         elif hook.hook in kinds:
-            found, repeated = items_in(function)
-            if found:
-                record.provides.setdefault(kinds[hook.hook], {}).update(found)
+            items, repeated = items_in(function)
+            if items:
+                record.provides.setdefault(kinds[hook.hook], {}).update(items)
             errors += [
                 f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
                 for name in repeated

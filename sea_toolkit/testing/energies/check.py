@@ -56,12 +56,12 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("energy", energy), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("energy", energy), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         with checks("builds"):
-            hub, item = stack.enter_context(registered("energy", energy, here.hub))
-            subject = Subject(hub, item, options, here)
+            hub, item = stack.enter_context(registered("energy", energy, setting.hub))
+            subject = Subject(hub, item, options, setting)
             if subject.energy.joint:
                 checks.lacks |= {"chains alone"}
         with checks("models"):

@@ -86,8 +86,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
     if torch.cuda.is_available():
         with checks("gpu"):
             other = "cpu" if policy.device.type == "cuda" else "cuda"
-            found = _elsewhere(subject, converted(policy, device=other), "on another device")
-            gap = off(found, values["relaxed"], 1e-2)
+            energies = _elsewhere(subject, converted(policy, device=other), "on another device")
+            gap = off(energies, values["relaxed"], 1e-2)
             require(not gap, "GPU and CPU give different energies", detail=gap)
 
 
@@ -176,12 +176,12 @@ def _dead_positions(term: Term, answers: Answers) -> None:
     weights = answers.one_hot(other).requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, policy.eos_ids))
     if value.requires_grad:
-        (slope,) = torch.autograd.grad(value.sum(), weights)
-        steepest = float(slope[dead.to(slope.device)].abs().max())
+        (gradient,) = torch.autograd.grad(value.sum(), weights)
+        largest = float(gradient[dead.to(gradient.device)].abs().max())
         require(
-            steepest <= 1e-6 * (1.0 + float(slope.abs().max())),
+            largest <= 1e-6 * (1.0 + float(gradient.abs().max())),
             "tokens after the end of text have a gradient",
-            detail=f"{steepest:.3g}",
+            detail=f"{largest:.3g}",
             hint="weigh each position with `alive` or `content`",
         )
 
@@ -217,6 +217,6 @@ def _elsewhere(subject: Subject, policy: Policy, where: str) -> Tensor:
         hard = term(answers.hard())
     require(bool(hard.isfinite().all()), f"{where} an energy is not finite", detail=str(hard.tolist()))
     if value.requires_grad:
-        (slope,) = torch.autograd.grad(value.sum(), z)
-        require(bool(slope.isfinite().all()), f"{where} a gradient is not finite")
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+        require(bool(gradient.isfinite().all()), f"{where} a gradient is not finite")
     return value.detach()

@@ -20,8 +20,8 @@ ROUNDS = 4
 def check_steps(checks: Checks, subject: Subject) -> None:
     with checks("ids"):
         whole = subject.walk()
-        policy, here = whole.problem.policy, subject.setting
-        shape = [len(subject.prompts), here.chains, here.length]
+        policy, setting = whole.problem.policy, subject.setting
+        shape = [len(subject.prompts), setting.chains, setting.length]
         for i in range(len(whole.states)):
             ids = whole.ids(i)
             require(
@@ -67,7 +67,7 @@ def check_steps(checks: Checks, subject: Subject) -> None:
 
 def _start(subject: Subject) -> None:
     text = "a test"
-    composition, problem = subject.made(draft=text)
+    composition, problem = subject.build(draft=text)
     noise = Noise.for_prompts(problem.prompts, subject.setting.seed, problem.policy.device)
     _, info = composition.sampler.init(problem, noise)
     require(
@@ -84,7 +84,7 @@ def _start(subject: Subject) -> None:
 
 
 def _state(subject: Subject) -> None:
-    composition, problem = subject.made()
+    composition, problem = subject.build()
     sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, 0, problem.policy.device)
     state, _ = sampler.init(problem, noise)
     require(isinstance(state, sampler.state_type), "its state is not of state_type", detail=type(state).__name__)
@@ -138,7 +138,7 @@ def check_reads_budget(checks: Checks, subject: Subject) -> None:
 def _budgeted(subject: Subject, rounds: int, clock: RecordingClock) -> list[Any]:
     """The states of the first rounds of a run whose budget is `rounds` answers for each chain."""
     budget = float(rounds * subject.setting.chains)
-    composition, problem = subject.made(toy=True, clock=clock, budget=budget)
+    composition, problem = subject.build(toy=True, clock=clock, budget=budget)
     sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, subject.setting.seed)
     clock.budget, problem.ledger.sample_flops = budget, problem.sample_flops
     with clock.recording():
