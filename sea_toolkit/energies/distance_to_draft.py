@@ -32,7 +32,7 @@ class DistanceToDraft(Energy):
         """Tokenize the drafts.
 
         Raises:
-            RecipeError: a draft is empty, or there are not as many as prompts.
+            RecipeError: a draft is empty, or the number of drafts is not the number of prompts.
         """
         drafts = [self.text] * len(context.prompts) if isinstance(self.text, str) else self.text
         if len(drafts) != len(context.prompts):

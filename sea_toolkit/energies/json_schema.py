@@ -13,7 +13,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, TextFunction
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
-"""What the end of the text may leave of a literal or a number."""
+"""What may remain of a literal or a number where the text ends."""
 
 
 class JsonSchema(Energy):
@@ -28,7 +28,7 @@ class JsonSchema(Energy):
         schema: a JSON Schema: a table in the recipe, a JSON text, or the name of a file with one.
 
     Raises:
-        RecipeError: no schema, or one that is wrong in itself.
+        RecipeError: no schema, or an invalid one.
         SeaError: the package jsonschema is not installed.
     """
 

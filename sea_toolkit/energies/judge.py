@@ -37,7 +37,7 @@ QUESTION = "Is the reply helpful and friendly?"
 
 
 class Judge(Energy):
-    """Minus the log-odds of yes against no, in nats, as the next token behind a request that holds the answer.
+    """Minus the log-odds of yes against no, in nats, as the next token after a request that contains the answer.
 
     The odds are those of the tokens that spell the words: as given, lower case, capitalized and upper case, with a
     space before them or not. The request goes through the model's chat template, if it has one.
@@ -101,7 +101,7 @@ class Judge(Energy):
         return BoundEnergy(score_text=judge.score_text, is_reward=True, warnings=[note])
 
     def request(self, prompt: str) -> str:
-        """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
+        """The request with a mark for the answer; placeholders inside the prompt are left as they are."""
         texts = {"{prompt}": prompt, "{question}": self.question}
         return re.sub(r"\{(?:prompt|question)\}", lambda match: texts[match.group()], self.before) + MARK + self.after
 
@@ -111,7 +111,7 @@ class Verdicts:
 
     Args:
         settings: the words and the request.
-        lm: is asked.
+        lm: the model that is asked.
         context: of the run.
         reads_policy: `lm` has the policy's tokens, and reads relaxed answers too.
     """
@@ -138,7 +138,7 @@ class Verdicts:
                 expected="a template with words around {response}",
             )
         self.around = max(map(len, before)) + len(self.after)
-        # the answer and what is behind it, spread over the answer's tokens
+        # the answer and the text after it, spread over the answer's tokens
         body = parameters_used(lm.backbone.base) * (context.length + len(self.after))
         cost = 2.0 * (body + lm.head_parameters) / context.length
         context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
@@ -174,7 +174,7 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     """The tokens that spell one of the words.
 
     Raises:
-        RecipeError: a word has none.
+        RecipeError: a word is not a single token.
     """
     token_ids: set[int] = set()
     for word in words:

@@ -14,7 +14,7 @@ from sea_toolkit.problem.energy import Energy, TextFunction
 
 
 class Regex(Energy):
-    """How far the number of matches is from what is wanted; nothing has a gradient here.
+    """How far the number of matches is from the wanted one; without a gradient.
 
     A pattern that has to be there costs 1 where it is not; with mode "count" each match too few or too many costs 1.
     Patterns are Python's; `(?i)` at the start ignores case, `(?s)` lets a dot match line breaks.
@@ -28,7 +28,7 @@ class Regex(Energy):
         at_most: most matches, with mode "count"; no limit if left out.
 
     Raises:
-        RecipeError: no regular expression, limits without mode "count", or limits that leave nothing.
+        RecipeError: no regular expression, limits without mode "count", or limits that no number satisfies.
     """
 
     differentiable = False

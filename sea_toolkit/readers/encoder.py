@@ -30,18 +30,18 @@ ANYTHING = (
     "The soup needs more salt.", "Birds fly south in winter.", "He forgot his keys again.",
     "Democracy needs free elections.",
 )  # fmt: skip
-"""Sentences about nothing in common. Their mean is taken off: hidden states of all texts lie in one narrow cone, and
-without it any two have a cosine of 0.9."""
+"""Unrelated sentences, whose mean hidden state is subtracted: the hidden states of all texts lie in one narrow cone,
+and without centering any two have a cosine of 0.9."""
 
 _FLOOR = 1e-2
 """Least expected length that a mean divides by: below it an answer goes to the origin, with bounded gradients."""
 
 
 class PolicyEncoder:
-    """The policy's hidden states behind one of its blocks, centred.
+    """The policy's hidden states after one of its blocks, centered.
 
     Attributes:
-        reads_policy: relaxed responses in the policy's tokens can be read.
+        reads_policy: whether relaxed responses in the policy's tokens can be read.
 
     Args:
         context: of the run.
@@ -63,12 +63,12 @@ class PolicyEncoder:
         self.center = self.texts(ANYTHING).mean(0)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
-        """Of responses in the policy's tokens."""
+        """Embeddings of responses in the policy's tokens."""
         return self._pooled(response.embed(self.policy.table), response.content)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts."""
+        """Embeddings of texts."""
         ids, mask = text_ids(self.policy.answers, texts, self.policy.device)
         return self._pooled(self.policy.backbone.embedding(ids), mask.float()).squeeze(1)
 
@@ -110,7 +110,7 @@ class ModelEncoder:
         self.table = rows_for(embedding_table(self.embedding), context.policy)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
-        """Of responses in the policy's tokens, up to where each has more likely ended than not."""
+        """Embeddings of responses in the policy's tokens, up to where each has more likely ended than not."""
         return self._pooled(response.embed(self.table), response.content > 0.5)
 
     def check(self, texts: Sequence[str], what: str) -> None:
@@ -124,7 +124,7 @@ class ModelEncoder:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts; NaN for one that is too long for the model, unless it may be truncated."""
+        """Embeddings of texts; NaN for one that is too long for the model, unless it may be truncated."""
         ids, mask = text_ids(self._codec, texts, self.policy.device)
         return self._pooled(self.embedding(ids), mask).squeeze(1)
 
@@ -141,9 +141,9 @@ class ModelEncoder:
         ]
         rows = torch.cat([around[0], embeds, around[1]], 2).flatten(0, 1)
         seen = torch.nn.functional.pad(mask, (len(self.before), len(self.after)), value=True).flatten(0, 1)
-        # an empty text without special tokens has no token to be read at: let its first position stand in
+        # an empty text without special tokens has no token to read: its first position is used instead
         seen = torch.cat([seen[:, :1] | ~seen.any(-1, keepdim=True), seen[:, 1:]], 1)
-        # tokens that are not there leave no gap: positions are counted along the row
+        # masked positions leave no gap: positions are counted along the row
         order = (~seen).long().argsort(dim=-1, stable=True)
         rows, packed = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
         hidden = self.model(inputs_embeds=rows, attention_mask=packed.long()).last_hidden_state.float()

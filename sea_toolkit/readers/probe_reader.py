@@ -18,7 +18,7 @@ from sea_toolkit.readers.probe import Probe
 
 
 def is_probe(source: Path | str) -> TypeGuard[Path]:
-    """Whether a model was found as a single file, which a probe is."""
+    """Whether a model's source is a single file, as every probe is."""
     return isinstance(source, Path) and source.is_file()
 
 
@@ -31,7 +31,7 @@ class ProbeReader:
         context: of the run.
 
     Attributes:
-        warnings: what differs a little from the policy that the probe was made for.
+        warnings: small differences from the policy that the probe was made for.
         fingerprint: of its weights.
 
     Raises:

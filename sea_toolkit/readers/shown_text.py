@@ -12,7 +12,7 @@ from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.util.conversation import Message, Prompt
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
-"""The answer alone; behind the prompt, with a space between; the two as turns of the tokenizer's chat template; "auto"
+"""The answer alone; after the prompt, with a space between; the two as turns of the tokenizer's chat template; "auto"
 is "chat" where there is a template, else the answer alone."""
 
 Ids = list[int]

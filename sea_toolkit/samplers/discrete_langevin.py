@@ -45,16 +45,16 @@ class DiscreteLangevin(Sampler):
     """Propose a token for every position independently of the others; accept all of them or none, with probability
     `min(1, exp(β · (E(y) − E(y'))) · q(y | y') / q(y' | y))` on the re-scored energy.
 
-    What is proposed ends at its first end-of-text token, and only the tokens up to there count in q: those behind it,
-    summed over all they could have been, have probability one. Positions after the end of y propose around the
-    end-of-text token. Terms without a gradient take part in the acceptance alone.
+    A proposal ends at its first end-of-text token, and only the tokens up to it count in q: the tokens after it, summed
+    over all possibilities, have probability one. Positions after the end of y propose around the end-of-text token.
+    Terms without a gradient take part in the acceptance alone.
 
     A step costs one pass over the response forward and back through the LM, its head over the whole vocabulary
     and every reward model, and `[P, C, T, V]` numbers of memory, besides scoring the text.
 
     Args:
         step_size: α; a larger one moves more tokens at once, and is rejected more often. The more tokens there are, the
-            smaller it must be: about 1 / 2 log(V T) changes one token per step where the slope is flat.
+            smaller it must be: about 1 / 2 log(V T) changes one token per step where the gradient is small.
         distance: "embedding": Euclidean, between the policy's token embeddings, in units of the root mean square
             distance of two tokens; "one-hot": 1 between any two tokens, so that α does not tell them apart.
         inverse_temperature: β; 1 samples exp(−E).
@@ -134,7 +134,7 @@ class DiscreteLangevin(Sampler):
 
     @staticmethod
     def _ended(problem: Problem, ids: Int[Tensor, "P C T"]) -> Int[Tensor, "P C T"]:
-        """The end-of-text token again after the first one."""
+        """The ids with the first end-of-text token repeated after it."""
         return ids.masked_fill(after_end(ids, problem.policy.eos_ids), problem.policy.eos_ids[0])
 
 

@@ -25,7 +25,7 @@ from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from sea_toolkit.samplers.shared.potential import Potential, potential_at
 
 FD_STEP = 1e-2
-"""How far along a random direction the gradient is taken again to see its slope, in nats."""
+"""Finite-difference step along a random direction, in nats."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ class Machine:
         return np.array(rows, dtype=np.int32)
 
     def _alike(self) -> list[int]:
-        """For each byte one that is read alike: those that no spelling has differ in their kind alone."""
+        """A representative for each byte: bytes that occur in no spelling are equivalent if they are of the same
+        class."""
         own, first = {*b"".join(self.spellings), 0x80, 0xE2}, dict[tuple[bool, int], int]()
         low = [byte + 32 if 65 <= byte <= 90 else byte for byte in range(256)]
         return [byte if byte in own else first.setdefault((byte in _WORD, byte >> 6), byte) for byte in low]
@@ -89,7 +90,7 @@ class Machine:
             return self._hold(active, inside, b"\xe2\x80")
         if held == b"\xe2\x80" and 0x80 <= byte <= 0xBF:
             return self._read(active, inside, held + bytes([byte]), belongs=False)
-        for old in held:  # it was no punctuation
+        for old in held:  # the bytes held back were not punctuation
             following = self._read(active, inside, bytes([old]), belongs=True)
             assert following is not None
             active, inside, _ = following

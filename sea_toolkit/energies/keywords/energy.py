@@ -75,7 +75,7 @@ class Keywords(Energy):
 
         Raises:
             RecipeError: `from_prompt` finds no words in a prompt.
-            ModelError: a tokenizer that does not write its tokens one after the other.
+            ModelError: the tokenizer does not decode token by token.
         """
         policy = context.policy
         rows = {prompt: list(dict.fromkeys([*self.words, *self._of(prompt)])) for prompt in context.prompts}
@@ -196,6 +196,6 @@ class Reader:
 
     @staticmethod
     def _not_padding(response: SoftResponse) -> Bool[Tensor, "P C T"]:
-        """False for what stands behind a text that was cut without an end; behind an end the automaton has ended."""
+        """False after a text that was cut off without an end; after an end the automaton is in `ENDED`."""
         ended = survival(response.probability(response.eos_ids).sum(-1).detach()) <= 0
         return (response.alive > 0) | ended
