@@ -128,7 +128,7 @@ def compare(
 
 @contextmanager
 def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
-    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is no terminal."""
+    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -141,7 +141,7 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
     tasks: dict[str, TaskID] = {}
 
     def watch(done: float, total: float, what: str) -> None:
-        if "compare" not in tasks:  # what an earlier command finished says nothing about the speed
+        if "compare" not in tasks:  # rows of an earlier command do not count for the speed
             tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
         bar.update(tasks["compare"], completed=done, total=total, description=what)
 

@@ -104,7 +104,7 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def reachable(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
         if names and not {"", os.getcwd()} & set(sys.path):
-            sys.path.append(os.getcwd())  # last: a file here stands in for no installed module
+            sys.path.append(os.getcwd())  # last: a file here must not replace an installed module
         return names
 
     return click.option(
@@ -123,7 +123,7 @@ def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--plugin` and `--strict-plugins` of its own, and the hub as its first argument.
 
-    What was given before the command's name and after it adds up.
+    Options before the command's name and after it are combined.
     """
 
     @plugin_options

@@ -94,7 +94,7 @@ def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dic
 
 
 def _concerns(record: PluginRecord, kind: str | None) -> bool:
-    """Whether a row is shown under `--kind`; one of which that is unknown may be what the reader looks for."""
+    """Whether a row is shown under `--kind`; failed plugins whose kinds are unknown are shown too."""
     return kind is None or kind in record.provides or (record.failed and not record.provides)
 
 

@@ -57,7 +57,7 @@ class Work:
     def cell(
         self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: ProgressMeter
     ) -> None:
-        """All budgets of a method for one batch and seed: the largest first, which may give the others."""
+        """All budgets of a method for one batch and seed: the largest first, whose run may cover the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))
         while left:

@@ -64,8 +64,8 @@ def compare(
         batch: prompts that share batches. A run ends when its batch has spent the budget on average, so this is part
             of the comparison.
         out: folder; what is finished there is not done again, and the report is written after each batch.
-        watch: is told how far it is.
-        command: what to print in the report as the way to make it again.
+        watch: is called with the progress.
+        command: the command that the report prints to reproduce it.
         **settings: `max_new_tokens`, `model`, `device`, … as for `align`.
 
     Raises:
@@ -94,7 +94,7 @@ def compare(
 
     session.refuse_unused(base)
     policy = session.policy(base.policy, check)
-    policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
+    policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
     session.hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {

@@ -64,7 +64,7 @@ class Judge:
         self._score: Score | None = None
 
     def refuse_if_in(self, composition: Composition) -> None:
-        """A judge of what it was optimized for is none.
+        """Refuse a judge that the energy optimizes.
 
         Raises:
             RecipeError: the same model, or the same probe in another file, is in the energy.
@@ -128,7 +128,7 @@ class Judge:
         shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
         reader = ClassifierReader(model, shown)
         output = reader.output(wanted)
-        shown.frames(prompts, length)  # a prompt that is too long is found now, not after hours
+        shown.frames(prompts, length)  # finds a prompt that is too long now rather than after hours
 
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             rewards: list[float] = reader.texts(prompts, texts)[:, output].tolist()

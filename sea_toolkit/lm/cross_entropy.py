@@ -14,7 +14,7 @@ Logits = Callable[[Tensor], Tensor]
 """Hidden states `[rows, D]` to float32 logits `[rows, V]`."""
 
 IMPOSSIBLE = 1e4
-"""Nats that a token with logit −inf costs: nobody gives it weight, and 0 · ∞ is no number."""
+"""Cost in nats of a token with logit −inf: finite, because its weight is 0 and 0 · ∞ is NaN."""
 
 
 def expected_cost(
@@ -26,8 +26,8 @@ def expected_cost(
 ) -> Float[Tensor, " rows"]:
     """`Σ_v p(v) · (−log softmax(logits(hidden))(v))` for each row, float32; differentiable once.
 
-    A row's cost is one number, so its slopes `[D]` and `[K]` are found on the way forward, while the row's logits are
-    there, and only they are kept: at most `chunk_rows` rows of `[V]` exist at a time.
+    A row's cost is one number, so its gradients `[D]` and `[K]` are computed in the forward pass, while the row's
+    logits exist, and only they are kept: at most `chunk_rows` rows of `[V]` exist at a time.
 
     Args:
         hidden: what the logits are made of.

@@ -16,7 +16,7 @@ from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, extend_c
 from sea_toolkit.lm.policy import Policy
 
 CHECK_EVERY = 8
-"""Steps between looks at whether rows have ended: each look waits for the device."""
+"""Steps between checks whether rows have ended: each check waits for the device."""
 
 LogitsProcessor = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`process(ids [rows, t], log_probs [rows, V], rows [rows]) -> logits [rows, V]` of the proposal at position t, which
@@ -55,7 +55,7 @@ def decode(
     keep_cache: bool = False,
     ledger: Ledger | None = None,
 ) -> Decoded:
-    """Draw n tokens behind the prompt and `start` from the policy, or from a proposal made of it.
+    """Draw n tokens after the prompt and `start` from the policy, or from a proposal made of it.
 
     Args:
         uniform: one number in (0, 1) per token to draw (the whole randomness), or None for greedy decoding of

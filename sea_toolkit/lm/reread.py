@@ -38,7 +38,7 @@ class Embedded:
 
 @dataclass
 class Running:
-    """The model's own state behind rows of one length.
+    """The model's own state after rows of one length.
 
     Attributes:
         rows: which rows of the batch.

@@ -61,7 +61,7 @@ class TextInterface:
 
     @property
     def device(self) -> torch.device:
-        """Where responses are."""
+        """The device of responses."""
         raise NotImplementedError
 
     @property
@@ -74,7 +74,7 @@ class TextInterface:
 
         Args:
             prompts: P texts or conversations.
-            room: response tokens that must still fit behind the prompt.
+            room: response tokens that must still fit after the prompt.
 
         Raises:
             RecipeError: a prompt is empty, too long for the model's context, or a conversation and prompts are plain.
@@ -107,7 +107,7 @@ class TextInterface:
 
     @cached_property
     def answers(self) -> TextCodec:
-        """Text ↔ token ids of answers, behind what the prompts end with."""
+        """Text ↔ token ids of answers, after what the prompts end with."""
         if self.chat is None or not self.chat.generation_prompt:
             return middle_of_text(self.tokenizer)
         return after_context(self.tokenizer, self.chat.generation_prompt)
@@ -163,7 +163,7 @@ class TextInterface:
         Args:
             texts: as answers to prompts.
             finished: which of them get an end-of-text token.
-            ends: which token that is, see `ends`; the usual one if None. Those of unfinished texts are not looked at.
+            ends: which token that is, see `ends`; the usual one if None. Those of unfinished texts are ignored.
         """
         flat = [text for row in texts for text in row]
         last = torch.full(finished.shape, self.usual_end) if ends is None else ends

@@ -10,7 +10,7 @@ _TRIALS = ("The rain stopped; it's 5 o'clock, isn't it?", "field fields\n\nField
 
 
 def token_bytes(tokenizer: Any, size: int) -> list[bytes]:
-    """Bytes of each of `size` tokens; none for special tokens, which no reader sees, and ids that stand for nothing.
+    """Bytes of each of `size` tokens; empty for special tokens, which no reader sees, and for ids without a token.
 
     Raises:
         ModelError: the tokenizer does not write tokens one after the other (a word-piece tokenizer, for one).

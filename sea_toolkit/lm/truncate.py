@@ -62,7 +62,8 @@ def _cut(base: Any, blocks: str, layers: int) -> Any:
     @wraps(run)
     def forward(*args: Any, **kwargs: Any) -> Any:
         states: list[Tensor] = []
-        # what follows the blocks (norms, projections) has its own place in each architecture: it runs, unheard
+        # norms and projections after the blocks differ in place between architectures: they run, and their output is
+        # dropped
         hook = kept[-1].register_forward_hook(
             lambda module, inputs, output: states.append(output if isinstance(output, Tensor) else output[0])
         )
@@ -92,7 +93,7 @@ def _shallower(config: Any, layers: int) -> Any:
     kinds = getattr(text, "layer_types", None)
     text.num_hidden_layers = layers
     if kinds:
-        with suppress(AttributeError):  # of some configs the kinds follow from the number
+        with suppress(AttributeError):  # some configs derive the kinds from the number
             text.layer_types = list(kinds)[:layers]
     return config
 

@@ -14,7 +14,7 @@ Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attenti
 
 
 class Strict(BaseModel):
-    """Data without unknown keys, and of the very types that it says."""
+    """Data without unknown keys, in exactly the declared types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -21,7 +21,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Hook:
-    """The look of one function of a plugin: `hook` is the specification that it means to implement."""
+    """The signature and marks of one function of a plugin; `hook` is the specification that it means to implement."""
 
     function: str
     hook: str
@@ -81,7 +81,7 @@ def hooks_of(plugin: Any) -> list[Hook]:
             function = getattr(plugin, name)
             marks = getattr(function, f"{PROJECT}_impl", None)
             routine = inspect.isroutine(function)
-        except Exception:  # a property that raises is no hook
+        except Exception:  # a property that raises cannot be a hook
             continue
         if not routine or not (isinstance(marks, dict) or name.startswith("sea_")):
             continue

@@ -26,7 +26,7 @@ def is_from(record: PluginRecord, qualified: str) -> bool:
 
 
 def matching(items: Sequence[Item], name: str) -> list[Item]:
-    """The items that a name means: by distribution, or in each kind the built-in one, else all."""
+    """The items that a name may mean: those of a distribution, or in each kind the built-in one, else all."""
     distribution, colon, short = name.rpartition(":")
     named = [item for item in items if item.name == short]
     if colon:
@@ -41,7 +41,7 @@ def may_provide(record: PluginRecord, name: str) -> bool:
 
 
 def clash(items: Sequence[Item], for_what: str = "") -> RecipeError:
-    """Several plugins claim a name."""
+    """The error for a name that several plugins claim."""
     qualified = sorted({item.qualified for item in items})
     owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in items)
     if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
@@ -63,7 +63,7 @@ def unknown(
     name: str,
     for_what: str = "",
 ) -> SeaError:
-    """Nobody has the name: tell what is close, and which broken plugin has it or may have it.
+    """The error for an unknown name: close names, and broken plugins that provide it or may provide it.
 
     Args:
         records: of all plugins.
@@ -142,5 +142,5 @@ def _left_out(names: Sequence[str]) -> list[str]:
 
 
 def _prefix(for_what: str, kind: str | None) -> str:
-    """The place that asks, unless it is called like the kind, which the message names anyway."""
+    """The place that asks, unless its name is the kind's, which the message contains anyway."""
     return f"{for_what}: " if for_what not in ("", kind) else ""

@@ -48,7 +48,7 @@ class OptionModel:
 
         Raises:
             RecipeError: unknown or missing options, values of the wrong type, a schedule where none can be. All
-                mistakes are told at once.
+                mistakes are reported at once.
         """
         try:
             checked = self.model.model_validate(dict(values), strict=True, context={"where": where})

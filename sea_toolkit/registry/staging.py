@@ -1,4 +1,4 @@
-"""Loading one plugin without leaving a trace of it until all of it has succeeded."""
+"""Loading one plugin, with no effect until all of it has succeeded."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Registrar:
         return decorator
 
     def close(self) -> None:
-        """The hook has returned.
+        """Check the registrations after the hook has returned.
 
         Raises:
             PluginError: a `register("name")` was given nothing to register.

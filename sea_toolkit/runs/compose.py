@@ -74,11 +74,11 @@ class Composition:
 
     @property
     def joint(self) -> list[str]:
-        """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
+        """Labels of the energies over all chains of a prompt, in which the chains see each other."""
         return [part.label for part in self.parts if part.energy.joint]
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
-        """Let every energy refuse what cannot go with the policy's tokenizer: nothing is loaded yet.
+        """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
 
         Raises:
             ModelError: a reward model that cannot be found, or has another vocabulary.

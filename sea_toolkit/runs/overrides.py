@@ -61,7 +61,7 @@ def build_recipe(
 
 
 def _lay(data: dict[str, Any], key: str, value: Any) -> None:
-    """One setting over the recipe's data."""
+    """Lay one setting over the recipe's data."""
     if key in ("chains", *_LENGTHS):
         data["sampler"] = {**data.get("sampler", {}), key: value}
         data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)

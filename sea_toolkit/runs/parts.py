@@ -54,7 +54,7 @@ class Part:
 
     @property
     def is_reference(self) -> bool:
-        """It is −log π, and not a limit on it."""
+        """Whether it is −log π itself rather than a limit on it."""
         return self.limits is None and self.item is not None and self.item.qualified == REFERENCE
 
     @property
@@ -67,7 +67,7 @@ class Part:
 
         Raises:
             SeaError: what the energy raises.
-            PluginError: its code failed, or returned something that is no energy.
+            PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger)
         with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():

@@ -23,8 +23,8 @@ CHAIN = -1
 
 
 def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
-    """The request for a rewrite, as the last turn of the prompt's conversation; what stands in the texts is not looked
-    at for placeholders."""
+    """The request for a rewrite, as the last turn of the prompt's conversation; placeholders inside the texts are left
+    as they are."""
     texts = {"{prompt}": str(prompt), "{response}": response}
     request = re.sub(r"\{(?:prompt|response)\}", lambda match: texts[match.group()], spec.prompt)
     return Prompt.of(prompt).ask(request)
@@ -33,7 +33,8 @@ def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
 def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int) -> Scored | None:
     """Draw rewrites of one response per prompt and score them as answers to the original prompts.
 
-    All of it is in the ledger. The random numbers are streams of their own, so that nothing else moves.
+    The ledger counts all of it. Random numbers come from streams of their own, so that the rest of the run is
+    unchanged.
 
     Args:
         problem: of the run.
@@ -49,7 +50,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     try:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
-    except (RecipeError, ModelError) as error:  # at the end of a run is no time to lose it
+    except (RecipeError, ModelError) as error:  # a failure this late must not lose the run
         problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)

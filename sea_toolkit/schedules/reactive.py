@@ -13,7 +13,8 @@ from sea_toolkit.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Observation:
-    """What a run tells its schedules after a step. All prompts of a run share a number, so these are means over them.
+    """What a run reports to its schedules after a step. All prompts of a run share the schedule, so these are means
+    over them.
 
     Attributes:
         step: the step that was taken, from 0; `progress`: of the run when it was taken.
@@ -82,7 +83,7 @@ class ReactiveSchedule(Schedule):
         self._guard("load_state", lambda: self._schedule.load_state(json.loads(json.dumps(state))))
 
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Go back to the first state."""
         self.load_state(self._fresh)
 
     def _guard(self, method: str, call: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What every check shares: a property is named, checked, and either holds or is the subject of one clear error."""
+"""What every check shares: a property is named and checked; one that fails becomes one clear error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ConformanceError(SeaError, AssertionError):
 
 
 class Broken(Exception):
-    """Raised inside a property's block; `Checks` says whose it is."""
+    """Raised inside a property's block; `Checks` adds item and property."""
 
     def __init__(self, got: str, *, detail: str = "", expected: str | None = None, hint: str | None = None) -> None:
         super().__init__(got)
@@ -62,7 +62,7 @@ class Checks:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """One property: whatever its block raises is a `ConformanceError` that names it."""
+        """Check one property: whatever its block raises becomes a `ConformanceError` that names it."""
         promise = self.properties[name]
         try:
             yield
@@ -97,7 +97,7 @@ Held = TypeVar("Held")
 
 
 def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
-    """The check, whose error shows the author's line and what the plugin raised, and nothing of the kit's inside."""
+    """The check, with errors that show the author's line and the plugin's exception without the kit's own frames."""
 
     @functools.wraps(check)
     def checked(*args: Given.args, **options: Given.kwargs) -> Held:
@@ -111,7 +111,7 @@ def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The exception that a plugin raised, behind the errors that name the plugin."""
+    """The exception that a plugin raised, taken from the errors that name the plugin."""
     while isinstance(error, SeaError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -140,7 +140,7 @@ def _seed(seed: int) -> None:
 def global_streams_untouched() -> Iterator[None]:
     """Raises: Broken if the block moves a random stream of the process; the streams are put back."""
     kept = _global_streams()
-    _seed(20_260_101)  # who seeds a stream with 0 each time would leave it as it was the last time
+    _seed(20_260_101)  # a plugin that seeds a stream with 0 each time would leave it unchanged at the second call
     before = _global_streams()
     try:
         yield

@@ -37,7 +37,7 @@ PROPERTIES = {
 def check_initializer(initializer: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check an initializer on a small problem: tiny policy, three prompts, a few chains.
 
-    One that returns ids alone has no "log π".
+    The property "log π" is left out for an initializer that returns ids alone.
 
     Args:
         initializer: what is registered, or the name of an installed initializer.

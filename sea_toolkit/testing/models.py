@@ -34,7 +34,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 @reported
 def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
-    """Check a catalog model; nothing is downloaded, and the user's own caches and home folder are out of sight.
+    """Check a catalog model; nothing is downloaded, and the user's own caches and home folder are hidden.
 
     Where `pull` cannot succeed without a network, "pull" and "files" are left out of the result.
 

@@ -44,8 +44,8 @@ P, C, T, K, V = 2, 3, 4, 5, 9
 def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a relaxation on random logits of two prompts, three chains, four positions and five candidates.
 
-    One that takes `noise` has no "rows alone": its rows are drawn together. One that takes `points` is given random
-    ones of five coordinates among nine tokens, and has no "padding".
+    For a relaxation that takes `noise`, "rows alone" is left out: its rows are drawn together. A relaxation that takes
+    `points` gets random ones with five coordinates among nine tokens, and "padding" is left out.
 
     Args:
         relaxation: what is registered, or the name of an installed relaxation.

@@ -17,13 +17,13 @@ FEW = 6
 
 
 def plain_ids(policy: Policy) -> Int[Tensor, " N"]:
-    """Tokens that stand for text: no end of text and no other special one."""
+    """Tokens that stand for text: all but the end of text and other special tokens."""
     special = {*policy.eos_ids, *getattr(policy.tokenizer, "all_special_ids", ())}
     return torch.tensor([i for i in policy.token_ids.tolist() if i not in special])
 
 
 def closed(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Int[Tensor, "P C T"]:
-    """The end-of-text token again after the first one."""
+    """The ids with the first end-of-text token repeated after it."""
     return ids.masked_fill(after_end(ids, eos_ids), eos_ids[0])
 
 
@@ -44,7 +44,7 @@ class Answers:
 
     @classmethod
     def random(cls, policy: Policy, prompts: int, chains: int, length: int, seed: int) -> Answers:
-        """Reproducible ones."""
+        """Reproducible random answers."""
         g = torch.Generator().manual_seed(seed)
         plain, shape = plain_ids(policy), (prompts, chains, length)
         ids = plain[torch.randint(len(plain), shape, generator=g)]

@@ -33,7 +33,7 @@ PLACES = [(step / (STEPS - 1), step) for step in range(STEPS)]
 def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a schedule along a run of forty steps.
 
-    A function has no "state"; a class that follows the run is told of a made-up one.
+    "state" is left out for a function; a class that follows the run gets a simulated one.
 
     Args:
         schedule: what is registered, or the name of an installed schedule.
@@ -115,7 +115,7 @@ def _at(schedule: Any, follows: bool) -> Any:
 
 
 def _observation(progress: float, step: int) -> Observation:
-    """Of a run that improves fast, then slowly, and whose acceptance wanders."""
+    """An observation of a run that improves fast, then slowly, and whose acceptance varies."""
     rate = 0.5 + 0.4 * math.sin(step)
     best = 30.0 * math.exp(-0.3 * (step // 3))
     return Observation(step, progress, best, {"acceptance": rate, "accepted": rate})

@@ -1,7 +1,7 @@
 """Languages so small that every response can be written down, the law of their energy, and how far chains are from it.
 
-The law is enumerated here with the plain transformers model, one response at a time; nothing of the toolkit's scoring
-is used for it.
+The law is enumerated here with the plain transformers model, one response at a time, independently of the toolkit's
+scoring.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Toy:
 
     @property
     def responses(self) -> list[tuple[int, ...]]:
-        """All of them: ended by the end of text, or as long as may be."""
+        """All responses: those that end, and those of the full length."""
         letters = range(1, self.vocab)
         ended = [(*r, EOS) for n in range(self.length) for r in itertools.product(letters, repeat=n)]
         return ended + list(itertools.product(letters, repeat=self.length))
@@ -181,7 +181,7 @@ def index_of(toy: Toy, ids: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Distance:
-    """Total variation between chains and law, what chance alone allows, and the effective sample size behind it."""
+    """Total variation between chains and law, what chance alone allows, and the effective sample size."""
 
     tv: float
     allowed: float

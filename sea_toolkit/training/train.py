@@ -34,7 +34,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Every fit, the chosen one, and what the card says."""
+    """Every fit, the chosen one, and the facts for the card."""
 
     fits: list[Fit]
     chosen: Fit

@@ -79,7 +79,7 @@ def column(source: Source, rows: list[dict[str, Any]], name: str) -> list[Any]:
     """One column.
 
     Raises:
-        RecipeError: it is missing; those there are get listed.
+        RecipeError: it is missing; the message lists the existing ones.
     """
     columns = list(rows[0])
     if name not in columns:

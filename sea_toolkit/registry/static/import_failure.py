@@ -1,4 +1,4 @@
-"""Why importing a file must fail, told from its source."""
+"""Why importing a file must fail, judged from its source."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A look at a plugin's source without importing it: what it would register, and why it would certainly fail.
 
-Only what holds whenever the module is imported is called broken: a missing module, a syntax error, an unconditional
-`raise` or exit, hooks that do not fit. Anything else counts as fine until a load proves otherwise.
+A plugin is called broken only for what fails on every import: a missing module, a syntax error, an unconditional
+`raise` or exit, hooks that do not fit. Anything else counts as sound until a load fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading plugin source as a syntax tree; nothing of it is executed."""
+"""Reading plugin source as a syntax tree, without executing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def top_level_names(tree: ast.Module) -> set[str] | None:
-    """Names that the module binds at its top level, in branches too; None if they cannot be told."""
+    """Names that the module binds at its top level, in branches too; None if they are undecidable."""
     names: set[str] = set()
     for node in _outside_functions(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

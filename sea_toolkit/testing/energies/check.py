@@ -27,7 +27,7 @@ PROPERTIES = {
     "prompts permute": "prompts in another order give the same energies in that order",
     "chains alone": "a chain has the same energy by itself as among others; of a class that says joint = True, another",
     "prompts alone": "a prompt has the same energies by itself as in a batch",
-    "padding": "positions behind the text and candidates without weight change nothing",
+    "padding": "positions after the text and candidates without weight change nothing",
     "dead positions": "what stands after the end of text changes nothing and has no gradient",
     "inputs": "nothing that is handed over is changed",
     "bfloat16": "it works with a policy in bfloat16: finite values and gradients",

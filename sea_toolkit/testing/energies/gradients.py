@@ -60,7 +60,7 @@ def check_gradient(term: Term, answers: Answers) -> None:
 
 
 def check_readings(term: Term, answers: Answers) -> None:
-    """Raises: Broken if the slope read off the taps of a hard answer is not the gradient of all token weights."""
+    """Raises: Broken if the gradient read off the taps of a hard answer is not that of all token weights."""
     policy = answers.policy
     weights = answers.one_hot().requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, policy.eos_ids))

@@ -71,7 +71,7 @@ def check_responses(checks: Checks, subject: Subject) -> None:
             )
     with checks("gradient"):
         gradients.check_gradient(term, answers)
-    if not term.is_policy:  # proposals follow the policy itself; its slope is never asked for
+    if not term.is_policy:  # proposals follow the policy itself, whose gradient is never used
         with checks("readings"):
             gradients.check_readings(term, answers)
     _check_order(checks, subject, samples)
@@ -135,7 +135,7 @@ def _padding(term: Term, answers: Answers) -> None:
     gap = off(term(answers.hard(longer)), term(answers.hard(ended)))
     require(
         not gap,
-        "positions behind the end of text change the energy",
+        "positions after the end of text change the energy",
         detail=gap,
         hint="weigh each position with `alive` or `content`",
     )
@@ -147,7 +147,7 @@ def _padding(term: Term, answers: Answers) -> None:
     gap = off(term(padded), term(SoftResponse.from_ids(open_ids[..., :3].clone(), eos)))
     require(
         not gap,
-        "padding behind an unfinished text changes the energy",
+        "padding after an unfinished text changes the energy",
         detail=gap,
         hint="weigh each position with `alive` or `content`",
     )
@@ -207,7 +207,7 @@ def _inputs(subject: Subject) -> None:
 
 
 def _elsewhere(subject: Subject, policy: Policy, where: str) -> Tensor:
-    """Energies of the relaxed answers under another copy of the policy; gradients are looked at."""
+    """Energies of the relaxed answers under another copy of the policy; their gradients must be finite."""
     term = subject.bound(policy, subject.prompts).terms[0]
     answers = Answers(policy, *(getattr(subject.answers, k) for k in ("ids", "logits", "candidates")))
     z = answers.logits.to(policy.device).requires_grad_()

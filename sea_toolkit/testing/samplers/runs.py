@@ -20,7 +20,7 @@ from sea_toolkit.testing.samplers.subject import Subject
 from sea_toolkit.testing.toys import Toy, energies_of, measure
 
 PROMPTS, CHAINS = 32, 16
-"""Prompts are independent of each other, whatever the chains of one prompt do."""
+"""Prompts: they are independent even where the chains of one prompt are coupled."""
 
 
 def check_law(checks: Checks, subject: Subject) -> None:

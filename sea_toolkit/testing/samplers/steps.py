@@ -14,7 +14,7 @@ from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted
 from sea_toolkit.testing.tiny import tiny_reward
 
 ROUNDS = 4
-"""Answers for each chain, where the budget is looked at."""
+"""Answers for each chain, in the check of the budget."""
 
 
 def check_steps(checks: Checks, subject: Subject) -> None:
@@ -98,7 +98,7 @@ def _state(subject: Subject) -> None:
 
 
 def _needs_gradient(subject: Subject) -> None:
-    """Steps down an energy in which nothing has a gradient but what the sampler says it needs."""
+    """Take steps on an energy in which only the terms that the sampler declares to need have a gradient."""
     needs = sampler_class(subject.item).needs_gradient
     energies: dict[str, dict[str, Any]] = {
         "none": {"reference": False, "rewards": [letters_wanted]},
@@ -117,7 +117,7 @@ def _needs_gradient(subject: Subject) -> None:
 
 
 def check_reads_budget(checks: Checks, subject: Subject) -> None:
-    """What it asks the clock, and for whole rounds whether the answer makes a difference."""
+    """Check what the sampler reads from the clock, and for whole rounds whether the value changes its steps."""
     reads = sampler_class(subject.item).reads_budget
     with checks("reads_budget"):
         clock = RecordingClock()
