@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
-from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.positions import cut_answers, usable_positions
@@ -36,6 +36,9 @@ class ClassifierReader:
     Args:
         model: from `AutoModelForSequenceClassification`.
         shown: from prompt and answer to its tokens.
+
+    Raises:
+        ModelError: the model gives other numbers for embeddings than for the same tokens.
     """
 
     def __init__(self, model: Any, shown: ShownText) -> None:
@@ -47,6 +50,36 @@ class ClassifierReader:
             self.table = self.backbone.table
         else:
             self.table = embedding_table(self.embedding)
+        self._check()
+
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Compare the reading of a few tokens with the model's own forward pass.
+
+        Raises:
+            ModelError: the two differ, or the model cannot be read through its embeddings.
+        """
+        ids = torch.arange(1, 7, device=self.table.device)[None] % len(self.table)
+        kind = f"{self.shown.name} ({type(self.model).__name__})"
+        way_out = "another reward model, or a probe (sea-toolkit train-probe)"
+        try:
+            own = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
+            read = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+        except Exception as error:  # each architecture has its own way to refuse
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(
+                f"{kind} cannot be read through its embeddings: {type(error).__name__}: {reason}",
+                expected="a sequence classifier that takes input embeddings",
+                hint=way_out,
+            ) from error
+        close = 1e-3 if self.table.dtype == torch.float32 else 0.1
+        if own.shape != read.shape or not bool(((own - read).abs() <= close * (1.0 + own.abs())).all()):
+            raise ModelError(
+                f"{kind} gives {read.flatten()[:3].tolist()} for embeddings, and {own.flatten()[:3].tolist()} for the "
+                "same tokens",
+                expected="a sequence classifier whose embeddings say all that it reads",
+                hint=way_out,
+            )
 
     def output(self, wanted: str | int | None) -> int:
         """Index of the output that a recipe names.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from sea_toolkit.errors import PluginError, SeaError
+from sea_toolkit.errors import PluginError
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.schedules.base import Schedule
 
 
@@ -30,6 +31,10 @@ class Observation:
     metrics: Mapping[str, float]
 
 
+METHODS = ("at", "observe", "state", "load_state")
+
+
+@runtime_checkable
 class Reactive(Protocol):
     """What a schedule class offers; its constructor's parameters are the options."""
 
@@ -60,8 +65,8 @@ class ReactiveSchedule(Schedule):
     """
 
     def __init__(self, name: str, schedule: Any, *, owner: str = "sea-toolkit") -> None:
-        missing = [m for m in ("at", "observe", "state", "load_state") if not callable(getattr(schedule, m, None))]
-        if missing:
+        if not isinstance(schedule, Reactive):
+            missing = [method for method in METHODS if method not in dir(schedule)]
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",
@@ -87,12 +92,5 @@ class ReactiveSchedule(Schedule):
         self.load_state(self._fresh)
 
     def _guard(self, method: str, call: Callable[[], Any]) -> Any:
-        try:
+        with attribute_errors_to(f"schedule {self.name!r} of {self.owner}", f"in {method}", user_errors_pass=True):
             return call()
-        except SeaError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{method} of schedule {self.name!r} of {self.owner} failed: {type(error).__name__}: {error}",
-                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
-            ) from error

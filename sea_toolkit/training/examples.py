@@ -28,6 +28,18 @@ class Examples:
     groups: list[str]
     sources: list[str]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """The examples of several files, in order."""
+        whole = cls([], [], [], [], [])
+        for part in parts:
+            whole.texts.extend(part.texts)
+            whole.others.extend(part.others)
+            whole.labels.extend(part.labels)
+            whole.groups.extend(part.groups)
+            whole.sources.extend(part.sources)
+        return whole
+
     @property
     def pairs(self) -> bool:
         """Whether these are preference pairs."""
@@ -63,7 +75,7 @@ def read_examples(
             kind = "pairs" if source.get("chosen", "chosen") in rows[0] else "labels"
         part = _pairs(source, rows) if kind == "pairs" else _labelled(source, rows)
         parts.append(_drawn(part, _number(source, "rows", max_rows), random.Random(f"{seed}/{number}")))
-    joined = Examples(*([x for part in parts for x in getattr(part, field)] for field in Examples.__annotations__))
+    joined = Examples.joined(parts)
     names = ", ".join(str(s.path) for s in sources)
     if len(joined) < at_least:
         raise RecipeError(f"{names}: {len(joined)} usable rows", expected=f"at least {at_least}")

@@ -185,7 +185,7 @@ def broken(**changes):
     [
         ({"observe": None}, "a class without observe"),
         ({"load_state": None, "state": None}, "without state, load_state"),
-        ({"state": lambda self: {1, 2}}, r"state of schedule 'waves' of sea-waves failed: TypeError"),
+        ({"state": lambda self: {1, 2}}, r"schedule 'waves' of sea-waves, in state: TypeError"),
         ({"at": lambda self, progress, step: math.nan}, "returned nan"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_class_that_keeps_no_contract_is_named_when_it_is_made(changes, messag
 
 def test_a_schedule_that_fails_to_observe_is_named():
     made = ReactiveSchedule("waves", broken(observe=lambda self, seen: 1 / 0), owner="sea-waves")
-    with pytest.raises(PluginError, match=r"observe of schedule 'waves' of sea-waves failed: ZeroDivisionError"):
+    with pytest.raises(PluginError, match=r"schedule 'waves' of sea-waves, in observe: ZeroDivisionError"):
         made.observe(Observation(0, 0.0, 0.0, {}))
 
 

@@ -155,7 +155,7 @@ def _tokens_through(policy: Policy) -> Iterator[list[int]]:
         inputs = [x for x in (*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")) if isinstance(x, Tensor)]
         seen.append(inputs[0].shape[0] * inputs[0].shape[1])
 
-    hook = getattr(policy.model, policy.model.base_model_prefix).register_forward_pre_hook(count, with_kwargs=True)
+    hook = policy.backbone.base.register_forward_pre_hook(count, with_kwargs=True)
     try:
         yield seen
     finally:
