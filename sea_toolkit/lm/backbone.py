@@ -60,7 +60,7 @@ class Backbone:
     def table(self) -> Float[Tensor, "rows D"]:
         """The embedding of every token as the model sees it, with any scale the embedding module applies (Gemma)."""
         if self._table is None:
-            self._table = embedding_table(self.embedding)
+            self._table = embedding_table(self.embedding, self.name)
         return self._table
 
     @torch.no_grad()
@@ -243,11 +243,25 @@ class Backbone:
 
 
 @torch.no_grad()
-def embedding_table(embedding: nn.Module) -> Float[Tensor, "rows D"]:
-    """The output of an embedding module for every token; its weights where it is a plain look-up."""
-    weight: Tensor = embedding.weight  # type: ignore[assignment]
-    first = torch.arange(min(8, weight.shape[0]), device=weight.device)
-    if torch.equal(embedding(first), weight[first]):
+def embedding_table(embedding: nn.Module, name: str) -> Float[Tensor, "rows D"]:
+    """The output of an embedding module for every token; its weights where it is a plain look-up.
+
+    Args:
+        embedding: from `model.get_input_embeddings()`.
+        name: of the model, for messages.
+
+    Raises:
+        ModelError: it is not a module that gives one vector for a token.
+    """
+    weight = getattr(embedding, "weight", None)
+    first = torch.arange(min(8, len(weight)), device=weight.device) if isinstance(weight, Tensor) else None
+    rows = embedding(first) if first is not None else None
+    if not isinstance(weight, Tensor) or not isinstance(rows, Tensor):
+        raise ModelError(
+            f"{name} cannot be read through its embeddings ({type(embedding).__name__})",
+            expected="a model whose input embeddings are one vector for each token",
+        )
+    if torch.equal(rows, weight[first]):
         return weight.detach()
     table: Tensor = embedding(torch.arange(weight.shape[0], device=weight.device))
     return table

@@ -37,8 +37,11 @@ def truncate(model: Any, layers: int) -> nn.Module:
     if not 1 <= layers <= total:
         raise ModelError(f"layer {layers} was asked of a model with {total} layers", expected=f"1 to {total}")
     base, blocks = _blocks(model, total)
+    # run before the cut: transformers hooks a model's blocks when it is first asked for hidden states, and a view made
+    # before would hook the same blocks again
+    right = _hidden_states(model, layers)
     view = base if layers == total else _cut(base, blocks, layers)
-    _check(model, view, layers)
+    _check(model, view, right, layers)
     return view
 
 
@@ -99,18 +102,32 @@ def _shallower(config: Any, layers: int) -> Any:
 
 
 @torch.no_grad()
-def _check(model: Any, view: Any, layers: int) -> None:
+def _hidden_states(model: Any, layers: int) -> Tensor:
+    """What the model says of a few tokens behind so many blocks."""
     ids = probe_ids(model.get_input_embeddings())
     try:
         full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states
-        embeds = model.get_input_embeddings()(ids)
-        mine = view(inputs_embeds=embeds, **accepted(view, use_cache=False))[0]
     except FAILURES as error:
-        raise _not_understood(model, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-    if full is None or len(full) <= layers or full[layers].shape != mine.shape:
-        raise _not_understood(model, f"it does not give hidden_states[{layers}] of that shape")
-    if not agree(mine, full[layers], mine.dtype):
+        raise _failed(model, error) from error
+    if full is None or len(full) <= layers:
+        raise _not_understood(model, f"it does not give hidden_states[{layers}]")
+    right: Tensor = full[layers]
+    return right
+
+
+@torch.no_grad()
+def _check(model: Any, view: Any, right: Tensor, layers: int) -> None:
+    embedding = model.get_input_embeddings()
+    try:
+        mine = view(inputs_embeds=embedding(probe_ids(embedding)), **accepted(view, use_cache=False))[0]
+    except FAILURES as error:
+        raise _failed(model, error) from error
+    if mine.shape != right.shape or not agree(mine, right, mine.dtype):
         raise _not_understood(model, f"what its first {layers} blocks give is not hidden_states[{layers}]")
+
+
+def _failed(model: Any, error: Exception) -> ModelError:
+    return _not_understood(model, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def _not_understood(model: Any, why: str) -> ModelError:

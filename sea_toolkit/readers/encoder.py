@@ -107,7 +107,7 @@ class ModelEncoder:
         self.around = len(self.before) + len(self.after)
         fitting_answers(context.length, self.around, self.limit, name, truncate=truncate)
         self.reads_policy = same_vocabulary(tokenizer, context.policy.tokenizer)
-        self.table = rows_for(embedding_table(self.embedding), context.policy)
+        self.table = rows_for(embedding_table(self.embedding, name), context.policy)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
         """Embeddings of responses in the policy's tokens, up to where each has more likely ended than not."""

@@ -39,6 +39,10 @@ class ClassifierReader:
 
     Raises:
         ModelError: the model gives other numbers for embeddings than for the same tokens.
+
+    Attributes:
+        pads: rows of several lengths may share a batch; false for models whose padding changes their numbers (FNet,
+            ConvBERT), which read one row at a time.
     """
 
     def __init__(self, model: Any, shown: ShownText) -> None:
@@ -49,37 +53,45 @@ class ClassifierReader:
             self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
             self.table = self.backbone.table
         else:
-            self.table = embedding_table(self.embedding)
-        self._check()
+            self.table = embedding_table(self.embedding, shown.name)
+        self.pads = True
+        self.pads = self._pads()
 
     @torch.no_grad()
-    def _check(self) -> None:
-        """Compare the reading of a few tokens with the model's own forward pass.
+    def _pads(self) -> bool:
+        """Compare the reading of two short texts with the model's own forward pass: may rows be padded to one width?
 
         Raises:
-            ModelError: the two differ, or the model cannot be read through its embeddings.
+            ModelError: the two differ for each text alone, or the model cannot be read through its embeddings.
         """
-        ids = torch.arange(1, 7, device=self.table.device)[None] % len(self.table)
+        half = len(self.table) // 2  # away from the special tokens, whose embedding some models treat otherwise
+        ids = torch.arange(half, half + 6, device=self.table.device)[None]
+        texts = [ids, ids[:, 3:]]
+        mask = torch.ones(1, 2, 6, dtype=torch.bool, device=ids.device)
+        mask[:, 1, 3:] = False
+        padded = torch.cat([ids, ids[:, 3:].repeat(1, 2)])
         kind = f"{self.shown.name} ({type(self.model).__name__})"
-        way_out = "another reward model, or a probe (sea-toolkit train-probe)"
+        expected, hint = "a sequence classifier that takes input embeddings", "another reward model, or a probe"
         try:
-            own = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
-            read = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            own = torch.cat([self.model(input_ids=t, attention_mask=torch.ones_like(t)).logits.float() for t in texts])
+            alone = torch.cat(
+                [self.read(self.embedding(t)[:, None], torch.ones_like(t)[:, None] > 0)[0] for t in texts]
+            )
         except Exception as error:  # each architecture has its own way to refuse
             reason = str(error).strip().partition("\n")[0]
-            raise ModelError(
-                f"{kind} cannot be read through its embeddings: {type(error).__name__}: {reason}",
-                expected="a sequence classifier that takes input embeddings",
-                hint=way_out,
-            ) from error
+            got = f"{kind} cannot be read through its embeddings: {type(error).__name__}: {reason}"
+            raise ModelError(got, expected=expected, hint=hint) from error
+        if not self._equal(own, alone):
+            got = f"{kind} gives {alone[0].tolist()[:3]} for embeddings, {own[0].tolist()[:3]} for the same tokens"
+            raise ModelError(got, expected=expected, hint=hint)
+        try:
+            return self._equal(own, self.read(self.embedding(padded)[None], mask)[0])
+        except Exception:  # no padding token, no attention mask: one row at a time
+            return False
+
+    def _equal(self, own: Tensor, read: Tensor) -> bool:
         close = 1e-3 if self.table.dtype == torch.float32 else 0.1
-        if own.shape != read.shape or not bool(((own - read).abs() <= close * (1.0 + own.abs())).all()):
-            raise ModelError(
-                f"{kind} gives {read.flatten()[:3].tolist()} for embeddings, and {own.flatten()[:3].tolist()} for the "
-                "same tokens",
-                expected="a sequence classifier whose embeddings say all that it reads",
-                hint=way_out,
-            )
+        return own.shape == read.shape and bool(((own - read).abs() <= close * (1.0 + own.abs())).all())
 
     def output(self, wanted: str | int | None) -> int:
         """Index of the output that a recipe names.
@@ -158,7 +170,13 @@ class ClassifierReader:
         # masked positions leave no gap: positions are counted along the row
         order = (~all_masks).long().argsort(dim=-1, stable=True)
         all_rows = all_rows.gather(1, order[..., None].expand_as(all_rows))
-        logits = self.model(inputs_embeds=all_rows, attention_mask=all_masks.gather(1, order).long()).logits
+        all_masks = all_masks.gather(1, order).long()
+        if self.pads:
+            logits = self.model(inputs_embeds=all_rows, attention_mask=all_masks).logits
+        else:
+            lengths = all_masks.sum(-1).clamp(min=1).tolist()
+            alone = [(all_rows[i : i + 1, :n], all_masks[i : i + 1, :n]) for i, n in enumerate(lengths)]
+            logits = torch.cat([self.model(inputs_embeds=row, attention_mask=mask).logits for row, mask in alone])
         return logits.float().unflatten(0, (p, c))
 
 
@@ -284,6 +302,8 @@ def sequence_scorer(
     )
     options = repr(sorted((template_options or {}).items()))
     key = ("sequence scorer", source, shown.reads, truncate, options)
+    # made before the model's tokens are counted: the trial reading does not belong to the run's cost
+    reader = context.load_once(("classifier reader", *key), lambda: ClassifierReader(model, shown))
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
-    return context.load_once(key, lambda: SequenceScorer(ClassifierReader(model, shown), context))
+    return context.load_once(key, lambda: SequenceScorer(reader, context))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.initializer import FunctionInitializer
 from sea_toolkit.samplers.base import Info, Law
 from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.shared.suffix import exact
@@ -51,7 +53,8 @@ class FreshStart(Search):
     def init(self, problem, noise):
         problem.start(noise)
         drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
-        return super().init(replace(problem, initializer=lambda problem, noise: drawn.ids), noise)
+        fresh = FunctionInitializer(partial(lambda problem, noise: drawn.ids))
+        return super().init(replace(problem, initializer=fresh), noise)
 
 
 @mutant("law")
