@@ -108,9 +108,12 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
         return names
 
     return click.option(
-        "--allow-code", multiple=True, metavar="MODULE:FUNCTION", callback=reachable,
+        "--allow-code",
+        multiple=True,
+        metavar="MODULE:FUNCTION",
+        callback=reachable,
         help="Let the energies run this Python function, installed or in this folder; a recipe cannot allow it.",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:

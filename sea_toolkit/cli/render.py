@@ -23,9 +23,15 @@ def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], 
     terminal."""
     console = Console(stderr=True)
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     tasks: dict[str, TaskID] = {}
 
     def update(key: str, done: float, total: float | None, note: str) -> None:

@@ -126,10 +126,15 @@ class Verdicts:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
         self.yes, self.no = sorted(yes), sorted(no)
         frames = fitting_frames(
-            context.prompts, lambda prompt: framed(settings.request(prompt), lm), lambda around: sum(map(len, around)),
-            context.length, lm.context_length, f"the request of judge to {lm.name}", tokenizer=lm.tokenizer,
+            context.prompts,
+            lambda prompt: framed(settings.request(prompt), lm),
+            lambda around: sum(map(len, around)),
+            context.length,
+            lm.context_length,
+            f"the request of judge to {lm.name}",
+            tokenizer=lm.tokenizer,
             truncate=settings.truncate,
-        )  # fmt: skip
+        )
         self.truncate = settings.truncate
         before, self.after = [pre for pre, _ in frames], frames[0][1]
         if not all(before) or not self.after:

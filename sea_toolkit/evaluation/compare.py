@@ -98,10 +98,15 @@ def compare(
     session.hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
-        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts],
-        "batch": batch, "select": select, "judges": [judge.spec for judge in panel], "versions": _versions(policy),
+        "recipe": _shared(base),
+        "own_terms": sorted(energies or {}),
+        "prompts": [text.to_data() for text in texts],
+        "batch": batch,
+        "select": select,
+        "judges": [judge.spec for judge in panel],
+        "versions": _versions(policy),
         "terms": _fingerprints(compositions[0]),
-    }  # fmt: skip
+    }
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
     for judge in panel:

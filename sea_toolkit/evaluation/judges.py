@@ -26,8 +26,12 @@ from sea_toolkit.readers.shown_text import Reading, ShownText
 from sea_toolkit.runs.compose import Composition
 
 READINGS = get_args(Reading)
-OPTIONS = {"reads": " | ".join(READINGS), "output": "a label or an index", "truncate": "true or false",
-           "template_options": "a table"}  # fmt: skip
+OPTIONS = {
+    "reads": " | ".join(READINGS),
+    "output": "a label or an index",
+    "truncate": "true or false",
+    "template_options": "a table",
+}
 """Option of a judge → what it takes; see the energy `reward`."""
 
 Score = Callable[[Sequence[str], Sequence[str], Sequence[bool]], list[float]]

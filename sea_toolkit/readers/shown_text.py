@@ -85,9 +85,15 @@ class ShownText:
             RecipeError: prompt and answer have more tokens than the model can read.
         """
         return fitting_frames(
-            prompts, self._frame, lambda frame: len(frame[0]) + len(frame[1]), length, self.limit, self.name,
-            tokenizer=self.tokenizer, truncate=self.truncate,
-        )  # fmt: skip
+            prompts,
+            self._frame,
+            lambda frame: len(frame[0]) + len(frame[1]),
+            length,
+            self.limit,
+            self.name,
+            tokenizer=self.tokenizer,
+            truncate=self.truncate,
+        )
 
     def _whole(self, prompt: str, answer: str) -> Ids:
         ids: Ids = self.tokenizer(self.text(prompt, answer), add_special_tokens=self.chat is None).input_ids
@@ -96,8 +102,10 @@ class ShownText:
     def _frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:
             frame = self.chat.around(Prompt.of(prompt).messages)
-            before, after = (self.tokenizer(part, add_special_tokens=False).input_ids if part else []
-                             for part in (frame.before, frame.after))  # fmt: skip
+            before, after = (
+                self.tokenizer(part, add_special_tokens=False).input_ids if part else []
+                for part in (frame.before, frame.after)
+            )
             return before, after
         opening, closing = wrapping(self.tokenizer)
         shown = prompt.rstrip() if self.reads == "prompt+response" else ""

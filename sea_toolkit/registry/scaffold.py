@@ -69,9 +69,15 @@ class Names:
         """Placeholder to its value."""
         example, summary = EXAMPLES[self.kind]
         return {
-            "item": self.item, "kind": self.kind, "dist": self.dist, "module": self.module, "hook": KINDS[self.kind],
-            "object": example, "summary": summary, "year": str(datetime.now(timezone.utc).year),
-        }  # fmt: skip
+            "item": self.item,
+            "kind": self.kind,
+            "dist": self.dist,
+            "module": self.module,
+            "hook": KINDS[self.kind],
+            "object": example,
+            "summary": summary,
+            "year": str(datetime.now(timezone.utc).year),
+        }
 
 
 def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:

@@ -31,10 +31,14 @@ def main_table(data: dict[str, Any]) -> Table:
     for cell in data["cells"]:
         numbers = [interval(cell["mean"][m]) for m in metrics]
         rest = [
-            plain(cell["distinct_2"], ".3f"), plain(cell["unfinished"], ".0%"), plain(cell["tokens"], ".1f"),
-            plain(cell["samples"], ".1f"), plain(cell["seconds_per_prompt"], ".2f"),
-            plain(cell["peak_memory_mb"], ".0f"), plain(cell["acceptance"], ".2f"),
-        ]  # fmt: skip
+            plain(cell["distinct_2"], ".3f"),
+            plain(cell["unfinished"], ".0%"),
+            plain(cell["tokens"], ".1f"),
+            plain(cell["samples"], ".1f"),
+            plain(cell["seconds_per_prompt"], ".2f"),
+            plain(cell["peak_memory_mb"], ".0f"),
+            plain(cell["acceptance"], ".2f"),
+        ]
         rows.append([cell["method"], f"{cell['budget']:g}", *numbers, *rest])
     return titles, rows
 

@@ -76,9 +76,12 @@ class Archive:
         """A copy; candidates themselves never change."""
         by_chain = {str(chain): candidate for chain, candidate in self.by_chain.items()}
         return {
-            "starts": list(self.starts), "best": list(self.best), "by_chain": by_chain,
-            "seen": self.seen, "total": self.total,
-        }  # fmt: skip
+            "starts": list(self.starts),
+            "best": list(self.best),
+            "by_chain": by_chain,
+            "seen": self.seen,
+            "total": self.total,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.starts = [_candidate(c) for c in state["starts"]]

@@ -103,9 +103,14 @@ class Run:
         self.archives = Archives(Archive() for _ in problem.prompts)
         self.acceptance, self.position = AcceptanceCounter(), Position()
         self.parts: dict[str, Stateful] = {
-            "noise": self.noise, "ledger": problem.ledger, "chains": problem.run, "schedules": self.schedules,
-            "archives": self.archives, "acceptance": self.acceptance, "position": self.position,
-        }  # fmt: skip
+            "noise": self.noise,
+            "ledger": problem.ledger,
+            "chains": problem.run,
+            "schedules": self.schedules,
+            "archives": self.archives,
+            "acceptance": self.acceptance,
+            "position": self.position,
+        }
         self.state: Any = None
         self.trace = Trace(folder)
         self.notes: list[str] = []

@@ -127,6 +127,10 @@ class Session:
         problem = self.bind(composition, prompts)
         self.hub.load()
         return Run(
-            composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event,
+            composition,
+            problem,
+            folder=folder,
+            checkpoint_every=checkpoint_every,
+            on_event=on_event,
             stop_after=stop_after,
-        )  # fmt: skip
+        )

@@ -88,9 +88,14 @@ class Smc(Sampler):
         uniform, turns = noise.uniform(n, problem.length), noise.uniform(len(ends)).to(device)
         for i, end in enumerate(ends):
             drawn = decode(
-                problem.policy, problem.prefix, uniform[..., ids.shape[-1] : end],
-                start=ids, past=layers, keep_cache=True, ledger=problem.ledger,
-            )  # fmt: skip
+                problem.policy,
+                problem.prefix,
+                uniform[..., ids.shape[-1] : end],
+                start=ids,
+                past=layers,
+                keep_cache=True,
+                ledger=problem.ledger,
+            )
             ids, log_prob = torch.cat([ids, drawn.ids], -1), torch.cat([log_prob, drawn.log_prob], -1)
             if end == problem.length or bool(ended(problem, ids).all()):
                 break

@@ -144,10 +144,16 @@ class SuffixSampler(Sampler, abstract=True):
         cut = min(length - 1, int(noise.common_uniform() ** proposal.cut_power * length))
         uniform = noise.uniform(problem.chains, length - cut)
         drawn = decode(
-            problem.policy, problem.prefix, uniform, start=state.ids[..., :cut], past=state.layers, keep_cache=True,
+            problem.policy,
+            problem.prefix,
+            uniform,
+            start=state.ids[..., :cut],
+            past=state.layers,
+            keep_cache=True,
             logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature, ledger=problem.ledger,
-        )  # fmt: skip
+            temperature=proposal.temperature,
+            ledger=problem.ledger,
+        )
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
