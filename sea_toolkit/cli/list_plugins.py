@@ -37,9 +37,8 @@ _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "b
 def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, requirements: bool) -> None:
     """Show the plugins and how they fare.
 
-    Without --load nothing is imported: the state comes from the last load if nothing has changed since, else from
-    a look at the plugin's source. A broken plugin is a row here and no error, except with --strict-plugins, which
-    implies --load.
+    Without --load plugins are not imported: the state comes from the last load if it still applies, else from a look at
+    the plugin's source. A broken plugin is a row here and no error, except with --strict-plugins, which implies --load.
     """
     if as_json and requirements:
         raise click.UsageError("--json and --requirements exclude each other")

@@ -40,7 +40,7 @@ class JsonSchema(Energy):
         self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
 
     def bind(self, context: Context) -> TextFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:

@@ -42,14 +42,14 @@ class Judge(Energy):
     The odds are those of the tokens that spell the words: as given, lower case, capitalized and upper case, with a
     space before them or not. The request goes through the model's chat template, if it has one.
 
-    The answer's tokens are put into the request as they are, between the tokens of what stands before and after it:
-    nothing merges at the seams. End `{response}` and what is before it with a line break, so that this is also how the
-    model would read it. Soft tokens go the same way, up to where the answer has more likely ended than not.
+    The answer's tokens are put unchanged between the tokens of the text before and after it, so that no tokens merge at
+    the seams. End `{response}` and the text before it with a line break, so that the model would read it the same way.
+    Soft tokens go the same way, up to where the answer has more likely ended than not.
 
     Args:
         model: a catalog name, a local folder or a Hugging Face id of a causal LM; the policy itself if left out. With
             another vocabulary than the policy's there is no gradient.
-        question: what stands for `{question}` in the template.
+        question: the text that replaces `{question}` in the template.
         template: the request, with `{response}` once, and `{prompt}` anywhere before it.
         yes: the word, or several, whose probability is to rise.
         no: the word, or several, against it.
@@ -80,17 +80,17 @@ class Judge(Energy):
         """Find the model before any weights are read.
 
         Raises:
-            ModelError: there is none of that name, or it is no language model.
+            ModelError: the name is unknown, or not that of a language model.
         """
         if self.model is not None:
             find_language_model(self.model, finder)
 
     def bind(self, context: Context) -> BoundEnergy:
-        """Load the model, and run what stands before the answers once.
+        """Load the model, and run the text before the answers once.
 
         Raises:
             ModelError: as `check`, or unreadable weights.
-            RecipeError: a word for yes or no that is no token, or a request that is too long for the model.
+            RecipeError: a word for yes or no that is not a single token, or a request that is too long for the model.
         """
         lm = language_model(self.model, context)
         reads_policy = same_tokens(lm, context.policy)

@@ -57,7 +57,7 @@ class Perplexity(Energy):
         """Find the model before any weights are read.
 
         Raises:
-            ModelError: there is none of that name, or it is no language model.
+            ModelError: the name is unknown, or not that of a language model.
         """
         if self.model is not None:
             find_language_model(self.model, finder)

@@ -59,7 +59,7 @@ class Regex(Energy):
             raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
 
     def bind(self, context: Context) -> TextFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:

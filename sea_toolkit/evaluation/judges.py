@@ -1,4 +1,4 @@
-"""Judges: rewards that are not in the energy and read nothing but the chosen texts."""
+"""Judges: rewards outside of the energy that read the chosen texts alone."""
 
 from __future__ import annotations
 

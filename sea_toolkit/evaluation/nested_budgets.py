@@ -101,7 +101,7 @@ class BudgetedRun(Run):
             self.budget = self.problem.clock.budget = self.own
 
     def _is_beginning(self, budget: float) -> bool:
-        """Whether a run of that budget would have come here as well: nothing so far depends on the budget."""
+        """Whether a run of that budget would have taken the same steps: none so far depends on the budget."""
         if self.scheduled:
             return False
         reads = self.sampler.reads_budget

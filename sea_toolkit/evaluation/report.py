@@ -112,7 +112,7 @@ class Report:
         return np.array(values, dtype=np.float64).mean(1)
 
     def _plain(self, rows: dict[tuple[int, int], Row], prompts: Sequence[int]) -> dict[str, Any]:
-        """Numbers without an interval: those of a set of texts, and of the machine."""
+        """Numbers without an interval: those of all texts together, and of the machine."""
         chosen = [[rows[s, p] for p in prompts] for s in self.seeds]
         flat = [row for of_seed in chosen for row in of_seed]
 

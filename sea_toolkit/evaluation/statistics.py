@@ -34,7 +34,7 @@ class Interval:
         return "lower" if self.high < 0 else "no difference shown"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers; null where nothing was known."""
+        """Plain numbers; null where no prompt had a value."""
         numbers = {"mean": self.mean, "low": self.low, "high": self.high}
         return {**{k: None if np.isnan(v) else v for k, v in numbers.items()}, "n": self.n}
 

@@ -1,4 +1,4 @@
-"""The initializer `neighbors`: go on from another run's answers."""
+"""The initializer `neighbors`: start from another run's answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of a transformers model is its base, what the head makes of it, and whether the two are what they seem.
+"""Which part of a transformers model is its base, what the head makes of it, and a check of the two.
 
 `base_model_prefix` names the base of most models, not of all (OPT's head calls `model.decoder`, Llama 4's `model`). So
 the model is run once on a few tokens, and the base is the module that was really called. The result is then checked:
@@ -73,8 +73,8 @@ def _given_hidden(base: nn.Module, like: Any) -> nn.Module:
 def with_modules(model: nn.Module, replacements: Mapping[str, nn.Module]) -> Any:
     """A view of a model in which the modules of the given dotted names are replaced.
 
-    Parameters are shared, the model itself is untouched, and the view has no hooks of the modules that hold the
-    replaced ones.
+    Parameters are shared and the model itself is unchanged. Modules that hold replaced ones lose their hooks in the
+    view.
     """
     view = copy.copy(model)
     # nn.Module keeps its children and hooks in dicts, which a shallow copy would share with the original
@@ -175,7 +175,7 @@ def holders(model: nn.Module, embedding: nn.Module) -> list[str]:
 
 
 def _maker(example: Any) -> Any:
-    """A function from hidden states to an output like the example, with nothing else in it."""
+    """A function from hidden states to an output of the example's type that holds them alone."""
     if isinstance(example, ModelOutput):
         first = next(iter(example))
         return lambda hidden: type(example)(**{first: hidden})

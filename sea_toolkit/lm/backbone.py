@@ -107,7 +107,7 @@ class Backbone:
         Args:
             prefix: what comes before, one row per prompt, or None for nothing.
             embeds: embeddings of the tokens.
-            mask: false where a token is to be skipped: nothing sees it and it takes no position.
+            mask: false where a token is skipped: it is never attended to, and takes no position.
         """
         p, c, n, _ = embeds.shape
         rows, order = embeds.reshape(p * c, n, -1), None

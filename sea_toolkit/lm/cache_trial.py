@@ -101,7 +101,7 @@ def long_from(base: Any) -> int | None:
 
 
 def _has_keys_and_values(base: Any) -> bool:
-    """Whether transformers keeps keys and values, and nothing else, for each layer of the model."""
+    """Whether transformers keeps keys and values alone for each layer of the model."""
     try:
         layers = DynamicCache(config=base.config).layers
     except FAILURES:

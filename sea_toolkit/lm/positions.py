@@ -41,11 +41,11 @@ def fitting_frames(
     tokenizer: Any,
     truncate: bool = False,
 ) -> list[Frame]:
-    """What stands around the answer for each prompt, if the model has the positions to read it with an answer inside.
+    """The text around the answer for each prompt, if the model has the positions to read it with an answer inside.
 
     Args:
         prompts: P texts.
-        frame: makes what stands around the answer of a prompt.
+        frame: makes the text around the answer of a prompt.
         width: tokens of a frame.
         length: tokens of the longest answer.
         limit: of the model that reads (see `usable_positions`).

@@ -113,7 +113,7 @@ class ChatTemplate:
 
     @cached_property
     def frame(self) -> AnswerFrame | None:
-        """What stands around an answer to a short conversation, or None where the template refuses one."""
+        """The frame of an answer to a short conversation, or None where the template refuses one."""
         for turns in self._trials():
             try:
                 return self.around(turns)

@@ -74,7 +74,7 @@ class TextCodec:
 
 
 def start_of_text(tokenizer: Any) -> TextCodec:
-    """For texts with nothing before them."""
+    """For texts at the start of the input."""
     return TextCodec(tokenizer)
 
 

@@ -31,7 +31,7 @@ def truncate(model: Any, layers: int) -> nn.Module:
         layers: 1 to the number of its blocks.
 
     Raises:
-        ModelError: there are not that many blocks, or what the view gives is not that hidden state.
+        ModelError: there are fewer blocks, or the view's output is not that hidden state.
     """
     total = count_layers(model)
     if not 1 <= layers <= total:
@@ -103,7 +103,7 @@ def _shallower(config: Any, layers: int) -> Any:
 
 @torch.no_grad()
 def _hidden_states(model: Any, layers: int) -> Tensor:
-    """What the model says of a few tokens behind so many blocks."""
+    """The model's own hidden states of a few tokens after that many blocks."""
     ids = probe_ids(model.get_input_embeddings())
     try:
         full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states

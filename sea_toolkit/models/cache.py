@@ -41,7 +41,7 @@ def sha256_file(path: Path, progress: Progress = silent, what: str = "") -> str:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files under a folder; files that vanish meanwhile count nothing."""
+    """Bytes of all files under a folder; files that vanish meanwhile count 0."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -1,4 +1,4 @@
-"""What can be told of a model from the small files of its folder, before any weights are downloaded or read."""
+"""What the small files of a model's folder tell, before any weights are downloaded or read."""
 
 from __future__ import annotations
 

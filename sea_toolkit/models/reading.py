@@ -1,4 +1,4 @@
-"""transformers' `from_pretrained`, with every failure told in a sentence that a person can act on."""
+"""transformers' `from_pretrained`, with every failure explained in a sentence that a person can act on."""
 
 from __future__ import annotations
 

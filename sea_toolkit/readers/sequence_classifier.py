@@ -183,9 +183,9 @@ class ClassifierReader:
 class SequenceScorer:
     """Outputs `[P, C, L]` of a sequence classifier for the responses of a run.
 
-    A relaxed response is read between the tokens of what stands before and after it, which are run once. A text is read
-    as a whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole,
-    and its gradient that of the tokens one by one.
+    A relaxed response is read between the tokens before and after it; those before it are run once. A text is read as a
+    whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole, and
+    its gradient that of the tokens one by one.
 
     Args:
         reader: of texts.

@@ -66,7 +66,8 @@ class ShownText:
         return prompt.rstrip() + between + answer
 
     def ids(self, prompt: str, answer: str) -> Ids | None:
-        """Token ids of that text as a whole; None where the model cannot read so many and nothing may be left out."""
+        """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
+        whole."""
         ids, limit = self._whole(prompt, answer), self.limit
         if limit is None or len(ids) <= limit:
             return ids

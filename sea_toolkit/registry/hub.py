@@ -58,7 +58,7 @@ class PluginHub:
         files: Iterable[str | os.PathLike[str]] = (),
         strict: bool = False,
     ) -> PluginHub:
-        """Find what is installed, importing nothing of it.
+        """Find the installed plugins without importing them.
 
         Args:
             plugins: names of entry points or distributions to consider; None: what the environment variable
@@ -131,7 +131,7 @@ class PluginHub:
         return lookup.matching(self.items(kind), name)
 
     def unknown(self, kind: str | None, name: str, for_what: str = "") -> SeaError:
-        """The error for a name that nobody has; see `lookup.unknown`."""
+        """The error for an unknown name; see `lookup.unknown`."""
         return lookup.unknown(self.records, self.items(), self.left_out, kind, name, for_what)
 
     def clashes(self) -> list[lookup.Clash]:

@@ -158,7 +158,7 @@ class _Rule:
             return self._plain.validate_json(json.dumps(value), strict=True)
         except pydantic.ValidationError as error:
             raise (error if _depth(error) > _depth(refusal) else refusal) from None
-        except (TypeError, ValueError):  # nothing that JSON can write
+        except (TypeError, ValueError):  # not representable in JSON
             raise refusal from None
 
     def _schedule(self, schedule: ScheduleLike, where: str) -> ScheduleLike:

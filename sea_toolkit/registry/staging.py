@@ -42,7 +42,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     """Import a plugin, check it and collect what it registers.
 
     Args:
-        record: who it is; not changed.
+        record: the plugin's record; not changed.
         load: returns the plugin object (imports it).
 
     Raises:

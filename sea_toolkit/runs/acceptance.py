@@ -21,7 +21,7 @@ class AcceptanceCounter:
     accepted: list[int] = field(default_factory=list)
 
     def count(self, metrics: dict[str, Tensor]) -> None:
-        """Count a step; samplers without the metric `accepted` reject nothing."""
+        """Count a step; samplers without the metric `accepted` are not counted."""
         if "accepted" not in metrics:
             return
         now = [int(n) for n in metrics["accepted"].sum(-1).tolist()]

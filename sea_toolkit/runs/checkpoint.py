@@ -46,7 +46,7 @@ def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, d
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """The value's shape as JSON; its tensors go to `tensors` by path. Each table says what it stands for."""
+    """The value's shape as JSON; its tensors go to `tensors` by path. Each table names the type that it represents."""
     if isinstance(value, Tensor):
         tensors[name] = value
         return {"tensor": name}

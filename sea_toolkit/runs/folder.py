@@ -66,7 +66,7 @@ def new_folder(folder: Path | None) -> Iterator[None]:
     """Make the folder of a new run, and lock it as long as the run lasts.
 
     Args:
-        folder: of the run; None for a run that writes nothing.
+        folder: of the run; None for a run without files.
 
     Raises:
         SeaError: it holds a run already, is in use by another process, or cannot be written.

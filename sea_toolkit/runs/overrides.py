@@ -29,7 +29,7 @@ def build_recipe(
     terms: Iterable[Mapping[str, Any]] = (),
     assignments: Iterable[tuple[str, Any]] = (),
 ) -> Recipe:
-    """A recipe with flags laid over it; unset (None) flags change nothing.
+    """A recipe with flags laid over it; unset (None) flags are ignored.
 
     Args:
         recipe: what the others override; an empty one if None.
@@ -110,7 +110,7 @@ def assign(data: dict[str, Any], path: str, value: Any) -> None:
     Args:
         data: changed in place.
         path: keys and numbers of entries with dots between, such as `energies.0.weight`.
-        value: what stands there afterwards.
+        value: the new value.
 
     Raises:
         RecipeError: the path leads nowhere.

@@ -95,7 +95,8 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         place: where it stands, such as `energies[1]`.
 
     Raises:
-        RecipeError: an unknown name, a wrong option, limits that leave nothing, or a schedule that follows the run.
+        RecipeError: an unknown name, a wrong option, limits that no number satisfies, or a schedule that follows the
+            run.
         PluginError: the plugin is broken.
     """
     item, before = resolver.find("energy", spec.name, place), set(resolver.reactive)

@@ -57,7 +57,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
     noise = Noise.for_prompts([f"{Prompt.of(p).key}\0rewrite" for p in problem.prompts], seed, policy.device)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
-    stopped = problem.stopped  # a rewrite is no chain
+    stopped = problem.stopped  # a rewrite belongs to no chain
     # not their log π here, which is that of answers to the request
     scored = problem.score_as_text(drawn.ids)
     problem.run.stopped = stopped

@@ -52,7 +52,7 @@ class Session:
     def compose(
         self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
     ) -> Composition:
-        """Check a recipe; nothing is loaded.
+        """Check a recipe without loading models.
 
         Raises:
             RecipeError, PluginError: see `compose`.

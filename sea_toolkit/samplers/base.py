@@ -136,7 +136,7 @@ def _check_consistent(cls: type[Sampler]) -> None:
 
 
 def sampler_class(item: Item) -> type[Sampler]:
-    """The class behind a registered sampler.
+    """The class of a registered sampler.
 
     Raises:
         PluginError: what the plugin registered is not a `Sampler`; the message names plugin and distribution.

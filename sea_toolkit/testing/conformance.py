@@ -147,7 +147,7 @@ def global_streams_untouched() -> Iterator[None]:
         after = _global_streams()
     finally:
         _restore(kept)
-    # not Python's own stream, which type checkers draw from: who draws from it is not repeatable
+    # Python's own stream is left out, since type checkers draw from it
     names = ["torch's", "", "numpy's"] + ["the GPU's"] * (len(before) - 3)
     moved = [name for name, a, b in zip(names, before, after, strict=True) if name and not _equal(a, b)]
     require(

@@ -94,7 +94,7 @@ class Walk:
 
     Args:
         schedule: the built schedule.
-        follows: it is told of each step.
+        follows: whether it observes each step.
         asked: how often it is asked at each place.
         begin: the first step; its `values` are those from here on.
     """

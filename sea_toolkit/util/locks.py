@@ -12,7 +12,7 @@ from sea_toolkit.errors import SeaError
 
 
 def lock_file(path: Path) -> Path:
-    """The file that stands for the lock of `path`: hidden, beside it, and left there."""
+    """The lock file of `path`: hidden, beside it, and kept afterwards."""
     return path.with_name(f".{path.name}.lock")
 
 

@@ -18,7 +18,7 @@ def certain_failure(file: Path, module: str, *, follow: bool = True, seen: set[P
         file: the source.
         module: its dotted name.
         follow: look into imported modules of the same top-level package as well.
-        seen: files already looked at.
+        seen: files already examined.
     """
     seen = set() if seen is None else seen
     seen.add(file)
