@@ -54,11 +54,11 @@ class PolicyEncoder:
     def __init__(self, context: Context, layer: int | None, name: str) -> None:
         self.policy = policy = context.policy
         blocks = policy.model.config.get_text_config().num_hidden_layers
-        trunk = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
-        context.use_model(f"{name}:policy", trunk)
-        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
+        truncated = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
+        context.use_model(f"{name}:policy", truncated)
+        self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
         opening = policy.tokenizer(OPENING, add_special_tokens=False).input_ids
-        self.opening = self.trunk.prefix([opening])
+        self.opening = self.backbone.prefix([opening])
         self.center = torch.zeros(policy.table.shape[1], device=policy.device)
         self.center = self.texts(ANYTHING).mean(0)
 
@@ -75,7 +75,7 @@ class PolicyEncoder:
     def _pooled(self, embeds: Float[Tensor, "P C T D"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         p = embeds.shape[0]
         first = self.opening.select(torch.zeros(p, dtype=torch.long, device=embeds.device))
-        hidden = self.trunk.hidden(first, embeds).float() - self.center
+        hidden = self.backbone.hidden(first, embeds).float() - self.center
         weights = content.float()[..., None]
         total = torch.where(weights > 0, weights * hidden, 0.0).sum(2)
         return total / weights.sum(2).clamp(min=_FLOOR)

@@ -43,9 +43,9 @@ class ProbeReader:
         self.warnings = probe.check(policy_fingerprint(policy.model, policy.tokenizer, policy.name))
         self.fingerprint = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
         self.probe, self.table = probe.to(policy.device), policy.table
-        trunk = context.use_model(f"reward:{label}", truncate(policy.model, probe.layer))
-        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name)
+        truncated = context.use_model(f"reward:{label}", truncate(policy.model, probe.layer))
+        self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name)
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        hidden = self.trunk.hidden(None, response.embed(self.table))
+        hidden = self.backbone.hidden(None, response.embed(self.table))
         return self.probe.score_hidden(hidden, response.content)
