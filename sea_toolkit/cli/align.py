@@ -122,17 +122,17 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
         sys.exit(INTERRUPTED)
 
 
-def _prompts(given: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
+def _prompts(texts: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
     from sea_toolkit.util.prompts import prompts_of_lines, read_messages, read_prompts
 
-    named = {"prompts on the command line": given, "--prompts": file, "--messages": messages}
+    named = {"prompts on the command line": texts, "--prompts": file, "--messages": messages}
     sources = [name for name, value in named.items() if value]
     if len(sources) > 1:
         raise RecipeError(" and ".join(sources), expected="one of them")
     if column is not None and file in (None, "-"):
         raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
-    if given:
-        return [Prompt.of(text) for text in given]
+    if texts:
+        return [Prompt.of(text) for text in texts]
     if messages is not None:
         if messages.lstrip().startswith("["):
             return read_messages(messages, "--messages")

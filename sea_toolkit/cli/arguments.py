@@ -23,7 +23,7 @@ def weighted(text: str) -> tuple[str, float]:
     """`name=2` → ("name", 2.0); the weight is 1 if there is none.
 
     Raises:
-        RecipeError: the weight is no number.
+        RecipeError: the weight is not a number.
     """
     name, equals, weight = text.rpartition("=")
     if not equals:
@@ -38,7 +38,7 @@ def options_of(text: str, flag: str, example: str) -> tuple[str, dict[str, Any]]
     """`name,key=value,…` → the name, and the values by key.
 
     Raises:
-        RecipeError: what stands between commas is no `KEY=VALUE`.
+        RecipeError: a part between commas is not `KEY=VALUE`.
     """
     head, *rest = text.split(",")
     options: dict[str, Any] = {}
@@ -65,10 +65,10 @@ def assignment(text: str) -> tuple[str, Any]:
     return path, value_of(value)
 
 
-def template_values(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+def template_values(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any] | None:
     """`KEY=VALUE` of --template-option, as a table of the recipe; None if there are none."""
     values = {}
-    for text in given:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise RecipeError(f"--template-option {text}", expected="KEY=VALUE, as in enable_thinking=false")

@@ -128,7 +128,7 @@ def compare(
 
 @contextmanager
 def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
-    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is no terminal."""
+    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -141,7 +141,7 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
     tasks: dict[str, TaskID] = {}
 
     def watch(done: float, total: float, what: str) -> None:
-        if "compare" not in tasks:  # what an earlier command finished says nothing about the speed
+        if "compare" not in tasks:  # rows of an earlier command do not count for the speed
             tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
         bar.update(tasks["compare"], completed=done, total=total, description=what)
 
@@ -195,16 +195,16 @@ def _numbers(text: str, flag: str, kind: Any) -> list[Any]:
         raise RecipeError(f"{flag} {text}", expected="numbers with commas, as in 8,16,32") from None
 
 
-def _options(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _options(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """`tilted.strength=4` → {"tilted": {"strength": 4}}."""
-    found: dict[str, dict[str, Any]] = {}
-    for text in given:
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
         path, equals, value = text.partition("=")
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        found.setdefault(label, {})[key] = value_of(value)
-    return found
+        options.setdefault(label, {})[key] = value_of(value)
+    return options
 
 
 def _judge(text: str) -> dict[str, Any]:

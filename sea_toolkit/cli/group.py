@@ -58,9 +58,9 @@ class LazyGroup(click.Group):
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
-        found = click.Group()
-        hub_of(ctx).add_commands(found, reserved=COMMANDS)
-        return found.commands.get(cmd_name)
+        plugin_commands = click.Group()
+        hub_of(ctx).add_commands(plugin_commands, reserved=COMMANDS)
+        return plugin_commands.commands.get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -104,13 +104,16 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def reachable(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
         if names and not {"", os.getcwd()} & set(sys.path):
-            sys.path.append(os.getcwd())  # last: a file here stands in for no installed module
+            sys.path.append(os.getcwd())  # last: a file here must not replace an installed module
         return names
 
     return click.option(
-        "--allow-code", multiple=True, metavar="MODULE:FUNCTION", callback=reachable,
+        "--allow-code",
+        multiple=True,
+        metavar="MODULE:FUNCTION",
+        callback=reachable,
         help="Let the energies run this Python function, installed or in this folder; a recipe cannot allow it.",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,7 +126,7 @@ def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--plugin` and `--strict-plugins` of its own, and the hub as its first argument.
 
-    What was given before the command's name and after it adds up.
+    Options before the command's name and after it are combined.
     """
 
     @plugin_options

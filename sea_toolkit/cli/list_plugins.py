@@ -37,9 +37,8 @@ _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "b
 def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, requirements: bool) -> None:
     """Show the plugins and how they fare.
 
-    Without --load nothing is imported: the state comes from the last load if nothing has changed since, else from
-    a look at the plugin's source. A broken plugin is a row here and no error, except with --strict-plugins, which
-    implies --load.
+    Without --load plugins are not imported: the state comes from the last load if it still applies, else from a look at
+    the plugin's source. A broken plugin is a row here and no error, except with --strict-plugins, which implies --load.
     """
     if as_json and requirements:
         raise click.UsageError("--json and --requirements exclude each other")
@@ -94,7 +93,7 @@ def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dic
 
 
 def _concerns(record: PluginRecord, kind: str | None) -> bool:
-    """Whether a row is shown under `--kind`; one of which that is unknown may be what the reader looks for."""
+    """Whether a row is shown under `--kind`; failed plugins whose kinds are unknown are shown too."""
     return kind is None or kind in record.provides or (record.failed and not record.provides)
 
 

@@ -166,9 +166,14 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(
-            row["name"], row["role"] or "?", row["for_policy"] or "", row["where"], _size(row["megabytes"]),
-            row["license"] or "?", row["summary"],
-        )  # fmt: skip
+            row["name"],
+            row["role"] or "?",
+            row["for_policy"] or "",
+            row["where"],
+            _size(row["megabytes"]),
+            row["license"] or "?",
+            row["summary"],
+        )
     console = Console()
     console.print(table)
     for row in rows:

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], None]]]:
-    """A line on stderr with the run's progress and lowest energy, and bars for downloads; nothing where stderr is
-    no terminal."""
+    """A line on stderr with the run's progress and lowest energy, and bars for downloads; nothing where stderr is not a
+    terminal."""
     console = Console(stderr=True)
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     tasks: dict[str, TaskID] = {}
 
     def update(key: str, done: float, total: float | None, note: str) -> None:

@@ -29,8 +29,13 @@ def resume(
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
-            folder, hub=hub, allow_code=allow_code, trust_remote_code=trust_remote_code, force=force,
-            on_event=on_event, progress=progress,
-        )  # fmt: skip
+            folder,
+            hub=hub,
+            allow_code=allow_code,
+            trust_remote_code=trust_remote_code,
+            force=force,
+            on_event=on_event,
+            progress=progress,
+        )
 
     show(start, as_json, folder)

@@ -39,9 +39,12 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.option("--layer", type=int, help="Train on this layer.  [default: half of the layers]")
 @click.option("--layer-search", "search", help="Try these layers, as 6,10,14; the choice is made on validation data.")
 @click.option(
-    "--tolerance", type=float, default=0.01, show_default=True,
+    "--tolerance",
+    type=float,
+    default=0.01,
+    show_default=True,
     help="Take the earliest layer whose validation accuracy is this close to the best.",
-)  # fmt: skip
+)
 @click.option("--test-fraction", type=click.FloatRange(0.01, 0.8), default=0.2, show_default=True)
 @click.option("--max-rows", type=click.IntRange(1), default=5000, show_default=True, help="Of each file, at random.")
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of each text.")
@@ -132,7 +135,7 @@ def _print(trained: Trained, out: Path) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(box=None, pad_edge=False, title=f"{trained.what}", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=f"{trained.description}", title_justify="left")
     for title in ("layer", "λ", "validation accuracy", "AUC", "test accuracy", "AUC", ""):
         table.add_column(title, justify="right")
     for fit in trained.fits:

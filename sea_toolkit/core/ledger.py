@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
+from sea_toolkit.core.peak_memory import peak_memory_mb
 
 
 @dataclass
@@ -82,11 +80,3 @@ class Ledger:
         self.models = {name: Tokens(**t) for name, t in state["models"].items()}
         self.decode_steps = state["decode_steps"]
         self.seconds_before, self.started = state["seconds"], time.perf_counter()
-
-
-def peak_memory_mb() -> float:
-    """Peak memory of this process in MiB: of the GPU where one is used, else resident memory."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

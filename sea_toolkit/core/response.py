@@ -89,11 +89,11 @@ class SoftResponse:
         """Probability of each of the N given tokens at each position."""
         wanted = torch.as_tensor(list(token_ids), device=self.weights.device, dtype=torch.long)
         if self.candidates is None:
-            found = self.weights[..., wanted]
+            probability = self.weights[..., wanted]
         else:
             hit = self.candidates.unsqueeze(-1) == wanted
-            found = torch.einsum("pctk,pctkn->pctn", self.weights, hit.to(self.weights.dtype))
-        return found if self.taps is None else self.taps.on_tokens(found, wanted)
+            probability = torch.einsum("pctk,pctkn->pctn", self.weights, hit.to(self.weights.dtype))
+        return probability if self.taps is None else self.taps.on_tokens(probability, wanted)
 
     def overlap(self) -> Float[Tensor, "P C T T"]:
         """Probability that two positions hold the same token, for tokens drawn independently: `Σ_v p_s(v) p_t(v)`.
@@ -103,15 +103,15 @@ class SoftResponse:
         p, c, t = self.shape
         if self.candidates is None:
             names = torch.arange(self.weights.shape[-1], device=self.weights.device).expand(p, c, -1)
-            found = self.weights
+            weights = self.weights
         else:
             names = self.candidates.flatten(2).sort(-1).values  # a token's first place is its column
             place = torch.searchsorted(names, self.candidates.flatten(2)).unflatten(-1, (t, -1))
-            found = self.weights.new_zeros(p, c, t, names.shape[-1]).scatter_add(-1, place, self.weights)
+            weights = self.weights.new_zeros(p, c, t, names.shape[-1]).scatter_add(-1, place, self.weights)
         if self.taps is not None:
-            found = self.taps.on_own_tokens(found, names)
-        found = found * ~is_any(names, self.eos_ids).unsqueeze(2)
-        return torch.einsum("pcsn,pctn->pcst", found, found)
+            weights = self.taps.on_own_tokens(weights, names)
+        weights = weights * ~is_any(names, self.eos_ids).unsqueeze(2)
+        return torch.einsum("pcsn,pctn->pcst", weights, weights)
 
     def counts(self) -> Float[Tensor, "P C U"]:
         """Expected number of times that each token is in the text; end-of-text tokens are excluded.
@@ -121,18 +121,18 @@ class SoftResponse:
         p, c, t = self.shape
         if self.candidates is None:
             names = torch.arange(self.weights.shape[-1], device=self.weights.device).expand(p, -1)
-            found = torch.einsum("pctk,pct->pck", self.weights, self.alive)
+            counts = torch.einsum("pctk,pct->pck", self.weights, self.alive)
         else:
             names = self.candidates.flatten(1).sort(-1).values  # a token's first place is its column
             place = torch.searchsorted(names, self.candidates.flatten(1)).unflatten(-1, (c, -1))
             held = (self.weights * self.alive.unsqueeze(-1)).flatten(2)
-            found = held.new_zeros(p, c, names.shape[-1]).scatter_add(-1, place, held)
+            counts = held.new_zeros(p, c, names.shape[-1]).scatter_add(-1, place, held)
         if self.taps is not None:
             leaf = self.taps.on_own_tokens(
-                found.new_zeros(p, c, t, names.shape[-1]), names.unsqueeze(1).expand(p, c, -1)
+                counts.new_zeros(p, c, t, names.shape[-1]), names.unsqueeze(1).expand(p, c, -1)
             )
-            found = found + torch.einsum("pctn,pct->pcn", leaf, self.alive)
-        return found * ~is_any(names, self.eos_ids).unsqueeze(1)
+            counts = counts + torch.einsum("pctn,pct->pcn", leaf, self.alive)
+        return counts * ~is_any(names, self.eos_ids).unsqueeze(1)
 
     def embed(self, table: Float[Tensor, "V D"]) -> Float[Tensor, "P C T D"]:
         """Expected embedding at each position, in the table's dtype; a one-hot position gives the token's row."""
@@ -233,8 +233,8 @@ class GradientTaps:
         if not total.requires_grad:
             grads: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
         else:
-            found = torch.autograd.grad(total, leaves, allow_unused=True)
-            grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)]
+            gradients = torch.autograd.grad(total, leaves, allow_unused=True)
+            grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, leaves, strict=True)]
         pairs = [(key, g) for (key, _), g in zip(entries, grads, strict=True)]
         n, m = len(self.tables), len(self.tables) + len(self.tokens)
         return TokenGradient(pairs[:n], pairs[n:m], pairs[m:])
@@ -276,8 +276,8 @@ class TokenGradient:
         """The mean over the first `length` positions, as one position; values that are not finite count as 0."""
 
         def averaged(grad: Tensor) -> Tensor:
-            here = torch.arange(grad.shape[2], device=grad.device) < length[..., None]
-            kept = grad.nan_to_num(0.0, 0.0, 0.0).masked_fill(~here[..., None], 0.0)
+            mask = torch.arange(grad.shape[2], device=grad.device) < length[..., None]
+            kept = grad.nan_to_num(0.0, 0.0, 0.0).masked_fill(~mask[..., None], 0.0)
             return kept.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None]
 
         parts = ([(which, averaged(g)) for which, g in part] for part in (self.tables, self.tokens, self.own))

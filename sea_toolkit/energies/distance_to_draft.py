@@ -32,7 +32,7 @@ class DistanceToDraft(Energy):
         """Tokenize the drafts.
 
         Raises:
-            RecipeError: a draft is empty, or there are not as many as prompts.
+            RecipeError: a draft is empty, or the number of drafts is not the number of prompts.
         """
         drafts = [self.text] * len(context.prompts) if isinstance(self.text, str) else self.text
         if len(drafts) != len(context.prompts):
@@ -43,8 +43,8 @@ class DistanceToDraft(Energy):
         if not all(draft.strip() for draft in drafts):
             raise RecipeError("a draft of distance-to-draft is empty", expected="a text")
         unfinished = torch.zeros(len(drafts), 1, dtype=torch.bool)
-        found = context.policy.from_text([[context.policy.as_answer(draft)] for draft in drafts], unfinished)
-        return DraftDistance(found.ids[:, 0], found.alive[:, 0].sum(-1).long()).energy
+        tokenized = context.policy.from_text([[context.policy.as_answer(draft)] for draft in drafts], unfinished)
+        return DraftDistance(tokenized.ids[:, 0], tokenized.alive[:, 0].sum(-1).long()).energy
 
 
 class DraftDistance:
@@ -63,7 +63,7 @@ class DraftDistance:
         p, c, t = response.shape
         which = self.which[:, None, None].expand(-1, c, t, -1)
         unlike = 1.0 - response.probability(self.tokens).gather(-1, which).float()
-        there = response.content.float()
+        mask = response.content.float()
         end = self.lengths[:, None, None].expand(-1, c, 1)
         places = torch.arange(unlike.shape[-1] + 1, device=unlike.device, dtype=unlike.dtype)
         row = places.expand(p, c, -1)  # distances of the first i positions to the first j tokens of the draft
@@ -74,6 +74,6 @@ class DraftDistance:
             # tokens of the draft that are left out: the least of best[k] + (j − k) over k ≤ j
             row = (best - places).cummin(-1).values + places
             now = row.gather(-1, end).squeeze(-1)
-            total = total + there[:, :, i] * (now - before)
+            total = total + mask[:, :, i] * (now - before)
             before = now
         return total

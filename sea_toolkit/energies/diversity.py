@@ -11,22 +11,22 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, ResponseFunction
 
 EMPTY = 1e-6
-"""Added to the squared length of a bag of tokens, so that an empty text has a similarity, of nothing, and a slope."""
+"""Added to the squared length of a bag of tokens, so that an empty text has similarity 0 and a finite gradient."""
 
 
 class Diversity(Energy):
     """Mean cosine between the token counts of a chain and those of each other chain of its prompt; 0 to 1.
 
-    For a relaxed response the counts are expected ones. It is an energy of the set of chains, `Σ_c E_c`, in which each
-    pair counts twice over C − 1, and not of a text: samplers that accept or keep chains one by one are refused, and a
-    run keeps the set of the lowest total energy.
+    For a relaxed response the counts are expected ones. This energy belongs to all chains of a prompt together: the
+    total is `Σ_c E_c`, in which each pair counts 2 / (C − 1). Samplers that accept or keep chains one by one are
+    refused, and a run keeps the set of chains with the lowest total energy.
     """
 
     differentiable = True
     joint = True
 
     def bind(self, context: Context) -> ResponseFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.energy
 
     def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:

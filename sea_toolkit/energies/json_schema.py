@@ -13,7 +13,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, TextFunction
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
-"""What the end of the text may leave of a literal or a number."""
+"""What may remain of a literal or a number where the text ends."""
 
 
 class JsonSchema(Energy):
@@ -28,7 +28,7 @@ class JsonSchema(Energy):
         schema: a JSON Schema: a table in the recipe, a JSON text, or the name of a file with one.
 
     Raises:
-        RecipeError: no schema, or one that is wrong in itself.
+        RecipeError: no schema, or an invalid one.
         SeaError: the package jsonschema is not installed.
     """
 
@@ -40,7 +40,7 @@ class JsonSchema(Energy):
         self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
 
     def bind(self, context: Context) -> TextFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:

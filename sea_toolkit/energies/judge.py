@@ -17,7 +17,7 @@ from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers, fitting_frames
 from sea_toolkit.lm.template import MARK
-from sea_toolkit.lm.tokens import behind, opened, start_of_text
+from sea_toolkit.lm.tokens import after_context, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
@@ -37,19 +37,19 @@ QUESTION = "Is the reply helpful and friendly?"
 
 
 class Judge(Energy):
-    """Minus the log-odds of yes against no, in nats, as the next token behind a request that holds the answer.
+    """Minus the log-odds of yes against no, in nats, as the next token after a request that contains the answer.
 
     The odds are those of the tokens that spell the words: as given, lower case, capitalized and upper case, with a
     space before them or not. The request goes through the model's chat template, if it has one.
 
-    The answer's tokens are put into the request as they are, between the tokens of what stands before and after it:
-    nothing merges at the seams. End `{response}` and what is before it with a line break, so that this is also how the
-    model would read it. Soft tokens go the same way, up to where the answer has more likely ended than not.
+    The answer's tokens are put unchanged between the tokens of the text before and after it, so that no tokens merge at
+    the seams. End `{response}` and the text before it with a line break, so that the model would read it the same way.
+    Soft tokens go the same way, up to where the answer has more likely ended than not.
 
     Args:
         model: a catalog name, a local folder or a Hugging Face id of a causal LM; the policy itself if left out. With
             another vocabulary than the policy's there is no gradient.
-        question: what stands for `{question}` in the template.
+        question: the text that replaces `{question}` in the template.
         template: the request, with `{response}` once, and `{prompt}` anywhere before it.
         yes: the word, or several, whose probability is to rise.
         no: the word, or several, against it.
@@ -67,8 +67,8 @@ class Judge(Energy):
         no: str | list[str] = "no",
         truncate: bool = False,
     ) -> None:
-        before, found, after = template.partition("{response}")
-        if not found or "{response}" in after or "{prompt}" in after:
+        before, placeholder, after = template.partition("{response}")
+        if not placeholder or "{response}" in after or "{prompt}" in after:
             raise RecipeError(
                 f"the template of judge is {template!r}", expected="{response} once, and {prompt} only before it"
             )
@@ -80,17 +80,17 @@ class Judge(Energy):
         """Find the model before any weights are read.
 
         Raises:
-            ModelError: there is none of that name, or it is no language model.
+            ModelError: the name is unknown, or not that of a language model.
         """
         if self.model is not None:
             find_language_model(self.model, finder)
 
     def bind(self, context: Context) -> BoundEnergy:
-        """Load the model, and run what stands before the answers once.
+        """Load the model, and run the text before the answers once.
 
         Raises:
             ModelError: as `check`, or unreadable weights.
-            RecipeError: a word for yes or no that is no token, or a request that is too long for the model.
+            RecipeError: a word for yes or no that is not a single token, or a request that is too long for the model.
         """
         lm = language_model(self.model, context)
         reads_policy = same_tokens(lm, context.policy)
@@ -101,9 +101,9 @@ class Judge(Energy):
         return BoundEnergy(score_text=judge.score_text, is_reward=True, warnings=[note])
 
     def request(self, prompt: str) -> str:
-        """The request with a mark for the answer; what stands in the prompt is not looked at for placeholders."""
+        """The request with a mark for the answer; placeholders inside the prompt are left as they are."""
         texts = {"{prompt}": prompt, "{question}": self.question}
-        return re.sub(r"\{(?:prompt|question)\}", lambda found: texts[found.group()], self.before) + MARK + self.after
+        return re.sub(r"\{(?:prompt|question)\}", lambda match: texts[match.group()], self.before) + MARK + self.after
 
 
 class Verdicts:
@@ -111,7 +111,7 @@ class Verdicts:
 
     Args:
         settings: the words and the request.
-        lm: is asked.
+        lm: the model that is asked.
         context: of the run.
         reads_policy: `lm` has the policy's tokens, and reads relaxed answers too.
     """
@@ -119,17 +119,22 @@ class Verdicts:
     def __init__(self, settings: Judge, lm: Policy, context: Context, reads_policy: bool) -> None:
         self.lm, self.prompts = lm, context.prompts
         request = settings.request(context.prompts[0])
-        self.codec = context.policy.answers if reads_policy else behind(lm.tokenizer, request.partition(MARK)[0])
+        self.codec = context.policy.answers if reads_policy else after_context(lm.tokenizer, request.partition(MARK)[0])
         self.table = rows_for(lm.table, context.policy) if reads_policy else None
         yes, no = spellings(settings.yes, lm), spellings(settings.no, lm)
         if yes & no:
             raise RecipeError(f"judge takes {lm.decode(sorted(yes & no))!r} for yes and for no")
         self.yes, self.no = sorted(yes), sorted(no)
         frames = fitting_frames(
-            context.prompts, lambda prompt: framed(settings.request(prompt), lm), lambda around: sum(map(len, around)),
-            context.length, lm.context_length, f"the request of judge to {lm.name}", tokenizer=lm.tokenizer,
+            context.prompts,
+            lambda prompt: framed(settings.request(prompt), lm),
+            lambda around: sum(map(len, around)),
+            context.length,
+            lm.context_length,
+            f"the request of judge to {lm.name}",
+            tokenizer=lm.tokenizer,
             truncate=settings.truncate,
-        )  # fmt: skip
+        )
         self.truncate = settings.truncate
         before, self.after = [pre for pre, _ in frames], frames[0][1]
         if not all(before) or not self.after:
@@ -138,7 +143,7 @@ class Verdicts:
                 expected="a template with words around {response}",
             )
         self.around = max(map(len, before)) + len(self.after)
-        # the answer and what is behind it, spread over the answer's tokens
+        # the answer and the text after it, spread over the answer's tokens
         body = parameters_used(lm.backbone.base) * (context.length + len(self.after))
         cost = 2.0 * (body + lm.head_parameters) / context.length
         context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
@@ -174,19 +179,19 @@ def spellings(words: Sequence[str], lm: Policy) -> set[int]:
     """The tokens that spell one of the words.
 
     Raises:
-        RecipeError: a word has none.
+        RecipeError: a word is not a single token.
     """
-    found: set[int] = set()
+    token_ids: set[int] = set()
     for word in words:
         texts = {space + form for space in ("", " ") for form in (word, word.lower(), word.capitalize(), word.upper())}
         ids = [row for place in (start_of_text(lm.tokenizer), lm.answers) for row in place.encode(sorted(texts))]
-        single = {row[0] for row in ids if len(row) == 1}
-        if not single:
+        one_token_ids = {row[0] for row in ids if len(row) == 1}
+        if not one_token_ids:
             raise RecipeError(
                 f"{word!r} is no single token of {lm.name}", expected="a word that is, for yes and for no"
             )
-        found |= single
-    return found
+        token_ids |= one_token_ids
+    return token_ids
 
 
 def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
@@ -195,4 +200,4 @@ def framed(request: str, lm: Policy) -> tuple[list[int], list[int]]:
         request = lm.chat.render([Message("user", request)], add_generation_prompt=True)
     before, _, after = request.partition(MARK)
     first = lm.tokenizer(before, add_special_tokens=False).input_ids if lm.chat else opened(lm.tokenizer, before)
-    return list(first), behind(lm.tokenizer, before).encode([after], special=True)[0]
+    return list(first), after_context(lm.tokenizer, before).encode([after], special=True)[0]

@@ -31,8 +31,8 @@ from sea_toolkit.readers.language_model import (
 
 
 class Perplexity(Energy):
-    """−log p(y) of the answer's tokens under a language model, in nats; the end of text is not counted, as two models
-    may not have the same one. The perplexity in the usual sense is the exponential of the mean.
+    """−log p(y) of the answer's tokens under a language model, in nats, without the end-of-text token, which may differ
+    between two models. The perplexity in the usual sense is the exponential of the mean.
 
     It has a gradient where the model shares the policy's vocabulary and its logits are linear in the last hidden state;
     elsewhere it scores texts, in its own tokens, and the result says so.
@@ -57,7 +57,7 @@ class Perplexity(Energy):
         """Find the model before any weights are read.
 
         Raises:
-            ModelError: there is none of that name, or it is no language model.
+            ModelError: the name is unknown, or not that of a language model.
         """
         if self.model is not None:
             find_language_model(self.model, finder)

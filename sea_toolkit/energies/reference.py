@@ -70,7 +70,8 @@ class PolicyCost:
         known: Float[Tensor, "P C"] | None,
         same: Bool[Tensor, "P C"] | None,
     ) -> Float[Tensor, "P C"]:
-        """The energy of hard responses; rows whose Σ log π is `known` (where `same`) are not run again."""
+        """The energy of hard responses; where `same` holds, Σ log π is taken from `known` and the row is not run
+        again."""
         policy, prefix = self.context.policy, self.context.prefix
         p, c, t = response.shape
         todo = torch.ones(p, c, dtype=torch.bool, device=response.ids.device) if same is None else ~same
@@ -95,6 +96,6 @@ class PolicyCost:
         candidates = None if response.candidates is None else response.candidates.flatten(0, 2)
         costs = expected_cost(rows, weights, candidates, self.context.policy.logits, chunk_rows)
         cost = costs.unflatten(0, response.shape)
-        # dead positions may cost anything; 0 · inf would not be 0
+        # the cost after the end may be infinite, and 0 · inf is NaN
         total = torch.where(response.alive > 0, cost * response.alive, 0.0).sum(-1)
         return total * self.per_nat(response.expected_length())

@@ -14,7 +14,7 @@ from sea_toolkit.problem.energy import Energy, TextFunction
 
 
 class Regex(Energy):
-    """How far the number of matches is from what is wanted; nothing has a gradient here.
+    """How far the number of matches is from the wanted one; without a gradient.
 
     A pattern that has to be there costs 1 where it is not; with mode "count" each match too few or too many costs 1.
     Patterns are Python's; `(?i)` at the start ignores case, `(?s)` lets a dot match line breaks.
@@ -28,7 +28,7 @@ class Regex(Energy):
         at_most: most matches, with mode "count"; no limit if left out.
 
     Raises:
-        RecipeError: no regular expression, limits without mode "count", or limits that leave nothing.
+        RecipeError: no regular expression, limits without mode "count", or limits that no number satisfies.
     """
 
     differentiable = False
@@ -59,7 +59,7 @@ class Regex(Energy):
             raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
 
     def bind(self, context: Context) -> TextFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.score_text
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
@@ -68,10 +68,10 @@ class Regex(Energy):
 
     def _score(self, text: str) -> float:
         if self.mode == "fullmatch":
-            found = int(self.pattern.fullmatch(text.strip()) is not None)
+            matches = int(self.pattern.fullmatch(text.strip()) is not None)
         elif self.mode == "search":
-            found = int(self.pattern.search(text) is not None)
+            matches = int(self.pattern.search(text) is not None)
         else:
-            found = sum(1 for _ in self.pattern.finditer(text))
-        over = 0 if self.most is None else max(0, found - self.most)
-        return float(max(0, self.least - found) + over)
+            matches = sum(1 for _ in self.pattern.finditer(text))
+        over = 0 if self.most is None else max(0, matches - self.most)
+        return float(max(0, self.least - matches) + over)

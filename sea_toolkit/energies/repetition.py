@@ -30,7 +30,7 @@ class Repetition(Energy):
         self.n = n
 
     def bind(self, context: Context) -> ResponseFunction:
-        """Nothing of a run is needed."""
+        """The energy itself: it is the same in every run."""
         return self.energy
 
     def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:

@@ -25,7 +25,7 @@ from sea_toolkit.readers.shown_text import Reading
 class Reward(Energy):
     """−r(x, y), with r from a probe of the catalog or a Hugging Face sequence-classification model.
 
-    The unit is that of the reward: log-odds for a probe, whatever it was trained to for another model.
+    The unit is that of the reward: log-odds for a probe, the unit of its training for another model.
 
     Args:
         model: a catalog name (`sea-toolkit models list`), a probe file, a local folder or a Hugging Face id.

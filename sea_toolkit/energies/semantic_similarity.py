@@ -19,14 +19,14 @@ from sea_toolkit.readers.language_model import prompt_indices, text_only
 
 NAME = "semantic-similarity"
 _SHORT = 1e-2
-"""Length, relative to the reference, below which an embedding counts as none: an empty answer has similarity 0."""
+"""Length, relative to the reference, below which an embedding counts as zero: an empty answer has similarity 0."""
 
 
 class SemanticSimilarity(Energy):
     """Minus the cosine similarity of the answer with a text, between the means of their tokens' hidden states.
 
-    Of the policy itself those of a layer in the middle, less their mean over some sentences; of another model its last
-    ones, without a gradient if its tokenizer is not the policy's.
+    The policy itself gives the states of a middle layer minus their mean over reference sentences. Another model gives
+    its last states, with a gradient only if it shares the policy's tokenizer.
 
     Args:
         text: what the answer is to mean, or a list with one text for each prompt.
@@ -64,8 +64,8 @@ class SemanticSimilarity(Energy):
         """Load the model, and embed the reference texts.
 
         Raises:
-            ModelError: as `check`, unreadable weights, or a layer that is not there.
-            RecipeError: a text is empty, or there are not as many as prompts.
+            ModelError: as `check`, unreadable weights, or a layer that does not exist.
+            RecipeError: a text is empty, or the number of texts is not the number of prompts.
         """
         texts = [self.text] * len(context.prompts) if isinstance(self.text, str) else self.text
         if len(texts) != len(context.prompts):
@@ -99,8 +99,8 @@ class SemanticSimilarity(Energy):
         return BoundEnergy(score_text=score_text, is_reward=True, warnings=[note])
 
 
-def similarity(found: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:
-    """Cosine, with 0 and a bounded slope at the origin."""
+def similarity(vectors: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:
+    """Cosine similarity; 0 with a bounded gradient at the origin."""
     size = wanted.norm(dim=-1, keepdim=True)
-    scaled, unit = found / size, wanted / size
+    scaled, unit = vectors / size, wanted / size
     return (scaled * unit).sum(-1) / (scaled.square().sum(-1) + _SHORT**2).sqrt()

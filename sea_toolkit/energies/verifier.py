@@ -34,7 +34,7 @@ class Verifier(Energy):
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]
-        """Of the file that the function stands in: a run that goes on must have the same."""
+        """The hash of the file that defines the function: a resumed run must have the same."""
         return source_fingerprint(load_code(self.function))
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
@@ -66,7 +66,7 @@ class FunctionJudge:
         """Minus the function's value for each text.
 
         Raises:
-            PluginError: it fails, or returns no number.
+            PluginError: it fails, or returns something other than a number.
         """
         return [-self._value(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
@@ -85,7 +85,7 @@ def _reads_prompt(name: str, call: Callable[..., Any]) -> bool:
     """Whether it takes a prompt and a text, by the number of arguments that it has to be given."""
     try:
         parameters = inspect.signature(call).parameters.values()
-    except (TypeError, ValueError):  # a function in C may not tell
+    except (TypeError, ValueError):  # a function written in C may not state its parameters
         return False
     placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in placed if p.default is p.empty]

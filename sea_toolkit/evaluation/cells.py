@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.peak_memory import peak_memory_mb, reset_peak_memory
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
-from sea_toolkit.evaluation.peak_memory import peak_mb, reset_peak
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
@@ -24,21 +24,21 @@ Watch = Callable[[float, float, str], None]
 
 
 @dataclass
-class Meter:
-    """Samples done of all that are asked for, those of smaller budgets that came along included."""
+class ProgressMeter:
+    """Samples done out of the total, including those of smaller budgets that one run covers."""
 
     watch: Watch | None
     total: float
     done: float = 0.0
-    what: str = ""
+    description: str = ""
 
-    def enter(self, what: str) -> None:
-        self.what = what
+    def enter(self, description: str) -> None:
+        self.description = description
         self.tell()
 
     def tell(self, more: float = 0.0) -> None:
         if self.watch is not None:
-            self.watch(self.done + more, self.total, self.what)
+            self.watch(self.done + more, self.total, self.description)
 
 
 @dataclass
@@ -54,8 +54,10 @@ class Work:
     store: RowStore
     select: str
 
-    def cell(self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: Meter) -> None:
-        """All budgets of a method for one batch and seed: the largest first, which may give the others."""
+    def cell(
+        self, method: Method, seed: int, index: int, prompts: Sequence[str], first: int, meter: ProgressMeter
+    ) -> None:
+        """All budgets of a method for one batch and seed: the largest first, whose run may cover the others."""
         left = [b for b in method.budgets if (method.label, b, seed, index) not in self.store.done]
         meter.done += len(prompts) * (sum(method.budgets) - sum(left))
         while left:
@@ -66,13 +68,13 @@ class Work:
                 meter.tell(share * event.progress)
 
             run = self._run(method, seed, prompts, budget, left, on_event)
-            exact = reset_peak()
+            exact = reset_peak_memory()
             run.execute()
             # what a result says of a whole run, such as that it never moved, is not true of a part of it
             notes = [*run.notes, *run.problem.run.incidents]
-            facts = {"peak_memory_mb": round(peak_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
+            facts = {"peak_memory_mb": round(peak_memory_mb(), 1), "peak_is_of_the_run": exact, "notes": notes}
             rows = []
-            for b, snapshot in sorted(run.found.items()):
+            for b, snapshot in sorted(run.snapshots.items()):
                 place = {"method": method.label, "budget": b, "seed": seed, "batch": index}
                 rows += self._rows(run.problem, snapshot, place, first, facts)
                 left = [other for other in left if other != b]

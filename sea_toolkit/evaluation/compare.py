@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.cells import Meter, Watch, Work
+from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
@@ -64,8 +64,8 @@ def compare(
         batch: prompts that share batches. A run ends when its batch has spent the budget on average, so this is part
             of the comparison.
         out: folder; what is finished there is not done again, and the report is written after each batch.
-        watch: is told how far it is.
-        command: what to print in the report as the way to make it again.
+        watch: is called with the progress.
+        command: the command that the report prints to reproduce it.
         **settings: `max_new_tokens`, `model`, `device`, … as for `align`.
 
     Raises:
@@ -84,38 +84,43 @@ def compare(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
             hint="leave it out here",
         )
-    found = [Judge(spec, session.finder) for spec in judges]
+    panel = [Judge(spec, session.finder) for spec in judges]
     folder = None if out is None else Path(out)
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)
-        for judge in found:
+        for judge in panel:
             judge.refuse_if_in(compositions[0])
 
     session.refuse_unused(base)
     policy = session.policy(base.policy, check)
-    policy.encode(texts, base.max_new_tokens)  # a prompt that is too long is found now, not after hours
+    policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
     session.hub.load()
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
-        "recipe": _shared(base), "own_terms": sorted(energies or {}), "prompts": [text.to_data() for text in texts],
-        "batch": batch, "select": select, "judges": [judge.spec for judge in found], "versions": _versions(policy),
+        "recipe": _shared(base),
+        "own_terms": sorted(energies or {}),
+        "prompts": [text.to_data() for text in texts],
+        "batch": batch,
+        "select": select,
+        "judges": [judge.spec for judge in panel],
+        "versions": _versions(policy),
         "terms": _fingerprints(compositions[0]),
-    }  # fmt: skip
+    }
     plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
     store = RowStore(folder, plan, [len(b) for b in batches])
-    for judge in found:
+    for judge in panel:
         judge.load(policy, texts, base.max_new_tokens)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, session, energies, allow_code, found, store, select)
+    work = Work(base, methods, session, energies, allow_code, panel, store, select)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
-    meter = Meter(watch, total)
-    for index, some in enumerate(batches):
+    meter = ProgressMeter(watch, total)
+    for index, batch_texts in enumerate(batches):
         for seed in seeds:
             for method in methods:
                 meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
-                work.cell(method, seed, index, some, index * batch, meter)
+                work.cell(method, seed, index, batch_texts, index * batch, meter)
         report.write(final=index == len(batches) - 1)
     return report
 

@@ -1,4 +1,4 @@
-"""Judges: rewards that are not in the energy and read nothing but the chosen texts."""
+"""Judges: rewards outside of the energy that read the chosen texts alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ from sea_toolkit.readers.shown_text import Reading, ShownText
 from sea_toolkit.runs.compose import Composition
 
 READINGS = get_args(Reading)
-OPTIONS = {"reads": " | ".join(READINGS), "output": "a label or an index", "truncate": "true or false",
-           "template_options": "a table"}  # fmt: skip
+OPTIONS = {
+    "reads": " | ".join(READINGS),
+    "output": "a label or an index",
+    "truncate": "true or false",
+    "template_options": "a table",
+}
 """Option of a judge → what it takes; see the energy `reward`."""
 
 Score = Callable[[Sequence[str], Sequence[str], Sequence[bool]], list[float]]
@@ -64,7 +68,7 @@ class Judge:
         self._score: Score | None = None
 
     def refuse_if_in(self, composition: Composition) -> None:
-        """A judge of what it was optimized for is none.
+        """Refuse a judge that the energy optimizes.
 
         Raises:
             RecipeError: the same model, or the same probe in another file, is in the energy.
@@ -128,7 +132,7 @@ class Judge:
         shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
         reader = ClassifierReader(model, shown)
         output = reader.output(wanted)
-        shown.frames(prompts, length)  # a prompt that is too long is found now, not after hours
+        shown.frames(prompts, length)  # finds a prompt that is too long now rather than after hours
 
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
             rewards: list[float] = reader.texts(prompts, texts)[:, output].tolist()

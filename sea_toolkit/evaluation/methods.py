@@ -89,11 +89,11 @@ def plan_methods(
         if label not in labels:
             raise RecipeError(f"an option of {label!r}, which is not compared", hint=did_you_mean(label, labels))
     extra = [point(text, labels) for text in versus]
-    found = []
+    planned = []
     for label, name in labels.items():
         more = [b for other, b in extra if other == label]
-        found.append(_method(label, name, (*points, *more), options.get(label, {}), base, hub))
-    return [replace(m, budgets=tuple(sorted(set(m.budgets)))) for m in found]
+        planned.append(_method(label, name, (*points, *more), options.get(label, {}), base, hub))
+    return [replace(m, budgets=tuple(sorted(set(m.budgets)))) for m in planned]
 
 
 def point(text: str, labels: Mapping[str, Any]) -> tuple[str, float]:

@@ -1,7 +1,7 @@
 """One run that gives the answers of several budgets, where that is exact.
 
-A sampler that states that it never looks at the budget takes the same steps whatever the budget is, unless a number of
-the recipe follows a schedule: the run of a smaller budget is then a beginning of this one.
+A sampler that states that it never reads the budget takes the same steps whatever the budget is, unless a number of the
+recipe follows a schedule: the run of a smaller budget is then a beginning of this one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sea_toolkit.samplers.base import Info
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a run of some budget comes to.
+    """The outcome of a run at one budget.
 
     Attributes:
         chosen: per prompt the text of its choice.
@@ -43,7 +43,7 @@ class Snapshot:
 
 
 class BudgetedRun(Run):
-    """A run to its budget that also notes what smaller budgets would have come to, as far as that is exact.
+    """A run to its budget that also records the outcomes of smaller budgets, where that is exact.
 
     Args:
         composition, problem: as for a run.
@@ -70,7 +70,7 @@ class BudgetedRun(Run):
         self.own, self.select = self.budget, select
         self.scheduled = any(item.kind == "schedule" for item in composition.items)
         self.pending = sorted(smaller)
-        self.found: dict[float, Snapshot] = {}
+        self.snapshots: dict[float, Snapshot] = {}
         self.by_reward = [Archive() for _ in problem.prompts]
         self.accepted: torch.Tensor | None = None
         self.counted = 0
@@ -85,15 +85,15 @@ class BudgetedRun(Run):
     def _goes_on(self) -> bool:
         while self.pending and not self._would_go_on(self.pending[0]):
             budget = self.pending.pop(0)
-            # what a sampler has not looked at yet is scored at the end of a run, at that run's cost
+            # texts that the sampler has not scored yet are scored at the end of a run, at that run's cost
             if self.position.scored_last_step and self._is_beginning(budget):
-                self.found[budget] = self._snapshot(self.problem.ledger.seconds)
+                self.snapshots[budget] = self._snapshot(self.problem.ledger.seconds)
         going = super()._goes_on()
         self.stopped_at = self.problem.ledger.seconds
         return going
 
     def _would_go_on(self, budget: float) -> bool:
-        """What a run of that budget would decide here."""
+        """Whether a run of that budget would go on here."""
         self.budget = self.problem.clock.budget = budget
         try:
             return super()._goes_on()
@@ -101,7 +101,7 @@ class BudgetedRun(Run):
             self.budget = self.problem.clock.budget = self.own
 
     def _is_beginning(self, budget: float) -> bool:
-        """Whether a run of that budget would have come here as well: nothing so far depends on the budget."""
+        """Whether a run of that budget would have taken the same steps: none so far depends on the budget."""
         if self.scheduled:
             return False
         reads = self.sampler.reads_budget
@@ -117,9 +117,9 @@ class BudgetedRun(Run):
             self.counted += 1
 
     def _results(self) -> list[Any]:
-        # the last look is for a sampler that has not looked yet
+        # only texts that the sampler has not scored need the final scoring
         over = self.position.scored_last_step and not self.rewrites
-        self.found[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
+        self.snapshots[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
         return super()._results()
 
     def _snapshot(self, seconds: float) -> Snapshot:

@@ -55,15 +55,17 @@ class Report:
         """Plain numbers, as in `results.json`; `cells` is empty while no prompt is finished."""
         asked = [(m.label, b) for m in self.methods for b in m.budgets]
         rows = self._rows([("base", 1.0), *asked])
-        there = [
+        complete = [
             p for p in range(len(self.prompts)) if all((seed, p) in rows[cell] for cell in asked for seed in self.seeds)
         ]
         cells = [
-            c for c in [("base", 1.0), *asked] if there and all((s, p) in rows[c] for s in self.seeds for p in there)
+            c
+            for c in [("base", 1.0), *asked]
+            if complete and all((s, p) in rows[c] for s in self.seeds for p in complete)
         ]
         fixed = self.plan["fixed"]
         head = {
-            "format": 1, "prompts": len(there), "prompts_asked": len(self.prompts), "seeds": list(self.seeds),
+            "format": 1, "prompts": len(complete), "prompts_asked": len(self.prompts), "seeds": list(self.seeds),
             "batch": fixed["batch"], "select": fixed["select"], "choice": _CHOICE[fixed["select"]],
             "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile, over prompts"},
             "methods": self.plan["methods"], "recipe": fixed["recipe"], "judges": fixed["judges"],
@@ -71,15 +73,15 @@ class Report:
         }  # fmt: skip
         if not cells:
             return {**head, "cells": [], "pairs": [], "statements": [], "notes": self.notes}
-        bootstrap = Bootstrap(len(there))
-        metrics = _metrics(rows[cells[0]][self.seeds[0], there[0]])
-        columns = {m: np.stack([self._column(rows[c], there, m) for c in cells], 1) for m in metrics}
+        bootstrap = Bootstrap(len(complete))
+        metrics = _metrics(rows[cells[0]][self.seeds[0], complete[0]])
+        columns = {m: np.stack([self._column(rows[c], complete, m) for c in cells], 1) for m in metrics}
         means = {m: bootstrap.means(columns[m]) for m in metrics}
         entries = []
         for i, (label, budget) in enumerate(cells):
             entry: dict[str, Any] = {"method": label, "budget": budget}
             entry["mean"] = {m: means[m][i].to_dict() for m in metrics}
-            entries.append({**entry, **self._plain(rows[label, budget], there)})
+            entries.append({**entry, **self._plain(rows[label, budget], complete)})
         pairs = self._pairs(cells, columns, bootstrap)
         notes = [*self.notes, *_notes(rows[c][key] for c in cells for key in rows[c])]
         shown = [self._statement(pair) for pair in pairs if pair["stated"]]
@@ -97,12 +99,12 @@ class Report:
         write_run_file(self.folder / TABLE, markdown(data).encode())
 
     def _rows(self, cells: Sequence[Cell]) -> dict[Cell, dict[tuple[int, int], Row]]:
-        found: dict[Cell, dict[tuple[int, int], Row]] = {cell: {} for cell in cells}
+        rows: dict[Cell, dict[tuple[int, int], Row]] = {cell: {} for cell in cells}
         for row in self.store.rows:
             cell = (row["method"], float(row["budget"]))
-            if cell in found and row["seed"] in self.seeds:
-                found[cell][row["seed"], row["prompt_index"]] = row
-        return found
+            if cell in rows and row["seed"] in self.seeds:
+                rows[cell][row["seed"], row["prompt_index"]] = row
+        return rows
 
     def _column(self, rows: dict[tuple[int, int], Row], prompts: Sequence[int], metric: str) -> NDArray[np.float64]:
         """Per prompt the mean over seeds; nan where a seed has no finite value."""
@@ -110,16 +112,16 @@ class Report:
         return np.array(values, dtype=np.float64).mean(1)
 
     def _plain(self, rows: dict[tuple[int, int], Row], prompts: Sequence[int]) -> dict[str, Any]:
-        """Numbers without an interval: those of a set of texts, and of the machine."""
+        """Numbers without an interval: those of all texts together, and of the machine."""
         chosen = [[rows[s, p] for p in prompts] for s in self.seeds]
-        flat = [row for some in chosen for row in some]
+        flat = [row for of_seed in chosen for row in of_seed]
 
         def mean(key: str) -> float | None:
             known = [row[key] for row in flat if row.get(key) is not None]
             return float(np.mean(known)) if known else None
 
         peaks = [row["peak_memory_mb"] for row in flat if "peak_memory_mb" in row]
-        across = float(np.mean([distinct([row["text"] for row in some]) for some in chosen]))
+        across = float(np.mean([distinct([row["text"] for row in of_seed]) for of_seed in chosen]))
         return {
             "distinct_2": None if np.isnan(across) else across,
             "unfinished": float(np.mean([not row["finished"] for row in flat])),
@@ -142,14 +144,14 @@ class Report:
             for i, cell in enumerate(cells):
                 if i != at and cell[0] != "base" and (at, i) not in asked:
                     asked[i, at] = True
-        found = []
+        pairs = []
         told = {m for m in columns if ":" in m} or {"energy"}
         for metric, table in columns.items():
             for ((a, b), stated), interval in zip(
                 asked.items(), bootstrap.differences(table, list(asked)), strict=True
             ):
                 names = {"a": name_of(cells[a]), "b": name_of(cells[b]), "metric": metric}
-                found.append(
+                pairs.append(
                     {
                         **names,
                         **interval.to_dict(),
@@ -157,7 +159,7 @@ class Report:
                         "stated": stated and metric in told | {"nll_per_token"},
                     }
                 )
-        return found
+        return pairs
 
     @staticmethod
     def _statement(pair: dict[str, Any]) -> str:
@@ -194,5 +196,5 @@ def _notes(rows: Any) -> list[str]:
         for note in row.get("notes", ()):
             owners[note][row["method"]] = None
         shared &= row.get("peak_is_of_the_run", True)
-    found = [f"{', '.join(methods)}: {note}" for note, methods in owners.items()]
-    return found if shared else [*found, "peak memory is that of the whole process so far: it cannot be reset here"]
+    notes = [f"{', '.join(methods)}: {note}" for note, methods in owners.items()]
+    return notes if shared else [*notes, "peak memory is that of the whole process so far: it cannot be reset here"]

@@ -27,8 +27,8 @@ class RowStore:
 
     Args:
         folder: of the comparison, or None.
-        plan: what decides the rows (`"fixed"`, must be what it was) and the methods by label (those in both must be
-            what they were; others may come in).
+        plan: what decides the rows (`"fixed"`, which must be unchanged) and the methods by label (methods present in
+            both plans must be identical; new ones may be added).
         sizes: prompts in each batch: rows of a batch that is not whole are dropped.
 
     Raises:

@@ -34,7 +34,7 @@ class Interval:
         return "lower" if self.high < 0 else "no difference shown"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers; null where nothing was known."""
+        """Plain numbers; null where no prompt had a value."""
         numbers = {"mean": self.mean, "low": self.low, "high": self.high}
         return {**{k: None if np.isnan(v) else v for k, v in numbers.items()}, "n": self.n}
 
@@ -61,18 +61,18 @@ class Bootstrap:
             columns: `[n, M]`, one value per prompt; nan where there is none, which leaves the prompt out of that
                 column.
         """
-        there = ~np.isnan(columns)
-        known = np.where(there, columns, 0.0)
-        n = there.sum(0)
+        mask = ~np.isnan(columns)
+        known = np.where(mask, columns, 0.0)
+        n = mask.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            resampled = (self.counts @ known) / (self.counts @ there)
+            resampled = (self.counts @ known) / (self.counts @ mask)
             means = known.sum(0) / n
-        found = []
+        intervals = []
         for j, mean in enumerate(means):
             draws = resampled[:, j][~np.isnan(resampled[:, j])]
             low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (np.nan, np.nan)
-            found.append(Interval(float(mean), float(low), float(high), int(n[j])))
-        return found
+            intervals.append(Interval(float(mean), float(low), float(high), int(n[j])))
+        return intervals
 
     def differences(self, columns: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> list[Interval]:
         """Interval of the mean of column a − column b for each pair (a, b), over the prompts that have both."""

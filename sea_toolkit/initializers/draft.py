@@ -1,4 +1,4 @@
-"""The initializer `draft`: improve a text that is there already."""
+"""The initializer `draft`: improve an existing text."""
 
 from __future__ import annotations
 

@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 
 def greedy(problem: Problem, noise: Noise) -> Int[Tensor, "P C T"]:
     """The most probable token at each step; all chains of a prompt start from the same answer."""
-    found = decode(problem.policy, problem.prefix, None, length=problem.length, ledger=problem.ledger)
-    return found.ids.expand(-1, problem.chains, -1).contiguous()
+    decoded = decode(problem.policy, problem.prefix, None, length=problem.length, ledger=problem.ledger)
+    return decoded.ids.expand(-1, problem.chains, -1).contiguous()

@@ -1,4 +1,4 @@
-"""The initializer `neighbors`: go on from another run's answers."""
+"""The initializer `neighbors`: start from another run's answers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def neighbors(problem: Problem, noise: Noise, *, run: str) -> Int[Tensor, "P C T
                 f"the run {run} has no answer to the prompt {prompt[:60]!r}",
                 expected=f"one of its {len(answers)} prompts, such as {next(iter(answers))[:60]!r}",
             )
-        found = [(text, done) for text, done in answers[prompt] if token_count(problem, text, done) > 0]
-        fit = [pair for pair in found if token_count(problem, *pair) <= problem.length]
+        nonempty = [(text, done) for text, done in answers[prompt] if token_count(problem, text, done) > 0]
+        fit = [pair for pair in nonempty if token_count(problem, *pair) <= problem.length]
         if not fit:
             raise RecipeError(
-                f"the run {run} has {len(found)} answers to the prompt {prompt[:60]!r}, and each has more tokens",
+                f"the run {run} has {len(nonempty)} answers to the prompt {prompt[:60]!r}, and each has more tokens",
                 expected=f"one of at most {problem.length} tokens",
                 hint="raise --max-new-tokens",
             )
@@ -54,18 +54,18 @@ def _answers(folder: Path) -> dict[str, list[tuple[str, bool]]]:
     """Prompt → different texts, the best first, and whether each ended by itself."""
     try:
         results: Any = read_json(folder / RESULT)
-        found: dict[str, list[tuple[str, bool]]] = {}
+        answers: dict[str, list[tuple[str, bool]]] = {}
         for result in results:
             prompt = Prompt.of(result.get("messages", result["prompt"]))
-            if prompt in found:
+            if prompt in answers:
                 continue
             texts: dict[str, bool] = {}
             for candidate in result["candidates"]:
                 texts.setdefault(candidate["text"], candidate["finished"])
-            found[prompt] = list(texts.items())
-        if not found:
+            answers[prompt] = list(texts.items())
+        if not answers:
             raise KeyError("prompt")
-        return found
+        return answers
     except SeaError as error:
         raise RecipeError(
             f"neighbors cannot use the run {folder}: {error.got}",

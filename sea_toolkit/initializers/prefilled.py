@@ -36,7 +36,7 @@ class Prefilled(Initializer):
         Raises:
             RecipeError: the text has no tokens, or leaves no room for more.
         """
-        if problem.locked is not None:  # the problem begins behind the words
+        if problem.locked is not None:  # the problem begins after the words
             return base_samples(problem, noise, keep_cache)
         policy, length = problem.policy, problem.length
         beginning = policy.beginning(self.text, length, "the text of prefilled")

@@ -24,11 +24,11 @@ def token_count(problem: Problem, text: str, finished: bool) -> int:
 def start_from(
     problem: Problem, texts: Sequence[Sequence[str]], finished: Sequence[Sequence[bool]]
 ) -> Int[Tensor, "P C T"]:
-    """P × C texts at the run's length; those that are not finished go on as the policy likes best.
+    """P × C texts at the run's length; unfinished ones are continued by the policy's most probable tokens.
 
     Args:
         problem: of the run.
-        texts: none of more tokens than `problem.length`, see `token_count`.
+        texts: each of at most `problem.length` tokens, see `token_count`.
         finished: whether each is a whole answer.
     """
     length, policy = problem.length, problem.policy

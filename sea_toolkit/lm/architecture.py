@@ -1,4 +1,4 @@
-"""Which part of a transformers model is its base, what the head makes of it, and whether the two are what they seem.
+"""Which part of a transformers model is its base, what the head makes of it, and a check of the two.
 
 `base_model_prefix` names the base of most models, not of all (OPT's head calls `model.decoder`, Llama 4's `model`). So
 the model is run once on a few tokens, and the base is the module that was really called. The result is then checked:
@@ -24,12 +24,17 @@ PROBE_TOKENS = 12
 """Length of the sequence that a model is tried on."""
 
 FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError, AssertionError)
-"""What a model raises that is called in a way it does not know."""
+"""What models raise for calls that they do not support."""
 
 _HOOKS = (
-    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks",
-)  # fmt: skip
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ def _given_hidden(base: nn.Module, like: Any) -> nn.Module:
 
 
 def with_modules(model: nn.Module, replacements: Mapping[str, nn.Module]) -> Any:
-    """A view of a model in which the modules of the given dotted names are others.
+    """A view of a model in which the modules of the given dotted names are replaced.
 
-    Parameters are shared, the model itself is untouched, and the view has no hooks of the modules that hold the
-    replaced ones.
+    Parameters are shared and the model itself is unchanged. Modules that hold replaced ones lose their hooks in the
+    view.
     """
     view = copy.copy(model)
     # nn.Module keeps its children and hooks in dicts, which a shallow copy would share with the original
@@ -142,14 +147,14 @@ def probe_ids(embedding: nn.Module) -> Int[Tensor, "1 n"]:
 
 
 def accepted(module: nn.Module, **options: Any) -> dict[str, Any]:
-    """Those of the options that the module's `forward` names."""
+    """The options that the module's `forward` names."""
     parameters = inspect.signature(module.forward).parameters
     return {key: value for key, value in options.items() if key in parameters}
 
 
 @torch.no_grad()
 def relative_error(tried: Float[Tensor, "*n D"], right: Float[Tensor, "*n D"]) -> Float[Tensor, "*n"]:
-    """Distance of two vectors in units of the right one's length, float32; NaN for NaN is no distance."""
+    """Distance of two vectors in units of the right one's length, float32; a NaN in both counts as equal."""
     tried, right = tried.float(), right.float()
     same = (tried == right) | (tried.isnan() & right.isnan())
     gap = torch.where(same, 0.0, tried - right).norm(dim=-1)
@@ -157,8 +162,8 @@ def relative_error(tried: Float[Tensor, "*n D"], right: Float[Tensor, "*n D"]) -
 
 
 def agree(tried: Float[Tensor, "*n D"], right: Float[Tensor, "*n D"], dtype: torch.dtype) -> bool:
-    """Whether vectors are the same but for rounding. In 16 bits a router may send single tokens another way, so that
-    most positions decide there."""
+    """Whether vectors agree up to rounding. In 16 bits a router may send single tokens to other experts, so that the
+    median decides."""
     error = relative_error(tried, right).nan_to_num(torch.inf)
     return bool(error.max() < 1e-3) if dtype.itemsize > 2 else bool(error.median() < 0.15)
 
@@ -170,7 +175,7 @@ def holders(model: nn.Module, embedding: nn.Module) -> list[str]:
 
 
 def _maker(example: Any) -> Any:
-    """A function from hidden states to an output like the example, with nothing else in it."""
+    """A function from hidden states to an output of the example's type that holds them alone."""
     if isinstance(example, ModelOutput):
         first = next(iter(example))
         return lambda hidden: type(example)(**{first: hidden})
@@ -203,7 +208,7 @@ def _require_causal(model: Any, ids: Tensor, logits: Tensor, what: str) -> None:
 
 @torch.no_grad()
 def _difference(base: nn.Module, embedding: nn.Module, head: nn.Module, ids: Tensor, logits: Tensor) -> str | None:
-    """In what head(base(embeddings)) differs from the model's own logits; None for nothing."""
+    """How head(base(embeddings)) differs from the model's own logits; None if they agree."""
     try:
         if not accepted(base, inputs_embeds=None):
             return f"{type(base).__name__} takes no input embeddings"

@@ -1,5 +1,5 @@
-"""The transformer under a head: embeddings in, hidden states out, behind a prefix that is computed once where that can
-be shared."""
+"""The transformer under a head: embeddings in, hidden states out, after a prefix that is computed once where it can be
+shared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Backbone:
     """The base model of a causal transformers model.
 
     Whether its past can be shared between answers is found out here: by the layers that transformers has for its cache,
-    and by a trial on a few tokens. If it cannot, everything works as well, slower, and `notes` says so.
+    and by a trial on a few tokens. If it cannot, everything works more slowly, and `notes` says so.
 
     Args:
         base: the module under the head.
@@ -32,7 +32,7 @@ class Backbone:
         filler: a token id for padding (never attended to).
 
     Raises:
-        ModelError: the model takes no input embeddings, or reads a batch otherwise than its rows.
+        ModelError: the model takes no input embeddings, or reads a batch differently from its rows one by one.
     """
 
     def __init__(self, base: nn.Module, embedding: nn.Module, name: str, filler: int = 0) -> None:
@@ -102,12 +102,12 @@ class Backbone:
         embeds: Float[Tensor, "P C n D"],
         mask: Bool[Tensor, "P C n"] | None = None,
     ) -> Float[Tensor, "P C n H"]:
-        """Final hidden states of tokens behind the prefix; differentiable in `embeds`.
+        """Final hidden states of tokens after the prefix; differentiable in `embeds`.
 
         Args:
             prefix: what comes before, one row per prompt, or None for nothing.
             embeds: embeddings of the tokens.
-            mask: false where a token is to be skipped: nothing sees it and it takes no position.
+            mask: false where a token is skipped: it is never attended to, and takes no position.
         """
         p, c, n, _ = embeds.shape
         rows, order = embeds.reshape(p * c, n, -1), None
@@ -119,7 +119,7 @@ class Backbone:
         if isinstance(before, Embedded) or (before is None and (not self.shares_prefix or self._is_long(n))):
             return self.read(rows, seen)[:, -n:].unflatten(0, (p, c))
         if mask is not None:
-            # skipped tokens go to the end: a sliding window counts places in the row, not positions
+            # skipped tokens go to the end, because a sliding window counts places in the row rather than positions
             order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
             rows, seen = rows.gather(1, order), seen.gather(1, order[..., 0])
         positions = (seen.cumsum(-1) - 1).clamp(min=0)
@@ -141,7 +141,7 @@ class Backbone:
         positions: Int[Tensor, "rows n"],
         cache: OpenCache | None,
     ) -> Float[Tensor, "rows n H"]:
-        """The base model on rows of embeddings behind an open cache (None: behind nothing), which grows by them."""
+        """The base model on rows of embeddings after an open cache (None: no cache), which grows by them."""
         if isinstance(cache, RereadCache):
             return self.reread(cache, embeds)
         if self._switch is not None and cache is not None and len(cache.layers):
@@ -168,7 +168,7 @@ class Backbone:
     def _read_by_length(
         self, embeds: Float[Tensor, "rows n D"], lengths: Int[Tensor, " rows"]
     ) -> Float[Tensor, "rows n H"]:
-        """Rows on the two sides of the switch apart, each group no longer than its longest row."""
+        """Read the rows on either side of the switch separately, each group cut to its longest row."""
         assert self._switch is not None
         states: Tensor | None = None
         for is_long in (False, True):
@@ -222,7 +222,7 @@ class Backbone:
         return torch.cat(pieces)[rows.argsort()]
 
     def _start(self, cache: RereadCache) -> list[Tensor]:
-        """Read all rows, those of one length together, and keep the states behind them."""
+        """Read all rows, those of one length together, and keep the states after them."""
         lengths = cache.mask.sum(-1)
         pieces = []
         for length in lengths.unique().tolist():
@@ -234,7 +234,7 @@ class Backbone:
         return pieces
 
     def _step(self, embeds: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The base model on rows without padding, and its state behind them."""
+        """The base model on rows without padding, and its state after them."""
         assert self.cache_name is not None
         extra = {self.cache_name: state} | ({"position_ids": positions} if self._takes_positions else {})
         output = self.base(inputs_embeds=embeds, use_cache=True, **extra)
@@ -244,7 +244,7 @@ class Backbone:
 
 @torch.no_grad()
 def embedding_table(embedding: nn.Module, name: str) -> Float[Tensor, "rows D"]:
-    """What an embedding module gives for every token; its own weights where it does nothing else.
+    """The output of an embedding module for every token; its weights where it is a plain look-up.
 
     Args:
         embedding: from `model.get_input_embeddings()`.

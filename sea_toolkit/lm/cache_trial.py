@@ -29,12 +29,12 @@ def settle(backbone: Backbone) -> None:
     """Set `shares_prefix`, `keeps_state` and `writes` of a backbone, and add a note where it is slower than others.
 
     Raises:
-        ModelError: a row of a batch is not what it is alone.
+        ModelError: a row of a batch differs from the same row alone.
     """
     embeds = backbone.embedding(probe_ids(backbone.embedding))
-    given = embeds.clone()
-    right = backbone.base(inputs_embeds=given, **backbone.plain)[0]
-    backbone.writes = not torch.equal(given, embeds)
+    original = embeds.clone()
+    right = backbone.base(inputs_embeds=original, **backbone.plain)[0]
+    backbone.writes = not torch.equal(original, embeds)
     if _has_keys_and_values(backbone.base) and _works(_shared, backbone, embeds, right):
         return
     backbone.shares_prefix = False
@@ -59,7 +59,7 @@ def _works(way: Callable[[Backbone, Tensor, Tensor], Pairs], backbone: Backbone,
 
 
 def _shared(backbone: Backbone, embeds: Tensor, right: Tensor) -> Pairs:
-    """Two prompts of 5 and 8 tokens in one batch, and the 4 tokens behind each."""
+    """Two prompts of 5 and 8 tokens in one batch, and the 4 tokens after each."""
     ids = probe_ids(backbone.embedding)[0].tolist()
     prefix = backbone.prefix([ids[:5], ids[:8]])
     after = backbone.hidden(prefix, torch.stack([embeds[0, 5:9], embeds[0, 8:12]])[:, None])[:, 0]
@@ -67,7 +67,7 @@ def _shared(backbone: Backbone, embeds: Tensor, right: Tensor) -> Pairs:
 
 
 def _batch(backbone: Backbone, embeds: Tensor, right: Tensor) -> Pairs:
-    """The text beside its first 9 tokens."""
+    """The text in one batch with its first 9 tokens."""
     mask = torch.ones(2, embeds.shape[1], dtype=torch.bool, device=embeds.device)
     mask[1, :3] = False
     states = backbone.read(torch.cat([embeds, embeds.roll(3, 1)]), mask)
@@ -101,7 +101,7 @@ def long_from(base: Any) -> int | None:
 
 
 def _has_keys_and_values(base: Any) -> bool:
-    """Whether transformers keeps keys and values, and nothing else, for each layer of the model."""
+    """Whether transformers keeps keys and values alone for each layer of the model."""
     try:
         layers = DynamicCache(config=base.config).layers
     except FAILURES:

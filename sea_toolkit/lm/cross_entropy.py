@@ -14,7 +14,7 @@ Logits = Callable[[Tensor], Tensor]
 """Hidden states `[rows, D]` to float32 logits `[rows, V]`."""
 
 IMPOSSIBLE = 1e4
-"""Nats that a token with logit −inf costs: nobody gives it weight, and 0 · ∞ is no number."""
+"""Cost in nats of a token with logit −inf: finite, because its weight is 0 and 0 · ∞ is NaN."""
 
 
 def expected_cost(
@@ -26,8 +26,8 @@ def expected_cost(
 ) -> Float[Tensor, " rows"]:
     """`Σ_v p(v) · (−log softmax(logits(hidden))(v))` for each row, float32; differentiable once.
 
-    A row's cost is one number, so its slopes `[D]` and `[K]` are found on the way forward, while the row's logits are
-    there, and only they are kept: at most `chunk_rows` rows of `[V]` exist at a time.
+    A row's cost is one number, so its gradients `[D]` and `[K]` are computed in the forward pass, while the row's
+    logits exist, and only they are kept: at most `chunk_rows` rows of `[V]` exist at a time.
 
     Args:
         hidden: what the logits are made of.
@@ -46,34 +46,34 @@ class _ExpectedCost(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weights: Tensor, candidates: Tensor | None, logits_of: Logits, chunk_rows: int
     ) -> Tensor:
         through, mixed = ctx.needs_input_grad[:2]
-        costs, hidden_slopes, weight_slopes = [], [], []
+        costs, hidden_gradients, weight_gradients = [], [], []
         for i in range(0, len(hidden), chunk_rows):
-            some = slice(i, i + chunk_rows)
+            chunk = slice(i, i + chunk_rows)
             with torch.set_grad_enabled(through):
-                h = hidden[some].detach().requires_grad_(through)
+                h = hidden[chunk].detach().requires_grad_(through)
                 logits = logits_of(h)
-            values, p = logits.detach(), weights[some].float()
+            values, p = logits.detach(), weights[chunk].float()
             total = p.sum(-1, keepdim=True)
             top = values.amax(-1, keepdim=True)
             law = (values - top).exp_()
             mass = law.sum(-1, keepdim=True)
-            slope = top + mass.log() - (values if candidates is None else values.gather(-1, candidates[some]))
-            slope.clamp_(max=IMPOSSIBLE)
-            costs.append((p * slope).sum(-1))
+            surprisal = top + mass.log() - (values if candidates is None else values.gather(-1, candidates[chunk]))
+            surprisal.clamp_(max=IMPOSSIBLE)
+            costs.append((p * surprisal).sum(-1))
             if mixed:
-                weight_slopes.append(slope)
+                weight_gradients.append(surprisal)
             if through:
                 law.mul_(total / mass)
-                law = law.sub_(p) if candidates is None else law.scatter_add_(-1, candidates[some], -p)
-                hidden_slopes.append(torch.autograd.grad(logits, h, law)[0])
-        ctx.save_for_backward(*(torch.cat(s) if s else None for s in (hidden_slopes, weight_slopes)))
+                law = law.sub_(p) if candidates is None else law.scatter_add_(-1, candidates[chunk], -p)
+                hidden_gradients.append(torch.autograd.grad(logits, h, law)[0])
+        ctx.save_for_backward(*(torch.cat(s) if s else None for s in (hidden_gradients, weight_gradients)))
         ctx.weight_dtype = weights.dtype
         return torch.cat(costs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        hidden_slope, weight_slope = ctx.saved_tensors
-        to_hidden = None if hidden_slope is None else (grad[:, None] * hidden_slope).to(hidden_slope.dtype)
-        to_weights = None if weight_slope is None else (grad[:, None] * weight_slope).to(ctx.weight_dtype)
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        to_hidden = None if hidden_gradient is None else (grad[:, None] * hidden_gradient).to(hidden_gradient.dtype)
+        to_weights = None if weight_gradient is None else (grad[:, None] * weight_gradient).to(ctx.weight_dtype)
         return to_hidden, to_weights, None, None, None

@@ -16,7 +16,7 @@ from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, extend_c
 from sea_toolkit.lm.policy import Policy
 
 CHECK_EVERY = 8
-"""Steps between looks at whether rows have ended: each look waits for the device."""
+"""Steps between checks whether rows have ended: each check waits for the device."""
 
 LogitsProcessor = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`process(ids [rows, t], log_probs [rows, V], rows [rows]) -> logits [rows, V]` of the proposal at position t, which
@@ -55,7 +55,7 @@ def decode(
     keep_cache: bool = False,
     ledger: Ledger | None = None,
 ) -> Decoded:
-    """Draw n tokens behind the prompt and `start` from the policy, or from a proposal made of it.
+    """Draw n tokens after the prompt and `start` from the policy, or from a proposal made of it.
 
     Args:
         uniform: one number in (0, 1) per token to draw (the whole randomness), or None for greedy decoding of
@@ -97,32 +97,32 @@ def decode(
     out_logp = torch.zeros(rows, n, device=device)
     out_logq = torch.zeros(rows, n, device=device)
     uniforms = None if uniform is None else uniform.to(device).flatten(0, 1)
-    here = torch.arange(rows, device=device)  # which row each row of the working batch is
+    active_rows = torch.arange(rows, device=device)
     for i in range(n):
         logits = policy.logits(hidden)
-        token, logp, logq = _draw(logits, i, written[:, : t0 + i], here, uniforms, logits_processor, temperature)
-        over = done[here]
+        token, logp, logq = _draw(logits, i, written[:, : t0 + i], active_rows, uniforms, logits_processor, temperature)
+        over = done[active_rows]
         token = token.masked_fill(over, eos)
-        out_ids[here, i] = token
-        out_logp[here, i] = logp.masked_fill(over, 0.0)
-        out_logq[here, i] = logq.masked_fill(over, 0.0)
-        done[here] = over | is_any(token, policy.eos_ids)
+        out_ids[active_rows, i] = token
+        out_logp[active_rows, i] = logp.masked_fill(over, 0.0)
+        out_logq[active_rows, i] = logq.masked_fill(over, 0.0)
+        done[active_rows] = over | is_any(token, policy.eos_ids)
         if ledger is not None:
             ledger.decode_steps += 1
             last = i == n - 1
-            ledger.forward("policy", len(here), policy.head_parameters if last else params)
+            ledger.forward("policy", len(active_rows), policy.head_parameters if last else params)
         if i == n - 1:
             break
         if (i + 1) % CHECK_EVERY == 0:
-            going = (~done[here]).nonzero().squeeze(-1)
-            if len(going) == 0 and not keep_cache:
+            remaining = (~done[active_rows]).nonzero().squeeze(-1)
+            if len(remaining) == 0 and not keep_cache:
                 break
-            if not keep_cache and len(going) <= len(here) // 2:
-                keep_rows(cache, going)
-                here, token = here[going], token[going]
-        seen = torch.nn.functional.pad(mask[here], (0, t0 + i + 1), value=True)
+            if not keep_cache and len(remaining) <= len(active_rows) // 2:
+                keep_rows(cache, remaining)
+                active_rows, token = active_rows[remaining], token[remaining]
+        seen = torch.nn.functional.pad(mask[active_rows], (0, t0 + i + 1), value=True)
         hidden = policy.backbone.run(
-            policy.backbone.embedding(token[:, None]), seen, (offset[here] + t0 + i)[:, None], cache
+            policy.backbone.embedding(token[:, None]), seen, (offset[active_rows] + t0 + i)[:, None], cache
         )[:, 0]
     size = prefix.mask.shape[1]
     layers = read_cache(cache, size, size + t0 + n - 1) if keep_cache else None
@@ -136,7 +136,7 @@ def _draw(
     logits: Tensor,
     i: int,
     before: Tensor,
-    here: Tensor,
+    active_rows: Tensor,
     uniforms: Tensor | None,
     logits_processor: LogitsProcessor | None,
     temperature: float,
@@ -148,13 +148,13 @@ def _draw(
         return token, logp, torch.zeros_like(logp)
     if logits_processor is None and temperature == 1.0:
         probs = logits.softmax(-1)
-        token = categorical(probs, uniforms[here, i])
+        token = categorical(probs, uniforms[active_rows, i])
         logp = probs.gather(-1, token[:, None]).squeeze(-1).log()
         return token, logp, logp
     log_probs = logits.log_softmax(-1)
     target = log_probs / temperature if temperature != 1.0 else log_probs
     if logits_processor is not None:
-        target = logits_processor(before[here], target, here)
+        target = logits_processor(before[active_rows], target, active_rows)
     target = target.log_softmax(-1)
-    token = categorical(target.exp(), uniforms[here, i])[:, None]
+    token = categorical(target.exp(), uniforms[active_rows, i])[:, None]
     return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1), target.gather(-1, token).squeeze(-1)

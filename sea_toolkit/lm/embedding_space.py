@@ -49,15 +49,15 @@ class EmbeddingSpace:
         places = torch.cat(nearest).view(points.shape[:-1])
         return places if self._tokens is None else self._tokens[places]
 
-    def slope(self, of_weights: Float[Tensor, "*B V"]) -> Float[Tensor, "*B D"]:
-        """The slope in the space that fits the slopes of the tokens' weights best, by least squares over all tokens:
+    def gradient(self, of_weights: Float[Tensor, "*B V"]) -> Float[Tensor, "*B D"]:
+        """The gradient in the space that best fits the token weights' gradients, by least squares over all tokens:
 
             min over g and b of Σ_v (of_weights[v] − b − ⟨g, e_v⟩)².
 
         It is exactly ∂E/∂(mean embedding) where E reads the weights through `table`, and exact for any cost of the form
         `b + ⟨g, e_v⟩` per token, such as −log π under a head that shares the table.
         """
-        # the mean takes no part, and without it nothing large cancels
+        # the mean has no effect; subtracting it avoids the cancellation of large numbers
         weights = (of_weights if self._tokens is None else of_weights[..., self._tokens]).float()
         return (weights - weights.mean(-1, keepdim=True)) @ self._points.float() @ self._inverse
 

@@ -16,7 +16,7 @@ class EndOfTurn:
 
     Attributes:
         ids: all of them, in ascending order; the first fills rows up.
-        usual: the one that a finished text without token ids gets.
+        usual: the one appended to a finished text that comes without token ids.
         notes: what a person should know about them.
     """
 
@@ -72,7 +72,7 @@ def _configured(model: Any) -> list[int]:
 
 
 def _written_by(chat: ChatTemplate | None, tokenizer: Any, name: str) -> tuple[int | None, Sequence[str]]:
-    """The token that the template writes behind an answer, if it is a token of its own."""
+    """The token that the template writes after an answer, if it is a single token."""
     frame = None if chat is None else chat.frame
     if frame is None or not frame.after.strip():
         return None, ()

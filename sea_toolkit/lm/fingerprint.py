@@ -46,7 +46,7 @@ def same_vocabulary(reader: Any, policy: Any) -> bool:
     """Whether `reader` can be given the ids of texts that `policy` tokenized: each token has the same id in both.
 
     The reader may have more tokens (a padding token that training added), and it may lack special tokens of the policy,
-    which stand in no text. Text tokens that it lacks make another vocabulary.
+    which stand in no text. A reader that lacks a text token has another vocabulary.
     """
     if tokenizer_fingerprint(reader) == tokenizer_fingerprint(policy):
         return True

@@ -25,7 +25,8 @@ class Float32Linear(nn.Linear):
 def float32_head(model: Any) -> Any:
     """Upcast the head of a sequence classifier in place, and return the model.
 
-    A head that is no plain `nn.Linear` of one of the usual names (a quantized one, several layers) is left as it is.
+    A head other than a plain `nn.Linear` with one of the usual names (a quantized one, several layers) is left as it
+    is.
     """
     modules = dict(model.named_modules())
     for path in _HEADS:

@@ -22,7 +22,7 @@ KeysValues = list[tuple[Tensor, Tensor]]
 """Per layer of the model: keys and values `[rows, heads, length, head width]`. Empty for a model that shares none."""
 
 OpenCache = DynamicCache | RereadCache
-"""What a pass of the model grows."""
+"""A cache that a forward pass extends."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def buffered_cache(layers: KeysValues | Embedded, room: int) -> OpenCache:
 
 
 def extend_cache(cache: OpenCache, layers: KeysValues, length: int) -> None:
-    """Put the first `length` places of known keys and values behind what the cache holds."""
+    """Append the first `length` places of known keys and values to the cache."""
     for layer, (keys, values) in zip(_open_layers(cache), layers, strict=True):
         layer.update(keys[..., :length, :], values[..., :length, :])
 
@@ -137,7 +137,7 @@ def keep_rows(cache: OpenCache, rows: Int[Tensor, " n"]) -> None:
 
 
 def crop_cache(cache: OpenCache, length: int) -> None:
-    """Forget what a buffered cache holds beyond `length` positions; nothing is copied."""
+    """Drop the positions of a buffered cache beyond `length`, without a copy."""
     if isinstance(cache, RereadCache):
         cache.crop(length)
         return

@@ -36,13 +36,13 @@ class Policy(TextInterface):
     Attributes:
         vocab_size: logits per position. The tokenizer, the embedding and the head may each have another number of rows;
             `table` and `logits` have this one.
-        token_ids: the ids with a token behind them, in rising order; the others are never written.
+        token_ids: the ids that stand for a token, in rising order; the others are never written.
         notes: what a person should know about the model.
 
     Raises:
         ModelError: the tokenizer is empty or has no end-of-text token, there is no chat template though "chat" was
             asked for, the model looks ahead, or its parts are not understood (see `dissect` and `Backbone`).
-        RecipeError: options of a chat template, and prompts are plain; or they do not exist.
+        RecipeError: options of a chat template where prompts are plain, or options that the template does not mention.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Policy(TextInterface):
 
     @property
     def table(self) -> Float[Tensor, "V D"]:
-        """The embedding of every token as the model sees it; zeros for one that it cannot be given."""
+        """The embedding of every token as the model sees it; zeros for a token without an embedding."""
         if self._table is None:
             self._table = fit_rows(self.backbone.table, self.vocab_size)
         return self._table
@@ -130,7 +130,7 @@ class Policy(TextInterface):
         return torch.cat([first, self.backbone.hidden(prefix, embeds[:, :, :-1], live)], dim=2)
 
     def room(self, prefix: Prefix) -> Int[Tensor, " P"] | None:
-        """Response tokens that the model's positions leave behind each prompt, or None if its config names no limit."""
+        """Response tokens for which the model has positions after each prompt, or None if its config names no limit."""
         limit = self.context_length
         return None if limit is None else limit - prefix.mask.sum(-1)
 
@@ -143,7 +143,7 @@ class Policy(TextInterface):
         chunk_rows: int = 512,
     ) -> Float[Tensor, "P C T"]:
         """log π of each token given the prompt and the tokens before it; a few rows of `[rows, V]` at a time. For
-        `mask` see `predictors`; where it is false, the value is of no use."""
+        `mask` see `predictors`; where it is false, the value is meaningless."""
         hidden = self.predictors(prefix, self.backbone.embedding(ids), mask).flatten(0, 2)
         pieces = []
         for h, y in zip(hidden.split(chunk_rows), ids.flatten().split(chunk_rows), strict=True):

@@ -1,4 +1,4 @@
-"""How many tokens a model can look at, and what to do with texts that have more."""
+"""How many tokens a model can read, and what to do with longer texts."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def fitting_frames(
     tokenizer: Any,
     truncate: bool = False,
 ) -> list[Frame]:
-    """What stands around the answer for each prompt, if the model has the positions to read it with an answer inside.
+    """The text around the answer for each prompt, if the model has the positions to read it with an answer inside.
 
     Args:
         prompts: P texts.
-        frame: makes what stands around the answer of a prompt.
+        frame: makes the text around the answer of a prompt.
         width: tokens of a frame.
         length: tokens of the longest answer.
         limit: of the model that reads (see `usable_positions`).
@@ -78,13 +78,13 @@ def fitting_frames(
 def shortened(
     prompt: str, frame: Callable[[str], Frame], width: Callable[[Frame], int], room: int, tokenizer: Any
 ) -> Frame:
-    """The frame of a prompt without its beginning, as little of which is left out as fits.
+    """The frame of a prompt, of whose beginning just enough is left out that the frame fits.
 
     Args:
         prompt: a text.
         frame: makes what is read of a prompt.
         width: tokens of a frame.
-        room: tokens that a frame may have; where even an empty prompt has more, that is what comes back.
+        room: tokens that a frame may have; if even an empty prompt has more, its frame is returned.
         tokenizer: of the model that reads.
     """
     around = frame(prompt)
@@ -145,7 +145,7 @@ def fitting_texts(
 def cut_answers(
     tensors: Sequence[Tensor], mask: Bool[Tensor, "P C T"], around: int, limit: int | None
 ) -> tuple[list[Tensor], Bool[Tensor, "P C kept"], Bool[Tensor, "P C"]]:
-    """Answers cut to the positions that are left for them, and which of them had tokens behind the cut.
+    """Answers cut to the positions that are left for them, and which of them had tokens after the cut.
 
     A text that is tokenized again may have more tokens than were drawn, so even what was checked beforehand can be too
     long; a model with learned positions would fail on it.

@@ -1,4 +1,4 @@
-"""Keep transformers and its helpers from writing to the terminal: nobody below the command line prints."""
+"""Keep transformers and its helpers from writing to the terminal: only the command line prints."""
 
 from __future__ import annotations
 

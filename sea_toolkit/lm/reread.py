@@ -1,7 +1,7 @@
 """A prefix for models whose past cannot be shared between answers: it is kept as embeddings, and read again.
 
 Keys and values can be cut, copied and dropped token by token. The running state of a state-space or linear-attention
-layer cannot, and it must not see padding. For such models nothing is padded on the left: tokens stand at the start of
+layer cannot, and it must not see padding. For such models rows are not padded on the left: tokens stand at the start of
 their row, and what follows them cannot change them.
 """
 
@@ -38,7 +38,7 @@ class Embedded:
 
 @dataclass
 class Running:
-    """The model's own state behind rows of one length.
+    """The model's own state after rows of one length.
 
     Attributes:
         rows: which rows of the batch.
@@ -53,7 +53,7 @@ class RereadCache:
     """Tokens so far, and the model's running states as long as they fit: until one takes tokens back.
 
     Args:
-        before: what stands before the tokens to come.
+        before: the tokens before those to come.
     """
 
     def __init__(self, before: Embedded) -> None:

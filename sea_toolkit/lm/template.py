@@ -15,7 +15,7 @@ from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.util.conversation import Message
 
 MARK = "\u2063ANSWER\u2063"
-"""Stands for an answer whose place in the rendered conversation is looked for; no template trims these characters."""
+"""Placeholder that marks an answer's place in the rendered conversation; no template trims these characters."""
 
 _QUESTION = "\u2063QUESTION\u2063"
 
@@ -29,7 +29,7 @@ class AnswerFrame:
 
     Attributes:
         before: text up to the answer's first character.
-        after: text behind its last one: the end of the turn.
+        after: text after its last one: the end of the turn.
         trims: whether the template drops white space at the answer's ends.
     """
 
@@ -87,7 +87,7 @@ class ChatTemplate:
         turns = self._with_system(messages)
         try:
             text = self._apply(turns, add_generation_prompt, parts=self._takes_parts)
-        except Exception as error:  # a template raises what it likes
+        except Exception as error:  # a template may raise anything
             sentence = (str(error).strip() or "no reason given").partition("\n")[0]
             kind = "" if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: "
             raise self._failure(f"cannot render {_roles(turns)}: {kind}{sentence}") from error
@@ -113,7 +113,7 @@ class ChatTemplate:
 
     @cached_property
     def frame(self) -> AnswerFrame | None:
-        """What stands around an answer to a short conversation, or None where the template refuses one."""
+        """The frame of an answer to a short conversation, or None where the template refuses one."""
         for turns in self._trials():
             try:
                 return self.around(turns)

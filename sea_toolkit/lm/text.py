@@ -15,7 +15,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.template import ChatTemplate, has_template
-from sea_toolkit.lm.tokens import TextCodec, behind, middle_of_text, opened
+from sea_toolkit.lm.tokens import TextCodec, after_context, middle_of_text, opened
 from sea_toolkit.util.conversation import Messages, Prompt
 
 Template = Literal["auto", "chat", "plain"]
@@ -61,7 +61,7 @@ class TextInterface:
 
     @property
     def device(self) -> torch.device:
-        """Where responses are."""
+        """The device of responses."""
         raise NotImplementedError
 
     @property
@@ -74,15 +74,15 @@ class TextInterface:
 
         Args:
             prompts: P texts or conversations.
-            room: response tokens that must still fit behind the prompt.
+            room: response tokens that must still fit after the prompt.
 
         Raises:
             RecipeError: a prompt is empty, too long for the model's context, or a conversation and prompts are plain.
             ModelError: the chat template cannot render it.
         """
         rows = []
-        for i, given in enumerate(prompts, 1):
-            prompt = Prompt.of(given, f"prompt {i}")
+        for i, item in enumerate(prompts, 1):
+            prompt = Prompt.of(item, f"prompt {i}")
             if not prompt.strip():
                 raise RecipeError(f"prompt {i} is empty", expected="some text to answer")
             if self.chat is not None:
@@ -107,10 +107,10 @@ class TextInterface:
 
     @cached_property
     def answers(self) -> TextCodec:
-        """Text ↔ token ids of answers, behind what the prompts end with."""
+        """Text ↔ token ids of answers, after what the prompts end with."""
         if self.chat is None or not self.chat.generation_prompt:
             return middle_of_text(self.tokenizer)
-        return behind(self.tokenizer, self.chat.generation_prompt)
+        return after_context(self.tokenizer, self.chat.generation_prompt)
 
     def as_answer(self, text: str) -> str:
         """A text that somebody wrote, with the white space that the chat template puts before an answer."""
@@ -163,7 +163,7 @@ class TextInterface:
         Args:
             texts: as answers to prompts.
             finished: which of them get an end-of-text token.
-            ends: which token that is, see `ends`; the usual one if None. Those of unfinished texts are not looked at.
+            ends: which token that is, see `ends`; the usual one if None. Those of unfinished texts are ignored.
         """
         flat = [text for row in texts for text in row]
         last = torch.full(finished.shape, self.usual_end) if ends is None else ends

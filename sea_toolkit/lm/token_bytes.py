@@ -10,7 +10,7 @@ _TRIALS = ("The rain stopped; it's 5 o'clock, isn't it?", "field fields\n\nField
 
 
 def token_bytes(tokenizer: Any, size: int) -> list[bytes]:
-    """Bytes of each of `size` tokens; none for special tokens, which no reader sees, and ids that stand for nothing.
+    """Bytes of each of `size` tokens; empty for special tokens, which no reader sees, and for ids without a token.
 
     Raises:
         ModelError: the tokenizer does not write tokens one after the other (a word-piece tokenizer, for one).
@@ -20,23 +20,23 @@ def token_bytes(tokenizer: Any, size: int) -> list[bytes]:
     added = dict(getattr(tokenizer, "added_tokens_decoder", {}))
     special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
     byte_level = any("Ġ" in word for word in words if word)
-    found = []
+    spellings = []
     for i, word in enumerate(words):
         if i in special or word is None:
-            found.append(b"")
+            spellings.append(b"")
         elif i in added:
-            found.append(str(added[i].content).encode())
+            spellings.append(str(added[i].content).encode())
         else:
-            found.append(_byte_level(word) if byte_level else _piece(word))
-    _try(tokenizer, found)
-    return found + [b""] * (size - count)
+            spellings.append(_byte_level(word) if byte_level else _piece(word))
+    _try(tokenizer, spellings)
+    return spellings + [b""] * (size - count)
 
 
-def _try(tokenizer: Any, found: list[bytes]) -> None:
+def _try(tokenizer: Any, spellings: list[bytes]) -> None:
     for text in _TRIALS:
         ids = tokenizer(text, add_special_tokens=False).input_ids
         shown = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        written = b"".join(found[i] for i in ids).decode(errors="replace")
+        written = b"".join(spellings[i] for i in ids).decode(errors="replace")
         if written.strip() != shown.strip():
             raise ModelError(
                 f"the tokenizer writes {shown!r} for tokens that read {written!r} one after the other",

@@ -1,8 +1,9 @@
 """Text ↔ token ids at a place in a text.
 
 A tokenizer is made for whole texts: SentencePiece ones write a space in front of them and drop it again in decoding.
-An answer continues a prompt. So it is put behind an anchor, a short text with which it does not merge, and what follows
-the anchor is taken. Byte-level tokenizers need no anchor, and word-piece ones cannot use one: they drop all spaces.
+An answer continues a prompt. So it is put after an anchor, a short text with which it does not merge, and the tokens
+after the anchor are taken. Byte-level tokenizers need no anchor, and word-piece ones cannot use one: they drop all
+spaces.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class TextCodec:
 
     Attributes:
         tokenizer: of the model.
-        anchors: what a text may be put behind, the best one first; none where it is read as if it stood alone.
+        anchors: texts that an answer may be put after, the best one first; empty where it is read as if it stood alone.
     """
 
     tokenizer: Any
@@ -73,14 +74,14 @@ class TextCodec:
 
 
 def start_of_text(tokenizer: Any) -> TextCodec:
-    """For texts with nothing before them."""
+    """For texts at the start of the input."""
     return TextCodec(tokenizer)
 
 
 def middle_of_text(tokenizer: Any) -> TextCodec:
-    """For texts behind others, none of which ends with a special token.
+    """For texts after others, none of which ends with a special token.
 
-    Where the tokenizer cuts a text alone as it cuts it behind another, texts are read alone, which costs least.
+    Where the tokenizer cuts a text alone as it cuts it after another, texts are read alone, which costs least.
     """
     glued, spaced = _ids(tokenizer, [":a", ": a"])
     if glued == spaced:  # a word-piece tokenizer writes no spaces
@@ -91,12 +92,12 @@ def middle_of_text(tokenizer: Any) -> TextCodec:
     return TextCodec(tokenizer) if not anchors or codec.encode(_PROBES) == alone else codec
 
 
-def behind(tokenizer: Any, context: str) -> TextCodec:
-    """For texts behind a context, in which special tokens may be spelled out.
+def after_context(tokenizer: Any, context: str) -> TextCodec:
+    """For texts after a context, in which special tokens may be spelled out.
 
     Some tokenizers write their space after a special token too (`<|assistant|>`, then `▁Hi` for "Hi"): a text there is
-    cut as if it stood alone. Where text and context would merge into one token, the text is cut as behind any other:
-    the context's tokens stand already.
+    cut as if it stood alone. Where text and context would merge into one token, the text is cut as after any other: the
+    context's tokens are fixed already.
     """
     middle = middle_of_text(tokenizer)
     if not middle.anchors:
@@ -121,14 +122,14 @@ def wrapping(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def opened(tokenizer: Any, text: str) -> list[int]:
-    """A text to be continued: behind the token that opens texts, once, and without the one that ends them."""
+    """A text to be continued: it begins with the token that opens texts, once, and lacks the one that ends them."""
     opening, _ = wrapping(tokenizer)
     ids = tokenizer(text, add_special_tokens=False).input_ids if text else []
     return ids if opening and ids[: len(opening)] == opening else [*opening, *ids]
 
 
 def _anchor(tokenizer: Any, text: str) -> _Anchor | None:
-    """The text as an anchor, if texts behind it come back as they were, with their leading space or without."""
+    """The text as an anchor, if texts after it are decoded unchanged, with their leading space or without."""
     ids = _ids(tokenizer, [text])[0]
     shown = _text(tokenizer, ids)
     if not ids or not shown or tokenizer.unk_token_id in ids:

@@ -31,7 +31,7 @@ def truncate(model: Any, layers: int) -> nn.Module:
         layers: 1 to the number of its blocks.
 
     Raises:
-        ModelError: there are not that many blocks, or what the view gives is not that hidden state.
+        ModelError: there are fewer blocks, or the view's output is not that hidden state.
     """
     total = count_layers(model)
     if not 1 <= layers <= total:
@@ -65,9 +65,10 @@ def _cut(base: Any, blocks: str, layers: int) -> Any:
     @wraps(run)
     def forward(*args: Any, **kwargs: Any) -> Any:
         states: list[Tensor] = []
-        # what follows the blocks (norms, projections) has its own place in each architecture: it runs, unheard
+        # norms and projections after the blocks differ in place between architectures: they run, and their output is
+        # dropped
         hook = kept[-1].register_forward_hook(
-            lambda module, given, output: states.append(output if isinstance(output, Tensor) else output[0])
+            lambda module, inputs, output: states.append(output if isinstance(output, Tensor) else output[0])
         )
         try:
             output = run(*args, **kwargs)
@@ -95,14 +96,14 @@ def _shallower(config: Any, layers: int) -> Any:
     kinds = getattr(text, "layer_types", None)
     text.num_hidden_layers = layers
     if kinds:
-        with suppress(AttributeError):  # of some configs the kinds follow from the number
+        with suppress(AttributeError):  # some configs derive the kinds from the number
             text.layer_types = list(kinds)[:layers]
     return config
 
 
 @torch.no_grad()
 def _hidden_states(model: Any, layers: int) -> Tensor:
-    """What the model says of a few tokens behind so many blocks."""
+    """The model's own hidden states of a few tokens after that many blocks."""
     ids = probe_ids(model.get_input_embeddings())
     try:
         full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states

@@ -1,4 +1,4 @@
-"""Which of a model's ids are tokens: the tokenizer, the embedding and the head may each count otherwise."""
+"""Which of a model's ids are tokens: the tokenizer, the embedding and the head may each count differently."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def sha256_file(path: Path, progress: Progress = silent, what: str = "") -> str:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files under a folder; files that vanish meanwhile count nothing."""
+    """Bytes of all files under a folder; files that vanish meanwhile count 0."""
     total = 0
     for path in folder.rglob("*"):
         try:
@@ -54,7 +54,7 @@ def folder_bytes(folder: Path) -> int:
 
 @contextmanager
 def watching(folder: Path, total: int, progress: Progress, what: str, seconds: float = 0.2) -> Iterator[None]:
-    """Report the bytes under `folder` while the block fills it, for tools that tell no progress."""
+    """Report the bytes under `folder` while the block fills it, for tools that report no progress."""
     done = threading.Event()
 
     def look() -> None:
@@ -97,7 +97,7 @@ def disk_errors(path: Path, *, cached: bool = True) -> Iterator[None]:
 
 @contextmanager
 def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
-    """Fill a model's folder while no other process does; who comes second waits, and looks again.
+    """Fill a model's folder while no other process does; a second process waits, then checks again.
 
     Raises:
         ModelError: the cache cannot be written.

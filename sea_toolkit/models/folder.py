@@ -1,4 +1,4 @@
-"""What can be told of a model from the small files of its folder, before any weights are downloaded or read."""
+"""What the small files of a model's folder tell, before any weights are downloaded or read."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def refuse_encoder_decoder(config: Any, name: str) -> None:
 
 
 def refuse_without_tokenizer(folder: Path, name: str) -> None:
-    """transformers makes an empty tokenizer of nothing but a config.
+    """Refuse a folder without tokenizer files: transformers would make an empty tokenizer from the config.
 
     Raises:
         ModelError: no file of a tokenizer lies in the folder.
@@ -151,7 +151,7 @@ def value_head(shapes: Shapes) -> str | None:
 
 
 def head_rows(shapes: Shapes) -> int | None:
-    """How many outputs the head of a sequence classifier has, by its weights; None if it is not one of the usual."""
+    """How many outputs the head of a sequence classifier has, by its weights; None for an unusual head."""
     heads = ("score.weight", "classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight")
     rows = [shape[0] for key, shape in shapes.items() if len(shape) == 2 and key.endswith(heads)]
     return rows[0] if len(rows) == 1 else None

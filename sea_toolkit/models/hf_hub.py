@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub, without a word on the terminal."""
+"""Models from the Hugging Face hub, with nothing printed to the terminal."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def find_language_model(name: str, finder: ModelFinder) -> Path | str:
     """Where a causal LM is to be loaded from: a folder, or a Hugging Face id. A GGUF file is de-quantized first.
 
     Raises:
-        ModelError: it cannot be found, or is no language model.
+        ModelError: it cannot be found, or is not a language model.
     """
     source = finder.find(name, "policy")
     if isinstance(source, Path):

@@ -18,7 +18,7 @@ class NamedModel(ABC):
     What is missing or misspelt is an error when the class is made.
 
     Attributes:
-        role: a model is refused in the other role.
+        role: the model is refused in the other role.
         license: of the weights.
         megabytes: on disk.
         policy: of a reward model: the catalog name of the policy it was made for, or None for any.

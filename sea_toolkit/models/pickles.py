@@ -1,4 +1,4 @@
-"""From pickled weights to safetensors, in a process of its own that reads tensors and nothing else.
+"""From pickled weights to safetensors, in a process of its own that reads tensors alone.
 
 `python -m sea_toolkit.models.pickles SOURCE TARGET` converts the weights of one folder into another.
 """
@@ -32,7 +32,7 @@ def convert_folder(source: Path, target: Path, progress: Progress = silent) -> P
     Args:
         source: folder of a transformers model or a PEFT adapter.
         target: the new folder; it does not exist yet, or is empty.
-        progress: told at the beginning and the end.
+        progress: called at the beginning and the end.
 
     Returns:
         `target`.

@@ -14,7 +14,7 @@ Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attenti
 
 
 class Strict(BaseModel):
-    """Data without unknown keys, and of the very types that it says."""
+    """Data without unknown keys, in exactly the declared types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -52,11 +52,11 @@ class PolicySpec(Strict):
             RecipeError: there is such a setting.
         """
         settings = self.model_dump(include={"system", "template_options", "chat_template", "date"})
-        given = [key for key, value in settings.items() if value]
-        if given:
+        set_keys = [key for key, value in settings.items() if value]
+        if set_keys:
             raise RecipeError(
-                f"policy.{given[0]} is set, and the policy is an object of your own",
-                expected=f"Policy(model, tokenizer, {given[0]}=…)",
+                f"policy.{set_keys[0]} is set, and the policy is an object of your own",
+                expected=f"Policy(model, tokenizer, {set_keys[0]}=…)",
             )
 
     device: str = "auto"

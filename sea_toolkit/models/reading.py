@@ -1,4 +1,4 @@
-"""transformers' `from_pretrained`, with every failure told in a sentence that a person can act on."""
+"""transformers' `from_pretrained`, with every failure explained in a sentence that a person can act on."""
 
 from __future__ import annotations
 
@@ -128,9 +128,16 @@ def _weights(
     # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
     with torch.random.fork_rng(devices=[]):
         model, report = _read(
-            getattr(transformers, _CLASSES[role]), folder, name, config=config, dtype=dtype, use_safetensors=True,
-            output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code,
-        )  # fmt: skip
+            getattr(transformers, _CLASSES[role]),
+            folder,
+            name,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=trust_remote_code,
+        )
     wrong = [
         f"{key} is {list(file)} in its weights and {list(expected)} by its config"
         for key, file, expected in sorted(report["mismatched_keys"])

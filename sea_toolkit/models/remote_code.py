@@ -1,7 +1,7 @@
 """The user's word on Python that comes with a model, wherever transformers asks for it.
 
 transformers passes `trust_remote_code` on to most, not all, of the calls that one `from_pretrained` makes (a sequence
-classifier makes its body without it), and asks on the terminal where it has no word.
+classifier makes its body without it), and asks on the terminal where the value is missing.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def model_of(item: Item) -> NamedModel:
     """The model behind a catalog item.
 
     Raises:
-        PluginError: it cannot be made, or is no `NamedModel`.
+        PluginError: it cannot be made, or is not a `NamedModel`.
     """
     from sea_toolkit.models.named import NamedModel
 

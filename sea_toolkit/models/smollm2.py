@@ -54,8 +54,8 @@ class SmolLM2(NamedModel):
         """Folder of the weights, made if it is not there.
 
         Raises:
-            ModelError: no source has it (all that were tried are listed), a download is corrupt, the disk is
-                full or the cache cannot be written.
+            ModelError: no source has it (those that were tried are listed), a download is corrupt, the disk is full or
+                the cache cannot be written.
         """
         if self.verify(progress):
             return self.folder

@@ -77,7 +77,7 @@ def titled(folder: Path, name: str) -> str:
 
 
 def whole_weights(folder: Path, name: str) -> Shapes:
-    """Names and shapes of all tensors of a model's folder, once every file has been looked at.
+    """Names and shapes of all tensors of a model's folder, once every file has been checked.
 
     Raises:
         ModelError: there are no weights, only pickled ones, or files that are missing, cut or Git LFS pointers, each

@@ -29,11 +29,11 @@ class Unavailable(Exception):
 def installed_file(distribution: str, version: str, member: str) -> Path | None:
     """Path of a file of an installed distribution, without importing it; None if it is not there."""
     try:
-        found = importlib.metadata.distribution(distribution)
+        installed = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-    path = Path(str(found.locate_file(member)))
-    return path if found.version == version and path.is_file() else None
+    path = Path(str(installed.locate_file(member)))
+    return path if installed.version == version and path.is_file() else None
 
 
 def pip_command() -> list[str] | None:

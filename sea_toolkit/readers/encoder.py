@@ -30,18 +30,18 @@ ANYTHING = (
     "The soup needs more salt.", "Birds fly south in winter.", "He forgot his keys again.",
     "Democracy needs free elections.",
 )  # fmt: skip
-"""Sentences about nothing in common. Their mean is taken off: hidden states of all texts lie in one narrow cone, and
-without it any two have a cosine of 0.9."""
+"""Unrelated sentences, whose mean hidden state is subtracted: the hidden states of all texts lie in one narrow cone,
+and without centering any two have a cosine of 0.9."""
 
 _FLOOR = 1e-2
 """Least expected length that a mean divides by: below it an answer goes to the origin, with bounded gradients."""
 
 
 class PolicyEncoder:
-    """The policy's hidden states behind one of its blocks, centred.
+    """The policy's hidden states after one of its blocks, centered.
 
     Attributes:
-        reads_policy: relaxed responses in the policy's tokens can be read.
+        reads_policy: whether relaxed responses in the policy's tokens can be read.
 
     Args:
         context: of the run.
@@ -54,28 +54,28 @@ class PolicyEncoder:
     def __init__(self, context: Context, layer: int | None, name: str) -> None:
         self.policy = policy = context.policy
         blocks = policy.model.config.get_text_config().num_hidden_layers
-        trunk = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
-        context.use_model(f"{name}:policy", trunk)
-        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
+        truncated = truncate(policy.model, max(1, blocks // 2) if layer is None else layer)
+        context.use_model(f"{name}:policy", truncated)
+        self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name, filler=policy.eos_ids[0])
         opening = policy.tokenizer(OPENING, add_special_tokens=False).input_ids
-        self.opening = self.trunk.prefix([opening])
+        self.opening = self.backbone.prefix([opening])
         self.center = torch.zeros(policy.table.shape[1], device=policy.device)
         self.center = self.texts(ANYTHING).mean(0)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
-        """Of responses in the policy's tokens."""
+        """Embeddings of responses in the policy's tokens."""
         return self._pooled(response.embed(self.policy.table), response.content)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts."""
+        """Embeddings of texts."""
         ids, mask = text_ids(self.policy.answers, texts, self.policy.device)
         return self._pooled(self.policy.backbone.embedding(ids), mask.float()).squeeze(1)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], content: Float[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         p = embeds.shape[0]
         first = self.opening.select(torch.zeros(p, dtype=torch.long, device=embeds.device))
-        hidden = self.trunk.hidden(first, embeds).float() - self.center
+        hidden = self.backbone.hidden(first, embeds).float() - self.center
         weights = content.float()[..., None]
         total = torch.where(weights > 0, weights * hidden, 0.0).sum(2)
         return total / weights.sum(2).clamp(min=_FLOOR)
@@ -110,7 +110,7 @@ class ModelEncoder:
         self.table = rows_for(embedding_table(self.embedding, name), context.policy)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
-        """Of responses in the policy's tokens, up to where each has more likely ended than not."""
+        """Embeddings of responses in the policy's tokens, up to where each has more likely ended than not."""
         return self._pooled(response.embed(self.table), response.content > 0.5)
 
     def check(self, texts: Sequence[str], what: str) -> None:
@@ -124,7 +124,7 @@ class ModelEncoder:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-        """Of texts; NaN for one that is too long for the model, unless it may be truncated."""
+        """Embeddings of texts; NaN for one that is too long for the model, unless it may be truncated."""
         ids, mask = text_ids(self._codec, texts, self.policy.device)
         return self._pooled(self.embedding(ids), mask).squeeze(1)
 
@@ -132,21 +132,21 @@ class ModelEncoder:
     def _codec(self) -> TextCodec:
         return self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
 
-    def _pooled(self, embeds: Float[Tensor, "P C T D"], there: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
-        (embeds,), there, cut = cut_answers([embeds], there, self.around, self.limit)
+    def _pooled(self, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
+        (embeds,), mask, cut = cut_answers([embeds], mask, self.around, self.limit)
         p, c, _, _ = embeds.shape
         around = [
             self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(p, c, -1, -1)
             for ids in (self.before, self.after)
         ]
         rows = torch.cat([around[0], embeds, around[1]], 2).flatten(0, 1)
-        seen = torch.nn.functional.pad(there, (len(self.before), len(self.after)), value=True).flatten(0, 1)
-        # an empty text without special tokens has no token to be read at: let its first position stand in
+        seen = torch.nn.functional.pad(mask, (len(self.before), len(self.after)), value=True).flatten(0, 1)
+        # an empty text without special tokens has no token to read: its first position is used instead
         seen = torch.cat([seen[:, :1] | ~seen.any(-1, keepdim=True), seen[:, 1:]], 1)
-        # tokens that are not there leave no gap: positions are counted along the row
+        # masked positions leave no gap: positions are counted along the row
         order = (~seen).long().argsort(dim=-1, stable=True)
-        rows, mask = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
-        hidden = self.model(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state.float()
-        total = torch.where(mask[..., None], hidden, 0.0).sum(1)
-        points = (total / mask.sum(1, keepdim=True)).unflatten(0, (p, c))
+        rows, packed = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
+        hidden = self.model(inputs_embeds=rows, attention_mask=packed.long()).last_hidden_state.float()
+        total = torch.where(packed[..., None], hidden, 0.0).sum(1)
+        points = (total / packed.sum(1, keepdim=True)).unflatten(0, (p, c))
         return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)

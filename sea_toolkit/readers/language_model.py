@@ -20,7 +20,7 @@ _LARGE = 100.0
 
 
 def language_model(name: str | None, context: Context) -> Policy:
-    """The model of a name, or the policy for None; the policy's own weights are not loaded again, and no others twice.
+    """The model of a name, or the policy for None; every model is loaded once, and the policy is reused.
 
     Raises:
         ModelError: it cannot be found or read.
@@ -48,7 +48,7 @@ def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V
 
 
 def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
-    """The weights W of a head whose logits are W · h, or None: soft caps, scales and biases make another one."""
+    """The weights W of a head whose logits are W · h, or None if the head has soft caps, scales or biases."""
     output = lm.model.get_output_embeddings()
     if output is None or len(output.weight) != lm.vocab_size:
         return None
@@ -70,7 +70,7 @@ def linear_head(lm: Policy) -> Float[Tensor, "rows D"] | None:
 def text_ids(
     codec: TextCodec, texts: Sequence[str], device: torch.device
 ) -> tuple[Int[Tensor, "N 1 T"], Bool[Tensor, "N 1 T"]]:
-    """N texts as token ids without an end of text, and where there is a token; at least one position."""
+    """N texts as token ids without an end of text, and the mask of the tokens; at least one position."""
     rows = codec.encode(texts)
     width = max(1, *map(len, rows))
     ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
@@ -79,7 +79,7 @@ def text_ids(
 
 
 def prompt_indices(prompts: Sequence[str], wanted: Sequence[str], device: torch.device) -> Int[Tensor, " N"]:
-    """Which of the run's prompts each of the wanted ones is."""
+    """For each wanted prompt its index among the run's prompts."""
     index = {prompt: i for i, prompt in enumerate(prompts)}
     return torch.tensor([index[prompt] for prompt in wanted], device=device)
 

@@ -86,25 +86,25 @@ class Probe:
         """
         weights = mask.float()
         tokens = hidden.float() @ self.weight
-        # what lies outside may be anything, even NaN, which would survive a product with zero
+        # values outside the mask may be NaN, which would survive a product with zero
         tokens = tokens.masked_fill(weights == 0, 0.0)
         return (tokens * weights).sum(-1) / weights.sum(-1).clamp(min=_FLOOR) + self.bias
 
     def check(self, policy: PolicyFingerprint) -> list[str]:
-        """Refuse another policy than its own; returns warnings about one that differs a little.
+        """Refuse a policy that the probe was not trained on; return warnings about small differences.
 
         Raises:
             ModelError: architecture, width, layer count, vocabulary or embeddings differ; both policies are
                 named.
         """
         mine, wrong = self.info, []
-        for what, own, given in (
+        for what, own, theirs in (
             ("an architecture of type", mine.model_type, policy.model_type),
             ("hidden size", mine.hidden_size, policy.hidden_size),
             ("layer count", mine.policy_layers, policy.layers),
         ):
-            if own != given:
-                wrong.append(f"{what} {given} instead of {own}")
+            if own != theirs:
+                wrong.append(f"{what} {theirs} instead of {own}")
         if mine.vocabulary != policy.vocabulary:
             wrong.append("another vocabulary")
         distance = 0.0

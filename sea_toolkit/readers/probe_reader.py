@@ -18,7 +18,7 @@ from sea_toolkit.readers.probe import Probe
 
 
 def is_probe(source: Path | str) -> TypeGuard[Path]:
-    """Whether a model was found as a single file, which a probe is."""
+    """Whether a model's source is a single file, as every probe is."""
     return isinstance(source, Path) and source.is_file()
 
 
@@ -31,7 +31,7 @@ class ProbeReader:
         context: of the run.
 
     Attributes:
-        warnings: what differs a little from the policy that the probe was made for.
+        warnings: small differences from the policy that the probe was made for.
         fingerprint: of its weights.
 
     Raises:
@@ -43,9 +43,9 @@ class ProbeReader:
         self.warnings = probe.check(policy_fingerprint(policy.model, policy.tokenizer, policy.name))
         self.fingerprint = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
         self.probe, self.table = probe.to(policy.device), policy.table
-        trunk = context.use_model(f"reward:{label}", truncate(policy.model, probe.layer))
-        self.trunk = Backbone(trunk, policy.backbone.embedding, policy.name)
+        truncated = context.use_model(f"reward:{label}", truncate(policy.model, probe.layer))
+        self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name)
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        hidden = self.trunk.hidden(None, response.embed(self.table))
+        hidden = self.backbone.hidden(None, response.embed(self.table))
         return self.probe.score_hidden(hidden, response.content)

@@ -21,10 +21,10 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
 
 ROWS = 64
-"""Texts that are read at once."""
+"""Most texts in one batch."""
 
 DIFFERENCE = 1e-4
-"""Of two readings of one text, from which on a person is told."""
+"""Smallest difference between two readings of one text that is reported."""
 
 
 class ClassifierReader:
@@ -121,10 +121,10 @@ class ClassifierReader:
         by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
         while by_length:
             width = len(rows[by_length[0]])
-            some = [i for i in by_length[:ROWS] if len(rows[i]) == width]
-            by_length = by_length[len(some) :]
-            ids = torch.tensor([rows[i] for i in some], device=self.table.device)
-            outputs[some] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            batch = [i for i in by_length[:ROWS] if len(rows[i]) == width]
+            by_length = by_length[len(batch) :]
+            ids = torch.tensor([rows[i] for i in batch], device=self.table.device)
+            outputs[batch] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
         return outputs
 
     def read(
@@ -134,19 +134,19 @@ class ClassifierReader:
         before: Sequence[Ids] = (),
         prefix: Prefix | None = None,
     ) -> Float[Tensor, "P C L"]:
-        """Outputs for rows of embeddings behind what stands before them, float32; differentiable.
+        """Outputs for rows of embeddings after their context, float32; differentiable.
 
         Args:
             embeds: of the tokens.
             mask: false where there is no token; such positions leave no gap.
-            before: per prompt, the ids of what stands before (read again with each row by an encoder).
-            prefix: the cache of what stands before, for a decoder.
+            before: per prompt, the ids of the context (an encoder reads them again with each row).
+            prefix: the cache of the context, for a decoder.
         """
         return self._decoder(embeds, mask, prefix) if self.is_decoder else self._encoder(embeds, mask, before)
 
     def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None) -> Tensor:
         if prefix is None and not bool(mask.any(-1).all()):
-            # an empty text has no token to be read at: let its first position stand in
+            # an empty text has no token to read: its first position is used instead
             mask = torch.cat([mask[..., :1] | ~mask.any(-1, keepdim=True), mask[..., 1:]], -1)
         hidden = self.backbone.hidden(prefix, embeds, mask)
         last = (torch.arange(1, mask.shape[-1] + 1, device=mask.device) * mask).amax(-1)
@@ -167,7 +167,7 @@ class ClassifierReader:
             rows.append(torch.cat([head, embeds[i], pad], 1))
             masks.append(torch.cat([torch.ones_like(head[..., 0]) > 0, mask[i], pad[..., 0] > 0], 1))
         all_rows, all_masks = torch.cat(rows), torch.cat(masks)
-        # tokens that are not there leave no gap: positions are counted along the row
+        # masked positions leave no gap: positions are counted along the row
         order = (~all_masks).long().argsort(dim=-1, stable=True)
         all_rows = all_rows.gather(1, order[..., None].expand_as(all_rows))
         all_masks = all_masks.gather(1, order).long()
@@ -183,16 +183,16 @@ class ClassifierReader:
 class SequenceScorer:
     """Outputs `[P, C, L]` of a sequence classifier for the responses of a run.
 
-    A relaxed response is read between the tokens of what stands before and after it, which are run once. A text is read
-    as a whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole,
-    and its gradient that of the tokens one by one.
+    A relaxed response is read between the tokens before and after it; those before it are run once. A text is read as a
+    whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole, and
+    its gradient that of the tokens one by one.
 
     Args:
         reader: of texts.
         context: of the run.
 
     Attributes:
-        warnings: how far the two readings of a text have been apart, if they were.
+        warnings: by how much the two readings of a text differed, if they did.
 
     Raises:
         RecipeError: prompt and answer are too long for the model.
@@ -233,7 +233,7 @@ class SequenceScorer:
         return torch.where(other[..., None], outputs + (whole - outputs).detach(), outputs)
 
     def _piecewise(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        """The response's own tokens between those of what stands around it."""
+        """Read the response's own tokens between the tokens before and after it."""
         around = max(map(len, self.before)) + len(self.after)
         rows, mask = response.embed(self.table), response.content > 0.5
         (embeds,), mask, cut = cut_answers([rows], mask, around, self.shown.limit)
@@ -245,7 +245,7 @@ class SequenceScorer:
         return outputs if self.shown.truncate else outputs.masked_fill(cut[..., None], torch.nan)
 
     def _read_otherwise(self, response: SoftResponse) -> Bool[Tensor, "P C"]:
-        """Which responses are texts that have other tokens as a whole than piece by piece."""
+        """Which responses are texts whose tokens as a whole differ from those of the pieces."""
         other = torch.zeros(response.shape[:2], dtype=torch.bool)
         if response.texts is None:
             return other.to(response.ids.device)
@@ -258,7 +258,7 @@ class SequenceScorer:
         return other.to(response.ids.device)
 
     def _whole(self, response: SoftResponse, wanted: Bool[Tensor, "P C"]) -> Float[Tensor, "P C L"]:
-        """Outputs of the wanted texts as wholes; what stands elsewhere is NaN."""
+        """Outputs of the wanted texts, each read as a whole; NaN for the others."""
         assert response.texts is not None
         places = wanted.nonzero().tolist()
         outputs = self.reader.texts([self.prompts[p] for p, _ in places], [response.texts[p][c] for p, c in places])
@@ -284,8 +284,8 @@ def sequence_scorer(
     truncate: bool = False,
     template_options: Mapping[str, Any] | None = None,
 ) -> SequenceScorer:
-    """The scorer of a classifier, for several energies of a run the same one: its weights are read once, and where no
-    gradient is asked for it runs once for each response.
+    """The scorer of a classifier, shared by the energies of a run: its weights are read once, and without a gradient it
+    runs once for each response.
 
     Raises:
         ModelError: unreadable weights, or another vocabulary than the policy's.
@@ -302,8 +302,8 @@ def sequence_scorer(
     )
     options = repr(sorted((template_options or {}).items()))
     key = ("sequence scorer", source, shown.reads, truncate, options)
-    # made before the model's tokens are counted: its trial reading is no part of the run's cost
+    # made before the model's tokens are counted: the trial reading does not belong to the run's cost
     reader = context.load_once(("classifier reader", *key), lambda: ClassifierReader(model, shown))
-    # to score a text costs a second energy nothing more; what it differentiates is counted
+    # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     return context.load_once(key, lambda: SequenceScorer(reader, context))

@@ -12,7 +12,7 @@ from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.util.conversation import Message, Prompt
 
 Reading = Literal["auto", "response", "prompt+response", "chat"]
-"""The answer alone; behind the prompt, with a space between; the two as turns of the tokenizer's chat template; "auto"
+"""The answer alone; after the prompt, with a space between; the two as turns of the tokenizer's chat template; "auto"
 is "chat" where there is a template, else the answer alone."""
 
 Ids = list[int]
@@ -66,7 +66,8 @@ class ShownText:
         return prompt.rstrip() + between + answer
 
     def ids(self, prompt: str, answer: str) -> Ids | None:
-        """Token ids of that text as a whole; None where the model cannot read so many and nothing may be left out."""
+        """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
+        whole."""
         ids, limit = self._whole(prompt, answer), self.limit
         if limit is None or len(ids) <= limit:
             return ids
@@ -85,9 +86,15 @@ class ShownText:
             RecipeError: prompt and answer have more tokens than the model can read.
         """
         return fitting_frames(
-            prompts, self._frame, lambda frame: len(frame[0]) + len(frame[1]), length, self.limit, self.name,
-            tokenizer=self.tokenizer, truncate=self.truncate,
-        )  # fmt: skip
+            prompts,
+            self._frame,
+            lambda frame: len(frame[0]) + len(frame[1]),
+            length,
+            self.limit,
+            self.name,
+            tokenizer=self.tokenizer,
+            truncate=self.truncate,
+        )
 
     def _whole(self, prompt: str, answer: str) -> Ids:
         ids: Ids = self.tokenizer(self.text(prompt, answer), add_special_tokens=self.chat is None).input_ids
@@ -96,8 +103,10 @@ class ShownText:
     def _frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:
             frame = self.chat.around(Prompt.of(prompt).messages)
-            before, after = (self.tokenizer(part, add_special_tokens=False).input_ids if part else []
-                             for part in (frame.before, frame.after))  # fmt: skip
+            before, after = (
+                self.tokenizer(part, add_special_tokens=False).input_ids if part else []
+                for part in (frame.before, frame.after)
+            )
             return before, after
         opening, closing = wrapping(self.tokenizer)
         shown = prompt.rstrip() if self.reads == "prompt+response" else ""

@@ -1,1 +1,1 @@
-"""Find plugins, check them, answer by name; imports no torch and knows no energy."""
+"""Find plugins, check them, look items up by name; imports no torch and is independent of the energies."""

@@ -18,7 +18,7 @@ def check_name(name: str) -> str:
     """The name, if it has the form `package.module:function`.
 
     Raises:
-        RecipeError: it has not.
+        RecipeError: it has another form.
     """
     module, _, attribute = name.partition(":")
     parts = [*module.split("."), *attribute.split(".")]
@@ -58,7 +58,7 @@ def load_code(name: str) -> Callable[..., Any]:
 
 
 def source_fingerprint(function: Callable[..., Any]) -> str:
-    """A hash of the file that the function stands in; empty for one without a file."""
+    """A hash of the file that defines the function; empty for one without a file."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(function))
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

@@ -1,4 +1,4 @@
-"""The types of options: how they are printed, what they are apart from a schedule, and the bounds of their numbers."""
+"""The types of options: how they are printed, what they are without a schedule, and the bounds of their numbers."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def mentions(annotation: Any, wanted: tuple[Any, ...]) -> bool:
 
 
 def takes_table(annotation: Any) -> bool:
-    """Whether a value may be a table of its own, which is no schedule."""
+    """Whether a value may be a table that is not a schedule."""
     if get_origin(annotation) is Annotated or _is_union(annotation):
         return any(takes_table(member) for member in get_args(annotation))
     return (get_origin(annotation) or annotation) in (dict, Mapping)
 
 
 def without_schedule(annotation: Any) -> Any:
-    """What plain values are checked against: bounds mean nothing for an object."""
+    """The annotation that plain values are checked against: bounds do not apply to a schedule object."""
     if get_origin(annotation) is Annotated:
         base, *extras = get_args(annotation)
         return Annotated.__class_getitem__((without_schedule(base), *extras))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sea_toolkit.errors import PluginError, SeaError
 
 _NOT_TO_BLAME = frozenset({__name__.partition(".")[0], "importlib"})
-"""Top packages whose frames say nothing about a plugin's fault."""
+"""Top packages whose frames do not locate a plugin's fault."""
 
 
 class AttributedError(PluginError):

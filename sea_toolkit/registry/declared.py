@@ -1,5 +1,5 @@
 """A base class whose subclasses declare what they are: what is missing, misspelt or of the wrong kind is an error when
-the class is made, and not in the middle of a run."""
+the class is made rather than in the middle of a run."""
 
 from __future__ import annotations
 

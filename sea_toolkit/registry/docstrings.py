@@ -25,7 +25,7 @@ def first_line(text: str | None) -> str:
 def full_doc(target: Any) -> str:
     """The docstring of a function or class, cleaned of its indentation; empty if there is none.
 
-    The constructor's docstring follows the class's; an inherited one is not taken for its own.
+    The constructor's docstring follows the class's; inherited docstrings do not count.
     """
     return "\n\n".join(_docstrings(target))
 
@@ -41,7 +41,7 @@ def argument_docs(target: Any) -> dict[str, str]:
 
 
 def prose(target: Any) -> str:
-    """The docstring without what it says of arguments, results and errors; one line for each paragraph.
+    """The docstring without its sections on arguments, results and errors; one line for each paragraph.
 
     Indented lines, such as formulas, and lists keep their lines.
     """
@@ -80,7 +80,8 @@ def _prose_paragraphs(text: str) -> Iterator[str]:
 
 
 def _without_google_sections(text: str) -> str:
-    """The parser takes for a section's whatever follows it; here a section ends where the indentation does."""
+    """The docstring without the sections of the Google style. The parser adds all following text to a section; here a
+    section ends where its indentation ends."""
     kept, inside = [], False
     for line in text.splitlines():
         if _SECTION.fullmatch(line):

@@ -21,7 +21,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Hook:
-    """The look of one function of a plugin: `hook` is the specification that it means to implement."""
+    """The signature and marks of one function of a plugin; `hook` is the specification that it means to implement."""
 
     function: str
     hook: str
@@ -75,19 +75,19 @@ def api_error(stated: Any) -> str | None:
 
 def hooks_of(plugin: Any) -> list[Hook]:
     """The hook functions of a loaded plugin, marked ones and those that only look like it."""
-    found = []
+    hooks = []
     for name in dir(plugin):
         try:
             function = getattr(plugin, name)
             marks = getattr(function, f"{PROJECT}_impl", None)
             routine = inspect.isroutine(function)
-        except Exception:  # a property that raises is no hook
+        except Exception:  # a property that raises cannot be a hook
             continue
         if not routine or not (isinstance(marks, dict) or name.startswith("sea_")):
             continue
         parameters = inspect.signature(function).parameters.values()
         marks = marks if isinstance(marks, dict) else None
-        found.append(
+        hooks.append(
             Hook(
                 function=name,
                 hook=(marks or {}).get("specname") or name,
@@ -99,4 +99,4 @@ def hooks_of(plugin: Any) -> list[Hook]:
                 wrapper=bool((marks or {}).get("wrapper") or (marks or {}).get("hookwrapper")),
             )
         )
-    return found
+    return hooks

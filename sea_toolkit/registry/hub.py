@@ -42,8 +42,8 @@ TRACE = "SEA_TRACE_PLUGINS"
 class PluginHub:
     """All plugins of a process, their items and their state. Make one with `PluginHub.discover()`."""
 
-    def __init__(self, found: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
-        self._sources = list(found)
+    def __init__(self, sources: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
+        self._sources = list(sources)
         self.left_out = list(left_out)
         self.strict = strict
         self._registry = Registry()
@@ -58,7 +58,7 @@ class PluginHub:
         files: Iterable[str | os.PathLike[str]] = (),
         strict: bool = False,
     ) -> PluginHub:
-        """Find what is installed, importing nothing of it.
+        """Find the installed plugins without importing them.
 
         Args:
             plugins: names of entry points or distributions to consider; None: what the environment variable
@@ -111,10 +111,10 @@ class PluginHub:
         """
         if kind not in KINDS:
             raise RecipeError(f"there is no kind of item {kind!r}", hint=did_you_mean(kind, KINDS))
-        found = self.find(name, kind)
-        if len(found) == 1:
-            return found[0]
-        raise lookup.clash(found, for_what) if found else self.unknown(kind, name, for_what)
+        items = self.find(name, kind)
+        if len(items) == 1:
+            return items[0]
+        raise lookup.clash(items, for_what) if items else self.unknown(kind, name, for_what)
 
     def find(self, name: str, kind: str | None = None) -> list[Item]:
         """Every item that `name` may mean, in all kinds or one; plugins are loaded as far as needed.
@@ -131,7 +131,7 @@ class PluginHub:
         return lookup.matching(self.items(kind), name)
 
     def unknown(self, kind: str | None, name: str, for_what: str = "") -> SeaError:
-        """The error for a name that nobody has; see `lookup.unknown`."""
+        """The error for an unknown name; see `lookup.unknown`."""
         return lookup.unknown(self.records, self.items(), self.left_out, kind, name, for_what)
 
     def clashes(self) -> list[lookup.Clash]:

@@ -1,4 +1,4 @@
-"""A registered name and what stands behind it."""
+"""A registered name and the callable that it stands for."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Item:
         """The options as one pydantic model, which is imported here and not for a list of plugins.
 
         Raises:
-            PluginError: pydantic can make nothing of an annotation.
+            PluginError: pydantic does not support an annotation.
         """
         from sea_toolkit.registry.option_model import OptionModel
 
@@ -106,7 +106,7 @@ class Item:
 
     @property
     def prose(self) -> str:
-        """The docstring without what it says of arguments and errors, one line for each paragraph."""
+        """The docstring without its sections on arguments and errors, one line for each paragraph."""
         return docstrings.prose(self.target)
 
     def build(self, values: Mapping[str, Any] | None = None, where: str = "") -> Any:

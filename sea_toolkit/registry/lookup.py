@@ -26,7 +26,7 @@ def is_from(record: PluginRecord, qualified: str) -> bool:
 
 
 def matching(items: Sequence[Item], name: str) -> list[Item]:
-    """The items that a name means: by distribution, or in each kind the built-in one, else all."""
+    """The items that a name may mean: those of a distribution, or in each kind the built-in one, else all."""
     distribution, colon, short = name.rpartition(":")
     named = [item for item in items if item.name == short]
     if colon:
@@ -40,16 +40,16 @@ def may_provide(record: PluginRecord, name: str) -> bool:
     return any(name in names for names in inspection.provided(record).values())
 
 
-def clash(found: Sequence[Item], for_what: str = "") -> RecipeError:
-    """Several plugins claim a name."""
-    qualified = sorted({item.qualified for item in found})
-    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in found)
+def clash(items: Sequence[Item], for_what: str = "") -> RecipeError:
+    """The error for a name that several plugins claim."""
+    qualified = sorted({item.qualified for item in items})
+    owners = " and ".join(f"{i.qualified} ({i.record.label})" for i in items)
     if len(qualified) == 1:  # two plugins of one distribution, or two files of one name
         hint = "leave one of the plugins out (SEA_PLUGINS, --plugin)"
     else:
         hint = "write " + " or ".join(qualified)
     return RecipeError(
-        f"{_prefix(for_what, found[0].kind)}{found[0].kind} {found[0].name!r} is claimed by {owners}",
+        f"{_prefix(for_what, items[0].kind)}{items[0].kind} {items[0].name!r} is claimed by {owners}",
         expected="one owner, or a qualified name",
         hint=hint,
     )
@@ -63,7 +63,7 @@ def unknown(
     name: str,
     for_what: str = "",
 ) -> SeaError:
-    """Nobody has the name: tell what is close, and which broken plugin has it or may have it.
+    """The error for an unknown name: close names, and broken plugins that provide it or may provide it.
 
     Args:
         records: of all plugins.
@@ -142,5 +142,5 @@ def _left_out(names: Sequence[str]) -> list[str]:
 
 
 def _prefix(for_what: str, kind: str | None) -> str:
-    """The place that asks, unless it is called like the kind, which the message names anyway."""
+    """The place that asks, unless its name is the kind's, which the message contains anyway."""
     return f"{for_what}: " if for_what not in ("", kind) else ""

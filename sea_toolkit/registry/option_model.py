@@ -48,7 +48,7 @@ class OptionModel:
 
         Raises:
             RecipeError: unknown or missing options, values of the wrong type, a schedule where none can be. All
-                mistakes are told at once.
+                mistakes are reported at once.
         """
         try:
             checked = self.model.model_validate(dict(values), strict=True, context={"where": where})
@@ -158,7 +158,7 @@ class _Rule:
             return self._plain.validate_json(json.dumps(value), strict=True)
         except pydantic.ValidationError as error:
             raise (error if _depth(error) > _depth(refusal) else refusal) from None
-        except (TypeError, ValueError):  # nothing that JSON can write
+        except (TypeError, ValueError):  # not representable in JSON
             raise refusal from None
 
     def _schedule(self, schedule: ScheduleLike, where: str) -> ScheduleLike:

@@ -28,7 +28,7 @@ class Option:
         required: it has no default.
         doc: its text in the docstring.
         schedulable: a schedule may stand in the place of the number.
-        table: it takes a table of its own, which is no schedule.
+        table: it takes a table that is not a schedule.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Option:
 
     @property
     def table(self) -> bool:
-        """Whether it takes a table of its own, which is no schedule."""
+        """Whether it takes a table that is not a schedule."""
         return takes_table(self.annotation)
 
 

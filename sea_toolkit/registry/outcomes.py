@@ -1,7 +1,7 @@
 """The outcome of each plugin's last load, remembered so that listing need not import.
 
-One small JSON file in the user's cache folder. It is a convenience: what cannot be read, written or understood is
-ignored. An outcome counts only while the plugin's files, the installed distributions and sea_toolkit are the same.
+One small JSON file in the user's cache folder. It is a convenience: failures to read, write or parse it are ignored. An
+outcome counts only while the plugin's files, the installed distributions and sea_toolkit are the same.
 """
 
 from __future__ import annotations

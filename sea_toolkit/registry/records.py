@@ -24,7 +24,7 @@ Status = Literal["built-in", "ok", "not loaded", "broken", "refused"]
 
 @dataclass(eq=False)
 class PluginRecord:
-    """One plugin and how it fares.
+    """One plugin and its state.
 
     `provides` maps kind to name to summary. `checked` says where the state comes from: "built-in", "loaded" and a
     time, or "static" (a look at the source without importing it). "refused" is a plugin made for another
@@ -60,7 +60,7 @@ class PluginRecord:
         return self.status in ("broken", "refused")
 
     def fail(self, error: str, status: Status = "broken") -> None:
-        """Note a failure; nothing that the plugin provides counts any longer."""
+        """Record a failure; what the plugin provides is withdrawn."""
         self.status, self.error, self.hooks = status, error, []
 
     def warn(self, text: str) -> None:

@@ -1,4 +1,5 @@
-"""What is registered: the plugins that passed every check, and their items; all of a plugin or nothing."""
+"""What is registered: the plugins that passed every check, and their items; a plugin is registered completely or not at
+all."""
 
 from __future__ import annotations
 

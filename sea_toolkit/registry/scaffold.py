@@ -46,7 +46,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Names:
-    """What everything of a new package is called.
+    """The names in a new package.
 
     Attributes:
         item: the name in recipes, `sea-side` without its prefix.
@@ -69,13 +69,19 @@ class Names:
         """Placeholder to its value."""
         example, summary = EXAMPLES[self.kind]
         return {
-            "item": self.item, "kind": self.kind, "dist": self.dist, "module": self.module, "hook": KINDS[self.kind],
-            "object": example, "summary": summary, "year": str(datetime.now(timezone.utc).year),
-        }  # fmt: skip
+            "item": self.item,
+            "kind": self.kind,
+            "dist": self.dist,
+            "module": self.module,
+            "hook": KINDS[self.kind],
+            "object": example,
+            "summary": summary,
+            "year": str(datetime.now(timezone.utc).year),
+        }
 
 
 def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:
-    """The names that follow from the one that was asked for; a leading `sea-` is not said twice.
+    """The names that follow from the one that was asked for; a leading `sea-` is not repeated.
 
     Args:
         name: lower-case words with hyphens.
@@ -83,7 +89,7 @@ def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:
         built_in: names that cannot be taken.
 
     Raises:
-        RecipeError: no name for a package, or the name of a built-in item.
+        RecipeError: the name does not fit a package, or is that of a built-in item.
     """
     item = name.removeprefix(PREFIX)
     if not _NAME.fullmatch(item):

@@ -18,11 +18,11 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.annotations import short
 
 CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
-"""Names that the core passes by position; as keyword-only parameters they would wait for a value for ever."""
+"""Names that the core passes by position; as keyword-only parameters they would never get a value."""
 
 
 def check_signature(target: Any) -> None:
-    """Refuse what could not be configured by name.
+    """Refuse a callable that cannot be configured by name.
 
     Raises:
         PluginError: `target` is not callable, hides its parameters, or takes options by position.
@@ -45,13 +45,13 @@ def check_signature(target: Any) -> None:
         elif parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.name in CORE_FILLED:
                 raise PluginError(
-                    f"{parameter.name!r} of {short(target)} is filled by the core, but stands behind the `*`",
+                    f"{parameter.name!r} of {short(target)} is filled by the core, but stands after the `*`",
                     hint=f"def {_name(target)}(…, {parameter.name}, *, …)",
                 )
         elif parameter.default is not parameter.empty and parameter.name not in CORE_FILLED:
             raise PluginError(
                 f"option {parameter.name!r} of {short(target)} is positional",
-                expected="options behind a `*`",
+                expected="options after a `*`",
                 hint=f"def {_name(target)}(…, *, {parameter})",
             )
 

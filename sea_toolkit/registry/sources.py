@@ -64,7 +64,7 @@ def selected(sources: Sequence[Source], plugins: Iterable[str] | None) -> tuple[
             (commas between), or all if it is not set.
 
     Raises:
-        RecipeError: a name fits nothing that is installed.
+        RecipeError: a name matches no installed plugin.
     """
     origin = "plugins"
     if plugins is None:

@@ -1,4 +1,4 @@
-"""Loading one plugin without leaving a trace of it until all of it has succeeded."""
+"""Loading one plugin, with no effect until all of it has succeeded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     """Import a plugin, check it and collect what it registers.
 
     Args:
-        record: who it is; not changed.
+        record: the plugin's record; not changed.
         load: returns the plugin object (imports it).
 
     Raises:
@@ -116,7 +116,7 @@ class Registrar:
         return decorator
 
     def close(self) -> None:
-        """The hook has returned.
+        """Check the registrations after the hook has returned.
 
         Raises:
             PluginError: a `register("name")` was given nothing to register.

@@ -22,7 +22,7 @@ def takes_points(function: Callable[..., Any]) -> bool:
 
 
 def draws_noise(function: Callable[..., Any]) -> bool:
-    """Whether a relaxation draws: it has a parameter `noise`."""
+    """Whether a relaxation draws random numbers: it has a parameter `noise`."""
     return "noise" in inspect.signature(function).parameters
 
 
@@ -30,7 +30,7 @@ class Relaxation:
     """From a sampler's latent to token weights; options that are schedules are resolved at each call.
 
     Attributes:
-        noisy: it draws.
+        noisy: it draws random numbers.
         space: where its points lie, or None for one that works on logits. A sampler's latent is then in units of
             `space.unit`.
 

@@ -16,7 +16,7 @@ def embedding(points: Float[Tensor, "P C T D"], space: EmbeddingSpace) -> Float[
     """A point in the policy's embedding space, read as the nearest token; straight-through in that space.
 
     The sampler's latent is a point per position and begins at the tokens of the start. Energies see the nearest
-    tokens; the gradient moves the point as if it were the token's embedding (see `EmbeddingSpace.slope`).
+    tokens; the gradient moves the point as if it were the token's embedding (see `EmbeddingSpace.gradient`).
 
     Source: MuCoLa (Kumar, Paria and Tsvetkov, 2022, arXiv 2205.12558), which puts the token in the place of the point
     after each step. Here the point stays, so that steps smaller than the distance of two tokens add up.
@@ -26,7 +26,7 @@ def embedding(points: Float[Tensor, "P C T D"], space: EmbeddingSpace) -> Float[
 
 
 class _Nearest(torch.autograd.Function):
-    """Forward the one-hot of the nearest token; backward the slope in embedding space."""
+    """Forward the one-hot of the nearest token; backward the gradient in embedding space."""
 
     @staticmethod
     def forward(points: Tensor, space: EmbeddingSpace) -> Tensor:
@@ -42,4 +42,4 @@ class _Nearest(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:
-        return ctx.space.slope(grads[0]).to(grads[0].dtype), None
+        return ctx.space.gradient(grads[0]).to(grads[0].dtype), None

@@ -24,7 +24,7 @@ def entmax(
 
     Args:
         alpha: towards 1 it becomes softmax, 2 is sparsemax. 1.5 and 2 are exact and fast, others are
-            found by bisection. Above 2 the slope of a weight that vanishes is infinite, and capped.
+            found by bisection. Above 2 the derivative of a vanishing weight is infinite, and capped.
         temperature: a higher one keeps more tokens.
 
     Source: Peters, Niculae and Martins, 2019, arXiv 1905.05702.

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 STEEPEST = 1e4
-"""Largest slope of a weight that is about to vanish: α > 2 makes it infinite, and float32 has seven digits."""
+"""Largest derivative of a weight close to 0: for α > 2 it is infinite in the limit, and float32 has seven digits."""
 
 
 def alpha_entmax(logits: Float[Tensor, "*B K"], alpha: float, temperature: float) -> Float[Tensor, "*B K"]:
@@ -62,9 +62,9 @@ class _Entmax(torch.autograd.Function):
         """`∂p/∂z = diag(s) − s sᵀ / Σ s` with `s = p^{2 − α}` where p > 0, else 0."""
         (weights,) = ctx.saved_tensors
         mask = weights > 0
-        slope = torch.where(mask, torch.where(mask, weights, 1.0).pow(2.0 - ctx.alpha), 0.0).clamp(max=STEEPEST)
-        mean = (slope * grads[0]).sum(-1, keepdim=True) / slope.sum(-1, keepdim=True)
-        return slope * (grads[0] - mean), None
+        derivative = torch.where(mask, torch.where(mask, weights, 1.0).pow(2.0 - ctx.alpha), 0.0).clamp(max=STEEPEST)
+        mean = (derivative * grads[0]).sum(-1, keepdim=True) / derivative.sum(-1, keepdim=True)
+        return derivative * (grads[0] - mean), None
 
 
 def _sparsemax_threshold(z: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _entmax15_threshold(z: Tensor) -> Tensor:
     rank = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
     mean = ordered.cumsum(-1) / rank
     spread = ordered.square().cumsum(-1) - rank * mean.square()
-    # behind the support the root has no solution, and behind padding it is nan: neither is below its entry
+    # after the support the root has no solution, and in the padding it is nan: neither is below its entry
     thresholds = mean - ((1.0 - spread) / rank).clamp(min=0.0).sqrt()
     size = (thresholds <= ordered).sum(-1, keepdim=True)
     return thresholds.gather(-1, size - 1)

@@ -16,8 +16,8 @@ def straight_through(
 ) -> Float[Tensor, "P C T K"]:
     """The best token forward, the softmax's gradient backward; of equal logits the first one wins.
 
-    Energies see the very tokens that would be decoded; the gradient is that of
-    `softmax(logits / temperature)` and therefore biased.
+    Energies see exactly the tokens that would be decoded; the gradient is that of `softmax(logits / temperature)` and
+    therefore biased.
 
     Args:
         temperature: of the softmax in the backward pass; a low one moves only close rivals of the

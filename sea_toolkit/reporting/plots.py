@@ -48,7 +48,7 @@ def _known(cell: dict[str, Any], metric: str) -> bool:
 
 
 def _line(left: Any, right: Any, cells: list[dict[str, Any]], metric: str, label: str, color: str) -> None:
-    """One method in both panels; the frontier's points carry their budgets."""
+    """Draw one method in both panels; the frontier's points carry their budgets."""
     rewards = [c["mean"][metric] for c in cells]
     budgets, means = [c["budget"] for c in cells], [r["mean"] for r in rewards]
     low, high = [r["low"] for r in rewards], [r["high"] for r in rewards]

@@ -31,10 +31,14 @@ def main_table(data: dict[str, Any]) -> Table:
     for cell in data["cells"]:
         numbers = [interval(cell["mean"][m]) for m in metrics]
         rest = [
-            plain(cell["distinct_2"], ".3f"), plain(cell["unfinished"], ".0%"), plain(cell["tokens"], ".1f"),
-            plain(cell["samples"], ".1f"), plain(cell["seconds_per_prompt"], ".2f"),
-            plain(cell["peak_memory_mb"], ".0f"), plain(cell["acceptance"], ".2f"),
-        ]  # fmt: skip
+            plain(cell["distinct_2"], ".3f"),
+            plain(cell["unfinished"], ".0%"),
+            plain(cell["tokens"], ".1f"),
+            plain(cell["samples"], ".1f"),
+            plain(cell["seconds_per_prompt"], ".2f"),
+            plain(cell["peak_memory_mb"], ".0f"),
+            plain(cell["acceptance"], ".2f"),
+        ]
         rows.append([cell["method"], f"{cell['budget']:g}", *numbers, *rest])
     return titles, rows
 
@@ -60,9 +64,9 @@ def plain(value: float | None, form: str) -> str:
 def caption(data: dict[str, Any]) -> list[str]:
     """How to read the table, in full sentences."""
     n, asked = data["prompts"], data["prompts_asked"]
-    some = f"{n} prompts" if n == asked else f"the first {n} of {asked} prompts (not finished)"
+    covered = f"{n} prompts" if n == asked else f"the first {n} of {asked} prompts (not finished)"
     lines = [
-        f"Over {some}, seeds {', '.join(map(str, data['seeds']))}, at most {data['recipe']['max_new_tokens']} new "
+        f"Over {covered}, seeds {', '.join(map(str, data['seeds']))}, at most {data['recipe']['max_new_tokens']} new "
         f"tokens, {data['batch']} prompts in flight. The answer is {data['choice']}.",
         f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
         f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",

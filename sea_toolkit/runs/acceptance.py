@@ -21,7 +21,7 @@ class AcceptanceCounter:
     accepted: list[int] = field(default_factory=list)
 
     def count(self, metrics: dict[str, Tensor]) -> None:
-        """Count a step; samplers without the metric `accepted` reject nothing."""
+        """Count a step; samplers without the metric `accepted` are not counted."""
         if "accepted" not in metrics:
             return
         now = [int(n) for n in metrics["accepted"].sum(-1).tolist()]
@@ -29,7 +29,7 @@ class AcceptanceCounter:
         self.accepted = [a + b for a, b in zip(self.accepted or [0] * len(now), now, strict=True)]
 
     def notes(self, sampler: str) -> list[str]:
-        """A sentence on each prompt whose chains never moved."""
+        """A note on each prompt whose chains never moved."""
         return [
             f"prompt {p + 1}: {sampler} rejected every proposal of all chains in {self.steps} steps; "
             "a smaller step size, weight or inverse temperature accepts more"
@@ -46,7 +46,7 @@ class AcceptanceCounter:
 
 
 def budget_notes(budget: float, spent: float, steps: int) -> list[str]:
-    """A sentence on a budget (in samples per prompt) that was less than the start and one step cost."""
+    """A note if the budget (in samples per prompt) was below the cost of the start and one step."""
     if steps == 0:
         return [f"the budget of {budget:g} samples went into the prompts and the starting texts: no step was taken"]
     if steps == 1 and spent > 1.1 * budget:

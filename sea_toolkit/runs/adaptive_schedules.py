@@ -15,7 +15,7 @@ from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
 
 
 class AdaptiveSchedules:
-    """The reactive schedules of one run, by their place in the recipe; they begin as they were made.
+    """The reactive schedules of one run, by their place in the recipe; they begin in their first state.
 
     Args:
         schedules: place (`sampler.step_size`) → schedule.
@@ -29,7 +29,7 @@ class AdaptiveSchedules:
     def tell(
         self, clock: Clock, metrics: Mapping[str, Tensor], stopped: Bool[Tensor, "P C"], archives: Sequence[Archive]
     ) -> None:
-        """Let every schedule know of the step that the clock stands at.
+        """Tell every schedule of the clock's current step.
 
         Raises:
             RecipeError: a schedule needs what this sampler does not report.

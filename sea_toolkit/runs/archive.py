@@ -35,8 +35,8 @@ class Candidate:
 
 @dataclass
 class Archive:
-    """All candidates of one prompt, the best first; the starting texts apart. `total` is the energy of the kept
-    set, where energies are of a set."""
+    """All candidates of one prompt, the best first; the starting texts are kept separately. With an energy over all
+    chains of a prompt, `total` is that of the kept set of texts."""
 
     starts: list[Candidate] = field(default_factory=list)
     best: list[Candidate] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Archive:
         del self.best[KEEP:]
 
     def add_set(self, chains: list[Candidate]) -> None:
-        """Note a set of texts, one per chain, whose energies are of the set: that of the lowest total is kept whole."""
+        """Note one text per chain where an energy is over all chains: the set with the lowest total is kept whole."""
         self.seen += len(chains)
         if chains[0].step < 0:
             self.starts += chains
@@ -76,9 +76,12 @@ class Archive:
         """A copy; candidates themselves never change."""
         by_chain = {str(chain): candidate for chain, candidate in self.by_chain.items()}
         return {
-            "starts": list(self.starts), "best": list(self.best), "by_chain": by_chain,
-            "seen": self.seen, "total": self.total,
-        }  # fmt: skip
+            "starts": list(self.starts),
+            "best": list(self.best),
+            "by_chain": by_chain,
+            "seen": self.seen,
+            "total": self.total,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.starts = [_candidate(c) for c in state["starts"]]
@@ -115,7 +118,7 @@ def record(
         step: −1 for the starting texts.
         weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
             are compared by the weights that the user arrives at.
-        joint: some energy is one of all chains of a prompt, and texts of different steps cannot be mixed.
+        joint: an energy is over all chains of a prompt, so that texts of different steps cannot be mixed.
     """
     ends, lengths = scored.ends.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}

@@ -46,7 +46,7 @@ def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, d
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """The value's shape as JSON; its tensors go to `tensors` by path. Each table says what it stands for."""
+    """The value's shape as JSON; its tensors go to `tensors` by path. Each table names the type that it represents."""
     if isinstance(value, Tensor):
         tensors[name] = value
         return {"tensor": name}
@@ -78,8 +78,8 @@ def unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def cut_trace(path: Path, step: int) -> None:
-    """Drop the trace's lines of steps after `step`, the last look at a run that now goes on, and a line that a killed
-    run left half written."""
+    """Drop the trace's lines of steps after `step`, the final scoring of a run that now continues, and a line that a
+    killed run left half written."""
     if not path.exists():
         return
     kept = []
@@ -94,7 +94,7 @@ def cut_trace(path: Path, step: int) -> None:
 
 
 def append_trace(folder: Path, line: dict[str, Any]) -> None:
-    """One line more.
+    """Append one line.
 
     Raises:
         SeaError: the disk is full, or the folder went away.

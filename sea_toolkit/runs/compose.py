@@ -74,11 +74,11 @@ class Composition:
 
     @property
     def joint(self) -> list[str]:
-        """Labels of the energies of a set of chains: in them the chains of a prompt see each other."""
+        """Labels of the energies over all chains of a prompt, in which the chains see each other."""
         return [part.label for part in self.parts if part.energy.joint]
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
-        """Let every energy refuse what cannot go with the policy's tokenizer: nothing is loaded yet.
+        """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
 
         Raises:
             ModelError: a reward model that cannot be found, or has another vocabulary.
@@ -188,8 +188,8 @@ def _check_sampler_table(recipe: Recipe) -> None:
     spec = recipe.sampler
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
-    for what, given in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
-        if given and spec.name == "auto":
+    for what, value in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
+        if value and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
 
 

@@ -47,7 +47,7 @@ class SavedRun:
 
     @classmethod
     def read(cls, folder: Path) -> SavedRun:
-        """That of a run's folder.
+        """Read it from a run's folder.
 
         Raises:
             SeaError: not the folder of a run, or damaged.
@@ -63,10 +63,10 @@ class SavedRun:
 
 @contextmanager
 def new_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder of a new run, and have it for oneself as long as the run lasts.
+    """Make the folder of a new run, and lock it as long as the run lasts.
 
     Args:
-        folder: of the run; None for a run that writes nothing.
+        folder: of the run; None for a run without files.
 
     Raises:
         SeaError: it holds a run already, is in use by another process, or cannot be written.
@@ -88,7 +88,7 @@ def new_folder(folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Have a run's folder for oneself.
+    """Lock a run's folder.
 
     Raises:
         SeaError: another process works in it, or its parent cannot be written.

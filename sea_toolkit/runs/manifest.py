@@ -23,12 +23,12 @@ ENTRIES = 64
 """Weights read per tensor for a model's fingerprint, evenly spread."""
 
 _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
-"""Config entries that say nothing about the function; dtype and versions are compared on their own."""
+"""Config entries without effect on the outputs; dtype and versions are compared separately."""
 
 
 def weights_fingerprint(model: nn.Module) -> str:
     """SHA-256 over a model's class, its config if it is one of transformers, and names, shapes and a spread of entries
-    of every weight: another model, or another fine-tuning of it, has another one. The whole of a large model would
+    of every weight: it differs between models and between fine-tunings of a model. The whole of a large model would
     take minutes to read."""
     config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
     told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}

@@ -29,7 +29,7 @@ def build_recipe(
     terms: Iterable[Mapping[str, Any]] = (),
     assignments: Iterable[tuple[str, Any]] = (),
 ) -> Recipe:
-    """A recipe with flags laid over it; unset (None) flags change nothing.
+    """A recipe with flags laid over it; unset (None) flags are ignored.
 
     Args:
         recipe: what the others override; an empty one if None.
@@ -42,16 +42,16 @@ def build_recipe(
     Raises:
         RecipeError: an unknown setting or a value that does not fit.
     """
-    given = {key: value for key, value in (settings or {}).items() if value is not None}
+    values = {key: value for key, value in (settings or {}).items() if value is not None}
     terms, assignments = list(terms), list(assignments)
-    if isinstance(recipe, Recipe) and not (reward or given or own_terms or terms or assignments):
+    if isinstance(recipe, Recipe) and not (reward or values or own_terms or terms or assignments):
         return recipe
     base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
     base = base if isinstance(base, Recipe) else Recipe.parse(dict(base or {}))
     data = base.model_dump(exclude_unset=True)
-    if all(name in given for name in _LENGTHS):
-        raise RecipeError(f"steps = {given['steps']} and budget = {given['budget']}", expected="one of them")
-    for key, value in given.items():
+    if all(name in values for name in _LENGTHS):
+        raise RecipeError(f"steps = {values['steps']} and budget = {values['budget']}", expected="one of them")
+    for key, value in values.items():
         _lay(data, key, value)
     _add_terms(data, {reward: 1.0} if isinstance(reward, str) else reward or {}, own_terms or bool(terms))
     data["energies"] += terms
@@ -61,7 +61,7 @@ def build_recipe(
 
 
 def _lay(data: dict[str, Any], key: str, value: Any) -> None:
-    """One setting over the recipe's data."""
+    """Lay one setting over the recipe's data."""
     if key in ("chains", *_LENGTHS):
         data["sampler"] = {**data.get("sampler", {}), key: value}
         data["sampler"].pop({"steps": "budget", "budget": "steps"}.get(key, ""), None)
@@ -84,11 +84,11 @@ def _lay(data: dict[str, Any], key: str, value: Any) -> None:
 
 def _sampler(old: Mapping[str, Any], value: Any) -> dict[str, Any]:
     """Another sampler keeps chains and length; the same one keeps its options too."""
-    given = value if isinstance(value, Mapping) else {"name": value}
-    same = old.get("name") == given.get("name")
-    lengths = () if any(name in given for name in _LENGTHS) else _LENGTHS
+    new = value if isinstance(value, Mapping) else {"name": value}
+    same = old.get("name") == new.get("name")
+    lengths = () if any(name in new for name in _LENGTHS) else _LENGTHS
     kept = {k: v for k, v in old.items() if k in ("chains", *lengths) or (same and k not in _LENGTHS)}
-    return {**kept, **given}
+    return {**kept, **new}
 
 
 def _add_terms(data: dict[str, Any], rewards: Mapping[str, float], own_terms: bool) -> None:
@@ -110,7 +110,7 @@ def assign(data: dict[str, Any], path: str, value: Any) -> None:
     Args:
         data: changed in place.
         path: keys and numbers of entries with dots between, such as `energies.0.weight`.
-        value: what stands there afterwards.
+        value: the new value.
 
     Raises:
         RecipeError: the path leads nowhere.

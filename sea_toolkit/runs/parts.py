@@ -54,7 +54,7 @@ class Part:
 
     @property
     def is_reference(self) -> bool:
-        """It is −log π, and not a limit on it."""
+        """Whether it is −log π itself rather than a limit on it."""
         return self.limits is None and self.item is not None and self.item.qualified == REFERENCE
 
     @property
@@ -67,7 +67,7 @@ class Part:
 
         Raises:
             SeaError: what the energy raises.
-            PluginError: its code failed, or returned something that is no energy.
+            PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger)
         with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
@@ -80,8 +80,8 @@ class Part:
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
     """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
     parts = []
-    for label, (weight, given) in (energies or {}).items():
-        built = given if isinstance(given, Bindable) else functools.partial(given)
+    for label, (weight, energy) in (energies or {}).items():
+        built = energy if isinstance(energy, Bindable) else functools.partial(energy)
         parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
     return parts
 
@@ -95,7 +95,8 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         place: where it stands, such as `energies[1]`.
 
     Raises:
-        RecipeError: an unknown name, a wrong option, limits that leave nothing, or a schedule that follows the run.
+        RecipeError: an unknown name, a wrong option, limits that no number satisfies, or a schedule that follows the
+            run.
         PluginError: the plugin is broken.
     """
     item, before = resolver.find("energy", spec.name, place), set(resolver.reactive)

@@ -113,7 +113,7 @@ class Recipe(Strict):
 def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     """The first mistake, in the words of the other errors."""
     first = error.errors()[0]
-    loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # which arm of a union is no place
+    loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # without arms of unions
     place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in loc).lstrip(".")
     if first["type"] == "extra_forbidden" and first["loc"][-1] == "trust_remote_code":
         return RecipeError(
@@ -124,8 +124,8 @@ def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     if first["type"] == "extra_forbidden":
         owner: Any = Recipe
         for key in first["loc"][:-1]:
-            found = owner.model_fields[str(key)].annotation
-            owner = next((kind for kind in get_args(found) if hasattr(kind, "model_fields")), found)
+            annotation = owner.model_fields[str(key)].annotation
+            owner = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
         return RecipeError(
             f"{where}: unknown key {place!r}", hint=did_you_mean(str(first["loc"][-1]), owner.model_fields)
         )

@@ -1,5 +1,5 @@
-"""What a sampler asks of the energy and of the relaxation, decided here alone and as soon as it is known: of functions
-when a recipe is composed, of other energies at the latest when they are bound, and always before anything is drawn."""
+"""What a sampler requires of the energy and of the relaxation. Each requirement is checked here, as early as it can be:
+for functions when a recipe is composed, for other energies when they are bound, always before anything is drawn."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class TermFacts:
     Attributes:
         label: its name in the run; `owner`: the plugin, as `distribution:name`.
         is_policy: it is −log π.
-        has_gradient: it can be asked about a relaxed response; None: known when it is bound.
-        joint: it is one of all chains of a prompt.
+        has_gradient: it can score a relaxed response; None: known when it is bound.
+        joint: it is an energy over all chains of a prompt.
     """
 
     label: str
@@ -40,12 +40,12 @@ class TermFacts:
 
     @classmethod
     def unbound(cls, label: str, owner: str, energy: Energy, is_policy: bool) -> TermFacts:
-        """Of an energy that is not bound yet."""
+        """Facts of an energy before it is bound."""
         return cls(label, owner, is_policy, energy.differentiable, energy.joint)
 
     @classmethod
     def bound(cls, term: Term, joint: bool) -> TermFacts:
-        """Of a bound term: everything is known."""
+        """Facts of a bound term, all of them known."""
         return cls(term.label, term.owner, term.is_policy, term.differentiable, joint)
 
 
@@ -70,8 +70,8 @@ def check_energy(
         others: all samplers there are, to name those that would fit.
 
     Raises:
-        RecipeError: terms without a gradient for a sampler that needs theirs; an energy of all chains of a prompt for a
-            sampler that takes chains one by one, for a single chain, or with rewrites.
+        RecipeError: terms without a gradient for a sampler that needs theirs; an energy over all chains of a prompt for
+            a sampler that takes chains one by one, for a single chain, or with rewrites.
     """
     _check_joint(name, sampler, terms, recipe, others)
     asked = [t for t in terms if sampler.needs_gradient != "any-reward" or not t.is_policy]

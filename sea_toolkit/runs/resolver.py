@@ -60,7 +60,7 @@ class Resolver:
         """`{ schedule = "cosine", … }` as a schedule; anything else stays what it is.
 
         Raises:
-            RecipeError: a table that is no schedule, an unknown one, or a wrong option of it.
+            RecipeError: a table that is not a schedule, an unknown schedule, or a wrong option of one.
         """
         if not isinstance(value, dict):
             return value

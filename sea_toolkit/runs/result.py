@@ -93,7 +93,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def finite(value: float) -> float | None:
-    """JSON has no infinities."""
+    """The same with None for numbers that are not finite, which JSON lacks."""
     return value if value == value and abs(value) != float("inf") else None
 
 
@@ -106,8 +106,8 @@ def _plain(value: Any) -> Any:
 
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:
-    """−log π per token of P × n candidates, in nats, in the policy's own words (end of text included). Of a text with
-    more tokens than the policy has positions, the mean over those that it has."""
+    """−log π per token of P × n candidates, in nats, in the policy's own tokens (end of text included). For a text with
+    more tokens than the policy has positions, the mean over those that fit."""
     import torch
 
     policy, prefix = problem.policy, problem.prompt_prefix
@@ -126,7 +126,7 @@ def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str
     """One result per prompt.
 
     Args:
-        problem: what was worked on.
+        problem: the problem of the run.
         archives: what was met, one per prompt.
         facts: the fields of `Result` that all prompts share.
 

@@ -23,8 +23,8 @@ CHAIN = -1
 
 
 def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
-    """The request for a rewrite, as the last turn of the prompt's conversation; what stands in the texts is not looked
-    at for placeholders."""
+    """The request for a rewrite, as the last turn of the prompt's conversation; placeholders inside the texts are left
+    as they are."""
     texts = {"{prompt}": str(prompt), "{response}": response}
     request = re.sub(r"\{(?:prompt|response)\}", lambda match: texts[match.group()], spec.prompt)
     return Prompt.of(prompt).ask(request)
@@ -33,7 +33,8 @@ def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
 def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int) -> Scored | None:
     """Draw rewrites of one response per prompt and score them as answers to the original prompts.
 
-    All of it is in the ledger. The random numbers are streams of their own, so that nothing else moves.
+    The ledger counts all of it. Random numbers come from streams of their own, so that the rest of the run is
+    unchanged.
 
     Args:
         problem: of the run.
@@ -49,14 +50,14 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
     try:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
-    except (RecipeError, ModelError) as error:  # at the end of a run is no time to lose it
+    except (RecipeError, ModelError) as error:  # a failure this late must not lose the run
         problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
     noise = Noise.for_prompts([f"{Prompt.of(p).key}\0rewrite" for p in problem.prompts], seed, policy.device)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
-    stopped = problem.stopped  # a rewrite is no chain
+    stopped = problem.stopped  # a rewrite belongs to no chain
     # not their log π here, which is that of answers to the request
     scored = problem.score_as_text(drawn.ids)
     problem.run.stopped = stopped
@@ -65,8 +66,8 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
 
 def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Mapping[str, float]) -> None:
     """Let the rewrites compete with what was met before, by re-scored energy."""
-    found = [Archive() for _ in archives]
-    record(found, scored, step, dict(weights))
-    for archive, rewrites in zip(archives, found, strict=True):
+    rewritten = [Archive() for _ in archives]
+    record(rewritten, scored, step, dict(weights))
+    for archive, rewrites in zip(archives, rewritten, strict=True):
         for candidate in rewrites.best:
             archive.add(replace(candidate, chain=CHAIN))

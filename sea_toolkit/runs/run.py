@@ -31,7 +31,7 @@ class Stateful(Protocol):
     """A part of a run that changes with it: taken back where a step is interrupted, saved and restored with the run."""
 
     def state(self) -> Any:
-        """Tables, lists, tuples and dataclasses of tensors, numbers and texts, which later changes do not reach."""
+        """Tables, lists, tuples and dataclasses of tensors, numbers and texts, independent of later changes."""
 
     def load_state(self, state: Any) -> None:
         """Go on from there."""
@@ -103,9 +103,14 @@ class Run:
         self.archives = Archives(Archive() for _ in problem.prompts)
         self.acceptance, self.position = AcceptanceCounter(), Position()
         self.parts: dict[str, Stateful] = {
-            "noise": self.noise, "ledger": problem.ledger, "chains": problem.run, "schedules": self.schedules,
-            "archives": self.archives, "acceptance": self.acceptance, "position": self.position,
-        }  # fmt: skip
+            "noise": self.noise,
+            "ledger": problem.ledger,
+            "chains": problem.run,
+            "schedules": self.schedules,
+            "archives": self.archives,
+            "acceptance": self.acceptance,
+            "position": self.position,
+        }
         self.state: Any = None
         self.trace = Trace(folder)
         self.notes: list[str] = []
@@ -151,7 +156,7 @@ class Run:
         self.status = "done"
         try:
             self._loop()
-            # before the last look, which a resumed run takes again, at its own end
+            # before the final scoring, which a resumed run repeats at its own end
             self._checkpoint()
             closing = True
             self._score_final_texts()
@@ -256,7 +261,7 @@ class Run:
             clock.progress = min(1.0, self.problem.ledger.samples / self.budget)
 
     def _record(self, info: Info, step: int) -> None:
-        """Keep what was scored, among the candidates for the result."""
+        """Add the scored texts to the candidates for the result."""
         if info.scored is not None:
             record(self.archives, info.scored, step, self.weights, joint=bool(self.composition.joint))
 

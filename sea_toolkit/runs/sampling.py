@@ -24,7 +24,7 @@ class Sampling:
     Attributes:
         name: of the sampler, as the recipe asks for it.
         sampler: the sampler.
-        relaxation: the function with its options; None for a sampler that relaxes nothing.
+        relaxation: the function with its options; None for a sampler on hard responses.
         relaxation_name: for messages.
         top_k: candidates per position of a relaxed response; None for the whole vocabulary.
     """
@@ -53,7 +53,7 @@ def resolve_sampling(recipe: Recipe, name: str, resolver: Resolver) -> Sampling:
 
     Raises:
         RecipeError: an unknown name, a wrong option, a relaxation that the sampler cannot work with.
-        PluginError: the plugin's class is no sampler.
+        PluginError: the plugin's class is not a sampler.
     """
     item = resolver.find("sampler", name, "sampler")
     sampler_class(item)

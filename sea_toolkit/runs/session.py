@@ -46,13 +46,13 @@ class Session:
     ) -> None:
         self.hub = hub or PluginHub.discover()
         self.finder = ModelFinder(self.hub, progress or silent, trust_remote_code)
-        self.given = policy
+        self.own_policy = policy
         self._loaded: tuple[PolicySpec, Policy] | None = None
 
     def compose(
         self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
     ) -> Composition:
-        """Check a recipe; nothing is loaded.
+        """Check a recipe without loading models.
 
         Raises:
             RecipeError, PluginError: see `compose`.
@@ -65,7 +65,7 @@ class Session:
         Raises:
             RecipeError: there are some.
         """
-        if self.given is not None:
+        if self.own_policy is not None:
             recipe.policy.refuse_template_settings()
 
     def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
@@ -78,7 +78,7 @@ class Session:
         Raises:
             ModelError: it cannot be found, downloaded or read.
         """
-        loaded = self.given or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
+        loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
         if loaded is not None:
             check(loaded.tokenizer)
             return loaded
@@ -127,6 +127,10 @@ class Session:
         problem = self.bind(composition, prompts)
         self.hub.load()
         return Run(
-            composition, problem, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event,
+            composition,
+            problem,
+            folder=folder,
+            checkpoint_every=checkpoint_every,
+            on_event=on_event,
             stop_after=stop_after,
-        )  # fmt: skip
+        )

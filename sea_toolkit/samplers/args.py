@@ -114,7 +114,7 @@ class Args(Sampler):
         tokens: Int[Tensor, "P C k"],
         log_prob: Float[Tensor, "P C k"],
     ) -> Float[Tensor, "P C k"]:
-        """What each candidate is worth; those that no reward can read are out, unless that holds for all of them."""
+        """The score of each candidate. One that no reward can read gets −inf, unless that holds for all of them."""
         p, c, k = tokens.shape
         longer = torch.cat([ids[:, :, None].expand(-1, -1, k, -1), tokens[..., None]], -1)
         reward = -energy_so_far(problem, longer.flatten(1, 2)).unflatten(1, (c, k))

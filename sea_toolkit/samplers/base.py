@@ -25,12 +25,12 @@ from sea_toolkit.samplers.law import Law
 __all__ = ["Gradients", "Info", "Law", "ReadsBudget", "Sampler", "sampler_class", "select_chains"]
 
 Gradients = Literal["none", "any-reward", "any-term", "every-term"]
-"""Which terms of the energy have to have a gradient: none; at least one besides the reference; at least one, the
-reference counts; all of them."""
+"""Which terms of the energy need a gradient: none; at least one besides the reference; at least one, the reference
+included; all of them."""
 
 ReadsBudget = Literal["never", "last-round", "always"]
-"""How far what a sampler does depends on the budget and on the part of it that is spent: not at all; only in that its
-last round is shorter, so that nothing changes for budgets of whole rounds; from the beginning."""
+"""How a sampler's steps depend on the budget and on the part already spent: not at all; only by a shorter last round,
+so that budgets of whole rounds give the same steps; from the first step on."""
 
 Unfit = Literal["noisy", "points"]
 """Relaxations that draw noise; relaxations whose latent is a point in embedding space."""
@@ -53,19 +53,19 @@ class Sampler(ABC):
     """The contract. The constructor's parameters are the options. A class must define `state_type`, `law`, `init`,
     `step` and `current`; everything else has a default. What is missing or misspelt is an error when the class is made.
 
-    A class that others derive from, and that is no sampler yet: `class Base(Sampler, abstract=True)`.
+    A base class of several samplers is declared as `class Base(Sampler, abstract=True)`.
 
     Attributes:
         state_type: the dataclass of its states: tensors, lists, tuples, numbers, strings and None, and only what the
             next step needs, since states go into checkpoints.
-        law: which law the chains follow; only what a test shows.
+        law: which law the chains follow; claim only what a test shows.
         needs_gradient: which terms must have a gradient; the core refuses an energy that does not fit.
-        joint: a step moves all chains together, down the gradient of the sum of their energies, and keeps or drops
-            none: an energy in which the chains of a prompt see each other is then right.
+        joint: a step moves all chains together, down the gradient of the sum of their energies, and keeps all of them.
+            Energies over all chains of a prompt require it.
         reads_budget: whether a step asks for `clock.budget` or `clock.progress`. `compare` takes the answers of
-            several budgets from one run where it does not. (A schedule in the recipe is not the sampler's doing.)
-        counts_budget: it counts its budget by itself and `finished` says when it is spent; else the run ends before
-            the step that would exceed it.
+            several budgets from one run where it does not. (Schedules in the recipe do not count.)
+        counts_budget: the sampler counts its budget itself, and `finished` says when it is spent; otherwise the run
+            ends before the step that would exceed it.
         unfit_relaxations: kinds of relaxations that it cannot work with; the core refuses them.
         default_chains, default_steps, default_budget: used when the recipe sets none; steps or a budget, not both.
         default_relaxation: name, options and `top_k`, for samplers on relaxed responses, else None.
@@ -108,11 +108,11 @@ class Sampler(ABC):
 
 
 def _check_consistent(cls: type[Sampler]) -> None:
-    """What no single declaration shows.
+    """Check the declarations against each other.
 
     Raises:
         PluginError: the law names an option that the constructor lacks; steps and a budget, or neither; a relaxation
-            without its name or `top_k`; states that are no dataclass; a count of its own without `finished`.
+            without its name or `top_k`; a `state_type` that is not a dataclass; `counts_budget` without `finished`.
     """
     name = f"class {cls.__module__}.{cls.__qualname__}"
     options = inspect.signature(cls).parameters
@@ -136,10 +136,10 @@ def _check_consistent(cls: type[Sampler]) -> None:
 
 
 def sampler_class(item: Item) -> type[Sampler]:
-    """The class behind a registered sampler.
+    """The class of a registered sampler.
 
     Raises:
-        PluginError: what the plugin registered is no `Sampler`; it names plugin and distribution.
+        PluginError: what the plugin registered is not a `Sampler`; the message names plugin and distribution.
     """
     target = item.target
     if not (inspect.isclass(target) and issubclass(target, Sampler)) or inspect.isabstract(target):
@@ -154,13 +154,13 @@ Chains = TypeVar("Chains")
 
 
 def select_chains(mask: Bool[Tensor, "P C"], if_true: Chains, if_false: Chains) -> Chains:
-    """Of two states, or two tensors, one or the other for each chain.
+    """Choose chain by chain between two states, or between two tensors.
 
     Tensors are `[P, C, …]`, or `[P·C, …]` as keys and values are; lists, tuples and dataclasses of them are taken part
-    by part; what is no tensor is that of `if_true`.
+    by part; other values are taken from `if_true`.
 
     Raises:
-        PluginError: a tensor is not per chain.
+        PluginError: a tensor has no row for each chain.
     """
     if isinstance(if_true, Tensor):
         rows, (p, c) = if_true.shape, mask.shape

@@ -76,9 +76,14 @@ class ChunkBeam(Sampler):
             first = torch.arange(beams * k, device=ids.device) % k == 0
             again = over.repeat_interleave(k, 1) & ~first  # copies of a beam that has ended
             drawn = decode(
-                problem.policy, problem.prefix, uniform[..., ids.shape[-1] : end],
-                start=ids.repeat_interleave(k, 1), past=layers, keep_cache=True, ledger=problem.ledger,
-            )  # fmt: skip
+                problem.policy,
+                problem.prefix,
+                uniform[..., ids.shape[-1] : end],
+                start=ids.repeat_interleave(k, 1),
+                past=layers,
+                keep_cache=True,
+                ledger=problem.ledger,
+            )
             ids = torch.cat([ids.repeat_interleave(k, 1), drawn.ids], -1)
             log_prob = torch.cat([log_prob.repeat_interleave(k, 1), drawn.log_prob], -1)
             if end == problem.length or bool(ended(problem, ids).all()):

@@ -33,28 +33,28 @@ class State:
     Attributes:
         ids: `[P, C, T]`, the end of text repeated after the end.
         values: `[P, C, M]`, the text's unweighted terms.
-        slope: `[P, C, T, V]`, ∂E/∂p_t(v) of the terms that have one, at `ids`, by the weights of that step.
+        token_gradient: `[P, C, T, V]`, ∂E/∂p_t(v) of the terms that have one, at `ids`, by the weights of that step.
     """
 
     ids: Tensor
     values: Tensor
-    slope: Tensor
+    token_gradient: Tensor
 
 
 class DiscreteLangevin(Sampler):
     """Propose a token for every position independently of the others; accept all of them or none, with probability
     `min(1, exp(β · (E(y) − E(y'))) · q(y | y') / q(y' | y))` on the re-scored energy.
 
-    What is proposed ends at its first end-of-text token, and only the tokens up to there count in q: those behind it,
-    summed over all they could have been, have probability one. Positions after the end of y propose around the
-    end-of-text token. Terms without a gradient take part in the acceptance alone.
+    A proposal ends at its first end-of-text token, and only the tokens up to it count in q: the tokens after it, summed
+    over all possibilities, have probability one. Positions after the end of y propose around the end-of-text token.
+    Terms without a gradient take part in the acceptance alone.
 
     A step costs one pass over the response forward and back through the LM, its head over the whole vocabulary
     and every reward model, and `[P, C, T, V]` numbers of memory, besides scoring the text.
 
     Args:
         step_size: α; a larger one moves more tokens at once, and is rejected more often. The more tokens there are, the
-            smaller it must be: about 1 / 2 log(V T) changes one token per step where the slope is flat.
+            smaller it must be: about 1 / 2 log(V T) changes one token per step where the gradient is small.
         distance: "embedding": Euclidean, between the policy's token embeddings, in units of the root mean square
             distance of two tokens; "one-hot": 1 between any two tokens, so that α does not tell them apart.
         inverse_temperature: β; 1 samples exp(−E).
@@ -78,25 +78,25 @@ class DiscreteLangevin(Sampler):
         start = problem.start(noise)
         scored = problem.score_as_text(start.ids, start.log_prob)
         ids = self._ended(problem, start.ids)
-        return State(ids, scored.energies.values(), slope_at(problem, ids)), Info(scored)
+        return State(ids, scored.energies.values(), token_gradient_at(problem, ids)), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         if problem.is_time_dependent:
             state = replace(state, values=problem.score_as_text(state.ids).energies.values())
         if is_time_dependent(problem):
-            state = replace(state, slope=slope_at(problem, state.ids))
+            state = replace(state, token_gradient=token_gradient_at(problem, state.ids))
         forth = self.proposal(problem, state)
         uniform = noise.uniform(problem.chains, problem.length).to(state.ids.device)
         ids = self._ended(problem, categorical(forth.exp(), uniform))
         scored = problem.score_as_text(ids)
-        moved = State(ids, scored.energies.values(), slope_at(problem, ids))
+        moved = State(ids, scored.energies.values(), token_gradient_at(problem, ids))
         energy, proposed = problem.total_energy(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
         log_ratio = beta * (energy - proposed) + self.correction(problem, state, moved, forth)
         accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
         metrics = accepted.metrics | {
             "changed": (ids != state.ids).sum(-1).float(),
-            "gradient_norm": state.slope.flatten(2).norm(dim=-1),
+            "gradient_norm": state.token_gradient.flatten(2).norm(dim=-1),
             "chain_energy": torch.where(accepted.mask, proposed, energy),
         }
         return select_chains(accepted.mask, moved, state), Info(scored, metrics)
@@ -105,7 +105,7 @@ class DiscreteLangevin(Sampler):
         """log q_t(v | y) at every position."""
         beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
         # what does not depend on v cancels in the softmax
-        scores = -0.5 * beta * state.slope - self._squared_distance(problem, state.ids) / (2 * alpha)
+        scores = -0.5 * beta * state.token_gradient - self._squared_distance(problem, state.ids) / (2 * alpha)
         return problem.policy.forbid(scores).log_softmax(-1)
 
     def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
@@ -134,15 +134,15 @@ class DiscreteLangevin(Sampler):
 
     @staticmethod
     def _ended(problem: Problem, ids: Int[Tensor, "P C T"]) -> Int[Tensor, "P C T"]:
-        """The end-of-text token again after the first one."""
+        """The ids with the first end-of-text token repeated after it."""
         return ids.masked_fill(after_end(ids, problem.policy.eos_ids), problem.policy.eos_ids[0])
 
 
-def slope_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
+def token_gradient_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
     """∂E/∂p_t(v) of the differentiable terms at a hard response, for every token of the vocabulary."""
     weights = torch.nn.functional.one_hot(ids, problem.policy.vocab_size).float().requires_grad_()
     total = problem.energy(SoftResponse.from_weights(weights, None, problem.policy.eos_ids)).total
     if not total.requires_grad:
         return torch.zeros_like(weights).detach()
-    (slope,) = torch.autograd.grad(total.sum(), weights)
-    return slope.nan_to_num(0.0, 0.0, 0.0)
+    (gradient,) = torch.autograd.grad(total.sum(), weights)
+    return gradient.nan_to_num(0.0, 0.0, 0.0)

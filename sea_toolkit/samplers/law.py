@@ -13,7 +13,7 @@ class Law:
     """One of four claims; `str(law)` is the sentence that `describe`, results and the documentation print.
 
     The first two are about the responses, so that `check_sampler` compares the chains with the enumerated law. The
-    third is shown by a test of the sampler's own; the last claims nothing, and its sentence says so first.
+    third is shown by a test of the sampler's own; the last makes no claim, and its sentence begins with that.
 
     Attributes:
         kind: "target": exp(−β E) exactly; "limit": exp(−β E) in a limit; "latent": another law, usually over the
@@ -47,7 +47,7 @@ class Law:
 
     @classmethod
     def none(cls, text: str = "") -> Law:
-        """No law is claimed: an optimizer, or chains whose law nobody can write down; `text` may say more."""
+        """No law is claimed: an optimizer, or chains whose law is unknown; `text` may say more."""
         return cls("none", None, text)
 
     @property

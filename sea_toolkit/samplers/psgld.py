@@ -25,7 +25,7 @@ from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
 from sea_toolkit.samplers.shared.potential import Potential, potential_at
 
 FD_STEP = 1e-2
-"""How far along a random direction the gradient is taken again to see its slope, in nats."""
+"""Finite-difference step along a random direction, in nats."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ class Psgld(Sampler):
         near = potential_at(problem, displaced, state.candidates, state.center, temperature, self.prior_width, noise)
         curvature = direction * (near.gradient - gradient) / FD_STEP
         root = square.sqrt()
-        slope = (1 - self.decay) * gradient * curvature / root.clamp(min=torch.finfo(root.dtype).tiny)
-        return -slope / (self.damping + root).square()
+        derivative = (1 - self.decay) * gradient * curvature / root.clamp(min=torch.finfo(root.dtype).tiny)
+        return -derivative / (self.damping + root).square()
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return hard_ids(problem, state.logits, state.candidates)

@@ -88,9 +88,14 @@ class Smc(Sampler):
         uniform, turns = noise.uniform(n, problem.length), noise.uniform(len(ends)).to(device)
         for i, end in enumerate(ends):
             drawn = decode(
-                problem.policy, problem.prefix, uniform[..., ids.shape[-1] : end],
-                start=ids, past=layers, keep_cache=True, ledger=problem.ledger,
-            )  # fmt: skip
+                problem.policy,
+                problem.prefix,
+                uniform[..., ids.shape[-1] : end],
+                start=ids,
+                past=layers,
+                keep_cache=True,
+                ledger=problem.ledger,
+            )
             ids, log_prob = torch.cat([ids, drawn.ids], -1), torch.cat([log_prob, drawn.log_prob], -1)
             if end == problem.length or bool(ended(problem, ids).all()):
                 break
@@ -120,13 +125,13 @@ class Smc(Sampler):
 
     @staticmethod
     def account(few: Bool[Tensor, " P"], level: Float[Tensor, "P n"], counted: Float[Tensor, "P n"]) -> Tensor:
-        """What later weights leave out: where particles have been resampled, the level that decided it."""
+        """The level already accounted for: where particles were resampled, the level that decided it."""
         return torch.where(few[:, None], level, counted)
 
     def level(self, problem: Problem, ids: Tensor, log_prob: Tensor, beta: float) -> Float[Tensor, "P n"]:
         """log γ_t − log π of the texts so far."""
         twist = problem.clock.value(self.twist)
-        # a text so far that cannot be scored may still become one that can, unless it counts
+        # without twist an unfinished text that cannot be scored keeps its weight: its continuation may be scorable
         reward = twist * energy_so_far(problem, ids) if twist else 0.0
         return beta * (weighted_log_prob(problem, ids, log_prob) - reward) - log_prob.sum(-1)
 

@@ -46,7 +46,7 @@ class TiltedExact(SuffixSampler):
     """Proposals tilted by the gradient at the chain's own text, with the exact acceptance ratio, so that the chains
     sample exp(−β E).
 
-    The way back is proposed by the gradient at y', which costs one more pass of the LM over the old text.
+    The backward proposal follows the gradient at y', which costs one more pass of the LM over the old text.
 
     Args:
         strength: largest multiple of the energy's first-order change that tilts a token's log-probability.

@@ -18,8 +18,8 @@ class Adaptive:
     """Tuned until the sampler accepts as often as asked, then frozen: dual averaging on the logarithm.
 
     For numbers that lower the acceptance as they grow: the step size of mala or discrete-langevin, the strength or
-    spread of tilted-exact, the inverse temperature of suffix-mh. While it moves, the chains sample no law; once it is
-    frozen, the sampler's own. The acceptance is the mean over the prompts and chains of the run.
+    spread of tilted-exact, the inverse temperature of suffix-mh. While it moves, the chains follow no stated law; once
+    it is frozen, they follow the sampler's. The acceptance is the mean over the prompts and chains of the run.
 
     Args:
         start: value at the beginning.

@@ -18,13 +18,13 @@ class Plateau:
     not for samples of a law.
 
     Raises:
-        RecipeError: the limit is not on the way.
+        RecipeError: the factor moves the value away from the limit.
 
     Args:
         start: value at the beginning.
         factor: what it is multiplied by; below 1 for a step size, above 1 for an inverse temperature.
-        patience: steps without improvement that are waited for. A sampler that scores texts only now and then
-            improves only then.
+        patience: steps without improvement that are waited for. A sampler that scores texts only at some steps can
+            improve only at those.
         min_delta: nats by which the energy must fall to count as improved.
         limit: the value never passes it; None is no limit.
     """
@@ -60,7 +60,7 @@ class Plateau:
         self.waited, value = 0, self.value * self.factor
         if self.limit is not None and (value - self.limit) * (self.start - self.limit) <= 0:
             value = self.limit
-        # without a limit, where floats end it stays
+        # without a limit the value stays where floats overflow or underflow
         self.value = value if math.isfinite(value) else self.value
 
     def state(self) -> dict[str, Any]:

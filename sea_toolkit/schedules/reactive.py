@@ -15,7 +15,8 @@ from sea_toolkit.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Observation:
-    """What a run tells its schedules after a step. All prompts of a run share a number, so these are means over them.
+    """What a run reports to its schedules after a step. All prompts of a run share the schedule, so these are means
+    over them.
 
     Attributes:
         step: the step that was taken, from 0; `progress`: of the run when it was taken.
@@ -58,38 +59,38 @@ class ReactiveSchedule(Schedule):
     Args:
         name: as for a `Schedule`.
         owner: as for a `Schedule`.
-        made: an instance of the registered class, see `Reactive`.
+        schedule: an instance of the registered class, see `Reactive`.
 
     Raises:
         RecipeError: the schedule refuses its options.
         PluginError: a method is missing or fails, the state is not plain data, a value is not a finite number.
     """
 
-    def __init__(self, name: str, made: Any, *, owner: str = "sea-toolkit") -> None:
-        if not isinstance(made, Reactive):
-            missing = [method for method in METHODS if not callable(inspect.getattr_static(made, method, None))]
+    def __init__(self, name: str, schedule: Any, *, owner: str = "sea-toolkit") -> None:
+        if not isinstance(schedule, Reactive):
+            missing = [method for method in METHODS if not callable(inspect.getattr_static(schedule, method, None))]
             raise PluginError(
                 f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",
             )
-        super().__init__(name, made.at, owner=owner)
-        self._made = made
+        super().__init__(name, schedule.at, owner=owner)
+        self._schedule = schedule
         self._fresh = self.state()
 
     def observe(self, seen: Observation) -> None:
         """Raises: PluginError if the schedule fails; a RecipeError of its own passes."""
-        self._guard("observe", lambda: self._made.observe(seen))
+        self._guard("observe", lambda: self._schedule.observe(seen))
 
     def state(self) -> Any:
         """A copy of the state, plain data."""
-        return self._guard("state", lambda: json.loads(json.dumps(self._made.state())))
+        return self._guard("state", lambda: json.loads(json.dumps(self._schedule.state())))
 
     def load_state(self, state: Any) -> None:
         """Go on where `state()` was taken; the given data stays as it is."""
-        self._guard("load_state", lambda: self._made.load_state(json.loads(json.dumps(state))))
+        self._guard("load_state", lambda: self._schedule.load_state(json.loads(json.dumps(state))))
 
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Go back to the first state."""
         self.load_state(self._fresh)
 
     def _guard(self, method: str, call: Callable[[], Any]) -> Any:

@@ -6,8 +6,8 @@
         check_energy(brevity, per_token=0.5)
 
 Each check raises a `ConformanceError` that names the property, and returns the names of the properties that hold. It
-takes what the author registers, or the name of an item; the item's options follow by keyword. A `Setting` may stand
-behind it: `check_energy(brevity, Setting(chains=5), per_token=0.5)`. Importing this package imports no torch.
+takes what the author registers, or the name of an item; the item's options follow by keyword. A `Setting` may
+follow it: `check_energy(brevity, Setting(chains=5), per_token=0.5)`. Importing this package imports no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every check shares: a property is named, checked, and either holds or is the subject of one clear error."""
+"""What every check shares: a property is named and checked; one that fails becomes one clear error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ConformanceError(SeaError, AssertionError):
 
 
 class Broken(Exception):
-    """Raised inside a property's block; `Checks` says whose it is."""
+    """Raised inside a property's block; `Checks` adds item and property."""
 
     def __init__(self, got: str, *, detail: str = "", expected: str | None = None, hint: str | None = None) -> None:
         super().__init__(got)
@@ -62,7 +62,7 @@ class Checks:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """One property: whatever its block raises is a `ConformanceError` that names it."""
+        """Check one property: whatever its block raises becomes a `ConformanceError` that names it."""
         promise = self.properties[name]
         try:
             yield
@@ -97,7 +97,7 @@ Held = TypeVar("Held")
 
 
 def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
-    """The check, whose error shows the author's line and what the plugin raised, and nothing of the kit's inside."""
+    """The check, with errors that show the author's line and the plugin's exception without the kit's own frames."""
 
     @functools.wraps(check)
     def checked(*args: Given.args, **options: Given.kwargs) -> Held:
@@ -111,15 +111,15 @@ def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The exception that a plugin raised, behind the errors that name the plugin."""
+    """The exception that a plugin raised, taken from the errors that name the plugin."""
     while isinstance(error, SeaError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def _global_streams() -> list[Any]:
-    found: list[Any] = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
-    return found + (torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
+    states: list[Any] = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
+    return states + (torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
 
 
 def _restore(streams: list[Any]) -> None:
@@ -140,14 +140,14 @@ def _seed(seed: int) -> None:
 def global_streams_untouched() -> Iterator[None]:
     """Raises: Broken if the block moves a random stream of the process; the streams are put back."""
     kept = _global_streams()
-    _seed(20_260_101)  # who seeds a stream with 0 each time would leave it as it was the last time
+    _seed(20_260_101)  # a plugin that seeds a stream with 0 each time would leave it unchanged at the second call
     before = _global_streams()
     try:
         yield
         after = _global_streams()
     finally:
         _restore(kept)
-    # not Python's own stream, which type checkers draw from: who draws from it is not repeatable
+    # Python's own stream is left out, since type checkers draw from it
     names = ["torch's", "", "numpy's"] + ["the GPU's"] * (len(before) - 3)
     moved = [name for name, a, b in zip(names, before, after, strict=True) if name and not _equal(a, b)]
     require(
@@ -178,15 +178,15 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def off(found: torch.Tensor, expected: torch.Tensor, scale: float = 1e-4) -> str:
+def off(actual: torch.Tensor, expected: torch.Tensor, scale: float = 1e-4) -> str:
     """Empty if the two agree within `scale` of the larger values, else how far they are apart."""
-    found, expected = found.detach().double().cpu(), expected.detach().double().cpu()
-    if found.shape != expected.shape:
-        return f"shape {list(found.shape)} instead of {list(expected.shape)}"
-    if found.numel() == 0:
+    actual, expected = actual.detach().double().cpu(), expected.detach().double().cpu()
+    if actual.shape != expected.shape:
+        return f"shape {list(actual.shape)} instead of {list(expected.shape)}"
+    if actual.numel() == 0:
         return ""
     size = float(expected.abs().nan_to_num(0.0, 0.0, 0.0).max())
     # equal infinities have no difference
-    gap = torch.where(found == expected, 0.0, (found - expected).abs())
+    gap = torch.where(actual == expected, 0.0, (actual - expected).abs())
     worst = float(gap.nan_to_num(torch.inf).max())
     return "" if worst <= scale * (1.0 + size) else f"off by {worst:.3g}"

@@ -37,7 +37,7 @@ PROPERTIES = {
 def check_initializer(initializer: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check an initializer on a small problem: tiny policy, three prompts, a few chains.
 
-    One that returns ids alone has no "log π".
+    The property "log π" is left out for an initializer that returns ids alone.
 
     Args:
         initializer: what is registered, or the name of an installed initializer.
@@ -50,34 +50,34 @@ def check_initializer(initializer: Any, setting: Setting | None = None, /, **opt
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("initializer", initializer), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("initializer", initializer), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         with checks("builds"):
-            hub, item = stack.enter_context(registered("initializer", initializer, here.hub))
+            hub, item = stack.enter_context(registered("initializer", initializer, setting.hub))
 
             def problem_of(prompts: Sequence[str]) -> Problem:
                 _, problem = bound_problem(
                     hub,
-                    here.model,
+                    setting.model,
                     prompts,
-                    chains=here.chains,
-                    length=here.length,
+                    chains=setting.chains,
+                    length=setting.length,
                     own=[Part(tiny_reward(), None, 1.0, "reward")],
                     initializer={"name": item.qualified, **options},
                 )
                 return problem
 
-            problem = problem_of(here.prompts)
-        _check(checks, problem, problem_of, here)
+            problem = problem_of(setting.prompts)
+        _check(checks, problem, problem_of, setting)
     return checks.result
 
 
-def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> None:
-    policy, prompts = here.model, list(here.prompts)
+def _check(checks: Checks, problem: Problem, problem_of: Any, setting: Setting) -> None:
+    policy, prompts = setting.model, list(setting.prompts)
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     with checks("shape"):
-        written = problem.written(_noise(prompts, here))
+        written = problem.written(_noise(prompts, setting))
         ids = written.ids if isinstance(written, Decoded) else written
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
@@ -88,13 +88,13 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
     with checks("repeatable"):
         for seed in (1, 2):
             with global_seed(seed):
-                again = problem_of(prompts).start(_noise(prompts, here)).ids
+                again = problem_of(prompts).start(_noise(prompts, setting)).ids
             require(torch.equal(again, ids), "the same noise gives another start")
     with checks("global random state"), global_streams_untouched():
-        problem.start(_noise(prompts, here))
+        problem.start(_noise(prompts, setting))
     with checks("end of text"):
         # several tries: a random start may happen not to end
-        for seed in range(here.seed, here.seed + 20):
+        for seed in range(setting.seed, setting.seed + 20):
             drawn = problem.start(Noise.for_prompts(prompts, seed, policy.device)).ids
             require(
                 torch.equal(closed(drawn, policy.eos_ids), drawn),
@@ -113,7 +113,7 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
             )
     with checks("prompts alone"):
         for i, prompt in enumerate(prompts):
-            alone = problem_of([prompt]).start(_noise([prompt], here)).ids
+            alone = problem_of([prompt]).start(_noise([prompt], setting)).ids
             require(
                 torch.equal(alone[0], ids[i]),
                 "a prompt by itself starts with another text",
@@ -125,5 +125,5 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, here: Setting) -> 
             require(torch.equal(value, weights[key]), "it changes the policy", detail=key)
 
 
-def _noise(prompts: Sequence[str], here: Setting) -> Noise:
-    return Noise.for_prompts(prompts, here.seed, here.model.device)
+def _noise(prompts: Sequence[str], setting: Setting) -> Noise:
+    return Noise.for_prompts(prompts, setting.seed, setting.model.device)

@@ -34,7 +34,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 @reported
 def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
-    """Check a catalog model; nothing is downloaded, and the user's own caches and home folder are out of sight.
+    """Check a catalog model; nothing is downloaded, and the user's own caches and home folder are hidden.
 
     Where `pull` cannot succeed without a network, "pull" and "files" are left out of the result.
 
@@ -49,73 +49,75 @@ def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("model", model), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("model", model), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         attempts = stack.enter_context(offline())
         with checks("builds"):
-            _, item = stack.enter_context(registered("model", model, here.hub))
+            _, item = stack.enter_context(registered("model", model, setting.hub))
             item.option_model.check(options, f"model {item.name!r}")
-            made = model_of(item)
+            named = model_of(item)
         with checks("statements"):
-            _statements(made)
+            _statements(named)
         with checks("find"):
-            first = made.find()
-            for found in (first, made.find()):
-                require(found is None or isinstance(found, Path), "find gives no Path", detail=repr(found))
-                require(found is None or found.exists(), "find gives a path that does not exist", detail=str(found))
-                require(found == first, "find gives another path the second time")
+            first = named.find()
+            for location in (first, named.find()):
+                require(location is None or isinstance(location, Path), "find gives no Path", detail=repr(location))
+                require(
+                    location is None or location.exists(), "find gives a path that does not exist", detail=str(location)
+                )
+                require(location == first, "find gives another path the second time")
         with checks("no network"):
             require(not attempts, "making it or find asks the network", detail=", ".join(attempts))
         reports: list[tuple[Any, ...]] = []
         path = None
         with checks("offline"):
-            path = _pull(made, reports)
+            path = _pull(named, reports)
         with checks("progress"):
             wrong = [r for r in reports if [type(x) for x in r] != [int, int, str]]
             require(not wrong, "pull reports something else than (done, total, what)", detail=str(wrong[:1]))
         if path is not None:
             with checks("pull"):
                 require(isinstance(path, Path) and path.exists(), "pull gives no path that exists", detail=repr(path))
-                require(made.find() == path, "find does not give what pull gave", detail=f"{made.find()} and {path}")
+                require(named.find() == path, "find does not give what pull gave", detail=f"{named.find()} and {path}")
             with checks("files"):
                 _files(path)
         attempts.clear()
         with checks("remove"):
-            before = made.find()
-            removed = made.remove()
+            before = named.find()
+            removed = named.remove()
             require(isinstance(removed, bool), "remove does not say whether there was a copy", detail=repr(removed))
-            after = made.find()
+            after = named.find()
             require(after is None or not removed, "after remove it is still there", detail=str(after))
             require(removed or after == before, "remove says there was no copy, and find has lost it")
-            require(not (removed and made.remove()), "remove says twice that there was a copy")
+            require(not (removed and named.remove()), "remove says twice that there was a copy")
         with checks("no network"):
             require(not attempts, "remove asks the network", detail=", ".join(attempts))
     return checks.result
 
 
-def _statements(made: NamedModel) -> None:
+def _statements(model: NamedModel) -> None:
     require(
-        made.role in ("policy", "reward"),
+        model.role in ("policy", "reward"),
         "its role is unknown",
-        detail=repr(made.role),
+        detail=repr(model.role),
         expected='"policy" or "reward"',
     )
-    named = isinstance(made.license, str) and bool(made.license.strip())
-    require(named, "it states no license", detail=repr(made.license), hint='the licence of the weights, or "unknown"')
-    size = isinstance(made.megabytes, int | float) and not isinstance(made.megabytes, bool) and made.megabytes > 0
-    require(size, "megabytes is no number above 0", detail=repr(made.megabytes))
-    if made.role == "reward":
+    named = isinstance(model.license, str) and bool(model.license.strip())
+    require(named, "it states no license", detail=repr(model.license), hint='the licence of the weights, or "unknown"')
+    size = isinstance(model.megabytes, int | float) and not isinstance(model.megabytes, bool) and model.megabytes > 0
+    require(size, "megabytes is no number above 0", detail=repr(model.megabytes))
+    if model.role == "reward":
         require(
-            isinstance(made.policy, str | None),
+            isinstance(model.policy, str | None),
             "a reward does not say which policy it is for",
             expected="policy: a catalog name, or None for any",
         )
 
 
-def _pull(made: Any, reports: list[tuple[Any, ...]]) -> Any:
+def _pull(model: Any, reports: list[tuple[Any, ...]]) -> Any:
     try:
-        return made.pull(lambda *report: reports.append(report))
+        return model.pull(lambda *report: reports.append(report))
     except ModelError as error:
         require(
             bool(error.expected or error.hint),
@@ -124,7 +126,7 @@ def _pull(made: Any, reports: list[tuple[Any, ...]]) -> Any:
             hint="ModelError(got, expected=…, hint=…)",
         )
         require(
-            made.find() is None,
+            model.find() is None,
             "a pull that failed leaves something that find takes for the model",
             hint="download beside it and publish by a rename",
         )

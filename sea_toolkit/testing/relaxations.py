@@ -44,8 +44,8 @@ P, C, T, K, V = 2, 3, 4, 5, 9
 def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a relaxation on random logits of two prompts, three chains, four positions and five candidates.
 
-    One that takes `noise` has no "rows alone": its rows are drawn together. One that takes `points` is given random
-    ones of five coordinates among nine tokens, and has no "padding".
+    For a relaxation that takes `noise`, "rows alone" is left out: its rows are drawn together. A relaxation that takes
+    `points` gets random ones with five coordinates among nine tokens, and "padding" is left out.
 
     Args:
         relaxation: what is registered, or the name of an installed relaxation.
@@ -58,16 +58,16 @@ def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **optio
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("relaxation", relaxation), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("relaxation", relaxation), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         with checks("builds"):
-            _, item = stack.enter_context(registered("relaxation", relaxation, here.hub))
+            _, item = stack.enter_context(registered("relaxation", relaxation, setting.hub))
             built = item.build(options)
             require(isinstance(built, functools.partial), "a class is registered", expected="a function of logits")
-            table = torch.randn(V, K, generator=torch.Generator().manual_seed(here.seed + 1))
+            table = torch.randn(V, K, generator=torch.Generator().manual_seed(setting.seed + 1))
             relax = Relaxation(built, Clock(), EmbeddingSpace(table))
-        _check(checks, relax, here.seed)
+        _check(checks, relax, setting.seed)
     return checks.result
 
 
@@ -107,9 +107,11 @@ def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
         require(not bool(weights.isnan().any()), "a weight is NaN")
         require(bool((weights >= 0).all()), "a weight is below zero", detail=f"{float(weights.min()):.3g}")
     with checks("gradient"):
-        slope = _slope(relax, logits, upstream)
-        require(bool((slope != 0).any()), "the gradient is zero everywhere", hint="hard weights need a soft backward")
-        require(bool(slope.isfinite().all()), "a gradient is not finite")
+        gradient = _slope(relax, logits, upstream)
+        require(
+            bool((gradient != 0).any()), "the gradient is zero everywhere", hint="hard weights need a soft backward"
+        )
+        require(bool(gradient.isfinite().all()), "a gradient is not finite")
     if relax.space is None:
         with checks("padding"):
             _padding(relax, logits, upstream)
@@ -131,14 +133,18 @@ def _check(checks: Checks, relax: Relaxation, seed: int) -> None:
         require(not gap, "logits far apart do not give the largest one all the weight", detail=gap)
     _check_company(checks, relax, logits, weights)
     with checks("inputs"):
-        given = logits + 7.0
-        relax(given, _noise())
-        require(torch.equal(given, logits + 7.0), "it changes the logits", hint="work on a copy")
+        shifted = logits + 7.0
+        relax(shifted, _noise())
+        require(torch.equal(shifted, logits + 7.0), "it changes the logits", hint="work on a copy")
     with checks("bfloat16"):
         half = logits.bfloat16()
-        found = relax(half, _noise())
-        require(found.dtype is torch.bfloat16, "weights of bfloat16 logits have another dtype", detail=str(found.dtype))
-        gap = off(found, relax(half.float(), _noise()), 2**-8)
+        half_weights = relax(half, _noise())
+        require(
+            half_weights.dtype is torch.bfloat16,
+            "weights of bfloat16 logits have another dtype",
+            detail=str(half_weights.dtype),
+        )
+        gap = off(half_weights, relax(half.float(), _noise()), 2**-8)
         require(not gap, "bfloat16 logits give other weights than the same logits in float32", detail=gap)
         require(bool(_slope(relax, half, upstream.bfloat16()).isfinite().all()), "a gradient is not finite")
     if torch.cuda.is_available():

@@ -17,13 +17,13 @@ FEW = 6
 
 
 def plain_ids(policy: Policy) -> Int[Tensor, " N"]:
-    """Tokens that stand for text: no end of text and no other special one."""
+    """Tokens that stand for text: all but the end of text and other special tokens."""
     special = {*policy.eos_ids, *getattr(policy.tokenizer, "all_special_ids", ())}
     return torch.tensor([i for i in policy.token_ids.tolist() if i not in special])
 
 
 def closed(ids: Int[Tensor, "P C T"], eos_ids: Sequence[int]) -> Int[Tensor, "P C T"]:
-    """The end-of-text token again after the first one."""
+    """The ids with the first end-of-text token repeated after it."""
     return ids.masked_fill(after_end(ids, eos_ids), eos_ids[0])
 
 
@@ -44,7 +44,7 @@ class Answers:
 
     @classmethod
     def random(cls, policy: Policy, prompts: int, chains: int, length: int, seed: int) -> Answers:
-        """Reproducible ones."""
+        """Reproducible random answers."""
         g = torch.Generator().manual_seed(seed)
         plain, shape = plain_ids(policy), (prompts, chains, length)
         ids = plain[torch.randint(len(plain), shape, generator=g)]
@@ -61,8 +61,8 @@ class Answers:
 
     def hard(self, ids: Int[Tensor, "P C t"] | None = None) -> SoftResponse:
         """One candidate per position, as `score_as_text` has it; of these answers, or of other `ids`."""
-        given = (self.ids if ids is None else ids).clone()
-        return SoftResponse.from_ids(given.to(self.policy.device), self.policy.eos_ids)
+        ids = (self.ids if ids is None else ids).clone()
+        return SoftResponse.from_ids(ids.to(self.policy.device), self.policy.eos_ids)
 
     def one_hot(self, ids: Int[Tensor, "P C T"] | None = None) -> Float[Tensor, "P C T V"]:
         """Weights over the whole vocabulary."""

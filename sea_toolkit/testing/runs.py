@@ -1,4 +1,4 @@
-"""What a run has left, without what may differ between equal runs."""
+"""What a run has written, without what may differ between equal runs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ PLACES = [(step / (STEPS - 1), step) for step in range(STEPS)]
 def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: Any) -> tuple[str, ...]:
     """Check a schedule along a run of forty steps.
 
-    A function has no "state"; a class that follows the run is told of a made-up one.
+    "state" is left out for a function; a class that follows the run gets a simulated one.
 
     Args:
         schedule: what is registered, or the name of an installed schedule.
@@ -46,12 +46,12 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("schedule", schedule), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("schedule", schedule), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
-        given = copy.deepcopy(options)
+        original = copy.deepcopy(options)
         with checks("builds"):
-            _, item = stack.enter_context(registered("schedule", schedule, here.hub))
+            _, item = stack.enter_context(registered("schedule", schedule, setting.hub))
             follows = inspect.isclass(item.target)
             if follows:
                 ReactiveSchedule(item.qualified, item.build(options), owner=item.distribution)
@@ -72,7 +72,7 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
                 require(math.isfinite(value), "it is not finite within the run", detail=f"{value} at {place}")
         with checks("pure"), global_seed(1):
             if follows:
-                again = Walk(item.build(copy.deepcopy(given)), follows, asked=3).values
+                again = Walk(item.build(copy.deepcopy(original)), follows, asked=3).values
             else:
                 backwards = {place: at(*place) for place in reversed(PLACES)}
                 again = [backwards[place] for place in PLACES]
@@ -83,7 +83,7 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
             )
         if follows:
             with checks("state"):
-                _state(item, given, walk)
+                _state(item, original, walk)
         with checks("global random state"), global_streams_untouched():
             Walk(item.build(options), follows)
     return checks.result
@@ -93,29 +93,29 @@ class Walk:
     """A schedule along a run.
 
     Args:
-        made: what was built.
-        follows: it is told of each step.
+        schedule: the built schedule.
+        follows: whether it observes each step.
         asked: how often it is asked at each place.
         begin: the first step; its `values` are those from here on.
     """
 
-    def __init__(self, made: Any, follows: bool, *, asked: int = 1, begin: int = 0) -> None:
-        self.made, self.values, self.states = made, [], []
-        at = _at(made, follows)
+    def __init__(self, schedule: Any, follows: bool, *, asked: int = 1, begin: int = 0) -> None:
+        self.schedule, self.values, self.states = schedule, [], []
+        at = _at(schedule, follows)
         for place in PLACES[begin:]:
             values = [at(*place) for _ in range(asked)]
             self.values.append(values[-1])
             if follows:
-                made.observe(_observation(*place))
-                self.states.append(copy.deepcopy(made.state()))
+                schedule.observe(_observation(*place))
+                self.states.append(copy.deepcopy(schedule.state()))
 
 
-def _at(made: Any, follows: bool) -> Any:
-    return made.at if follows else made
+def _at(schedule: Any, follows: bool) -> Any:
+    return schedule.at if follows else schedule
 
 
 def _observation(progress: float, step: int) -> Observation:
-    """Of a run that improves fast, then slowly, and whose acceptance wanders."""
+    """An observation of a run that improves fast, then slowly, and whose acceptance varies."""
     rate = 0.5 + 0.4 * math.sin(step)
     best = 30.0 * math.exp(-0.3 * (step // 3))
     return Observation(step, progress, best, {"acceptance": rate, "accepted": rate})
@@ -125,9 +125,9 @@ def _state(item: Any, options: dict[str, Any], walk: Walk) -> None:
     cut = STEPS // 2
     resumed = ReactiveSchedule(item.qualified, item.build(copy.deepcopy(options)), owner=item.distribution)
     resumed.load_state(walk.states[cut - 1])
-    found = Walk(resumed, True, begin=cut).values
+    values = Walk(resumed, True, begin=cut).values
     require(
-        found == walk.values[cut:],
+        values == walk.values[cut:],
         "a run that is resumed has other numbers than one in one piece",
         detail=f"state {walk.states[cut - 1]}",
         hint="state() has all that observe changes",

@@ -41,7 +41,7 @@ class Setting:
         hub: where names are looked up; by default all that is installed.
         seed: of everything random in the check.
         law: of a sampler that states another than exp(−β E): from the energies of all responses `[R]` to probabilities.
-        burn, steps: of a sampler's chains when its law is checked; `burn` steps are not looked at.
+        burn, steps: of a sampler's chains when its law is checked; the first `burn` steps are discarded.
 
     Raises:
         SeaError: fewer prompts, chains or positions than a check compares.
@@ -60,10 +60,10 @@ class Setting:
     steps: int = 20
 
     def __post_init__(self) -> None:
-        found = {"prompts": len(self.prompts), "chains": self.chains, "length": self.length}
+        sizes = {"prompts": len(self.prompts), "chains": self.chains, "length": self.length}
         least = {"prompts": 2, "chains": 2, "length": 4}
-        if any(found[k] < least[k] for k in least):
-            raise SeaError(f"a setting of {found}", expected=f"at least {least}: what is compared must be there")
+        if any(sizes[k] < least[k] for k in least):
+            raise SeaError(f"a setting of {sizes}", expected=f"at least {least}: what is compared must be there")
 
     @property
     def model(self) -> Policy:
@@ -99,7 +99,7 @@ def registered(kind: str, thing: Any, hub: PluginHub | None) -> Iterator[tuple[P
 
 
 def name_of(thing: Any) -> str:
-    """What to call it."""
+    """Its name in messages."""
     name = thing if isinstance(thing, str) else getattr(thing, "__name__", type(thing).__name__)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "unnamed"
 

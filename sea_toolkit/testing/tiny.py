@@ -135,7 +135,7 @@ def tiny_tokenizer(vocab: int = VOCAB) -> PreTrainedTokenizerFast:
 
 @lru_cache(maxsize=16)
 def tiny_policy(arch: str = "llama") -> Policy:
-    """A policy with a tiny random model, the same object each time: nothing may change it."""
+    """A policy with a tiny random model, the same object each time; treat it as read-only."""
     return Policy(tiny_model(arch), tiny_tokenizer(), name=f"tiny-{arch}")
 
 
@@ -151,7 +151,7 @@ class TinyReward(Energy):
     `sea.align(…, policy=tiny_policy(), energies={"reward": (4.0, tiny_reward())})`.
 
     Args:
-        seed: another seed, another taste.
+        seed: another seed gives another reward.
     """
 
     def __init__(self, *, seed: int = 5) -> None:

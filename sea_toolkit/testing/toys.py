@@ -1,7 +1,7 @@
 """Languages so small that every response can be written down, the law of their energy, and how far chains are from it.
 
-The law is enumerated here with the plain transformers model, one response at a time; nothing of the toolkit's scoring
-is used for it.
+The law is enumerated here with the plain transformers model, one response at a time, independently of the toolkit's
+scoring.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Toy:
         terms: dict[str, tuple[float, Any]] = {"pull": (1.2, tiny_reward())}
         return terms | ({"doubles": (-0.8, doubles)} if self.text_term else {})
 
-    def made(
+    def build(
         self,
         sampler: str | dict[str, Any],
         chains: int,
@@ -115,11 +115,11 @@ class Toy:
 
     def problem(self, sampler: str | dict[str, Any], chains: int, **reference: Any) -> Problem:
         """The toy as a problem of one prompt; `reference` are options of the energy of that name."""
-        return self.made(sampler, chains, reference=reference)[1]
+        return self.build(sampler, chains, reference=reference)[1]
 
     @property
     def responses(self) -> list[tuple[int, ...]]:
-        """All of them: ended by the end of text, or as long as may be."""
+        """All responses: those that end, and those of the full length."""
         letters = range(1, self.vocab)
         ended = [(*r, EOS) for n in range(self.length) for r in itertools.product(letters, repeat=n)]
         return ended + list(itertools.product(letters, repeat=self.length))
@@ -148,7 +148,7 @@ def energies_of(toy: Toy) -> Tensor:
     p = policy(toy.vocab)
     pull = PULL(p.table)
     prompt = p.tokenizer("ab").input_ids
-    found = []
+    energies = []
     for response in toy.responses:
         with torch.no_grad():
             logits = p.model(input_ids=torch.tensor([[*prompt, *response]])).logits[0].log_softmax(-1)
@@ -156,8 +156,8 @@ def energies_of(toy: Toy) -> Tensor:
         energy = -toy.reference * log_pi + 1.2 * pull.of([i for i in response if i != EOS])
         if toy.text_term:
             energy -= 0.8 * doubles([], [p.tokenizer.decode(response)])[0]
-        found.append(energy)
-    return torch.tensor(found, dtype=torch.float64)
+        energies.append(energy)
+    return torch.tensor(energies, dtype=torch.float64)
 
 
 def law_of(toy: Toy, beta: float = 1.0) -> Tensor:
@@ -173,15 +173,15 @@ def index_of(toy: Toy, ids: Tensor) -> Tensor:
     table = torch.full((toy.vocab**toy.length,), -1)
     for i, r in enumerate(toy.responses):
         table[sum(v * toy.vocab**t for t, v in enumerate(r))] = i
-    found = table[codes.clamp(0, len(table) - 1)]
-    if not bool(((found >= 0) & (codes == codes.clamp(0, len(table) - 1))).all()):
+    indices = table[codes.clamp(0, len(table) - 1)]
+    if not bool(((indices >= 0) & (codes == codes.clamp(0, len(table) - 1))).all()):
         raise SeaError("ids that are no response of the toy")
-    return found
+    return indices
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Total variation between chains and law, what chance alone allows, and the effective sample size behind it."""
+    """Total variation between chains and law, what chance alone allows, and the effective sample size."""
 
     tv: float
     allowed: float
@@ -241,15 +241,15 @@ def measure(
         seed: of the noise.
         hub: knows the sampler.
     """
-    made, problem = toy.made(sampler, chains, prompts=prompts, hub=hub)
-    tamper(made, problem)
+    bound_sampler, problem = toy.build(sampler, chains, prompts=prompts, hub=hub)
+    tamper(bound_sampler, problem)
     noise = Noise.for_prompts(problem.prompts, seed)
-    state, _ = made.init(problem, noise)
+    state, _ = bound_sampler.init(problem, noise)
     visits = torch.zeros(prompts, chains, len(toy.responses), dtype=torch.float64)
     for i in range(burn + steps):
         problem.clock.step = i
-        state = step(made, problem, state, noise)
+        state = step(bound_sampler, problem, state, noise)
         if i >= burn:
-            at = index_of(toy, made.current(problem, state))
+            at = index_of(toy, bound_sampler.current(problem, state))
             visits.scatter_add_(-1, at[..., None], torch.full((prompts, chains, 1), 1.0 / steps, dtype=torch.float64))
     return distance(visits[0] if prompts == 1 else visits.mean(1), law_of(toy, beta) if law is None else law)

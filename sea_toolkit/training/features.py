@@ -39,9 +39,9 @@ def pooled_features(
     """
     rows = [tokenizer(t, add_special_tokens=False).input_ids[:max_tokens] for t in texts]
     order = sorted((i for i, r in enumerate(rows) if r), key=lambda i: len(rows[i]))
-    trunk = truncate(model, max(layers))
+    truncated = truncate(model, max(layers))
     device, width = model.get_input_embeddings().weight.device, model.config.get_text_config().hidden_size
-    found = {layer: torch.zeros(len(texts), width) for layer in layers}
+    pooled = {layer: torch.zeros(len(texts), width) for layer in layers}
     done = 0
     while done < len(order):
         size = 1
@@ -51,10 +51,10 @@ def pooled_features(
         longest = len(rows[batch[-1]])
         ids = torch.tensor([rows[i] + [0] * (longest - len(rows[i])) for i in batch], device=device)
         mask = torch.tensor([[1] * len(rows[i]) + [0] * (longest - len(rows[i])) for i in batch], device=device)
-        states = trunk(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
+        states = truncated(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
         weights = (mask / mask.sum(-1, keepdim=True)).float()
         for layer in layers:
-            found[layer][batch] = torch.einsum("ntd,nt->nd", states[layer].float(), weights).cpu()
+            pooled[layer][batch] = torch.einsum("ntd,nt->nd", states[layer].float(), weights).cpu()
         done += size
         progress(done, len(order), "reading the texts with the policy")
-    return found
+    return pooled

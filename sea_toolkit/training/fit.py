@@ -32,7 +32,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted head and how it does. Accuracies weigh both classes alike; of pairs: the share in order."""
+    """A fitted head and its accuracy: the mean over both classes, or for pairs the share in the right order."""
 
     layer: int
     strength: float

@@ -34,12 +34,12 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Every fit, the chosen one, and what the card says."""
+    """Every fit, the chosen one, and the facts for the card."""
 
     fits: list[Fit]
     chosen: Fit
     policy: PolicyFingerprint
-    what: str
+    description: str
     settings: Settings
     per_file: dict[str, tuple[int, float]]
     """File name to (test rows, share of them that is right)."""
@@ -56,7 +56,7 @@ class Trained:
             layer=self.chosen.layer,
             accuracy=round(self.chosen.test_accuracy, 4),
             license=license,
-            data=self.what,
+            data=self.description,
             command=command,
         )
         return Probe(self.chosen.weight, self.chosen.bias, self.policy.embedding_sample, info)
@@ -66,7 +66,7 @@ class Trained:
         rows = [{k: v for k, v in vars(fit).items() if k not in ("weight", "bias")} for fit in self.fits]
         settings = asdict(replace(self.settings, layers=tuple(fit.layer for fit in self.fits)))
         return {
-            "data": self.what,
+            "data": self.description,
             "layer": self.chosen.layer,
             "layers": rows,
             "per_file": self.per_file,
@@ -94,19 +94,19 @@ def train(
         raise ModelError(f"layer {bad[0]} was asked of {policy_name}", expected=f"1 to {total}")
     split = split_by_group(examples.groups, settings.test_fraction, settings.validation_fraction, settings.seed)
     n = len(examples)
-    found = pooled_features(
+    pooled = pooled_features(
         model, tokenizer, examples.texts + examples.others, layers, max_tokens=settings.max_tokens, progress=progress
     )
     features: dict[int, tuple[Float[Tensor, "N D"], Float[Tensor, "N D"] | None]] = {
-        layer: (f[:n], f[n:] if examples.pairs else None) for layer, f in found.items()
+        layer: (f[:n], f[n:] if examples.pairs else None) for layer, f in pooled.items()
     }
     fits = fit_layers(features, examples, split)
     sizes = f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test"
     if examples.pairs:
-        what = f"{n} pairs ({sizes})"
+        description = f"{n} pairs ({sizes})"
     else:
         good = sum(examples.labels)
-        what = f"{good} positive and {n - good} negative texts ({sizes})"
+        description = f"{good} positive and {n - good} negative texts ({sizes})"
     chosen = choose(fits, settings.tolerance)
     hits = right(chosen, *features[chosen.layer], examples.labels)
     test: dict[str, list[float]] = {}
@@ -114,13 +114,13 @@ def train(
         test.setdefault(examples.sources[i], []).append(float(hits[i]))
     per_file = {name: (len(values), round(sum(values) / len(values), 4)) for name, values in sorted(test.items())}
     fingerprint = policy_fingerprint(model, tokenizer, policy_name)
-    return Trained(fits, chosen, fingerprint, what, settings, per_file)
+    return Trained(fits, chosen, fingerprint, description, settings, per_file)
 
 
 def card(trained: Trained, probe: Probe) -> str:
     """The model card, in Markdown."""
     info, best = probe.info, trained.chosen
-    measure = "share of pairs in the right order" if "pairs" in trained.what else "mean of both classes"
+    measure = "share of pairs in the right order" if "pairs" in trained.description else "mean of both classes"
     files = "\n".join(f"| {name} | {n} | {share:.3f} |" for name, (n, share) in trained.per_file.items())
     return f"""# {info.name}
 

@@ -1,1 +1,1 @@
-"""Files, tables, paths, progress; knows nothing of the toolkit."""
+"""Files, tables, paths, progress, independent of the rest of the toolkit."""

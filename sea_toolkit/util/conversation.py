@@ -15,7 +15,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: who speaks, and what is said."""
+    """One turn: the speaker's role and the text."""
 
     role: str
     content: str
@@ -53,7 +53,8 @@ class Prompt(str):
             where: names it in errors.
 
         Raises:
-            RecipeError: neither of them, an unknown key of a message, or a conversation that ends with no user's turn.
+            RecipeError: neither of them, an unknown key of a message, or a conversation whose last turn is not the
+                user's.
         """
         if isinstance(value, Prompt):
             return value
@@ -77,7 +78,7 @@ class Prompt(str):
 
     @property
     def key(self) -> str:
-        """What tells it from other prompts: the text itself, or for a conversation all of its turns."""
+        """What distinguishes it from other prompts: the text itself, or for a conversation all of its turns."""
         return json.dumps(self.to_data(), ensure_ascii=False, sort_keys=True) if self.is_conversation else str(self)
 
     def to_data(self) -> str | list[dict[str, str]]:

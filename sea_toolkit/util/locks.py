@@ -1,4 +1,4 @@
-"""One process at a time: a folder that others must not touch meanwhile."""
+"""Locks on files and folders, for one process at a time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sea_toolkit.errors import SeaError
 
 
 def lock_file(path: Path) -> Path:
-    """The file that stands for the lock of `path`: hidden, beside it, and left there."""
+    """The lock file of `path`: hidden, beside it, and kept afterwards."""
     return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager
 def hold(path: Path, what: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Have a file or folder for oneself within a `with` block.
+    """Lock a file or folder within a `with` block.
 
     The operating system releases the lock when the process ends, in whatever way.
 

@@ -9,4 +9,4 @@ Progress = Callable[[int, int, str], None]
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """The progress callback of those who do not watch."""
+    """A progress callback that ignores the reports."""

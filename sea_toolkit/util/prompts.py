@@ -28,7 +28,7 @@ def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
         name: the column of a table, or its number from 1 where there is no header; one of `COLUMNS` if None.
 
     Raises:
-        RecipeError: no such file or column, no prompts, or something that is none.
+        RecipeError: no such file or column, no prompts, or an entry that is not a prompt.
     """
     path = Path(path).expanduser()
     if not path.is_file():

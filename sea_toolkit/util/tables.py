@@ -79,13 +79,13 @@ def column(source: Source, rows: list[dict[str, Any]], name: str) -> list[Any]:
     """One column.
 
     Raises:
-        RecipeError: it is missing; those there are get listed.
+        RecipeError: it is missing; the message lists the existing ones.
     """
-    there = list(rows[0])
-    if name not in there:
+    columns = list(rows[0])
+    if name not in columns:
         raise RecipeError(
-            f"{source.path} has no column {name!r}; it has {', '.join(map(repr, there))}",
-            hint=f"{did_you_mean(name, there)} (columns of a file without header are numbered from 1)",
+            f"{source.path} has no column {name!r}; it has {', '.join(map(repr, columns))}",
+            hint=f"{did_you_mean(name, columns)} (columns of a file without header are numbered from 1)",
         )
     for i, row in enumerate(rows, 1):
         if name not in row:

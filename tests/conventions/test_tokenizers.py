@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.tokens import TextCodec, behind, middle_of_text, opened, start_of_text
+from sea_toolkit.lm.tokens import TextCodec, after_context, middle_of_text, opened, start_of_text
 from sea_toolkit.testing.tiny import tiny_model
 from tests.conventions.tokenizers import KINDS, made
 from tests.helpers import problem_for
@@ -35,7 +35,7 @@ def test_other_tokenizers_cut_a_text_as_if_it_stood_alone(kind):
     tokenizer = made(kind)
     for text in ("the rain", " the rain", "\n\nit", "ing", "é", "<s>"):
         alone = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-        assert behind(tokenizer, "What is").encode([text]) == [alone]
+        assert after_context(tokenizer, "What is").encode([text]) == [alone]
 
 
 @pytest.mark.parametrize("kind", SPACED)
@@ -45,7 +45,7 @@ def test_behind_a_plain_prompt_a_text_is_cut_as_in_the_whole(kind, text):
     before = tokenizer(prompt, add_special_tokens=False).input_ids
     whole = tokenizer(prompt + text, add_special_tokens=False).input_ids
     assert whole[: len(before)] == before
-    codec = behind(tokenizer, prompt)
+    codec = after_context(tokenizer, prompt)
     assert codec.encode([text]) == [whole[len(before) :]]
     assert codec.decode(whole[len(before) :]) == text
 
@@ -55,7 +55,7 @@ def test_where_text_and_prompt_would_merge_the_prompts_tokens_stand(kind):
     """ "it is no" + "t so" is cut otherwise as a whole; the policy has read "it is no" already."""
     tokenizer = made(kind)
     prompt, text = "it is no", "t so"
-    codec = behind(tokenizer, prompt)
+    codec = after_context(tokenizer, prompt)
     (ids,) = codec.encode([text])
     assert codec.decode(ids) == text
     assert tokenizer.decode([*tokenizer(prompt, add_special_tokens=False).input_ids, *ids]).strip() == prompt + text
@@ -65,7 +65,7 @@ def test_where_text_and_prompt_would_merge_the_prompts_tokens_stand(kind):
 def test_at_the_start_of_a_text_the_space_is_written(kind):
     tokenizer = made(kind)
     alone = tokenizer("the rain", add_special_tokens=False).input_ids
-    assert start_of_text(tokenizer).encode(["the rain"]) == [alone] == behind(tokenizer, "").encode(["the rain"])
+    assert start_of_text(tokenizer).encode(["the rain"]) == [alone] == after_context(tokenizer, "").encode(["the rain"])
     assert middle_of_text(tokenizer).encode([" the rain"]) == [alone]
 
 
@@ -75,7 +75,7 @@ def test_after_a_special_token_each_tokenizer_has_its_own_rule():
         tokenizer = made(kind)
         whole = tokenizer("hello</s>the rain", add_special_tokens=False).input_ids
         ids = whole[whole.index(tokenizer.eos_token_id) + 1 :]
-        assert behind(tokenizer, "hello</s>").encode(text) == [ids]
+        assert after_context(tokenizer, "hello</s>").encode(text) == [ids]
         assert (ids == tokenizer("the rain", add_special_tokens=False).input_ids) is spaced
 
 

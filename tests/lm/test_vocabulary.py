@@ -150,7 +150,7 @@ def test_points_are_read_as_tokens_alone(padded):
     small = EmbeddingSpace(padded.table[:128])
     assert space.unit == small.unit
     slope = torch.randn(3, 160, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(space.slope(slope), small.slope(slope[:, :128]))
+    torch.testing.assert_close(space.gradient(slope), small.gradient(slope[:, :128]))
 
 
 def test_ids_between_tokens_are_never_written():

@@ -120,7 +120,7 @@ CUT_OFF = [
 
 
 def visits_of(toy, sampler, steps=40, burn=20, chains=1024):
-    made, problem = toy.made(sampler, chains, initializer={"name": "prefilled", "text": "ba", "locked": True})
+    made, problem = toy.build(sampler, chains, initializer={"name": "prefilled", "text": "ba", "locked": True})
     noise = Noise.for_prompts(problem.prompts, 0)
     state, _ = made.init(problem, noise)
     visits = torch.zeros(chains, len(toy.responses), dtype=torch.float64)

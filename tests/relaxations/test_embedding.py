@@ -68,7 +68,7 @@ def test_costs_that_are_linear_in_the_embedding_are_exact_and_constants_do_not_c
     space = space_of()
     slope = torch.randn(3, 1, 2, D, generator=torch.Generator().manual_seed(5))
     of_weights = slope @ space.table.T + 7.0
-    torch.testing.assert_close(space.slope(of_weights), slope, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(space.gradient(of_weights), slope, atol=1e-4, rtol=1e-3)
 
 
 def test_other_costs_are_fitted_by_least_squares():
@@ -76,7 +76,7 @@ def test_other_costs_are_fitted_by_least_squares():
     costs = torch.randn(4, V, generator=torch.Generator().manual_seed(6))
     design = torch.cat([space.table, torch.ones(V, 1)], -1)
     expected = torch.linalg.lstsq(design, costs.T).solution[:D].T
-    torch.testing.assert_close(space.slope(costs), expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(space.gradient(costs), expected, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("table", [space_of(5, 9).table, space_of(12, 4).table[[0, 0, 1, 1, 2, 2]]])
@@ -84,7 +84,7 @@ def test_fewer_tokens_than_coordinates_and_equal_tokens(table):
     """Between the tokens there are, the slope is exact; elsewhere it is zero."""
     space = EmbeddingSpace(table)
     costs = table @ torch.randn(table.shape[-1], generator=torch.Generator().manual_seed(7))
-    slope = space.slope(costs)
+    slope = space.gradient(costs)
     assert torch.isfinite(slope).all()
     found = table @ slope
     torch.testing.assert_close(found - found[0], costs - costs[0], atol=1e-4, rtol=1e-3)

@@ -15,6 +15,7 @@ import torch
 
 from sea_toolkit import api
 from sea_toolkit.errors import SeaError
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
@@ -114,14 +115,14 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, tmp_path, 
     if depth == "event":
         run.on_event = lambda e: once() if e.kind == "step" and e.step == 4 else None
     else:  # in the middle of a step, when the streams have moved already
-        plain = run.problem.rescore
+        plain = Problem.score_as_text
 
         def interrupted(*args, **more):
             if run.step >= 3:
                 once()
             return plain(*args, **more)
 
-        monkeypatch.setattr(run.problem, "rescore", interrupted)
+        monkeypatch.setattr(Problem, "score_as_text", interrupted)
     with pytest.raises(Interrupted) as error:
         run.execute()
     assert calls["n"] == 1

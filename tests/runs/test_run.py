@@ -11,6 +11,7 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import KEEP, Archive, Candidate
 from sea_toolkit.runs.checkpoint import pack, unpack
@@ -152,8 +153,10 @@ def few(response):
 def test_best_of_n_draws_exactly_n(budget, chains, monkeypatch):
     run = run_for(sampler="best-of-n", budget=budget, chains=chains, energies={"few": (1.0, few)}, policy=endless())
     drawn = []
-    rescore = run.problem.rescore
-    monkeypatch.setattr(run.problem, "rescore", lambda ids, *a: drawn.append(ids.shape[1]) or rescore(ids, *a))
+    score = Problem.score_as_text
+    monkeypatch.setattr(
+        Problem, "score_as_text", lambda self, ids, *a: drawn.append(ids.shape[1]) or score(self, ids, *a)
+    )
     run.execute()
     assert sum(drawn) == int(budget)
     # prompts cost a little; drawing is all else, for no answer ends early and every text reads as it was drawn

@@ -110,7 +110,7 @@ def test_an_inverse_temperature_is_frozen_too_and_says_which_law_it_is():
     toy, burn, steps, chains = Toy(5, 3, reference=0.5), 80, 40, 1024
     schedule = adaptive(start=1.0, target=0.45, warmup=50 / (burn + steps))
     step = Fed(burn + steps, number=schedule)
-    made, problem = toy.made("suffix-mh", chains)
+    made, problem = toy.build("suffix-mh", chains)
     made.inverse_temperature = schedule
     noise = noise_for(problem)
     state, _ = made.init(problem, noise)

@@ -10,7 +10,7 @@ import torch
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.reference import PolicyCost
-from sea_toolkit.samplers.discrete_langevin import DiscreteLangevin, slope_at
+from sea_toolkit.samplers.discrete_langevin import DiscreteLangevin, token_gradient_at
 from sea_toolkit.testing.toys import EOS, Toy, measure
 
 TOY = Toy(5, 3, reference=0.5)
@@ -30,11 +30,11 @@ def test_the_chains_follow_the_law(toy, options):
     assert found, found
 
 
-def test_the_slope_is_that_of_the_whole_energy():
+def test_the_gradient_is_that_of_the_whole_energy():
     """Against differences of the relaxed energy, the LM that reads the tokens included."""
     problem = TOY.problem(NAME, 2)
     ids = torch.tensor([[[1, 3, 2], [2, 1, EOS]]])
-    slope = slope_at(problem, ids)
+    gradient = token_gradient_at(problem, ids)
     hot = torch.nn.functional.one_hot(ids, TOY.vocab).float()
 
     def energy(weights):
@@ -48,29 +48,29 @@ def test_the_slope_is_that_of_the_whole_energy():
             up[:, :, t, v] += h
             down[:, :, t, v] -= h
             numeric = (energy(up) - energy(down)) / (2 * h)
-            torch.testing.assert_close(slope[:, :, t, v], numeric, atol=2e-2, rtol=2e-2)
+            torch.testing.assert_close(gradient[:, :, t, v], numeric, atol=2e-2, rtol=2e-2)
 
 
-def test_the_slope_runs_through_the_lm():
+def test_the_gradient_runs_through_the_lm():
     problem = TOY.problem(NAME, 1)
     ids = torch.tensor([[[1, 3, 2]]])
-    whole = slope_at(problem, ids)
+    whole = token_gradient_at(problem, ids)
     detached = TOY.problem(NAME, 1, gradient="inputs-detached")
-    assert float((slope_at(detached, ids) - whole)[0, 0, 0].abs().max()) > 0.1
+    assert float((token_gradient_at(detached, ids) - whole)[0, 0, 0].abs().max()) > 0.1
 
 
-def test_tokens_after_the_end_have_no_slope():
+def test_tokens_after_the_end_have_no_gradient():
     problem = TOY.problem(NAME, 1)
-    slope = slope_at(problem, torch.tensor([[[1, EOS, EOS]]]))
-    assert bool((slope[0, 0, 2] == 0).all())
-    assert float(slope[0, 0, 1].abs().max()) > 0.1
+    gradient = token_gradient_at(problem, torch.tensor([[[1, EOS, EOS]]]))
+    assert bool((gradient[0, 0, 2] == 0).all())
+    assert float(gradient[0, 0, 1].abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("distance", ["embedding", "one-hot"])
 def test_a_smaller_step_changes_fewer_tokens(distance):
     changed = []
     for size in (0.05, 2.0):
-        sampler, problem = TOY.made({"name": NAME, "distance": distance, "step_size": size}, 256)
+        sampler, problem = TOY.build({"name": NAME, "distance": distance, "step_size": size}, 256)
         state = sampler.init(problem, Noise.for_prompts(problem.prompts, 0))[0]
         found = sampler.proposal(problem, state).exp()
         stays = found.gather(-1, state.ids[..., None])
@@ -121,7 +121,7 @@ def test_correction_left_out_or_turned_around(factor, monkeypatch):
 
 def test_the_way_back_by_the_gradient_of_here(monkeypatch):
     def here(plain, self, problem, state, moved, forth):
-        return plain(self, problem, state, replace(moved, slope=state.slope), forth)
+        return plain(self, problem, state, replace(moved, token_gradient=state.token_gradient), forth)
 
     mutated(monkeypatch, here)
     assert_red()

@@ -63,7 +63,7 @@ def test_a_strong_tilt_changes_how_fast_and_not_where_to():
 def test_the_end_of_text_is_tilted_too():
     """The toy's energy depends on where the text ends; its slope says so."""
     toy = Toy(5, 3, text_term=False)
-    made, problem = toy.made({"name": "tilted-exact", "strength": 1.0, "spread": 100.0, "clip": 100.0}, 1)
+    made, problem = toy.build({"name": "tilted-exact", "strength": 1.0, "spread": 100.0, "clip": 100.0}, 1)
     ids = torch.tensor([[[1, 2, 3]]])
     scored = problem.score_as_text(ids, gradients=True)
     weights = torch.nn.functional.one_hot(ids, toy.vocab).float().requires_grad_()

@@ -54,7 +54,7 @@ def args_by_hand(toy, top_k):
 @pytest.mark.parametrize("toy", [TOY, Toy(6, 4), Toy(4, 4, reference=2.0)])
 @pytest.mark.parametrize("top_k", [1, 2, 4])
 def test_greedy_args_is_the_loop(toy, top_k):
-    sampler, problem = toy.made({"name": "args", "top_k": top_k}, 3)
+    sampler, problem = toy.build({"name": "args", "top_k": top_k}, 3)
     ids, log_prob = sampler.write(problem, Noise([1]).uniform(3, toy.length), top_k, True)
     assert ids[0, 0].tolist() == args_by_hand(toy, top_k)
     expected = problem.policy.log_prob(problem.prefix, ids)
@@ -163,7 +163,7 @@ def test_chunk_beam_is_the_search_by_hand(rank):
 def smc_distance(toy, beta=1.0, n=1500, passes=24, **options):
     """Passes are independent; each gives n draws."""
     settings = {"name": "smc", "chunk": 1, "particles": n, "inverse_temperature": beta, **options}
-    sampler, problem = toy.made(settings, n)
+    sampler, problem = toy.build(settings, n)
     noise = Noise.for_prompts(problem.prompts, 0)
     state, visits = sampler.init(problem, noise)[0], []
     for _ in range(passes):

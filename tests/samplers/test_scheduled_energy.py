@@ -64,7 +64,7 @@ def test_the_chains_follow_the_law_of_the_end(sampler, how):
 
 
 def test_the_gradient_kept_in_a_state_is_weighed_by_the_weights_of_now():
-    made, problem = TOY.made({"name": "tilted-exact", "spread": 100.0, "clip": 100.0}, 8)
+    made, problem = TOY.build({"name": "tilted-exact", "spread": 100.0, "clip": 100.0}, 8)
     weigh(made, problem)
     noise = noise_for(problem)
     state, _ = made.init(problem, noise)

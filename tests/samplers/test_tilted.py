@@ -24,7 +24,7 @@ def state_of(gradients):
 
 
 def made(options, chains=2):
-    return Toy(5, 3, text_term=False).made(options, chains)
+    return Toy(5, 3, text_term=False).build(options, chains)
 
 
 def test_a_certain_gradient_counts_in_full_and_noise_hardly():

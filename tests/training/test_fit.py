@@ -29,11 +29,11 @@ def test_features_are_those_of_each_text_alone(arch):
     texts = ["the rain in Spain", "and", "", "this is what the others were reading on that day"]
     found = pooled_features(model, tokenizer, texts, [1, 3], max_tokens=12, batch_tokens=40)
     for layer in (1, 3):
-        trunk = truncate(model, layer)
+        truncated = truncate(model, layer)
         for i, text in enumerate(texts):
             ids = tokenizer(text, add_special_tokens=False).input_ids[:12]
             with torch.no_grad():
-                alone = trunk(torch.tensor([ids]), use_cache=False)[0][0].mean(0) if ids else torch.zeros(32)
+                alone = truncated(torch.tensor([ids]), use_cache=False)[0][0].mean(0) if ids else torch.zeros(32)
             torch.testing.assert_close(found[layer][i], alone, rtol=1e-4, atol=1e-5)
 
 

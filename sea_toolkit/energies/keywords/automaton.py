@@ -19,8 +19,8 @@ State = tuple[Active, bool, bytes]
 """Spellings begun since a boundary (what of them was read), whether the last character belongs to a word, and the bytes
 of a character that may turn out to be punctuation."""
 
-FOUND, ENDED = 0, 1
-"""The states that are never left: the word has occurred; the text has ended without it."""
+FOUND, ENDED, FIRST_READING = 0, 1, 2
+"""Two absorbing states (the word has occurred; the text has ended without it), and the first reading state."""
 
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_")
 
@@ -45,8 +45,8 @@ class Machine:
         self.spellings = {s.encode().lower() for s in spellings}
         self._begun = {s[:i] for s in self.spellings for i in range(1, len(s) + 1)}
         self._start: State = (frozenset(), False, b"")
-        self.states: dict[State, int] = {self._start: 2}
-        self.start, self.table = 2, self._explore()
+        self.states: dict[State, int] = {self._start: FIRST_READING}
+        self.start, self.table = FIRST_READING, self._explore()
         self.closing = np.array([FOUND, ENDED, *(FOUND if self._closes(s) else ENDED for s in self.states)])
 
     def finds(self, text: str) -> bool:
@@ -65,7 +65,7 @@ class Machine:
             for byte in sorted(set(alike)):
                 after = self._after(state, byte)
                 if after is not None and after not in self.states:
-                    self.states[after] = len(self.states) + 2
+                    self.states[after] = FIRST_READING + len(self.states)
                     waiting.append(after)
                 number[byte] = FOUND if after is None else self.states[after]
             rows.append([number[byte] for byte in alike])
@@ -89,10 +89,10 @@ class Machine:
             return self._hold(active, inside, b"\xe2\x80")
         if held == b"\xe2\x80" and 0x80 <= byte <= 0xBF:
             return self._read(active, inside, held + bytes([byte]), belongs=False)
-        for old in held:  # it was no punctuation
-            found = self._read(active, inside, bytes([old]), belongs=True)
-            assert found is not None
-            active, inside, _ = found
+        for old in held:  # the bytes held back were not punctuation
+            following = self._read(active, inside, bytes([old]), belongs=True)
+            assert following is not None
+            active, inside, _ = following
         if byte == 0xE2:
             return self._hold(active, inside, b"\xe2")
         return self._read(active, inside, bytes([byte]), belongs=word_byte(byte))
@@ -149,17 +149,17 @@ class Vocabulary:
         states = np.repeat(np.arange(count, dtype=np.int32)[:, None], self.size, 1)
         for step in self.steps:
             states[:, : len(step)] = machine.table[states[:, : len(step)], step]
-        found = np.empty_like(states)
-        found[:, self.order] = states
+        by_token = np.empty_like(states)
+        by_token[:, self.order] = states
         for v in self.eos_ids:
-            found[:, v] = machine.closing
-        return found
+            by_token[:, v] = machine.closing
+        return by_token
 
     def transitions(self, machine: Machine) -> Transitions:
         """The machine over tokens; sources whose tokens to a target are the same share a column."""
         after = self.after(machine)
         groups: dict[tuple[int, bytes], list[int]] = {}
-        for source in range(2, len(after)):
+        for source in range(FIRST_READING, len(after)):
             for target in np.unique(after[source]).tolist():
                 groups.setdefault((target, np.packbits(after[source] == target).tobytes()), []).append(source)
         columns = np.zeros((self.size, len(groups)), dtype=bool)

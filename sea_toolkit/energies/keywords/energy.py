@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, survival
-from sea_toolkit.energies.keywords.automaton import FOUND, Machine, Transitions, Vocabulary
+from sea_toolkit.energies.keywords.automaton import ENDED, FOUND, Machine, Transitions, Vocabulary
 from sea_toolkit.energies.keywords.inflection import dictionary, inflections
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.token_bytes import token_bytes
@@ -75,7 +75,7 @@ class Keywords(Energy):
 
         Raises:
             RecipeError: `from_prompt` finds no words in a prompt.
-            ModelError: a tokenizer that does not write its tokens one after the other.
+            ModelError: the tokenizer does not decode token by token.
         """
         policy = context.policy
         rows = {prompt: list(dict.fromkeys([*self.words, *self._of(prompt)])) for prompt in context.prompts}
@@ -94,8 +94,8 @@ class Keywords(Energy):
     def _of(self, prompt: str) -> list[str]:
         if self.pattern is None:
             return []
-        found = self.pattern.search(prompt)
-        words = re.findall(r"\w+(?:['’-]\w+)*", found.group(1) or "") if found else []
+        match = self.pattern.search(prompt)
+        words = re.findall(r"\w+(?:['’-]\w+)*", match.group(1) or "") if match else []
         if not words:
             raise RecipeError(
                 f"from_prompt = {self.pattern.pattern!r} finds no words in the prompt {prompt[:80]!r}",
@@ -110,10 +110,10 @@ class Keywords(Energy):
             raise RecipeError(f"the keyword {both[0]!r} is both required and forbidden")
 
     def _spellings(self, word: str) -> list[str]:
-        given = [spelling.strip() for spelling in word.split("|")]
-        spellings = list(given)
-        if self.inflect and len(given) == 1:
-            head, space, last = given[0].rpartition(" ")
+        variants = [spelling.strip() for spelling in word.split("|")]
+        spellings = list(variants)
+        if self.inflect and len(variants) == 1:
+            head, space, last = variants[0].rpartition(" ")
             spellings += [head + space + form for form in inflections(last)]
         # the automaton lowers ASCII; other letters come in both cases
         return [form for s in spellings for form in (s, s.lower(), s.upper(), s.capitalize())]
@@ -141,13 +141,13 @@ class KeywordCounter:
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """The same of N texts."""
-        found = [[float(m.finds(text)) for m in self.machines] for text in texts]
+        counts = [[float(m.finds(text)) for m in self.machines] for text in texts]
         signs = torch.stack([self.signs[prompt] for prompt in prompts])
-        return self._count(torch.tensor(found, device=signs.device), signs)
+        return self._count(torch.tensor(counts, device=signs.device), signs)
 
     @staticmethod
-    def _count(found: Float[Tensor, "*rows W"], signs: Float[Tensor, "*some W"]) -> Float[Tensor, "*rows"]:
-        return (found * signs).sum(-1) + (signs < 0).sum(-1)
+    def _count(counts: Float[Tensor, "*rows W"], signs: Float[Tensor, "*batch W"]) -> Float[Tensor, "*rows"]:
+        return (counts * signs).sum(-1) + (signs < 0).sum(-1)
 
 
 class Reader:
@@ -171,7 +171,7 @@ class Reader:
         self.closed = torch.zeros(len(machines), size, device=device)
         self.start = torch.zeros(len(machines), size, device=device)
         self.kept = torch.zeros(size, device=device)
-        self.kept[:2] = 1.0  # found and ended stay as they are
+        self.kept[[FOUND, ENDED]] = 1.0
         first = 0
         for w, m in enumerate(machines):
             states, count = m.sources.shape
@@ -185,17 +185,17 @@ class Reader:
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C W"]:
         p, c, t = response.shape
         readings = response.embed(self.table)
-        there = self._not_padding(response)
+        mask = self._not_padding(response)
         state = self.start.expand(p, c, -1, -1)
         for i in range(t):
             steps = readings[:, :, i][..., self.index]
             flow = torch.einsum("pcws,wsm->pcwm", state, self.sources) * steps
             moved = torch.einsum("pcwm,wms->pcws", flow, self.targets)
-            state = torch.where(there[:, :, i, None, None], moved + state * self.kept, state)
+            state = torch.where(mask[:, :, i, None, None], moved + state * self.kept, state)
         return (state * self.closed).sum(-1)
 
     @staticmethod
     def _not_padding(response: SoftResponse) -> Bool[Tensor, "P C T"]:
-        """False for what stands behind a text that was cut without an end; behind an end the automaton has ended."""
+        """False after a text that was cut off without an end; after an end the automaton is in `ENDED`."""
         ended = survival(response.probability(response.eos_ids).sum(-1).detach()) <= 0
         return (response.alive > 0) | ended

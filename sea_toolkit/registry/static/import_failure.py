@@ -1,4 +1,4 @@
-"""Why importing a file must fail, told from its source."""
+"""Why importing a file must fail, judged from its source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def certain_failure(file: Path, module: str, *, follow: bool = True, seen: set[P
         file: the source.
         module: its dotted name.
         follow: look into imported modules of the same top-level package as well.
-        seen: files already looked at.
+        seen: files already examined.
     """
     seen = set() if seen is None else seen
     seen.add(file)

@@ -1,7 +1,7 @@
 """A look at a plugin's source without importing it: what it would register, and why it would certainly fail.
 
-Only what holds whenever the module is imported is called broken: a missing module, a syntax error, an unconditional
-`raise` or exit, hooks that do not fit. Anything else counts as fine until a load proves otherwise.
+A plugin is called broken only for what fails on every import: a missing module, a syntax error, an unconditional
+`raise` or exit, hooks that do not fit. Anything else counts as sound until a load fails.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
             record.provides["command"] = commands
         elif hook.hook in kinds:
-            found, repeated = items_in(function)
-            if found:
-                record.provides.setdefault(kinds[hook.hook], {}).update(found)
+            items, repeated = items_in(function)
+            if items:
+                record.provides.setdefault(kinds[hook.hook], {}).update(items)
             errors += [
                 f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
                 for name in repeated

@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 class MissingModuleError(Exception):
-    """The module is certainly not there; the message is Python's own."""
+    """The module certainly does not exist; the message is Python's own."""
 
 
 def find_spec(name: str) -> ModuleSpec | None:
     """The spec of a module, by looking at files only.
 
     Returns:
-        None if it cannot be told (a module made at run time, an odd finder).
+        None if it is undecidable (a module made at run time, an unusual finder).
 
     Raises:
         MissingModuleError: it does not exist.

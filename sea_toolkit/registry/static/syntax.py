@@ -1,4 +1,4 @@
-"""Reading plugin source as a syntax tree; nothing of it is executed."""
+"""Reading plugin source as a syntax tree, without executing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def top_level_names(tree: ast.Module) -> set[str] | None:
-    """Names that the module binds at its top level, in branches too; None if they cannot be told."""
+    """Names that the module binds at its top level, in branches too; None if they are undecidable."""
     names: set[str] = set()
     for node in _outside_functions(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -38,8 +38,8 @@ def plugin_body(tree: ast.Module, attribute: str) -> list[ast.stmt] | None:
             continue
         if any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets):
             made_from = ast.unparse(node.value.func)
-    found = classes.get(made_from)
-    return found.body if found is not None and not found.bases else None
+    definition = classes.get(made_from)
+    return definition.body if definition is not None and not definition.bases else None
 
 
 def stated_api(body: Sequence[ast.stmt]) -> Any:
@@ -58,7 +58,7 @@ def stated_api(body: Sequence[ast.stmt]) -> Any:
 def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hook, Function]]:
     """The functions in `body` that are hooks by their mark or their name."""
     markers = _markers(tree)
-    found = []
+    hooks = []
     for node in body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -85,15 +85,15 @@ def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hoo
             optional=bool(marks.get("optionalhook")),
             wrapper=bool(marks.get("wrapper") or marks.get("hookwrapper")),
         )
-        found.append((hook, node))
-    return found
+        hooks.append((hook, node))
+    return hooks
 
 
 def items_in(function: Function) -> tuple[dict[str, str], list[str]]:
     """Names registered as literals in a hook, with their summaries; and those registered twice for certain."""
     arguments = [a.arg for a in function.args.args]
     register = "register" if "register" in arguments else None
-    found: dict[str, str] = {}
+    items: dict[str, str] = {}
     certain: list[str] = []
     for node in ast.walk(function):
         calls: list[tuple[ast.Call, str]] = []
@@ -106,23 +106,23 @@ def items_in(function: Function) -> tuple[dict[str, str], list[str]]:
         for call, doc in calls:
             name = _literal(call, 0, "name")
             if isinstance(call.func, ast.Name) and call.func.id == register and name is not None:
-                found[name] = _literal(call, None, "summary") or doc
+                items[name] = _literal(call, None, "summary") or doc
                 if node in function.body:
                     certain.append(name)
-    return found, sorted({name for name in certain if certain.count(name) > 1})
+    return items, sorted({name for name in certain if certain.count(name) > 1})
 
 
 def commands_in(function: Function) -> dict[str, str]:
     """Commands that `@cli.command("name")`, or a bare `@cli.command()`, adds in a hook, with their first line."""
-    found = {}
+    commands = {}
     for node in ast.walk(function):
         if not isinstance(node, ast.FunctionDef):
             continue
         for call in (decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)):
             if ast.unparse(call.func) in ("cli.command", "cli.group"):
                 name = _literal(call, 0, "name") or node.name.replace("_", "-")
-                found[name] = first_line(ast.get_docstring(node))
-    return found
+                commands[name] = first_line(ast.get_docstring(node))
+    return commands
 
 
 def _markers(tree: ast.Module) -> set[str]:

@@ -23,7 +23,7 @@ from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache, keep_rows
 from sea_toolkit.problem.problem import Problem
 
 WINDOW = 4
-"""Positions of a pass behind a token that changed, at least."""
+"""Fewest positions of a pass after a changed token."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def decode_guided(
         new = torch.cat([old[:, :settled], chosen, old[:, stop:]], 1)
         ids[active_rows] = new.masked_fill(after_end(new, policy.eos_ids), policy.eos_ids[0])
         log_prob[active_rows, settled:stop], view[active_rows, settled:stop] = logp, tail
-        # a token that changed was right already when it was chosen; what follows it must be looked at again
+        # a changed token is final when it is chosen; the tokens after it must be checked again
         right = (chosen == old[:, settled:stop]).long().cumprod(-1).sum(-1)
         known = (settled + right + 1).clamp(max=stop)
         left = (known < (~after_end(ids[active_rows], policy.eos_ids)).sum(-1)).nonzero().squeeze(-1)

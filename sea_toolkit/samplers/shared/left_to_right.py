@@ -15,7 +15,7 @@ from sea_toolkit.problem.problem import Problem
 
 @torch.no_grad()
 def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
-    """The weighted energy without −log π of texts that may go on, read as text; not finite counts as +inf."""
+    """The weighted energy, without −log π, of unfinished texts scored as text; +inf where it is not finite."""
     texts, response, _ = problem.as_text(ids)
     total = torch.zeros(ids.shape[:2], device=ids.device)
     for term in problem.rewards:
@@ -32,12 +32,12 @@ def weighted_log_prob(
 
 
 def ended(problem: Problem, ids: Int[Tensor, "P n t"]) -> Bool[Tensor, "P n"]:
-    """Which texts are over."""
+    """Which texts have ended."""
     return is_any(ids, problem.policy.eos_ids).any(-1)
 
 
 def padded(problem: Problem, ids: Int[Tensor, "P n t"], log_prob: Float[Tensor, "P n t"]) -> tuple[Tensor, Tensor]:
-    """Texts that are over, at the run's length."""
+    """Finished texts, padded to the run's length."""
     room = (0, problem.length - ids.shape[-1])
     fill = torch.nn.functional.pad
     return fill(ids, room, value=problem.policy.eos_ids[0]), fill(log_prob, room)
@@ -68,14 +68,14 @@ def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
 
 
 def affordable(problem: Problem, most: int, fixed: float, each: float) -> int:
-    """How many of at most `most` the budget pays for in one pass behind the starting texts; at least one.
+    """How many, at least one and at most `most`, the budget pays for in one pass after the starting texts.
 
     It depends on the recipe alone, so that a prompt's answer does not depend on what its neighbors cost.
 
     Args:
-        most: wanted.
-        fixed: what a pass costs anyway, in samples.
-        each: what each of them adds.
+        most: how many are wanted.
+        fixed: what every pass costs, in samples.
+        each: what each one adds, in samples.
     """
     budget = problem.clock.budget
     if budget is None or each <= 0.0:

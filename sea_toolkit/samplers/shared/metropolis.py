@@ -13,11 +13,11 @@ from sea_toolkit.core.noise import Noise
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What became of one proposal per chain.
+    """The outcome of one proposal per chain.
 
     Attributes:
-        mask: `[P, C]`, the chains that go where they were proposed to.
-        rate: `[P, C]`, the probability of that, 0 in stopped chains; unlike `mask` it has no noise of its own.
+        mask: `[P, C]`, the chains whose proposal is accepted.
+        rate: `[P, C]`, the probability of acceptance, 0 in stopped chains; unlike `mask` it has no noise of its own.
     """
 
     mask: Bool[Tensor, "P C"]
@@ -34,13 +34,13 @@ def metropolis(
 ) -> Acceptance:
     """Accept each chain's proposal with probability `min(1, exp(log_ratio))`.
 
-    A chain at an energy of +inf (a ratio of +inf) takes anything finite; no chain goes to an energy that is not finite;
-    a ratio that is NaN, as between two such energies, rejects.
+    A chain at an energy of +inf (a ratio of +inf) accepts every proposal of finite energy. A proposal whose energy is
+    not finite, or a ratio of NaN, is rejected.
 
     Args:
         noise: gives one uniform number per chain.
         log_ratio: `β · (E(y) − E(y')) + log q(y | y') − log q(y' | y)`.
-        proposed: energy of what is proposed, E(y').
+        proposed: energy of the proposal, E(y').
         stopped: chains that stay, `problem.stopped`.
     """
     log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)

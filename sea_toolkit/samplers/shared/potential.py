@@ -43,14 +43,14 @@ def potential_at(
     """H and its gradient: one pass forward and back through everything in the energy."""
     z = logits.detach().requires_grad_()
     energies = problem.mask_nonfinite(problem.energy(problem.relax(z, candidates, noise)))
-    (slope,) = torch.autograd.grad(energies.total.sum(), z)
+    (gradient,) = torch.autograd.grad(energies.total.sum(), z)
     pull, off = temperature / width**2, logits - center
     value = energies.total.detach() + 0.5 * pull * off.square().flatten(2).sum(-1)
-    return Potential(value, slope + pull * off, energies)
+    return Potential(value, gradient + pull * off, energies)
 
 
 def is_time_dependent(problem: Problem) -> bool:
-    """Whether some weight or option follows a schedule, so that yesterday's potential is not today's."""
+    """Whether a weight or an option follows a schedule, so that the potential changes from step to step."""
     options = {} if problem.relaxation is None else problem.relaxation.options
     numbers = [*(t.weight for t in problem.terms), *options.values()]
     return problem.is_time_dependent or any(is_schedule(x) for x in numbers)

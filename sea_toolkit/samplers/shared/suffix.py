@@ -30,7 +30,7 @@ class State:
     Attributes:
         ids, log_prob: `[P, C, T]`, the responses and log π of their tokens.
         values: `[P, C, M]`, the text's unweighted terms: weights may move while the chain stays.
-        gradient_state: what the proposal knows of the gradients, see `Proposal`; empty without.
+        gradient_state: what the proposal knows of the gradients, see `Proposal`; empty if it reads none.
         layers: keys and values of the response tokens but the last, per layer of the policy.
     """
 
@@ -74,7 +74,7 @@ class Proposal(ABC):
 
 
 class PolicyProposal(Proposal):
-    """The policy itself: the way back costs nothing, since log π of the old text is known."""
+    """The policy itself: log q of the way back is free, since log π of the old text is known."""
 
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         return state.log_prob[..., cut:]
@@ -94,7 +94,7 @@ def exact(
 def search(
     proposal: Proposal, problem: Problem, state: State, moved: State, drawn: Decoded, cut: int
 ) -> Float[Tensor, "P C"]:
-    """Nothing, as if the way back were as likely as the way there: the chains go down."""
+    """0, as if forward and backward proposals were equally likely: the chains search for a low energy."""
     return torch.zeros_like(drawn.log_prob[..., 0])
 
 
@@ -144,10 +144,16 @@ class SuffixSampler(Sampler, abstract=True):
         cut = min(length - 1, int(noise.common_uniform() ** proposal.cut_power * length))
         uniform = noise.uniform(problem.chains, length - cut)
         drawn = decode(
-            problem.policy, problem.prefix, uniform, start=state.ids[..., :cut], past=state.layers, keep_cache=True,
+            problem.policy,
+            problem.prefix,
+            uniform,
+            start=state.ids[..., :cut],
+            past=state.layers,
+            keep_cache=True,
             logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature, ledger=problem.ledger,
-        )  # fmt: skip
+            temperature=proposal.temperature,
+            ledger=problem.ledger,
+        )
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
@@ -156,7 +162,7 @@ class SuffixSampler(Sampler, abstract=True):
         return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
 
     def _rescored(self, problem: Problem, state: State) -> State:
-        """The state, by the energy as it is now."""
+        """The state with its terms scored by the current energy."""
         scored = problem.score_as_text(state.ids, state.log_prob, gradients=self.proposal.reads_gradient)
         gradient_state = self.proposal.update_gradient_state(problem, scored, state.gradient_state)
         return replace(state, values=scored.energies.values(), gradient_state=gradient_state)

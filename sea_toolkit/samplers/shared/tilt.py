@@ -37,7 +37,7 @@ class GradientMemory(ABC):
 
     @abstractmethod
     def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P C V"]:
-        """What one more of each token would change the weighted energy by; one chain may stand for all."""
+        """The change of the weighted energy for one more of each token; one row may serve all chains of a prompt."""
 
 
 class CurrentGradient(GradientMemory):
@@ -148,8 +148,8 @@ class TiltedProposal(Proposal):
 
 
 def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Float[Tensor, "rows V"]:
-    """The tilt, without what favors tokens that are in `ids` already: a gradient says what one more of a word does, not
-    what ten do, and a constant tilt ends in loops."""
+    """The tilt, but without favoring tokens that `ids` already contains: a gradient describes one more occurrence of a
+    word, not ten, and a constant tilt ends in loops."""
     return tilt.scatter(-1, ids, tilt.gather(-1, ids).clamp(max=0.0))
 
 

@@ -27,7 +27,7 @@ PROPERTIES = {
     "prompts permute": "prompts in another order give the same energies in that order",
     "chains alone": "a chain has the same energy by itself as among others; of a class that says joint = True, another",
     "prompts alone": "a prompt has the same energies by itself as in a batch",
-    "padding": "positions behind the text and candidates without weight change nothing",
+    "padding": "positions after the text and candidates without weight change nothing",
     "dead positions": "what stands after the end of text changes nothing and has no gradient",
     "inputs": "nothing that is handed over is changed",
     "bfloat16": "it works with a policy in bfloat16: finite values and gradients",
@@ -56,12 +56,12 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("energy", energy), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("energy", energy), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         with checks("builds"):
-            hub, item = stack.enter_context(registered("energy", energy, here.hub))
-            subject = Subject(hub, item, options, here)
+            hub, item = stack.enter_context(registered("energy", energy, setting.hub))
+            subject = Subject(hub, item, options, setting)
             if subject.energy.joint:
                 checks.lacks |= {"chains alone"}
         with checks("models"):

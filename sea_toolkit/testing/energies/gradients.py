@@ -26,21 +26,21 @@ def check_gradient(term: Term, answers: Answers) -> None:
         "no gradient reaches the response",
         hint="read probabilities rather than ids, without .item(), .detach() or numpy; or score texts alone",
     )
-    (slope,) = torch.autograd.grad(value.sum(), z)
-    require(bool(slope.isfinite().all()), "the gradient at a relaxed answer is not finite")
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    require(bool(gradient.isfinite().all()), "the gradient at a relaxed answer is not finite")
     g = torch.Generator().manual_seed(0)
-    size = float(slope.double().norm())
+    size = float(gradient.double().norm())
     rounding = 4e-7 * float(value.detach().abs().sum())
     for _ in range(DIRECTIONS):
         along = (2.0 * torch.randint(2, z.shape, generator=g) - 1.0).to(z.device)
-        expected = float((slope.double() * along).sum())
+        expected = float((gradient.double() * along).sum())
         gaps = {}
         for step in STEPS:
             with torch.no_grad():
                 up, down = (term(answers.soft(z + s * step * along)).double().sum() for s in (1, -1))
-            found = float(up - down) / (2 * step)
-            gaps[step] = abs(found - expected) - rounding / step
-            numbers = f"{found:.4g} by differences, {expected:.4g} by autograd"
+            measured = float(up - down) / (2 * step)
+            gaps[step] = abs(measured - expected) - rounding / step
+            numbers = f"{measured:.4g} by differences, {expected:.4g} by autograd"
             if gaps[step] <= TOLERANCE * size:
                 break
         require(
@@ -51,31 +51,31 @@ def check_gradient(term: Term, answers: Answers) -> None:
         )
     weights = answers.one_hot().requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, answers.policy.eos_ids))
-    (slope,) = torch.autograd.grad(value.sum(), weights)
+    (gradient,) = torch.autograd.grad(value.sum(), weights)
     require(
-        bool(slope.isfinite().all()),
+        bool(gradient.isfinite().all()),
         "the gradient at a hard answer is not finite",
         hint="an answer may be empty: clamp what is divided by, or is under a root or logarithm",
     )
 
 
 def check_readings(term: Term, answers: Answers) -> None:
-    """Raises: Broken if the slope read off the taps of a hard answer is not the gradient of all token weights."""
+    """Raises: Broken if the gradient read off the taps of a hard answer is not that of all token weights."""
     policy = answers.policy
     weights = answers.one_hot().requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, policy.eos_ids))
     (expected,) = torch.autograd.grad(value.sum(), weights)
     tapped = answers.hard().with_gradient_taps()
     assert tapped.taps is not None
-    slope = tapped.taps.gradient(term(tapped).sum())
+    gradients = tapped.taps.gradient(term(tapped).sum())
     # before the end: what would follow a text that did not end is padding, which taps leave out
     inside = answers.hard().content > 0
     for t in range(answers.ids.shape[-1]):
-        here = inside[:, :, t]
-        if not bool(here.any()):
+        mask = inside[:, :, t]
+        if not bool(mask.any()):
             continue
-        found: Tensor = slope.over_vocabulary(t, policy.vocab_size)
-        gap = off(found[here], expected[:, :, t][here], 1e-3)
+        read_off: Tensor = gradients.over_vocabulary(t, policy.vocab_size)
+        gap = off(read_off[mask], expected[:, :, t][mask], 1e-3)
         require(
             not gap,
             "it reads the response in a way that the tilted samplers do not see",

@@ -73,7 +73,7 @@ def check_responses(checks: Checks, subject: Subject) -> None:
             )
     with checks("gradient"):
         gradients.check_gradient(term, answers)
-    if not term.is_policy:  # proposals follow the policy itself; its slope is never asked for
+    if not term.is_policy:  # proposals follow the policy itself, whose gradient is never used
         with checks("readings"):
             gradients.check_readings(term, answers)
     _check_order(checks, subject, samples)
@@ -88,8 +88,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
     if torch.cuda.is_available():
         with checks("gpu"):
             other = "cpu" if policy.device.type == "cuda" else "cuda"
-            found = _elsewhere(subject, converted(policy, device=other), "on another device")
-            gap = off(found, values["relaxed"], 1e-2)
+            energies = _elsewhere(subject, converted(policy, device=other), "on another device")
+            gap = off(energies, values["relaxed"], 1e-2)
             require(not gap, "GPU and CPU give different energies", detail=gap)
 
 
@@ -137,7 +137,7 @@ def _padding(term: Term, answers: Answers) -> None:
     gap = off(term(answers.hard(longer)), term(answers.hard(ended)))
     require(
         not gap,
-        "positions behind the end of text change the energy",
+        "positions after the end of text change the energy",
         detail=gap,
         hint="weigh each position with `alive` or `content`",
     )
@@ -149,7 +149,7 @@ def _padding(term: Term, answers: Answers) -> None:
     gap = off(term(padded), term(SoftResponse.from_ids(open_ids[..., :3].clone(), eos)))
     require(
         not gap,
-        "padding behind an unfinished text changes the energy",
+        "padding after an unfinished text changes the energy",
         detail=gap,
         hint="weigh each position with `alive` or `content`",
     )
@@ -178,12 +178,12 @@ def _dead_positions(term: Term, answers: Answers) -> None:
     weights = answers.one_hot(other).requires_grad_()
     value = term(SoftResponse.from_weights(weights, None, policy.eos_ids))
     if value.requires_grad:
-        (slope,) = torch.autograd.grad(value.sum(), weights)
-        steepest = float(slope[dead.to(slope.device)].abs().max())
+        (gradient,) = torch.autograd.grad(value.sum(), weights)
+        largest = float(gradient[dead.to(gradient.device)].abs().max())
         require(
-            steepest <= 1e-6 * (1.0 + float(slope.abs().max())),
+            largest <= 1e-6 * (1.0 + float(gradient.abs().max())),
             "tokens after the end of text have a gradient",
-            detail=f"{steepest:.3g}",
+            detail=f"{largest:.3g}",
             hint="weigh each position with `alive` or `content`",
         )
 
@@ -210,7 +210,7 @@ def _inputs(subject: Subject) -> None:
 
 
 def _elsewhere(subject: Subject, policy: Policy, where: str) -> Tensor:
-    """Energies of the relaxed answers under another copy of the policy; gradients are looked at."""
+    """Energies of the relaxed answers under another copy of the policy; their gradients must be finite."""
     term = subject.bound(policy, subject.prompts).terms[0]
     answers = replace(subject.answers, policy=policy)
     z = answers.logits.to(policy.device).requires_grad_()
@@ -220,6 +220,6 @@ def _elsewhere(subject: Subject, policy: Policy, where: str) -> Tensor:
         hard = term(answers.hard())
     require(bool(hard.isfinite().all()), f"{where} an energy is not finite", detail=str(hard.tolist()))
     if value.requires_grad:
-        (slope,) = torch.autograd.grad(value.sum(), z)
-        require(bool(slope.isfinite().all()), f"{where} a gradient is not finite")
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+        require(bool(gradient.isfinite().all()), f"{where} a gradient is not finite")
     return value.detach()

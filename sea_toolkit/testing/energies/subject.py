@@ -52,13 +52,13 @@ class Subject:
     def samples(self) -> dict[str, SoftResponse]:
         """The answers in each form."""
         a = self.answers
-        found = {"hard": a.hard(), "one-hot": a.dense(), "few candidates": a.sparse(), "relaxed": a.soft()}
+        responses = {"hard": a.hard(), "one-hot": a.dense(), "few candidates": a.sparse(), "relaxed": a.soft()}
         texts = list(self.setting.texts)
         if texts:
             p, c = len(self.prompts), self.setting.chains
             rows = [[texts[(i * c + j) % len(texts)] for j in range(c)] for i in range(p)]
-            found["given texts"] = self.policy.from_text(rows, torch.ones(p, c, dtype=torch.bool))
-        return found
+            responses["given texts"] = self.policy.from_text(rows, torch.ones(p, c, dtype=torch.bool))
+        return responses
 
 
 def _nothing(response: SoftResponse) -> Tensor:

@@ -90,9 +90,9 @@ def check_texts(checks: Checks, subject: Subject) -> None:
         gap = off(alone, table)
         require(not gap, "a prompt's energies depend on the other prompts", detail=gap)
     with checks("inputs"):
-        given: Any = list(prompts), list(flat)
-        score_text(*given)
-        require(given == (prompts, flat), "score_text changes the lists it is given", hint="work on a copy")
+        arguments: Any = list(prompts), list(flat)
+        score_text(*arguments)
+        require(arguments == (prompts, flat), "score_text changes the lists it is given", hint="work on a copy")
     if term.differentiable:
         with checks("one-hot = text"), torch.no_grad():
             finished = torch.ones(p, c, dtype=torch.bool, device=subject.policy.device)

@@ -51,15 +51,15 @@ def check_sampler(sampler: Any, setting: Setting | None = None, /, **options: An
     Raises:
         ConformanceError: one does not; it is named.
     """
-    here = setting or Setting()
-    checks = Checks(described("sampler", sampler), PROPERTIES, here.lacks)
+    setting = setting or Setting()
+    checks = Checks(described("sampler", sampler), PROPERTIES, setting.lacks)
     with ExitStack() as stack:
         with checks("builds"):
-            hub, item = stack.enter_context(registered("sampler", sampler, here.hub))
+            hub, item = stack.enter_context(registered("sampler", sampler, setting.hub))
         with checks("statements"):
             sampler_class(item)
         with checks("builds"):
-            subject = Subject(hub, item, options, here)
+            subject = Subject(hub, item, options, setting)
             subject.walk(steps=1)
         check_steps(checks, subject)
         check_reads_budget(checks, subject)

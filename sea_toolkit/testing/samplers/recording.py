@@ -1,4 +1,4 @@
-"""A clock that notes who asks it: whether a sampler looks at its budget is then known and not assumed."""
+"""A clock that records what is read from it, to observe whether a sampler reads its budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sea_toolkit.schedules.base import is_schedule
 
 
 class RecordingClock(Clock):
-    """Notes in `asked` what is read of it while it is `recording`: "progress", "budget"."""
+    """Records in `asked` what is read from it inside `recording`: "progress", "budget"."""
 
     def __init__(self) -> None:
         self.asked: set[str] = set()
@@ -20,7 +20,7 @@ class RecordingClock(Clock):
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """A block whose questions are noted."""
+        """A block whose reads are recorded."""
         self._listening = True
         try:
             yield
@@ -28,7 +28,7 @@ class RecordingClock(Clock):
             self._listening = False
 
     def value(self, number: Number) -> float:
-        """As the clock it stands for; a plain number asks for nothing."""
+        """As the clock that it replaces; a plain number reads nothing."""
         return super().value(number) if is_schedule(number) else float(number)  # type: ignore[arg-type]
 
     @property

@@ -20,19 +20,19 @@ from sea_toolkit.testing.samplers.subject import Subject
 from sea_toolkit.testing.toys import Toy, energies_of, measure
 
 PROMPTS, CHAINS = 32, 16
-"""Prompts are independent of each other, whatever the chains of one prompt do."""
+"""Prompts: they are independent even where the chains of one prompt are coupled."""
 
 
 def check_law(checks: Checks, subject: Subject) -> None:
-    here, sampler = subject.setting, sampler_class(subject.item)
+    setting, sampler = subject.setting, sampler_class(subject.item)
     stated = sampler.law
-    if here.law is None and stated.kind == "none":
+    if setting.law is None and stated.kind == "none":
         return
     # a term that scores texts alone is part of the energy where the sampler takes such terms
     toy = Toy(5, 3, reference=0.5, text_term=sampler.needs_gradient != "every-term")
     with checks("law"):
-        if here.law is not None:
-            law = here.law(energies_of(toy))
+        if setting.law is not None:
+            law = setting.law(energies_of(toy))
         else:
             require(
                 stated.over_responses,
@@ -41,26 +41,28 @@ def check_law(checks: Checks, subject: Subject) -> None:
                 hint='Setting(law=…), or a test of your own and Setting(lacks=["law"])',
             )
             law = (-_beta(subject, stated) * energies_of(toy)).softmax(-1)
-        found = measure(
+        distance = measure(
             toy,
             {"name": subject.item.qualified, **subject.options},
             law=law,
             prompts=PROMPTS,
             chains=CHAINS,
-            burn=here.burn,
-            steps=here.steps,
-            seed=here.seed,
+            burn=setting.burn,
+            steps=setting.steps,
+            seed=setting.seed,
             hub=subject.hub,
         )
-        numbers = f"total variation {found.tv:.3f}, {found.allowed:.3f} allowed, effective samples {found.ess:.0f}"
+        numbers = (
+            f"total variation {distance.tv:.3f}, {distance.allowed:.3f} allowed, effective samples {distance.ess:.0f}"
+        )
         require(
-            found.ess >= 400,
+            distance.ess >= 400,
             "its chains move too little to be compared with the law",
             detail=numbers,
             hint="more `steps` in the setting, or options that mix faster",
         )
         require(
-            bool(found),
+            bool(distance),
             "its chains do not follow the law it states",
             detail=numbers,
             hint="more `burn` in the setting if it mixes slowly; else look at the acceptance ratio",
@@ -87,7 +89,7 @@ def check_runs(checks: Checks, subject: Subject) -> None:
         _resume(subject, Path(folder))
     most = 12.0 * subject.setting.chains
     with checks("budget"):
-        composition, problem = subject.made(toy=True, budget=most)
+        composition, problem = subject.build(toy=True, budget=most)
         with _tokens_through(problem.policy) as seen:
             run = Run(composition, problem, stop_after=1000)
             start = problem.ledger.flops
@@ -117,7 +119,7 @@ def check_runs(checks: Checks, subject: Subject) -> None:
 
 def _resume(subject: Subject, folder: Path) -> None:
     def run(name: str, stop_after: int | None = None) -> Run:
-        composition, problem = subject.made(steps=5)
+        composition, problem = subject.build(steps=5)
         return Run(composition, problem, folder=folder / name, checkpoint_every=2, stop_after=stop_after)
 
     for name in ("whole", "cut"):
@@ -150,8 +152,8 @@ def _tokens_through(policy: Policy) -> Iterator[list[int]]:
     seen: list[int] = []
 
     def count(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        given = [x for x in (*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")) if isinstance(x, Tensor)]
-        seen.append(given[0].shape[0] * given[0].shape[1])
+        inputs = [x for x in (*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")) if isinstance(x, Tensor)]
+        seen.append(inputs[0].shape[0] * inputs[0].shape[1])
 
     hook = policy.backbone.base.register_forward_pre_hook(count, with_kwargs=True)
     try:

@@ -14,14 +14,14 @@ from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted
 from sea_toolkit.testing.tiny import tiny_reward
 
 ROUNDS = 4
-"""Answers for each chain, where the budget is looked at."""
+"""Answers for each chain, in the check of the budget."""
 
 
 def check_steps(checks: Checks, subject: Subject) -> None:
     with checks("ids"):
         whole = subject.walk()
-        policy, here = whole.problem.policy, subject.setting
-        shape = [len(subject.prompts), here.chains, here.length]
+        policy, setting = whole.problem.policy, subject.setting
+        shape = [len(subject.prompts), setting.chains, setting.length]
         for i in range(len(whole.states)):
             ids = whole.ids(i)
             require(
@@ -67,7 +67,7 @@ def check_steps(checks: Checks, subject: Subject) -> None:
 
 def _start(subject: Subject) -> None:
     text = "a test"
-    composition, problem = subject.made(draft=text)
+    composition, problem = subject.build(draft=text)
     noise = Noise.for_prompts(problem.prompts, subject.setting.seed, problem.policy.device)
     _, info = composition.sampler.init(problem, noise)
     require(
@@ -84,7 +84,7 @@ def _start(subject: Subject) -> None:
 
 
 def _state(subject: Subject) -> None:
-    composition, problem = subject.made()
+    composition, problem = subject.build()
     sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, 0, problem.policy.device)
     state, _ = sampler.init(problem, noise)
     require(isinstance(state, sampler.state_type), "its state is not of state_type", detail=type(state).__name__)
@@ -98,7 +98,7 @@ def _state(subject: Subject) -> None:
 
 
 def _needs_gradient(subject: Subject) -> None:
-    """Steps down an energy in which nothing has a gradient but what the sampler says it needs."""
+    """Take steps on an energy in which only the terms that the sampler declares to need have a gradient."""
     needs = sampler_class(subject.item).needs_gradient
     energies: dict[str, dict[str, Any]] = {
         "none": {"reference": False, "rewards": [letters_wanted]},
@@ -117,7 +117,7 @@ def _needs_gradient(subject: Subject) -> None:
 
 
 def check_reads_budget(checks: Checks, subject: Subject) -> None:
-    """What it asks the clock, and for whole rounds whether the answer makes a difference."""
+    """Check what the sampler reads from the clock, and for whole rounds whether the value changes its steps."""
     reads = sampler_class(subject.item).reads_budget
     with checks("reads_budget"):
         clock = RecordingClock()
@@ -138,7 +138,7 @@ def check_reads_budget(checks: Checks, subject: Subject) -> None:
 def _budgeted(subject: Subject, rounds: int, clock: RecordingClock) -> list[Any]:
     """The states of the first rounds of a run whose budget is `rounds` answers for each chain."""
     budget = float(rounds * subject.setting.chains)
-    composition, problem = subject.made(toy=True, clock=clock, budget=budget)
+    composition, problem = subject.build(toy=True, clock=clock, budget=budget)
     sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, subject.setting.seed)
     clock.budget, problem.ledger.sample_flops = budget, problem.sample_flops
     with clock.recording():

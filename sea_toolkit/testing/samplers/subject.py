@@ -32,7 +32,7 @@ class Subject:
         self.hub, self.item, self.options, self.setting = hub, item, options, setting
         self.prompts = list(setting.prompts)
 
-    def made(
+    def build(
         self,
         prompts: Sequence[str] | None = None,
         *,
@@ -75,10 +75,10 @@ class Subject:
         *,
         steps: int = STEPS,
         stopped: tuple[int, int] | None = None,
-        **made: Any,
+        **settings: Any,
     ) -> Walk:
-        """A few steps from the start, of the problem that `made` gives for the other arguments."""
-        composition, problem = self.made(prompts, **made)
+        """A few steps from the start, of the problem that `build` makes for the other arguments."""
+        composition, problem = self.build(prompts, **settings)
         sampler = composition.sampler
         noise = Noise.for_prompts(problem.prompts, self.setting.seed, problem.policy.device)
         state, _ = sampler.init(problem, noise)

@@ -1,0 +1,36 @@
+"""Peak memory, of the whole process or since a reset."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+
+def reset_peak_memory() -> bool:
+    """Start measuring peak memory anew; False where the system cannot, and the peak is that of the process so far."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return torch.cuda.is_available()
+    return True
+
+
+def peak_memory_mb() -> float:
+    """Peak memory in MiB since `reset_peak_memory`, or since the process began: of the GPU where one is used, else
+    resident memory."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        match = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        match = None
+    if match:
+        return int(match.group(1)) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
