@@ -243,7 +243,7 @@ class Backbone:
 
 
 @torch.no_grad()
-def embedding_table(embedding: nn.Module, name: str) -> Float[Tensor, "rows D"]:
+def embedding_table(embedding: Any, name: str) -> Float[Tensor, "rows D"]:
     """The output of an embedding module for every token; its weights where it is a plain look-up.
 
     Args:
@@ -253,10 +253,12 @@ def embedding_table(embedding: nn.Module, name: str) -> Float[Tensor, "rows D"]:
     Raises:
         ModelError: it is not a module that gives one vector for a token.
     """
-    weight = getattr(embedding, "weight", None)
-    first = torch.arange(min(8, len(weight)), device=weight.device) if isinstance(weight, Tensor) else None
-    rows = embedding(first) if first is not None else None
-    if not isinstance(weight, Tensor) or not isinstance(rows, Tensor):
+    rows: Any = None
+    if isinstance(embedding, nn.Module):
+        weight: Tensor = embedding.weight  # type: ignore[assignment]
+        first = torch.arange(min(8, len(weight)), device=weight.device)
+        rows = embedding(first)
+    if not isinstance(rows, Tensor):  # a bare parameter (Perceiver), quantized pairs (I-BERT)
         raise ModelError(
             f"{name} cannot be read through its embeddings ({type(embedding).__name__})",
             expected="a model whose input embeddings are one vector for each token",
