@@ -16,8 +16,8 @@ from tests.architectures.build import small_model
 from tests.architectures.trial import NOT_BUILT, Verdict
 from tests.helpers import problem_for
 
-EQUAL = "reads what transformers reads"
-REFUSED = "refused"
+EQUAL = "gives transformers' own number"
+REFUSED = "refused: reads more than its input embeddings, or is an encoder-decoder"
 TEXTS = ([40, 41, 42, 43, 44, 45], [50, 51, 52])
 
 

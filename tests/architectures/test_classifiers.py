@@ -5,21 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.architectures.build import CLASSIFIERS
-from tests.architectures.classifier_trial import EQUAL, REFUSED, try_reward
-from tests.architectures.trial import NOT_BUILT
-
-REFUSES = ("esm", "esmc", "ibert", "longformer", "perceiver", "t5gemma", "t5gemma2")
-"""They read more than their input embeddings, or are encoder-decoders."""
-
-NOT_TRIED = (
-    "bart", "bigbird_pegasus", "canine", "funnel", "layoutlmv2", "layoutlmv3", "lilt", "mbart", "mistral4", "mt5",
-    "mvp", "plbart", "t5", "umt5", "xmod",
-)  # fmt: skip
-"""Their own forward pass fails on six tokens alone, or a package is not installed."""
+from tests.architectures.classifier_trial import EQUAL, REFUSED
+from tests.architectures.table import PAGE, REWARD, recorded, reward_verdict, table
 
 
 @pytest.mark.parametrize("model_type", CLASSIFIERS)
-def test_a_classifier_gives_the_number_of_transformers(model_type, tmp_path):
-    verdict = try_reward(model_type, tmp_path)
-    expected = NOT_BUILT if model_type in NOT_TRIED else REFUSED if model_type in REFUSES else EQUAL
-    assert verdict.outcome == expected, verdict.reason
+def test_a_classifier_does_what_the_page_says(model_type):
+    verdict = reward_verdict(model_type)
+    expected = recorded(REWARD).get(model_type)
+    assert verdict.outcome == expected, f"{verdict.reason}; python -m tests.architectures.table writes it"
+
+
+def test_the_page_names_every_type_once():
+    outcomes = recorded(REWARD)
+    assert sorted(outcomes) == sorted(CLASSIFIERS)
+    assert table(REWARD, outcomes) in PAGE.read_text(encoding="utf-8")
+    assert list(outcomes.values()).count(EQUAL) >= 100
+    assert list(outcomes.values()).count(REFUSED) <= 10
