@@ -12,7 +12,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import check_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.sequence_classifier import sequence_scorer
+from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 
 

@@ -18,7 +18,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
-from sea_toolkit.readers.sequence_classifier import sequence_scorer
+from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 
 

@@ -1,30 +1,21 @@
-"""A Hugging Face sequence classifier as a reader of answers: of texts exactly as its user would read them, of relaxed
-responses token by token, with a gradient."""
+"""A Hugging Face sequence classifier: its outputs for texts exactly as its user would read them, and for embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
-from sea_toolkit.lm.positions import cut_answers, usable_positions
-from sea_toolkit.models.loading import load_classifier
-from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
+from sea_toolkit.readers.shown_text import Ids, ShownText
 
 ROWS = 64
 """Most texts in one batch."""
-
-DIFFERENCE = 1e-4
-"""Smallest difference between two readings of one text that is reported."""
 
 
 class ClassifierReader:
@@ -178,132 +169,3 @@ class ClassifierReader:
             alone = [(all_rows[i : i + 1, :n], all_masks[i : i + 1, :n]) for i, n in enumerate(lengths)]
             logits = torch.cat([self.model(inputs_embeds=row, attention_mask=mask).logits for row, mask in alone])
         return logits.float().unflatten(0, (p, c))
-
-
-class SequenceScorer:
-    """Outputs `[P, C, L]` of a sequence classifier for the responses of a run.
-
-    A relaxed response is read between the tokens before and after it; those before it are run once. A text is read as a
-    whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole, and
-    its gradient that of the tokens one by one.
-
-    Args:
-        reader: of texts.
-        context: of the run.
-
-    Attributes:
-        warnings: by how much the two readings of a text differed, if they did.
-
-    Raises:
-        RecipeError: prompt and answer are too long for the model.
-    """
-
-    def __init__(self, reader: ClassifierReader, context: Context) -> None:
-        self.reader, self.prompts, self.shown = reader, list(context.prompts), reader.shown
-        self.table = fit_rows(reader.table, context.policy.vocab_size)
-        self.warnings: list[str] = []
-        frames = self.shown.frames(self.prompts, context.length)
-        self.before, self.after = [before for before, _ in frames], frames[0][1]
-        self.prefix = reader.backbone.prefix(self.before) if reader.is_decoder and self.before[0] else None
-        self._latest: tuple[SoftResponse, Tensor] | None = None
-        self._furthest = DIFFERENCE
-
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        """All outputs, float32; the response's soft end is cut where survival falls below one half.
-
-        The outputs of a text that has more tokens than the model can read are NaN, unless it may be truncated. Outputs
-        without a graph are kept for a second energy that asks for another of them.
-        """
-        if self._latest is not None and self._latest[0] is response:
-            return self._latest[1]
-        outputs = self._outputs(response)
-        self._latest = None if outputs.requires_grad else (response, outputs)
-        return outputs
-
-    def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        other = self._read_otherwise(response)
-        if other.all() and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
-            return self._whole(response, other)
-        outputs = self._piecewise(response)
-        if not other.any():
-            return outputs
-        whole = self._whole(response, other)
-        self._note(float((whole - outputs.detach())[other].abs().nan_to_num(0.0).max()))
-        # the value of the whole, with the gradient of the pieces
-        return torch.where(other[..., None], outputs + (whole - outputs).detach(), outputs)
-
-    def _piecewise(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        """Read the response's own tokens between the tokens before and after it."""
-        around = max(map(len, self.before)) + len(self.after)
-        rows, mask = response.embed(self.table), response.content > 0.5
-        (embeds,), mask, cut = cut_answers([rows], mask, around, self.shown.limit)
-        if self.after:
-            tail = self.reader.embedding(torch.tensor(self.after, device=embeds.device, dtype=torch.long))
-            embeds = torch.cat([embeds, tail.expand(*embeds.shape[:2], -1, -1)], 2)
-            mask = torch.nn.functional.pad(mask, (0, len(self.after)), value=True)
-        outputs = self.reader.read(embeds, mask, self.before, self.prefix)
-        return outputs if self.shown.truncate else outputs.masked_fill(cut[..., None], torch.nan)
-
-    def _read_otherwise(self, response: SoftResponse) -> Bool[Tensor, "P C"]:
-        """Which responses are texts whose tokens as a whole differ from those of the pieces."""
-        other = torch.zeros(response.shape[:2], dtype=torch.bool)
-        if response.texts is None:
-            return other.to(response.ids.device)
-        counts = (response.content > 0.5).sum(-1).tolist()
-        ids = response.ids.tolist()
-        for p, row in enumerate(response.texts):
-            for c, text in enumerate(row):
-                pieces = [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]
-                other[p, c] = self.shown.ids(self.prompts[p], text) != pieces
-        return other.to(response.ids.device)
-
-    def _whole(self, response: SoftResponse, wanted: Bool[Tensor, "P C"]) -> Float[Tensor, "P C L"]:
-        """Outputs of the wanted texts, each read as a whole; NaN for the others."""
-        assert response.texts is not None
-        places = wanted.nonzero().tolist()
-        outputs = self.reader.texts([self.prompts[p] for p, _ in places], [response.texts[p][c] for p, c in places])
-        every = outputs.new_full((*wanted.shape, outputs.shape[-1]), torch.nan)
-        every[wanted] = outputs
-        return every
-
-    def _note(self, difference: float) -> None:
-        if difference > self._furthest:
-            self._furthest = difference
-            self.warnings[:] = [
-                f"{self.shown.name} reads answers as part of the whole text; the gradient is that of their tokens by "
-                f"themselves, whose value was up to {difference:.2g} away"
-            ]
-
-
-def sequence_scorer(
-    source: Path | str,
-    name: str,
-    context: Context,
-    *,
-    reads: Reading = "auto",
-    truncate: bool = False,
-    template_options: Mapping[str, Any] | None = None,
-) -> SequenceScorer:
-    """The scorer of a classifier, shared by the energies of a run: its weights are read once, and without a gradient it
-    runs once for each response.
-
-    Raises:
-        ModelError: unreadable weights, or another vocabulary than the policy's.
-        RecipeError: prompt and answer are too long for the model.
-    """
-    policy, finder = context.policy, context.finder
-
-    def load() -> tuple[Any, Any]:
-        return load_classifier(source, policy, name, trust_remote_code=finder.trust_remote_code)
-
-    model, tokenizer = finder.load_once(("classifier", source, policy.device, policy.dtype), load)
-    shown = ShownText(
-        tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
-    )
-    options = repr(sorted((template_options or {}).items()))
-    key = ("sequence scorer", source, shown.reads, truncate, options)
-    # made before the model's tokens are counted: the trial reading does not belong to the run's cost
-    reader = context.load_once(("classifier reader", *key), lambda: ClassifierReader(model, shown))
-    # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
-    context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
-    return context.load_once(key, lambda: SequenceScorer(reader, context))

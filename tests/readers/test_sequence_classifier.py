@@ -232,23 +232,24 @@ def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):
 
 
 def test_two_outputs_of_a_reward_are_loaded_once_and_called_by_their_names(models, monkeypatch):
-    from sea_toolkit.readers import sequence_classifier
+    from sea_toolkit.readers import sequence_scorer
+    from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
-    loads, real = [], sequence_classifier.load_classifier
+    loads, real = [], sequence_scorer.load_classifier
 
     def counted(*args, **options):
         loads.append(args)
         return real(*args, **options)
 
-    monkeypatch.setattr(sequence_classifier, "load_classifier", counted)
+    monkeypatch.setattr(sequence_scorer, "load_classifier", counted)
     folder = str(models["llama"][0])
     energies = [{"name": "reward", "model": folder, "output": output} for output in ("good", "bad", 2)]
     energies.append({"name": "classifier", "model": folder, "target": "good", "reads": "chat"})
     problem = problem_for(recipe={"energies": energies}, max_new_tokens=6)
     assert [t.label for t in problem.terms] == ["good", "bad", "llama:2", "llama:good"]
     assert len(loads) == 1
-    runs, run = [], sequence_classifier.ClassifierReader._decoder
-    monkeypatch.setattr(sequence_classifier.ClassifierReader, "_decoder", lambda *args: runs.append(1) or run(*args))
+    runs, run = [], ClassifierReader._decoder
+    monkeypatch.setattr(ClassifierReader, "_decoder", lambda *args: runs.append(1) or run(*args))
     response = dense(random_ids(1, 2, 6))
     with torch.no_grad():
         values = [t.bound.energy(response) for t in problem.terms]
