@@ -1,4 +1,4 @@
-"""The outputs of a sequence classifier for the responses of a run: of texts as wholes, of relaxed ones token by token."""
+"""The outputs of a sequence classifier for a run's responses: of texts as wholes, of relaxed ones token by token."""
 
 from __future__ import annotations
 
