@@ -143,7 +143,7 @@ def test_an_interrupt_before_the_first_text_has_nothing_to_write(tmp_path, monke
     def interrupted(*args, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.problem, "start", interrupted)
+    monkeypatch.setattr(Problem, "start", interrupted)
     with pytest.raises(KeyboardInterrupt) as error:
         run.execute()
     assert not isinstance(error.value, Interrupted)
