@@ -65,12 +65,7 @@ class Backbone:
 
     @torch.no_grad()
     def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
-        """Run the prompts once and keep their keys and values. Each row has at least one token.
-
-        Raises:
-            ModelError: a token has no row in the embedding.
-        """
-        self.require_rows(rows)
+        """Run the prompts once and keep their keys and values. Each row has at least one token."""
         width = max(len(r) for r in rows)
         ids = torch.tensor([[self.filler] * (width - len(r)) + list(r) for r in rows], device=self.weight.device)
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=self.weight.device).bool()
@@ -81,20 +76,6 @@ class Backbone:
         cache = DynamicCache()
         hidden = self.run(embeds, mask, positions, cache)
         return Prefix(ids, mask, read_cache(cache, 0, width), hidden[:, -1].clone())
-
-    def require_rows(self, rows: Sequence[Sequence[int]]) -> None:
-        """Refuse token ids that the embedding does not have.
-
-        Raises:
-            ModelError: such an id.
-        """
-        highest = max((max(row) for row in rows if len(row)), default=0)
-        if highest >= len(self.weight):
-            raise ModelError(
-                f"the text has the token {highest}, and the embedding of {self.name} has {len(self.weight)} rows",
-                expected="a tokenizer and weights that belong together",
-                hint="the tokenizer that the model was trained with, or model.resize_token_embeddings before saving it",
-            )
 
     def hidden(
         self,

@@ -17,7 +17,7 @@ from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.text import Template, TextInterface
-from sea_toolkit.lm.vocabulary import require_tokens, token_ids
+from sea_toolkit.lm.vocabulary import guard_rows, require_tokens, token_ids
 
 
 class Policy(TextInterface):
@@ -70,6 +70,7 @@ class Policy(TextInterface):
         end = end_of_turn(model, tokenizer, self.chat, set(tokens.tolist()), name)
         self.eos_ids, self.usual_end = end.ids, end.usual
         self._positions = usable_positions(model)
+        guard_rows(anatomy.embedding, tokenizer, name)
         self.backbone = Backbone(anatomy.base, anatomy.embedding, name, filler=self.eos_ids[0])
         self.notes = (*end.notes, *self.backbone.notes)
         output = model.get_output_embeddings()
@@ -81,6 +82,10 @@ class Policy(TextInterface):
     @property
     def device(self) -> torch.device:
         return self.backbone.weight.device
+
+    @property
+    def rows(self) -> int:
+        return len(self.backbone.weight)
 
     @property
     def context_length(self) -> int | None:
@@ -99,7 +104,11 @@ class Policy(TextInterface):
         return self._table
 
     def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
-        """Run the prompts once and keep their keys and values. Each row has at least one token."""
+        """Run the prompts once and keep their keys and values. Each row has at least one token.
+
+        Raises:
+            ModelError: a token has no row in the embedding.
+        """
         return self.backbone.prefix(rows)
 
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:

@@ -16,6 +16,7 @@ from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.template import ChatTemplate, has_template
 from sea_toolkit.lm.tokens import TextCodec, after_context, middle_of_text, opened
+from sea_toolkit.lm.vocabulary import require_rows
 from sea_toolkit.util.conversation import Messages, Prompt
 
 Template = Literal["auto", "chat", "plain"]
@@ -62,6 +63,11 @@ class TextInterface:
     @property
     def device(self) -> torch.device:
         """The device of responses."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> int:
+        """Of the embedding: ids from there on cannot be read."""
         raise NotImplementedError
 
     @property
@@ -139,8 +145,10 @@ class TextInterface:
 
         Raises:
             RecipeError: a text of no tokens, or of too many.
+            ModelError: a token has no row in the embedding.
         """
         (ids,) = self.answers.encode([self.as_answer(text)])
+        require_rows(ids, self.rows, self.name)
         if not 0 < len(ids) < length:
             raise RecipeError(
                 f"{what} has {len(ids)} tokens, and an answer at most {length}",
@@ -164,6 +172,9 @@ class TextInterface:
             texts: as answers to prompts.
             finished: which of them get an end-of-text token.
             ends: which token that is, see `ends`; the usual one if None. Those of unfinished texts are ignored.
+
+        Raises:
+            ModelError: a token has no row in the embedding.
         """
         flat = [text for row in texts for text in row]
         last = torch.full(finished.shape, self.usual_end) if ends is None else ends
@@ -173,6 +184,7 @@ class TextInterface:
                 self.answers.encode(flat), last.flatten().tolist(), finished.flatten().tolist(), strict=True
             )
         ]
+        require_rows([i for row in rows for i in row], self.rows, self.name)
         width = max(1, *(len(r) for r in rows))
         fill = self.eos_ids[0]
         ids = torch.tensor([r + [fill] * (width - len(r)) for r in rows], device=self.device)

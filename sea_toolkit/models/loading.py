@@ -15,6 +15,7 @@ from sea_toolkit.lm.devices import pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.gguf import converted_gguf, gguf_in
@@ -92,6 +93,7 @@ def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
     model = read_model("base", source, name, policy.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    guard_rows(model.get_input_embeddings(), tokenizer, name)
     return model.to(policy.device), tokenizer
 
 

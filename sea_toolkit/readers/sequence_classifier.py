@@ -12,6 +12,7 @@ from torch import Tensor
 from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.readers.shown_text import Ids, ShownText
 
 ROWS = 64
@@ -39,6 +40,7 @@ class ClassifierReader:
     def __init__(self, model: Any, shown: ShownText) -> None:
         self.model, self.shown = model, shown
         self.embedding = model.get_input_embeddings()
+        guard_rows(self.embedding, shown.tokenizer, shown.name)
         self.is_decoder = hasattr(model, "score")
         if self.is_decoder:
             self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 import sea_toolkit as sea
+from sea_toolkit import align
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.decoding import decode
@@ -179,13 +180,30 @@ def test_an_empty_tokenizer_is_refused():
         Policy(tiny_model(), empty, name="bare")
 
 
-def test_a_token_beyond_the_embedding_is_refused_where_it_is_used():
+def test_a_token_beyond_the_embedding_is_refused_where_it_is_used(tmp_path):
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["<think>"])
     policy = Policy(tiny_model(), tokenizer, name="small")
     policy.prefix(policy.encode(["no such token in here"], 4))
-    with pytest.raises(ModelError, match="the text has the token 128, and the embedding of small has 128 rows"):
+    missing = "the text has the token 128, and the embedding of .*small.* has 128 rows"
+    with pytest.raises(ModelError, match=missing):
         policy.prefix(policy.encode(["<think>hello"], 4))
+    with pytest.raises(ModelError, match=missing):
+        policy.from_text([["a <think>"]], torch.tensor([[True]]))
+    tiny_model().save_pretrained(tmp_path / "small")
+    tokenizer.save_pretrained(tmp_path / "small")
+    small = str(tmp_path / "small")
+    for recipe in (
+        {"initializer": {"name": "draft", "text": "a <think> b"}},
+        {"initializer": {"name": "prefilled", "text": "a <think> b"}},
+        {"initializer": {"name": "prefilled", "text": "a <think> b", "locked": True}},
+        {"energies": [{"name": "semantic-similarity", "text": "a <think> b"}]},
+        {"energies": [{"name": "semantic-similarity", "text": "a <think> b", "model": small}]},
+        {"energies": [{"name": "judge", "question": "<think>", "yes": "a", "no": "o", "model": small}]},
+    ):
+        base = {"energies": [{"name": "length", "target": 4.0}], "policy": {"model": small}}
+        with pytest.raises(ModelError, match=missing):
+            align("a", recipe=base | recipe, sampler="best-of-n", chains=2, budget=4, max_new_tokens=20)
 
 
 def test_end_tokens_that_are_no_tokens_are_left_out_and_told():
