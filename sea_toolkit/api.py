@@ -73,8 +73,13 @@ class Aligner:
     Args:
         recipe: what all calls share: a `Recipe`, plain data, or a TOML file.
         policy: a model and tokenizer of one's own as a `Policy`; else the recipe's is loaded at the first call.
-        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
-            line.
+        model: the policy's name in the catalog, Hugging Face id or folder.
+        device: where it runs; `auto` is the first GPU, or the CPU.
+        dtype: of its weights; `auto` is the fastest that the device computes in.
+        attention: how it computes attention, as transformers names it.
+        template: whether prompts are put into its chat template.
+        system: a system message for prompts without one.
+        template_options: variables of the chat template.
         hub: plugins; by default all that are installed.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         progress: called as `progress(done, total, what)` during a download.
@@ -209,16 +214,24 @@ def align(
         energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
         sampler: a name, or a table with its name and options.
-        chains: per prompt; `steps` to take, or the `budget` to spend per prompt, in base samples.
-        relaxation, initializer: names, or tables of the recipe.
+        chains: answers per prompt that the sampler works on.
+        steps: how many it takes.
+        budget: what a prompt may cost, in base samples; instead of `steps`, or beside them.
+        relaxation: a name, or a table with its name and options.
+        initializer: a name, or a table with its name and options.
         constraints: limits on energies, as in the recipe.
         draft: a text to improve instead of the policy's own samples, or one for each prompt.
         rewrite: how many rewrites by the policy compete with the answer.
         max_new_tokens: length of an answer, at most.
         seed: of all randomness.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
-        model, device, dtype, attention, template, system, template_options: the recipe's policy, as on the command
-            line.
+        model: the policy's name in the catalog, Hugging Face id or folder.
+        device: where it runs; `auto` is the first GPU, or the CPU.
+        dtype: of its weights; `auto` is the fastest that the device computes in.
+        attention: how it computes attention, as transformers names it.
+        template: whether prompts are put into its chat template.
+        system: a system message for prompts without one.
+        template_options: variables of the chat template.
         allow_code: functions, as `package.module:function`, that the recipe's energies may run.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
@@ -265,7 +278,10 @@ def resume(
     Args:
         folder: the run's folder.
         energies: the run's own terms again, if it was started with some: code is not saved.
-        hub, policy, on_event, progress: as for `align`.
+        hub: as for `align`.
+        policy: as for `align`.
+        on_event: as for `align`.
+        progress: as for `align`.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
         trust_remote_code: whether Python that comes with a model may run, again.
         force: go on though plugins or models are others than before; the manifest records it.

@@ -54,8 +54,14 @@ def compare(
         prompts: different texts or conversations; the statistics are over them.
         samplers: names, or `label=name` to have one twice with different options.
         budgets: in samples per prompt, see `Ledger`.
-        reward, energies, recipe, policy, allow_code, trust_remote_code, hub, progress: as for `align`. A budget or
-            steps in the recipe give way to `budgets`; its relaxation is for the samplers that relax.
+        reward: as for `align`.
+        energies: as for `align`.
+        recipe: as for `align`; its budget or steps give way to `budgets`, its relaxation is for the samplers that relax.
+        policy: as for `align`.
+        allow_code: as for `align`.
+        trust_remote_code: as for `align`.
+        hub: as for `align`.
+        progress: as for `align`.
         options: label → option → value, for that sampler alone; `chains` is one.
         seeds: each prompt's numbers are averaged over them before anything else.
         judges: rewards outside of the energy that read the chosen texts, see `Judge`; the ledger does not count them.
