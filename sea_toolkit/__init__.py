@@ -15,7 +15,8 @@ from sea_toolkit.hookspecs import SEA_API, Register, hookimpl
 from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
-    from sea_toolkit.api import Aligner, align, resume
+    from sea_toolkit.aligner import Aligner
+    from sea_toolkit.api import align, resume
     from sea_toolkit.core.clock import Clock
     from sea_toolkit.core.ledger import Ledger
     from sea_toolkit.core.noise import Noise, categorical
@@ -54,7 +55,7 @@ __all__ = [
 ]  # fmt: skip
 
 _LAZY = {
-    "Aligner": "api",
+    "Aligner": "aligner",
     "BoundEnergy": "problem.energy",
     "Clock": "core.clock",
     "Context": "problem.context",

@@ -1,54 +1,26 @@
-"""The Python entry: `sea.align("…", reward={"sentiment": 8.0})`, `Aligner`, which keeps models loaded, and `resume`."""
+"""The Python entry: `sea.align("…", reward={"sentiment": 8.0})`, and `resume`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, overload
+from typing import Any, overload
 
 from typing_extensions import Unpack
 
+from sea_toolkit.aligner import Aligner, Observer, RunSettings, Table
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.folder import SavedRun, held_folder, new_folder
+from sea_toolkit.runs.folder import SavedRun, held_folder
 from sea_toolkit.runs.manifest import differences
-from sea_toolkit.runs.overrides import RecipeSource, build_recipe
-from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.overrides import RecipeSource
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import OwnEnergies, Session
 from sea_toolkit.util import run_files
-from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.conversation import Messages
 from sea_toolkit.util.progress import Progress
-
-Observer = Callable[[Event], None]
-Table = str | Mapping[str, Any]
-"""A plugin by name, or a table of the recipe: its name and options."""
-
-
-class RunSettings(TypedDict, total=False):
-    """What `Aligner.align` takes by name; see `align`."""
-
-    reward: Mapping[str, float] | str | None
-    energies: OwnEnergies | None
-    recipe: RecipeSource | None
-    sampler: Table | None
-    chains: int | None
-    steps: int | None
-    budget: float | None
-    relaxation: Table | None
-    initializer: Table | None
-    constraints: Sequence[Mapping[str, Any]] | None
-    draft: str | Sequence[str] | None
-    rewrite: int | Mapping[str, Any] | None
-    max_new_tokens: int | None
-    seed: int | None
-    allow_code: Collection[str]
-    out: str | Path | None
-    checkpoint_every: int
-    on_event: Observer | None
 
 
 class AlignSettings(RunSettings, total=False):
@@ -65,104 +37,6 @@ class AlignSettings(RunSettings, total=False):
     trust_remote_code: bool
     hub: PluginHub | None
     progress: Progress | None
-
-
-class Aligner:
-    """A policy, reward models and plugins that stay loaded from one call to the next.
-
-    Args:
-        recipe: what all calls share: a `Recipe`, plain data, or a TOML file.
-        policy: a model and tokenizer of one's own as a `Policy`; else the recipe's is loaded at the first call.
-        model: the policy's name in the catalog, Hugging Face id or folder.
-        device: where it runs; `auto` is the first GPU, or the CPU.
-        dtype: of its weights; `auto` is the fastest that the device computes in.
-        attention: how it computes attention, as transformers names it.
-        template: whether prompts are put into its chat template.
-        system: a system message for prompts without one.
-        template_options: variables of the chat template.
-        hub: plugins; by default all that are installed.
-        trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
-        progress: called as `progress(done, total, what)` during a download.
-
-    Raises:
-        RecipeError: the recipe is wrong.
-    """
-
-    def __init__(
-        self,
-        recipe: RecipeSource | None = None,
-        *,
-        policy: Policy | None = None,
-        model: str | None = None,
-        device: str | None = None,
-        dtype: DType | None = None,
-        attention: Attention | None = None,
-        template: Template | None = None,
-        system: str | None = None,
-        template_options: Mapping[str, Any] | None = None,
-        hub: PluginHub | None = None,
-        trust_remote_code: bool = False,
-        progress: Progress | None = None,
-    ) -> None:
-        settings = {
-            "model": model, "device": device, "dtype": dtype, "attention": attention,
-            "template": template, "system": system, "template_options": template_options,
-        }  # fmt: skip
-        self.recipe = build_recipe(recipe, None, settings)
-        self.session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
-
-    @overload
-    def align(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
-        self, prompts: str | Messages, **settings: Unpack[RunSettings]
-    ) -> Result: ...
-    @overload
-    def align(self, prompts: Sequence[str | Messages], **settings: Unpack[RunSettings]) -> list[Result]: ...
-    def align(
-        self,
-        prompts: str | Messages | Sequence[str | Messages],
-        *,
-        reward: Mapping[str, float] | str | None = None,
-        energies: OwnEnergies | None = None,
-        recipe: RecipeSource | None = None,
-        sampler: Table | None = None,
-        chains: int | None = None,
-        steps: int | None = None,
-        budget: float | None = None,
-        relaxation: Table | None = None,
-        initializer: Table | None = None,
-        constraints: Sequence[Mapping[str, Any]] | None = None,
-        draft: str | Sequence[str] | None = None,
-        rewrite: int | Mapping[str, Any] | None = None,
-        max_new_tokens: int | None = None,
-        seed: int | None = None,
-        allow_code: Collection[str] = (),
-        out: str | Path | None = None,
-        checkpoint_every: int = 10,
-        on_event: Observer | None = None,
-    ) -> Result | list[Result]:
-        """Align the policy's answers to prompts; the arguments are those of `sea_toolkit.align`.
-
-        Args:
-            recipe: another recipe than the aligner's; its policy has to be the same to stay loaded.
-        """
-        settings = {
-            "sampler": sampler, "chains": chains, "steps": steps, "budget": budget, "relaxation": _table(relaxation),
-            "initializer": _table(initializer), "constraints": constraints, "draft": draft, "rewrite": rewrite,
-            "max_new_tokens": max_new_tokens, "seed": seed,
-        }  # fmt: skip
-        chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
-        self.session.refuse_unused(chosen)
-        asked, folder = as_prompts(prompts), None if out is None else Path(out)
-        composition = self.session.compose(chosen, energies, allow_code)
-        with new_folder(folder):
-            run = self.session.run(
-                composition, asked, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event
-            )
-            if folder is not None:
-                dated = _dated(chosen, run.problem.policy)
-                SavedRun(dated, asked, list(energies or {}), checkpoint_every).write(folder)
-            results = run.execute()
-        return results[0] if is_one_prompt(prompts) else results
 
 
 @overload
@@ -319,15 +193,3 @@ def resume(
             run_files.write_json(folder / run_files.MANIFEST, then)
             run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
         return run.execute()
-
-
-def _table(value: Table | None) -> Mapping[str, Any] | None:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _dated(recipe: Recipe, policy: Policy) -> Recipe:
-    """The recipe with the date that its chat template reads: a resumed run reads the one that it began with."""
-    if policy.chat is None or not policy.chat.reads_date:
-        return recipe
-    spec = recipe.policy.model_copy(update={"date": policy.chat.date.isoformat()})
-    return recipe.model_copy(update={"policy": spec})

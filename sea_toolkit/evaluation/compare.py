@@ -56,7 +56,7 @@ def compare(
         budgets: in samples per prompt, see `Ledger`.
         reward: as for `align`.
         energies: as for `align`.
-        recipe: as for `align`; its budget or steps give way to `budgets`, its relaxation is for the samplers that relax.
+        recipe: as for `align`; its budget and steps give way to `budgets`. Its relaxation is for samplers that relax.
         policy: as for `align`.
         allow_code: as for `align`.
         trust_remote_code: as for `align`.
