@@ -1,0 +1,76 @@
+"""`Aligner`: models are loaded once, and the answers are those of separate calls."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from transformers import LlamaForSequenceClassification
+
+import sea_toolkit as sea
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.readers import sequence_scorer
+from sea_toolkit.runs import session
+from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
+
+SETTINGS = {"sampler": "best-of-n", "chains": 2, "budget": 6, "max_new_tokens": 6}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders of two policies and a reward."""
+    root = tmp_path_factory.mktemp("models")
+    config = copy.deepcopy(tiny_model("llama").config)
+    config.num_labels = 1
+    reward = LlamaForSequenceClassification(config)
+    for name, model in {"one": tiny_model("llama"), "two": tiny_model("llama", seed=5), "reward": reward}.items():
+        model.save_pretrained(root / name)
+        tiny_tokenizer().save_pretrained(root / name)
+    return {name: str(root / name) for name in ("one", "two", "reward")}
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The names of what is loaded."""
+    seen = []
+    for module, name in ((session, "load_policy"), (sequence_scorer, "load_classifier")):
+        real = getattr(module, name)
+
+        def counted(*args, real=real, name=name, **options):
+            seen.append(name)
+            return real(*args, **options)
+
+        monkeypatch.setattr(module, name, counted)
+    return seen
+
+
+def test_models_are_loaded_once_and_answers_are_those_of_separate_calls(folders, loads):
+    aligner = sea.Aligner(model=folders["one"])
+    rewarded = {"reward": {folders["reward"]: 2.0}, **SETTINGS}
+    together = [aligner.align(prompt, seed=seed, **rewarded) for seed, prompt in enumerate(("a", "the rain"))]
+    assert sorted(loads) == ["load_classifier", "load_policy"]
+    for seed, result in enumerate(together):
+        alone = sea.align(str(result.prompt), model=folders["one"], seed=seed, **rewarded)
+        assert (alone.response, alone.energy) == (result.response, result.energy)
+
+
+def test_what_one_call_asks_for_is_forgotten_in_the_next(folders):
+    aligner = sea.Aligner(model=folders["one"])
+    first = aligner.align("a", energies={"short": (1.0, lambda r: r.expected_length())}, seed=1, **SETTINGS)
+    aligner.align("a", reward={folders["reward"]: 2.0}, seed=1, **SETTINGS)
+    again = aligner.align("a", energies={"short": (1.0, lambda r: r.expected_length())}, seed=1, **SETTINGS)
+    assert (first.response, first.energy, first.terms) == (again.response, again.energy, again.terms)
+
+
+def test_a_recipe_with_another_policy_loads_it(folders, loads):
+    aligner = sea.Aligner(model=folders["one"])
+    other = {"policy": {"model": folders["two"]}, "energies": [{"name": "length", "target": 3.0}]}
+    aligner.align("a", recipe=other, **SETTINGS)
+    aligner.align("a", recipe=other, **SETTINGS)
+    assert loads == ["load_policy"]
+
+
+def test_settings_that_a_policy_of_ones_own_would_ignore_are_refused():
+    aligner = sea.Aligner(policy=tiny_policy(), system="Be brief.")
+    with pytest.raises(RecipeError, match="system"):
+        aligner.align("a", energies={"short": (1.0, lambda r: r.expected_length())}, **SETTINGS)
