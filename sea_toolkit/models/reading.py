@@ -115,7 +115,7 @@ def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
         raise ModelError(
             f"the base of the adapter {adapter.name} is {adapter.base}, which holds an adapter itself",
             expected="a whole model as the base",
-            hint="merge the inner adapter into its own base (merge_and_unload), save the whole, and write its folder to "
+            hint="merge the inner adapter into its own base (merge_and_unload), save it, and write its folder to "
             f"base_model_name_or_path in {adapter.folder / folders.ADAPTER_CONFIG}",
         )
     return folder
