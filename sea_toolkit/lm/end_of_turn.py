@@ -42,9 +42,10 @@ def end_of_turn(
     """
     listed = [*_configured(model), *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
     notes = []
-    outside = sorted({i for i in listed if i not in writable})
+    outside = [i for i in listed if not isinstance(i, int) or i not in writable]  # a config may list anything
     if outside:
-        notes.append(f"{name}: the end-of-text ids {outside} are no tokens of the model and are left out")
+        told = ", ".join(sorted({repr(i) for i in outside}))
+        notes.append(f"{name}: the end-of-text ids [{told}] are no tokens of the model and are left out")
     listed = [i for i in listed if i not in outside]
     turn, said = _written_by(chat, tokenizer, name)
     notes += said
@@ -65,7 +66,7 @@ def end_of_turn(
     return EndOfTurn(tuple(ids), usual if usual in ids else ids[0], tuple(notes))
 
 
-def _configured(model: Any) -> list[int]:
+def _configured(model: Any) -> list[Any]:
     config = getattr(model, "generation_config", None)
     ids = getattr(config, "eos_token_id", None)
     return [] if ids is None else list(ids) if isinstance(ids, list | tuple) else [ids]

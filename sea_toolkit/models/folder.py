@@ -15,6 +15,8 @@ from sea_toolkit.models.weights_files import INDEX, WEIGHTS, Shapes, is_pointer,
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "merges.txt")
 _SMALL = 4096
 """Bytes; a Git LFS pointer has about 130."""
+_TABLES = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""Small files with a table in JSON; transformers goes on without a generation config that it cannot read."""
 _VALUE_HEADS = {
     "v_head.": "the value head of TRL's AutoModelForCausalLMWithValueHead",
     "value_head.": "the value head of an OpenRLHF critic or reward",
@@ -25,7 +27,8 @@ def facts_of(source: Path | str, name: str, *, trust_remote_code: bool) -> Path:
     """The folder with a model's config and tokenizer; of a Hugging Face id, in the Hugging Face cache.
 
     Raises:
-        ModelError: it cannot be had, is a file, or holds Git LFS pointers instead of files.
+        ModelError: it cannot be had, is a file, or holds Git LFS pointers instead of files, or small files that are
+            damaged.
     """
     if isinstance(source, str):
         folder = hf_hub.fetch_facts(source, code=trust_remote_code)
@@ -40,7 +43,27 @@ def facts_of(source: Path | str, name: str, *, trust_remote_code: bool) -> Path:
             expected="the files",
             hint="git lfs pull in that folder",
         )
+    for path in (folder / file for file in _TABLES):
+        if path.exists():
+            read_table(path, "a table in JSON")
     return folder
+
+
+def read_table(path: Path, expected: str) -> dict[str, Any]:
+    """The contents of a JSON file that holds a table.
+
+    Raises:
+        ModelError: it is damaged, or holds something else.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(table, dict):
+            raise ValueError(f"it holds a {type(table).__name__}")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {error}", expected=expected, hint="download the model again"
+        ) from error
+    return table
 
 
 def refuse_file(path: Path, name: str) -> None:
@@ -97,14 +120,7 @@ def read_config_file(folder: Path, name: str) -> dict[str, Any]:
             expected="the folder of a transformers model",
             hint="save the model with save_pretrained, or give the folder in which config.json lies",
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError(f"it holds a {type(config).__name__}")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}", expected="JSON with a model_type", hint="download the model again"
-        ) from error
+    config = read_table(path, "JSON with a model_type")
     if "model_type" not in config and "auto_map" not in config:
         raise ModelError(f"{path} has no model_type", expected="the config of a transformers model")
     return config

@@ -11,7 +11,7 @@ import torch
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
-from sea_toolkit.models.adapters import adapter_in, merge
+from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, titled
@@ -43,6 +43,7 @@ def read_tokenizer(source: Path | str, name: str, *, trust_remote_code: bool = F
     folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
     adapter = adapter_in(folder, name)
     if adapter is not None and not any(folder.glob("tokenizer*")):
+        _base_of(adapter, trust_remote_code)
         return read_tokenizer(adapter.base, str(adapter.base), trust_remote_code=trust_remote_code)
     if adapter is None:
         folders.read_config_file(folder, name)
@@ -87,7 +88,7 @@ def read_model(
     if adapter is not None:
         folders.adapter_weights(source)
         restored, base = adapter.replaced(), adapter.base
-        folder = folders.facts_of(base, str(base), trust_remote_code=trust_remote_code)
+        folder = _base_of(adapter, trust_remote_code)
     config = _config(folder, name if adapter is None else str(base), trust_remote_code)
     if attention != "auto":
         config._attn_implementation = attention
@@ -101,6 +102,23 @@ def read_model(
         model = merge(model, adapter).to(dtype)
     model.name_or_path = str(source)
     return model.eval().requires_grad_(False)
+
+
+def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
+    """The folder of an adapter's base.
+
+    Raises:
+        ModelError: it cannot be had, or holds an adapter itself.
+    """
+    folder = folders.facts_of(adapter.base, str(adapter.base), trust_remote_code=trust_remote_code)
+    if folders.has_adapter(folder):
+        raise ModelError(
+            f"the base of the adapter {adapter.name} is {adapter.base}, which holds an adapter itself",
+            expected="a whole model as the base",
+            hint="merge the inner adapter into its own base (merge_and_unload), save it, and write its folder to "
+            f"base_model_name_or_path in {adapter.folder / folders.ADAPTER_CONFIG}",
+        )
+    return folder
 
 
 def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
+from sea_toolkit.util.unicode import require_unicode
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -104,6 +105,7 @@ class Recipe(Strict):
     @classmethod
     def parse(cls, data: dict[str, Any], where: str = "recipe") -> Recipe:
         """Check plain data."""
+        require_unicode(data, f"the {where}" if where == "recipe" else where)
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:

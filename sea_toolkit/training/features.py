@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.truncate import truncate
 
 
@@ -25,8 +26,9 @@ def pooled_features(
 ) -> dict[int, Float[Tensor, "N D"]]:
     """Mean over its tokens of each block's output, as a probe sees a response.
 
-    Texts are fed without prompt and without special tokens, cut to `max_tokens`, batched by length; one
-    forward of the first `max(layers)` blocks gives all layers. A text without tokens gets zeros.
+    Texts are fed without prompt and without special tokens, cut to `max_tokens` and to what the model can
+    read, batched by length; one forward of the first `max(layers)` blocks gives all layers. A text without tokens gets
+    zeros.
 
     Args:
         model: the policy, on its device.
@@ -37,7 +39,8 @@ def pooled_features(
     Returns:
         Layer to float32 features on the CPU.
     """
-    rows = [tokenizer(t, add_special_tokens=False).input_ids[:max_tokens] for t in texts]
+    limit = min(max_tokens, usable_positions(model) or max_tokens)
+    rows = [tokenizer(t, add_special_tokens=False).input_ids[:limit] for t in texts]
     order = sorted((i for i, r in enumerate(rows) if r), key=lambda i: len(rows[i]))
     truncated = truncate(model, max(layers))
     device, width = model.get_input_embeddings().weight.device, model.config.get_text_config().hidden_size

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.unicode import require_unicode
 
 _EXPECTED = 'a text, or messages such as [{"role": "user", "content": "…"}], the last one a user\'s'
 Messages = Sequence[Mapping[str, Any]]
@@ -53,12 +54,13 @@ class Prompt(str):
             where: names it in errors.
 
         Raises:
-            RecipeError: neither of them, an unknown key of a message, or a conversation whose last turn is not the
-                user's.
+            RecipeError: neither of them, an unknown key of a message, a conversation whose last turn is not the user's,
+                or text that UTF-8 cannot write.
         """
         if isinstance(value, Prompt):
             return value
         if isinstance(value, str):
+            require_unicode(value, where)
             return cls(value)
         if not isinstance(value, Sequence) or not value:
             raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED)
@@ -131,6 +133,8 @@ def _message(turn: Any, where: str) -> Message:
         content = "".join(part["text"] for part in content)
     if others or not isinstance(role, str) or not role or not isinstance(content, str):
         raise RecipeError(f"{where} is {_short(dict(turn))}", expected='{"role": …, "content": …}, both of them texts')
+    for text in (role, content):
+        require_unicode(text, where)
     return Message(role, content)
 
 

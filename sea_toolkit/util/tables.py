@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.util.unicode import require_unicode
 
 COLUMNS = ("text", "label", "chosen", "rejected", "group")
 KEYS = (*COLUMNS, "positive", "negative", "threshold", "gap", "all", "rows", "header")
@@ -116,6 +117,7 @@ def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
             raise RecipeError(f"{path}, line {number} is not JSON: {error}", expected="one object per line") from error
         if not isinstance(row, dict):
             raise RecipeError(f"{path}, line {number} is a {type(row).__name__}", expected="one object per line")
+        require_unicode(row, f"{path}, line {number}")
         rows.append(row)
     return rows
 

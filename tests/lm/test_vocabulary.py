@@ -214,6 +214,10 @@ def test_end_tokens_that_are_no_tokens_are_left_out_and_told():
     assert policy.notes == ("odd: the end-of-text ids [-1, 128009] are no tokens of the model and are left out",)
     bare = tiny_tokenizer()
     bare.eos_token, bare.chat_template = None, None
+    model.generation_config.eos_token_id = [[3], "x", EOS]
+    policy = Policy(model, tiny_tokenizer(), name="odd")
+    assert policy.eos_ids == (EOS,)
+    assert policy.notes == ("odd: the end-of-text ids ['x', [3]] are no tokens of the model and are left out",)
     model.generation_config.eos_token_id = 128009
     with pytest.raises(ModelError, match="odd has no end-of-text token"):
         Policy(model, bare, name="odd")

@@ -131,6 +131,20 @@ def test_an_adapter_whose_base_is_nowhere_says_so(base, tmp_path):
         loaded(tmp_path / "lora")
 
 
+@pytest.mark.parametrize("tokenizer", [True, False])
+@pytest.mark.parametrize("inner", ["itself", "another", "a whole model beside one"])
+def test_a_base_that_holds_an_adapter_is_refused(base, tmp_path, inner, tokenizer):
+    folder = tmp_path / "lora"
+    save_adapter(base, folder, task_type="CAUSAL_LM", tokenizer=tokenizer)
+    other = tmp_path / "other"
+    save_adapter(base, other, task_type="CAUSAL_LM")
+    if inner == "a whole model beside one":
+        shutil.copytree(base, other, dirs_exist_ok=True)
+    edit_config(folder, "adapter_config.json", base_model_name_or_path=str(folder if inner == "itself" else other))
+    with pytest.raises(ModelError, match=r"the base of the adapter .*lora is .*, which holds an adapter itself"):
+        loaded(folder)
+
+
 def test_an_adapter_with_pickled_or_cut_weights_is_named(base, tmp_path):
     save_adapter(base, tmp_path / "lora")
     weights = tmp_path / "lora" / "adapter_model.safetensors"

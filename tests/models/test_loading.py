@@ -84,6 +84,15 @@ def test_what_is_wrong_with_a_folder_is_said_without_a_word_of_the_network(folde
     assert "network" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["{oops", "[1]", "\xff"])
+@pytest.mark.parametrize("file", ["generation_config.json", "tokenizer_config.json", "special_tokens_map.json"])
+def test_a_damaged_small_file_is_named(folder, file, content):
+    """transformers goes on without a generation config that it cannot read, and so with other ends of text."""
+    (folder / file).write_bytes(content.encode("latin-1"))
+    with pytest.raises(ModelError, match=rf"{file} cannot be read"):
+        loaded(folder)
+
+
 def test_missing_weights_are_named(folder):
     from safetensors.torch import load_file, save_file
 

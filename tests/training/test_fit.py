@@ -37,6 +37,14 @@ def test_features_are_those_of_each_text_alone(arch):
             torch.testing.assert_close(found[layer][i], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [{"arch": "gpt2", "n_positions": 24}, {"max_position_embeddings": 24}])
+def test_features_are_of_the_tokens_that_the_model_can_read(kind):
+    model, text = tiny_model(**kind), "what the others were reading on that day and the next"
+    long, short = (pooled_features(model, tiny_tokenizer(), [text], [1], max_tokens=n)[1] for n in (64, 24))
+    assert len(tiny_tokenizer()(text).input_ids) > 24
+    torch.testing.assert_close(long, short)
+
+
 def test_layer_search_finds_the_informative_layer():
     examples = labelled(600)
     y = torch.tensor(examples.labels).float()
