@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from sea_toolkit.core.ledger import Ledger
 
@@ -46,9 +47,11 @@ class Meter:
     parts where a part is called by itself, as a reader of hidden states does.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, policy: nn.Module | None = None) -> None:
         self.ledger = ledger
         self.models: list[AnnouncedModel] = []
+        self.unannounced: set[str] = set()
+        self._policy, self._watched = policy, set[str]()
         self.depth = 0
         self._parts: dict[int, tuple[nn.Module, str, int]] = {}
 
@@ -83,6 +86,27 @@ class Meter:
         finally:
             _ACTIVE.reset(token)
             self.depth = 0
+
+    @contextmanager
+    def watching(self, call: str) -> Iterator[None]:
+        """Like `counting()`; the first time for each kind of call, it also finds models that were not announced.
+
+        Args:
+            call: which kind.
+        """
+        if call in self._watched:
+            with self.counting():
+                yield
+            return
+        with unannounced_modules() as modules, self.counting():
+            yield
+        self._watched.add(call)
+        known = [model.module for model in self.models] + ([] if self._policy is None else [self._policy])
+        # by weights: a view of a model has modules of its own
+        weights = {id(parameter) for module in known for parameter in module.parameters()}
+        self.unannounced |= {
+            type(module).__name__ for module in modules if any(id(p) not in weights for p in module.parameters(False))
+        }
 
     def knows(self, module: nn.Module) -> bool:
         """Whether calls of this module are counted."""
@@ -131,3 +155,29 @@ def _tokens(inputs: list[Tensor]) -> int:
     if first is None:
         return 0
     return first.numel() // first.shape[-1] if first.is_floating_point() and first.numel() else first.numel()
+
+
+@contextmanager
+def unannounced_modules() -> Iterator[list[nn.Module]]:
+    """The modules with weights that energies run within the block, outside of the models that they announce.
+
+    A model may be tried before it is announced: such a trial is no cost of the run.
+    """
+    run: list[tuple[nn.Module, Meter, int]] = []
+    seen: list[nn.Module] = []
+
+    def look(module: nn.Module, args: Any) -> None:
+        meter = active_meter()
+        if meter is None or meter.depth or meter.knows(module) or isinstance(module, nn.Embedding):
+            return
+        if any(True for _ in module.parameters(recurse=False)):
+            run.append((module, meter, len(meter.models)))
+
+    handle = register_module_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+        for module, meter, announced in run:
+            if not any(part is module for later in meter.models[announced:] for part in later.module.modules()):
+                seen.append(module)

@@ -31,6 +31,7 @@ class Term:
         owner: the plugin, as `distribution:name`, for messages.
         meter: counts the tokens of the models that the energy has announced.
         is_time_dependent: an option follows a schedule, so the same response has another value later.
+        can_announce: whether it was bound with a context, and so has to announce the models that it runs.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Term:
     owner: str
     meter: Meter
     is_time_dependent: bool = False
+    can_announce: bool = True
 
     @property
     def differentiable(self) -> bool:
@@ -68,7 +70,7 @@ class Term:
         """
         energy = self.bound.energy
         assert energy is not None, self.label
-        value = self._guarded(lambda: energy(response))
+        value = self._guarded("energy", lambda: energy(response))
         expected = response.shape[:2]
         if not isinstance(value, Tensor) or tuple(value.shape) != expected:
             got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
@@ -103,7 +105,7 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        value = self._guarded(lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32))
+        value = self._guarded("score_text", lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32))
         if tuple(value.shape) != (len(flat),):
             raise PluginError(
                 f"score_text of energy {self.owner!r} returned {list(value.shape)} for {len(flat)} texts",
@@ -117,8 +119,31 @@ class Term:
         """−log π of hard responses in the unit of this term; see `PolicyEnergy.of_text`."""
         policy = self.policy_energy
         assert policy is not None, self.label
-        return self._guarded(lambda: policy.of_text(response, known, same))
+        return self._guarded("of_text", lambda: policy.of_text(response, known, same))
 
-    def _guarded(self, call: Callable[[], Value]) -> Value:
-        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True), self.meter.counting():
-            return call()
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        lines = list(self.bound.warnings)
+        if self.meter.unannounced:
+            lines.append(
+                f"{self.label} runs a model ({_listed(self.meter.unannounced)}) that the budget does not count and a "
+                "resumed run does not compare"
+            )
+        return lines
+
+    def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
+        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True), self.meter.watching(kind):
+            value = call()
+        if self.meter.unannounced and self.can_announce:
+            raise PluginError(
+                f"energy {self.owner!r} runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
+                expected="models that are counted in the budget, and compared when a run is resumed",
+                hint="in bind: model = context.use_model(name, model)",
+            )
+        return value
+
+
+def _listed(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:3]) + ("" if len(shown) <= 3 else ", …")

@@ -11,7 +11,7 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import Bindable, Energy, as_bound, as_energy
+from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.items import Item
@@ -69,12 +69,13 @@ class Part:
             SeaError: what the energy raises.
             PluginError: its code failed, or returned something that is not an energy.
         """
-        meter = Meter(context.ledger)
+        meter = Meter(context.ledger, context.policy.model)
         with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
-        return Term(self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent)
+        can_announce = not isinstance(self.energy, FunctionEnergy)
+        return Term(self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce)
 
 
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:

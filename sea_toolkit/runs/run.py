@@ -295,7 +295,7 @@ class Run:
 
     def _results(self) -> list[Result]:
         problem = self.problem
-        warnings = [warning for t in problem.terms for warning in t.bound.warnings]
+        warnings = [note for t in problem.terms for note in t.notes]
         notes = [
             *problem.policy.notes,
             *warnings,

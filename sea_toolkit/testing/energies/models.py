@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
-from sea_toolkit.core.meter import Meter, active_meter
+from sea_toolkit.core.meter import unannounced_modules
 from sea_toolkit.testing.conformance import require
 from sea_toolkit.testing.energies.subject import Subject
 
@@ -40,29 +34,3 @@ def check_models(subject: Subject) -> None:
         "it runs the policy, and the ledger does not know",
         hint='context.ledger.forward("policy", tokens, parameters) at each pass, or context.use_model',
     )
-
-
-@contextmanager
-def unannounced_modules() -> Iterator[list[nn.Module]]:
-    """The modules with weights that energies run within the block, outside of the models that they announce in it.
-
-    A model may be tried before it is announced: such a trial is no cost of the run.
-    """
-    run: list[tuple[nn.Module, Meter, int]] = []
-    seen: list[nn.Module] = []
-
-    def look(module: nn.Module, args: Any) -> None:
-        meter = active_meter()
-        if meter is None or meter.depth or meter.knows(module) or isinstance(module, nn.Embedding):
-            return
-        if any(True for _ in module.parameters(recurse=False)):
-            run.append((module, meter, len(meter.models)))
-
-    handle = register_module_forward_pre_hook(look)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-        for module, meter, announced in run:
-            if not any(part is module for later in meter.models[announced:] for part in later.module.modules()):
-                seen.append(module)
