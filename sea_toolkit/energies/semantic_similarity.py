@@ -79,9 +79,10 @@ class SemanticSimilarity(Energy):
         if self.model is None or source is None or str(source) == context.policy.model.name_or_path:
             encoder = PolicyEncoder(context, self.layer, NAME)
         else:
-            name, trust = self.model, context.finder.trust_remote_code
-            loaded = context.load_once(
-                ("encoder", source), lambda: load_encoder(source, context.policy, name, trust_remote_code=trust)
+            name, policy, finder = self.model, context.policy, context.finder
+            loaded = finder.load_once(
+                ("encoder", source, policy.device, policy.dtype),
+                lambda: load_encoder(source, policy, name, trust_remote_code=finder.trust_remote_code),
             )
             encoder = ModelEncoder(*loaded, context, name, NAME, self.truncate)
             encoder.check(texts, NAME)

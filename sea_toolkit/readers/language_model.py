@@ -31,9 +31,10 @@ def language_model(name: str | None, context: Context) -> Policy:
     source = find_language_model(name, context.finder)
     if str(source) == policy.model.name_or_path:
         return policy
-    return context.load_once(
-        ("language model", source),
-        lambda: load_language_model(source, policy, name, trust_remote_code=context.finder.trust_remote_code),
+    finder, date = context.finder, None if policy.chat is None else policy.chat.date
+    return finder.load_once(
+        ("language model", source, policy.device, policy.dtype, date),
+        lambda: load_language_model(source, policy, name, trust_remote_code=finder.trust_remote_code),
     )
 
 

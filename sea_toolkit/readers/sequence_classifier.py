@@ -105,10 +105,14 @@ class ClassifierReader:
             raise RecipeError(f"{self.shown.name} has no output {wanted!r}", hint=did_you_mean(str(wanted), labels))
         return labels[str(wanted)]
 
-    @torch.no_grad()
     def texts(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, "N L"]:
         """Outputs for N answers to N prompts, float32; NaN for what is too long for the model, or has no tokens."""
-        rows = [self.shown.ids(p, a) or [] for p, a in zip(prompts, answers, strict=True)]
+        return self.ids([self.shown.ids(p, a) for p, a in zip(prompts, answers, strict=True)])
+
+    @torch.no_grad()
+    def ids(self, wholes: Sequence[Ids | None]) -> Float[Tensor, "N L"]:
+        """The same for what `ShownText.ids` makes of them."""
+        rows = [whole or [] for whole in wholes]
         outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.table.device)
         # rows of one length share a batch without padding, which is how each would be read alone
         by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))

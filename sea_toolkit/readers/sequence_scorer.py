@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
@@ -15,7 +15,7 @@ from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
 
 DIFFERENCE = 1e-4
 """Smallest difference between two readings of one text that is reported."""
@@ -62,16 +62,18 @@ class SequenceScorer:
         return outputs
 
     def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        other = self._read_otherwise(response)
-        if other.all() and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
-            return self._whole(response, other)
+        wholes = self._wholes(response)
+        p, c = response.shape[:2]
+        if len(wholes) == p * c and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
+            return self.reader.ids(list(wholes.values())).unflatten(0, (p, c))
         outputs = self._piecewise(response)
-        if not other.any():
+        if not wholes:
             return outputs
-        whole = self._whole(response, other)
-        self._note(float((whole - outputs.detach())[other].abs().nan_to_num(0.0).max()))
+        places = tuple(torch.tensor(list(wholes), device=outputs.device).T)
+        pieces, whole = outputs[places], self.reader.ids(list(wholes.values()))
+        self._note(float((whole - pieces.detach()).abs().nan_to_num(0.0).max()))
         # the value of the whole, with the gradient of the pieces
-        return torch.where(other[..., None], outputs + (whole - outputs).detach(), outputs)
+        return outputs.index_put(places, pieces + (whole - pieces).detach())
 
     def _piecewise(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """Read the response's own tokens between the tokens before and after it."""
@@ -85,27 +87,17 @@ class SequenceScorer:
         outputs = self.reader.read(embeds, mask, self.before, self.prefix)
         return outputs if self.shown.truncate else outputs.masked_fill(cut[..., None], torch.nan)
 
-    def _read_otherwise(self, response: SoftResponse) -> Bool[Tensor, "P C"]:
-        """Which responses are texts whose tokens as a whole differ from those of the pieces."""
-        other = torch.zeros(response.shape[:2], dtype=torch.bool)
+    def _wholes(self, response: SoftResponse) -> dict[tuple[int, int], Ids | None]:
+        """For each text whose tokens as a whole differ from those of the pieces: prompt and chain, and those tokens."""
         if response.texts is None:
-            return other.to(response.ids.device)
-        counts = (response.content > 0.5).sum(-1).tolist()
-        ids = response.ids.tolist()
+            return {}
+        counts, ids, wholes = (response.content > 0.5).sum(-1).tolist(), response.ids.tolist(), {}
         for p, row in enumerate(response.texts):
             for c, text in enumerate(row):
-                pieces = [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]
-                other[p, c] = self.shown.ids(self.prompts[p], text) != pieces
-        return other.to(response.ids.device)
-
-    def _whole(self, response: SoftResponse, wanted: Bool[Tensor, "P C"]) -> Float[Tensor, "P C L"]:
-        """Outputs of the wanted texts, each read as a whole; NaN for the others."""
-        assert response.texts is not None
-        places = wanted.nonzero().tolist()
-        outputs = self.reader.texts([self.prompts[p] for p, _ in places], [response.texts[p][c] for p, c in places])
-        every = outputs.new_full((*wanted.shape, outputs.shape[-1]), torch.nan)
-        every[wanted] = outputs
-        return every
+                whole = self.shown.ids(self.prompts[p], text)
+                if whole != [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]:
+                    wholes[p, c] = whole
+        return wholes
 
     def _note(self, difference: float) -> None:
         if difference > self._furthest:
@@ -143,8 +135,8 @@ def sequence_scorer(
     )
     options = repr(sorted((template_options or {}).items()))
     key = ("sequence scorer", source, shown.reads, truncate, options)
-    # made before the model's tokens are counted: the trial reading does not belong to the run's cost
-    reader = context.load_once(("classifier reader", *key), lambda: ClassifierReader(model, shown))
+    # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
+    reader = finder.load_once((*key, name, policy.device, policy.dtype), lambda: ClassifierReader(model, shown))
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     return context.load_once(key, lambda: SequenceScorer(reader, context))

@@ -8,8 +8,9 @@ import pytest
 from transformers import LlamaForSequenceClassification
 
 import sea_toolkit as sea
+from sea_toolkit.energies import semantic_similarity
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.readers import sequence_scorer
+from sea_toolkit.readers import language_model, sequence_scorer
 from sea_toolkit.runs import session
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 
@@ -33,7 +34,13 @@ def folders(tmp_path_factory):
 def loads(monkeypatch):
     """The names of what is loaded."""
     seen = []
-    for module, name in ((session, "load_policy"), (sequence_scorer, "load_classifier")):
+    for module, name in (
+        (session, "load_policy"),
+        (sequence_scorer, "load_classifier"),
+        (sequence_scorer, "ClassifierReader"),
+        (language_model, "load_language_model"),
+        (semantic_similarity, "load_encoder"),
+    ):
         real = getattr(module, name)
 
         def counted(*args, real=real, name=name, **options):
@@ -48,10 +55,20 @@ def test_models_are_loaded_once_and_answers_are_those_of_separate_calls(folders,
     aligner = sea.Aligner(model=folders["one"])
     rewarded = {"reward": {folders["reward"]: 2.0}, **SETTINGS}
     together = [aligner.align(prompt, seed=seed, **rewarded) for seed, prompt in enumerate(("a", "the rain"))]
-    assert sorted(loads) == ["load_classifier", "load_policy"]
+    assert sorted(loads) == ["ClassifierReader", "load_classifier", "load_policy"]
     for seed, result in enumerate(together):
         alone = sea.align(str(result.prompt), model=folders["one"], seed=seed, **rewarded)
         assert (alone.response, alone.energy) == (result.response, result.energy)
+
+
+def test_models_that_energies_ask_are_loaded_once_too(folders, loads):
+    aligner = sea.Aligner(model=folders["one"])
+    similar = {"name": "semantic-similarity", "text": "a rain", "model": folders["two"]}
+    recipe = {"energies": [{"name": "perplexity", "model": folders["two"]}, similar], "policy": aligner.recipe.policy}
+    first, second = (aligner.align("a", recipe=recipe, seed=1, **SETTINGS) for _ in range(2))
+    assert sorted(loads) == ["load_encoder", "load_language_model", "load_policy"]
+    assert (first.response, first.energy) == (second.response, second.energy)
+    assert first.ledger["models"] == second.ledger["models"]
 
 
 def test_what_one_call_asks_for_is_forgotten_in_the_next(folders):
