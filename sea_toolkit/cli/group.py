@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
@@ -90,6 +91,14 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
+        except OSError as error:
+            # a full disk, mostly that of `> file`; click itself ends quietly at a closed pipe
+            if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer has nowhere to go
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"cannot write the output: {error.strerror}", err=True)
+            ctx.exit(1)
 
 
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:

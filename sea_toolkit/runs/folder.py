@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +93,9 @@ def held_folder(folder: Path) -> Iterator[None]:
     Raises:
         SeaError: another process works in it, or its parent cannot be written.
     """
-    try:
-        lock = hold(folder, f"the run in {folder}")
-        lock.__enter__()
-    except OSError as error:
-        raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(folder, f"the run in {folder}"))
+        except OSError as error:
+            raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
         yield
-    finally:
-        lock.__exit__(None, None, None)

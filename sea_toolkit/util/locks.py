@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ def hold(path: Path, what: str, waiting: Callable[[], None] | None = None) -> It
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not file.exists():  # filelock takes a file that cannot be made for one that is taken
+            raise OSError(errno.EACCES, "no lock file can be written beside it", str(path)) from None
         if waiting is None:
             raise SeaError(
                 f"{what} is in use by another process",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -135,3 +136,12 @@ def test_errors_are_messages(monkeypatch, error, code, message):
     assert result.exit_code == code
     assert result.stderr == message
     assert result.stdout == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("command", [["list-plugins", "--json"], ["describe", "length"]])
+def test_a_full_disk_behind_the_output_is_a_message(command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "sea_toolkit.cli", *command], stdout=full, stderr=subprocess.PIPE)
+    assert done.stderr.decode() == "error: cannot write the output: No space left on device\n"
+    assert done.returncode == 1

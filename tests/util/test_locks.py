@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sea_toolkit.errors import SeaError
+from sea_toolkit.runs.folder import held_folder
 from sea_toolkit.util.locks import hold
 
 HOLDER = """
@@ -73,3 +74,11 @@ def test_nothing_appears_inside_the_folder(tmp_path):
     folder.mkdir()
     with hold(folder, "the run"):
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no folder that even root cannot write")
+def test_where_no_lock_can_be_written_nobody_is_blamed():
+    with pytest.raises(OSError, match="no lock file can be written"), hold(Path("/proc/none"), "the run"):
+        pass
+    with pytest.raises(SeaError, match="cannot use /proc/none for a run"), held_folder(Path("/proc/none")):
+        pass
