@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
@@ -20,44 +19,12 @@ from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import manifest
+from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
-
-
-class Stateful(Protocol):
-    """A part of a run that changes with it: taken back where a step is interrupted, saved and restored with the run."""
-
-    def state(self) -> Any:
-        """Tables, lists, tuples and dataclasses of tensors, numbers and texts, independent of later changes."""
-
-    def load_state(self, state: Any) -> None:
-        """Go on from there."""
-
-
-@dataclass
-class Position:
-    """How far a run is.
-
-    Attributes:
-        step: steps done.
-        last_cost: samples per prompt that the last step cost.
-        scored_last_step: whether its texts have been scored.
-    """
-
-    step: int = 0
-    last_cost: float = 0.0
-    scored_last_step: bool = False
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {"step": self.step, "last_cost": self.last_cost, "scored_last_step": self.scored_last_step}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.step, self.last_cost = state["step"], state["last_cost"]
-        self.scored_last_step = state["scored_last_step"]
 
 
 class Run:

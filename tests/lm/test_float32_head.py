@@ -13,15 +13,7 @@ from sea_toolkit.lm.float32_head import Float32Linear, float32_head
 from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.testing.tiny import converted, tiny_config, tiny_policy
 from tests.helpers import random_ids
-from tests.models.folders import save_classifier
-
-SIZES = {
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "vocab_size": 128,
-}
+from tests.models.folders import ENCODER_SIZES, save_classifier
 
 
 def classifier(config):
@@ -32,8 +24,8 @@ def classifier(config):
 
 @pytest.mark.parametrize(
     ("config", "path"),
-    [(tiny_config("llama"), "score"), (tiny_config("gpt2"), "score"), (BertConfig(**SIZES), "classifier"),
-     (RobertaConfig(**SIZES), "classifier.out_proj")],
+    [(tiny_config("llama"), "score"), (tiny_config("gpt2"), "score"), (BertConfig(**ENCODER_SIZES), "classifier"),
+     (RobertaConfig(**ENCODER_SIZES), "classifier.out_proj")],
     ids=["llama", "gpt2", "bert", "roberta"],
 )  # fmt: skip
 def test_the_head_is_float32_and_the_body_is_not(config, path):

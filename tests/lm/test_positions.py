@@ -18,14 +18,8 @@ from sea_toolkit.lm.positions import cut_answers, fitting_frames, usable_positio
 from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
 from tests.helpers import hub, problem_for, tiny_policy
+from tests.models.folders import ENCODER_SIZES
 
-SIZES = {
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "vocab_size": 128,
-}
 LONG = "the cat and the dog " * 8
 BERTS = [("bert", 24), ("roberta", 22), ("xlm-roberta", 22), ("camembert", 22), ("electra", 24), ("mpnet", 22)]
 
@@ -34,7 +28,7 @@ def encoder(kind, positions=24, classes=AutoModel, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = AutoConfig.for_model(
-            kind, max_position_embeddings=positions, **SIZES, embedding_size=32, pad_token_id=1, **options
+            kind, max_position_embeddings=positions, **ENCODER_SIZES, embedding_size=32, pad_token_id=1, **options
         )
         return classes.from_config(config).eval()
 

@@ -15,6 +15,15 @@ from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
 from tests.helpers import hub
 
+ENCODER_SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "vocab_size": 128,
+}
+"""Of a small encoder, as transformers names them."""
+
 
 def save_policy(folder: Path, arch: str = "llama", **options: Any) -> Path:
     """A causal LM with its tokenizer."""
