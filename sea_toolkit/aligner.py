@@ -12,7 +12,7 @@ from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.folder import SavedRun, new_folder
+from sea_toolkit.runs.folder import SavedRun, named_folder, new_folder
 from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
@@ -133,7 +133,7 @@ class Aligner:
         }  # fmt: skip
         chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
         self.session.refuse_unused(chosen)
-        asked, folder = as_prompts(prompts), None if out is None else Path(out)
+        asked, folder = as_prompts(prompts), None if out is None else named_folder(out)
         composition = self.session.compose(chosen, energies, allow_code)
         with new_folder(folder):
             run = self.session.run(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import NumericalError
-from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
 from sea_toolkit.util.conversation import Prompt
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,33 @@ class Result:
 
     def to_json(self, indent: int | None = None) -> str:
         """JSON; numbers that are not finite become null."""
-        return json.dumps(_plain(self.to_dict()), ensure_ascii=False, indent=indent, allow_nan=False)
+        return json.dumps(self.to_data(), ensure_ascii=False, indent=indent, allow_nan=False)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON; numbers that are not finite are None."""
+        data: dict[str, Any] = _plain(self.to_dict())
+        return data
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Result:
+        """The result that `to_data` gave; a number that was not finite is +inf, or −inf for a reward."""
+        values = {f.name: data[f.name] for f in fields(cls)}
+
+        def pair(value: dict[str, float | None], absent: float = float("inf")) -> tuple[float, float]:
+            before, after = (absent if value[k] is None else float(value[k]) for k in ("before", "after"))
+            return before, after
+
+        return cls(
+            **values
+            | {
+                "prompt": Prompt.of(data.get("messages", data["prompt"])),
+                "terms": {k: pair(v) for k, v in data["terms"].items()},
+                "rewards": {k: pair(v, -float("inf")) for k, v in data["rewards"].items()},
+                "energy": pair(data["energy"]),
+                "nll_per_token": pair(data["nll_per_token"]),
+                "candidates": [_candidate(c) for c in data["candidates"]],
+            }
+        )
 
 
 class Interrupted(KeyboardInterrupt):
@@ -95,6 +123,12 @@ class Interrupted(KeyboardInterrupt):
 def finite(value: float) -> float | None:
     """The same with None for numbers that are not finite, which JSON lacks."""
     return value if value == value and abs(value) != float("inf") else None
+
+
+def _candidate(data: dict[str, Any]) -> Candidate:
+    finite_terms = {k: float("inf") if v is None else v for k, v in data["terms"].items()}
+    energy = float("inf") if data["energy"] is None else data["energy"]
+    return Candidate(**data | {"energy": energy, "terms": finite_terms})
 
 
 def _plain(value: Any) -> Any:

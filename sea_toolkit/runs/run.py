@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +18,12 @@ from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
+from sea_toolkit.runs.stored import write_end
 from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
@@ -65,10 +67,11 @@ class Run:
                 hint="fewer --chains, or a larger --budget",
             )
         self.identity = uuid.uuid4().hex
+        self.request = request_digest(composition.recipe, problem.prompts)
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
-        self.acceptance, self.position = AcceptanceCounter(), Position()
+        self.acceptance, self.position, self.trace = AcceptanceCounter(), Position(), Trace(folder)
         self.parts: dict[str, Stateful] = {
             "noise": self.noise,
             "ledger": problem.ledger,
@@ -77,11 +80,10 @@ class Run:
             "archives": self.archives,
             "acceptance": self.acceptance,
             "position": self.position,
+            "trace": self.trace,
         }
         self.state: Any = None
-        self.trace = Trace(folder)
         self.notes: list[str] = []
-        self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "ready"
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
         self.weights = {t.label: end.value(t.weight) for t in problem.terms}
@@ -93,6 +95,11 @@ class Run:
         """Steps done."""
         return self.position.step
 
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Who takes part; reads all weights."""
+        return manifest(self.problem, self.composition, self.name) | {"run": self.request}
+
     @property
     def can_resume(self) -> bool:
         """Whether the folder holds a checkpoint; a run killed before its first one starts over."""
@@ -102,14 +109,19 @@ class Run:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
         Raises:
-            SeaError: there is none, or it is damaged.
+            SeaError: there is none, or it is damaged, of another run, or of another version.
         """
         assert self.folder is not None
         self.state, states = checkpoint.load_checkpoint(
-            self.folder, self.sampler.state_type, self.problem.policy.device
+            self.folder, self.request, self.sampler.state_type, self.problem.policy.device
         )
-        self._load(states)
-        checkpoint.cut_trace(self.folder / run_files.TRACE, self.step)
+        try:
+            self._load(states)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # with --force
+            raise SeaError(
+                f"the checkpoint in {self.folder} is of another version of sea_toolkit: {error!r}",
+                hint="start the run again in another folder",
+            ) from error
 
     def execute(self) -> list[Result]:
         """Run to the end.
@@ -136,8 +148,7 @@ class Run:
             if isinstance(error, KeyboardInterrupt) and not closing:
                 self._checkpoint()
         results = self._results()
-        if self.folder is not None:
-            run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
+        self._write_end(results)
         self._emit("end")
         if isinstance(failure, KeyboardInterrupt):
             raise Interrupted(results) from failure
@@ -149,7 +160,7 @@ class Run:
         problem = self.problem
         if self.state is None:
             if self.folder is not None:
-                run_files.write_json(self.folder / run_files.MANIFEST, self.manifest)
+                run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
             state, info = self.sampler.init(problem, self.noise)
             self._log_step(info, -1)
@@ -240,8 +251,15 @@ class Run:
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:
+            self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
-            checkpoint.save_checkpoint(self.folder, self.state, states)
+            checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+
+    def _write_end(self, results: list[Result]) -> None:
+        """Write the results; those of a run that only pauses (`stop_after`) are not its end."""
+        if self.folder is not None:
+            status = self.status if self.stop_after is None else "paused"
+            write_end(self.folder, self.request, status, results, self.trace.state())
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]

@@ -1,27 +1,29 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, with the modes that the user's umask gives, and never through a link."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
+
+SCRATCH = ".sea-*.tmp"
+"""The temporary names of `write_whole`, as a pattern."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder (made if needed), then rename.
+    """Write under a temporary name in the same folder (made if needed), then rename; a link at `path` is replaced.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; what was at `path` before is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    scratch = path.with_name(SCRATCH.replace("*", secrets.token_hex(8)))
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(scratch, "xb") as file:  # "x" follows no link
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp's files are for their owner alone
-        os.replace(name, path)
+        os.replace(scratch, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise
