@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -87,3 +88,20 @@ class TestTheChecksThemselves:
         i = next(i for i, line in enumerate(lines) if line.startswith("| `core`"))
         lines[i], lines[i + 1] = lines[i + 1], lines[i]
         assert rooms("\n".join(lines)) != layers()
+
+
+def test_no_line_installs_the_stranger_of_the_same_name() -> None:
+    """On the package index, `sea-toolkit` is another program; hints, templates and requirements name this one."""
+    stranger = re.compile(
+        r"sea[-_]toolkit(\[[a-z]|\s*[<>=~!]=?\s*\d)|(install|add|uninstall|-U|--upgrade|--no-deps)\s+['\"]?sea[-_]toolkit\b"
+    )
+    asked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = []
+    for name in asked.stdout.split("\0"):
+        path = ROOT / name
+        if path.suffix in {".py", ".in", ".md", ".toml", ".txt", ".yml", ".cfg"} and path != Path(__file__):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found += [f"{name}: {line}" for line in lines if stranger.search(line)]
+    assert not found
+    assert stranger.search("pip install 'sea-toolkit[plots]'")
+    assert stranger.search('"sea-toolkit>=0.1,<1"')
