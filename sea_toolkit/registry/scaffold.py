@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sea_toolkit.errors import RecipeError
@@ -80,7 +80,7 @@ class Names:
             "hook": KINDS[self.kind],
             "object": example,
             "summary": summary,
-            "year": str(datetime.now(timezone.utc).year),
+            "year": str(datetime.now(UTC).year),
         }
 
 

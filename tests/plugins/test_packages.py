@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 
 import pytest
 
 from sea_toolkit.registry.records import CORE
 from tests.plugins.environments import PLUGINS, ROOT, Environment, build, copy_project
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PROVIDES = {
     "sea-brevity": {"energy": ["brevity"]},
