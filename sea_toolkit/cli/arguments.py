@@ -11,7 +11,7 @@ from sea_toolkit.errors import RecipeError
 
 def value_of(text: str) -> Any:
     """A TOML value, else the text itself."""
-    from sea_toolkit.runs.recipe import tomllib
+    import tomllib
 
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -16,6 +16,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.code import code_digest
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
@@ -102,7 +103,7 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {
-            "sea_toolkit": version("sea-toolkit"),
+            "sea_toolkit": VERSION,
             "plugins": used,
             "models": models,
             "reading": {**reading(problem.policy), "prompts": prompts_digest(problem)},

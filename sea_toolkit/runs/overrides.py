@@ -11,6 +11,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import Recipe
 
 RecipeSource = Recipe | Mapping[str, Any] | str | Path
@@ -93,10 +94,10 @@ def _sampler(old: Mapping[str, Any], value: Any) -> dict[str, Any]:
 
 def _add_terms(data: dict[str, Any], rewards: Mapping[str, float], own_terms: bool) -> None:
     terms = list(data.get("energies", []))
-    if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
+    if (rewards or own_terms) and not any(t["name"] in ("reference", f"{CORE}:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
     for name, weight in rewards.items():
-        same = [t for t in terms if t["name"] in ("reward", "sea-toolkit:reward") and t.get("model") == name]
+        same = [t for t in terms if t["name"] in ("reward", f"{CORE}:reward") and t.get("model") == name]
         for term in same:
             term["weight"] = weight
         if not same:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
@@ -19,6 +18,7 @@ from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.folder import request_digest
+from sea_toolkit.runs.length import Length, planned
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
@@ -39,6 +39,7 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+        length: how long, instead of what the recipe says.
 
     Attributes:
         parts: everything that changes in the course of the run besides the sampler's state, by name.
@@ -53,13 +54,14 @@ class Run:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
-        spec, self.sampler = composition.recipe.sampler, composition.sampler
+        self.sampler = composition.sampler
         self.name = next(i.name for i in composition.items if i.kind == "sampler")
-        self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
-        self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
+        self.length = length or planned(composition)
+        self.steps, self.budget = self.length.steps, self.length.budget
         if self.budget is not None and self.budget < problem.chains:
             raise RecipeError(
                 f"a budget of {self.budget:g} samples, and {problem.chains} chains that each start with one",
@@ -85,8 +87,7 @@ class Run:
         self.state: Any = None
         self.notes: list[str] = []
         self.status = "ready"
-        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
-        self.weights = {t.label: end.value(t.weight) for t in problem.terms}
+        self.weights = self.length.weights(problem.terms)
         problem.clock.budget = self.budget
         problem.ledger.sample_flops = problem.sample_flops
 

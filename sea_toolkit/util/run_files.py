@@ -43,11 +43,11 @@ def cannot_write(path: Path, error: OSError) -> SeaError:
     return SeaError(f"cannot write {path}: {error.strerror or error}", hint="another --out, or free space")
 
 
-def damaged(path: Path, what: str, hint: str = "start the run again in another folder, or bring the file back") -> SeaError:
+def damaged(
+    path: Path, what: str, hint: str = "start the run again in another folder, or bring the file back"
+) -> SeaError:
     """The error for a file that is not as it was written."""
-    return SeaError(
-        f"{path} is damaged or was edited: {what}", expected="the file as sea-toolkit wrote it", hint=hint
-    )
+    return SeaError(f"{path} is damaged or was edited: {what}", expected="the file as sea-toolkit wrote it", hint=hint)
 
 
 def to_json(data: Any) -> bytes:

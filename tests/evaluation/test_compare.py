@@ -15,7 +15,6 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.evaluation.cells import Work
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun
-from sea_toolkit.evaluation.report import PLOT, RESULTS, TABLE
 from sea_toolkit.evaluation.rows import PLAN, ROWS
 from sea_toolkit.evaluation.statistics import distinct
 from sea_toolkit.lm.fingerprint import policy_fingerprint
@@ -23,6 +22,7 @@ from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 from sea_toolkit.util.prompts import choose, different, read_prompts
+from sea_toolkit.util.run_files import PLOT, RESULTS, TABLE
 from tests.helpers import PROMPTS, hub, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}

@@ -14,7 +14,8 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import KEEP, Archive, Candidate
-from sea_toolkit.runs.checkpoint import pack, unpack
+from sea_toolkit.runs.checkpoint import pack
+from sea_toolkit.runs.checkpoint_file import unpack
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
@@ -227,7 +228,7 @@ def test_the_folder(tmp_path):
     manifest = json.loads((folder / run_files.MANIFEST).read_text())
     assert manifest["seed"] == 0
     assert manifest["sampler"] == "sea"
-    assert manifest["identity"]["plugins"]["sea-toolkit:straight-through"]["kind"] == "relaxation"
+    assert manifest["identity"]["plugins"]["sea-alignment:straight-through"]["kind"] == "relaxation"
     assert {"torch", "transformers"} <= manifest["identity"]["packages"].keys()
     (result,) = json.loads((folder / run_files.RESULT).read_text())
     assert {"prompt", "base_response", "response", "terms", "nll_per_token", "ledger", "chains"} <= result.keys()
