@@ -12,10 +12,11 @@ from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
-from sea_toolkit.evaluation.rows import RowStore
+from sea_toolkit.evaluation.rows import RowStore, comparison_folder
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.folder import named_folder
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
 from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.recipe import Recipe
@@ -92,7 +93,7 @@ def compare(
             hint="leave it out here",
         )
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else Path(out)
+    folder = None if out is None else named_folder(out)
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)
@@ -100,36 +101,37 @@ def compare(
             judge.refuse_if_in(compositions[0])
 
     session.refuse_unused(base)
-    policy = session.policy(base.policy, check)
-    policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-    session.hub.load()
-    batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
-    fixed = {
-        "recipe": _shared(base),
-        "own_terms": sorted(energies or {}),
-        "prompts": [text.to_data() for text in texts],
-        "batch": batch,
-        "select": select,
-        "judges": [judge.spec for judge in panel],
-        "versions": _versions(policy),
-        "terms": _fingerprints(compositions[0]),
-    }
-    plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
-    store = RowStore(folder, plan, [len(b) for b in batches])
-    for judge in panel:
-        judge.load(policy, texts, base.max_new_tokens)
-    points = [point(text, {m.label: m for m in methods}) for text in versus]
-    report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, session, energies, allow_code, panel, store, select)
-    total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
-    meter = ProgressMeter(watch, total)
-    for index, batch_texts in enumerate(batches):
-        for seed in seeds:
-            for method in methods:
-                meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
-                work.cell(method, seed, index, batch_texts, index * batch, meter)
-        report.write(final=index == len(batches) - 1)
-    return report
+    with comparison_folder(folder):
+        policy = session.policy(base.policy, check)
+        policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
+        session.hub.load()
+        batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+        fixed = {
+            "recipe": _shared(base),
+            "own_terms": sorted(energies or {}),
+            "prompts": [text.to_data() for text in texts],
+            "batch": batch,
+            "select": select,
+            "judges": [judge.spec for judge in panel],
+            "versions": _versions(policy),
+            "terms": _fingerprints(compositions[0]),
+        }
+        plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
+        store = RowStore(folder, plan)
+        for judge in panel:
+            judge.load(policy, texts, base.max_new_tokens)
+        points = [point(text, {m.label: m for m in methods}) for text in versus]
+        report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
+        work = Work(base, methods, session, energies, allow_code, panel, store, select)
+        total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
+        meter = ProgressMeter(watch, total)
+        for index, batch_texts in enumerate(batches):
+            for seed in seeds:
+                for method in methods:
+                    meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
+                    work.cell(method, seed, index, batch_texts, index * batch, meter)
+            report.write(final=index == len(batches) - 1)
+        return report
 
 
 def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""The code of a plugin, as files and as a hash: whether it is the same as in another process, whatever its version says."""
+"""The code of a plugin, as files and as a hash: whether it is the same as before, whatever its version says."""
 
 from __future__ import annotations
 

@@ -68,12 +68,12 @@ class SavedRun:
             raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error
 
 
-def request_digest(recipe: Recipe, prompts: Sequence[Prompt]) -> str:
+def request_digest(recipe: Recipe, prompts: Sequence[str]) -> str:
     """SHA-256 of what a run is asked for, recipe and prompts. The date that a chat template reads is left out: a run
     learns it when its policy is loaded."""
     policy = recipe.policy.model_copy(update={"date": None})
     data = recipe.model_copy(update={"policy": policy}).model_dump(mode="json", exclude_none=True)
-    return run_files.digest_of([data, [prompt.to_data() for prompt in prompts]])
+    return run_files.digest_of([data, [Prompt.of(prompt).to_data() for prompt in prompts]])
 
 
 def named_folder(out: str | Path) -> Path:
@@ -89,8 +89,7 @@ def named_folder(out: str | Path) -> Path:
 
 @contextmanager
 def new_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder of a new run, and lock it as long as the run lasts. Other people's files stay as they are: a folder
-    that holds any is refused.
+    """Make the folder of a new run, and lock it as long as the run lasts. Somebody's files are left alone.
 
     Args:
         folder: of the run; None for a run without files.

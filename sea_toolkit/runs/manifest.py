@@ -43,10 +43,12 @@ def weights_fingerprint(model: nn.Module) -> str:
 
 @torch.no_grad()
 def checksum(tensor: Tensor) -> int:
-    """Σ wᵢ·mᵢ mod 2⁶⁴ over a tensor's bytes as 64-bit words wᵢ, with odd multipliers mᵢ that depend on the place. One word
-    that differs always shows, several with probability 1 − 2⁻⁶⁴. It is no protection against somebody who wants two
-    models to have the same one, and reads memory as fast as it can be read, on the device where the tensor is: SHA-256
-    would take a minute for a large model."""
+    """Σ wᵢ·mᵢ mod 2⁶⁴ over a tensor's bytes as 64-bit words wᵢ, with odd multipliers mᵢ that depend on the place.
+
+    One word that differs always shows, several all but surely. It is no protection against somebody who wants two
+    models to have the same one. It reads memory as fast as it can be read, on the device where the tensor is: SHA-256
+    would take a minute for a large model.
+    """
     data = tensor.detach().contiguous().flatten().view(torch.uint8)
     data = torch.nn.functional.pad(data, (0, -len(data) % 8)) if len(data) % 8 else data
     total, seed = 0, 0x9E3779B97F4A7C15
@@ -93,7 +95,7 @@ def prompts_digest(problem: Problem) -> str:
 
 
 def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[str, Any]:
-    """What a run depends on; `identity` is what a resumed run must share, `loaded` every plugin that is in the process."""
+    """What a run depends on: `identity` is what a resumed run must share, `loaded` every plugin in the process."""
     used = {item.qualified: _used(item) for item in composition.items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
     for t in problem.terms:

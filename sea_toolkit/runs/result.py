@@ -96,8 +96,8 @@ class Result:
         values = {f.name: data[f.name] for f in fields(cls)}
 
         def pair(value: dict[str, float | None], absent: float = float("inf")) -> tuple[float, float]:
-            before, after = (absent if value[k] is None else float(value[k]) for k in ("before", "after"))
-            return before, after
+            before, after = value["before"], value["after"]
+            return absent if before is None else before, absent if after is None else after
 
         return cls(
             **values

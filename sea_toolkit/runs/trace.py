@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +14,11 @@ from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.trace_file import part_of_trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
-
-_NO_FOLLOW = 0 if sys.platform == "win32" else os.O_NOFOLLOW
+from sea_toolkit.util.files import append_whole, to_disk
 
 
 class Trace:
-    """Writes lines to a run's folder, or nowhere, and knows the hash of what it has written. It is a part of the run: its
-    state says where it ends.
+    """Writes lines to a run's folder, or nowhere. It is a part of the run: its state says where it ends, with a hash.
 
     Args:
         folder: of the run, or None.
@@ -75,9 +70,7 @@ class Trace:
         """
         if self.path is not None and self._written[0]:
             try:
-                handle = os.open(self.path, os.O_RDWR | _NO_FOLLOW)
-                with contextlib.closing(os.fdopen(handle, "rb+")):
-                    os.fsync(handle)
+                to_disk(self.path)
             except OSError as error:
                 raise run_files.cannot_write(self.path, error) from error
 
@@ -90,16 +83,7 @@ class Trace:
         assert self.path is not None
         size, digest = self._written
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666)
-            with os.fdopen(handle, "rb+", buffering=0) as file:
-                file.seek(size)
-                try:
-                    while rest := content[file.tell() - size :]:
-                        file.write(rest)
-                except BaseException:
-                    file.truncate(size)
-                    raise
-                file.truncate()
+            append_whole(self.path, content, size)
         except OSError as error:
             raise run_files.cannot_write(self.path, error) from error
         digest = digest.copy()

@@ -57,7 +57,7 @@ def to_json(data: Any) -> bytes:
 
 def to_line(data: Any) -> bytes:
     """JSON in one line, whatever a reader takes for the end of a line."""
-    return (json.dumps(data, ensure_ascii=False).translate(_LINE_ENDS) + "\n").encode()
+    return (json.dumps(data, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS) + "\n").encode()
 
 
 def write_json(path: Path, data: Any) -> None:
