@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -95,3 +96,22 @@ def test_the_least_python_is_the_same_wherever_it_is_declared() -> None:
         assert f'requires-python = ">={floor}"' in file.read_text(encoding="utf-8"), file
     assert f'["{floor}", ' in (templates / "workflow.yml.in").read_text(encoding="utf-8")
     assert f"Python ({floor} or newer)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_line_installs_the_stranger_of_the_same_name() -> None:
+    """On the package index, `sea-toolkit` is another program; hints, templates and requirements name this one."""
+    stranger = re.compile(
+        r"sea[-_]toolkit(\[[a-z]|\s*[<>=~!]=?\s*\d)|(install|add|uninstall|-U|--upgrade|--no-deps)\s+['\"]?sea[-_]toolkit\b"
+    )
+    assert stranger.search("pip install 'sea-" + "toolkit[plots]'")
+    assert stranger.search('"sea-' + 'toolkit>=0.1,<1"')
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kinds = {".py", ".in", ".md", ".toml", ".txt", ".yml", ".cfg"}
+    found = [
+        f"{name}: {line}"
+        for name in tracked.split("\0")
+        if Path(name).suffix in kinds
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if stranger.search(line)
+    ]
+    assert not found

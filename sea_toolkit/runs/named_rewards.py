@@ -8,9 +8,10 @@ from typing import Any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 
-REWARD = ("reward", "sea-toolkit:reward")
+REWARD = ("reward", f"{CORE}:reward")
 
 
 def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[str, Any], bool]:

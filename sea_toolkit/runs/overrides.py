@@ -11,6 +11,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.named_rewards import REWARD
 from sea_toolkit.runs.recipe import Recipe
 
@@ -96,7 +97,7 @@ def _sampler(old: Mapping[str, Any], value: Any) -> dict[str, Any]:
 def _add_terms(data: dict[str, Any], wanted: Sequence[Mapping[str, Any]], own_terms: bool) -> None:
     """Add terms to the recipe's data, the reference too where it is missing; a reward that it has is changed."""
     terms = [dict(term) for term in data.get("energies", [])]
-    if (wanted or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
+    if (wanted or own_terms) and not any(t["name"] in ("reference", f"{CORE}:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
     of_recipe, seen = list(terms), list[dict[str, Any]]()
     for term in wanted:

@@ -15,12 +15,13 @@ from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_boun
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolver import Resolver
 
-REFERENCE = "sea-toolkit:reference"
+REFERENCE = f"{CORE}:reference"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from sea_toolkit.registry.records import CORE
 from tests.plugins.environments import PLUGINS, ROOT, Environment, build, copy_project
 
 PROVIDES = {
@@ -28,7 +29,7 @@ def project(name: str) -> dict:
 
 def foreign(name: str) -> list[str]:
     """What a package needs beside sea_toolkit."""
-    return [need for need in project(name)["dependencies"] if not need.startswith("sea-toolkit")]
+    return [need for need in project(name)["dependencies"] if not need.startswith(CORE)]
 
 
 ALONE = [name for name in NAMES if not foreign(name)]
