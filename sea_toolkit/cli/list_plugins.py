@@ -18,7 +18,8 @@ from typing import Any
 
 import click
 
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.group import Command, with_hub
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry.hub import PluginHub
@@ -28,7 +29,7 @@ from sea_toolkit.util.version import VERSION
 _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "bold red"}
 
 
-@click.command("list-plugins")
+@click.command("list-plugins", cls=Command)
 @click.option("--kind", type=click.Choice([*KINDS, "command"]), help="Only what provides items of this kind.")
 @click.option("--load", is_flag=True, help="Verify: import every plugin and all it registers.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -51,9 +52,9 @@ def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, re
         for pin in sorted(
             {f"{r.distribution}=={r.version}" for r in records if r.distribution != CORE and not r.from_user}
         ):
-            click.echo(pin)
+            say(pin)
     elif as_json:
-        click.echo(json.dumps(report(hub, records, kind), indent=2))
+        say_json(json.dumps(report(hub, records, kind), indent=2))
     else:
         _print_tables(report(hub, records, kind))
     failed = [record for record in hub.records if record.failed]
@@ -105,9 +106,9 @@ def _plugin_row(record: PluginRecord) -> dict[str, Any]:
 
 
 def _print_tables(content: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from sea_toolkit.cli.console import Console, styled
 
     console = Console()
     plugins = Table("plugin", "distribution", "version", "state", "provides", title="Plugins")
@@ -119,17 +120,19 @@ def _print_tables(content: dict[str, Any]) -> None:
         if row["status"] == "built-in":  # their names follow below
             provides = ", ".join(f"{kind}: {len(names)}" for kind, names in row["provides"].items())
         cells = (row["name"], row["distribution"], row["version"], row["status"], provides)
-        plugins.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(row["status"]))
+        plugins.add_row(*cells, style=_STYLES.get(row["status"]))
         key = f"{row['distribution']}:{row['name']}"
         if row["error"]:
             source = " (by its source, not loaded)" if row["checked"] == "static" else ""
-            notes.append(Text(f"{key} is {row['status']}{source}: {row['error']}", style="red"))
-        notes += [Text(f"{key}: {text}", style="yellow") for text in row["warnings"]]
+            notes.append(styled(f"{key} is {row['status']}{source}: {row['error']}", style="red"))
+        notes += [styled(f"{key}: {text}", style="yellow") for text in row["warnings"]]
     console.print(plugins)
     for clash in content["clashes"]:
-        notes.append(Text(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow"))
+        notes.append(
+            styled(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow")
+        )
     if content["left_out"]:
-        notes.append(Text(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
+        notes.append(styled(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
     for note in notes:
         console.print(note, soft_wrap=True)
     for kind in dict.fromkeys(row["kind"] for row in content["items"]):
@@ -138,5 +141,5 @@ def _print_tables(content: dict[str, Any]) -> None:
             bad = row["status"] in ("broken", "refused")
             source = "built-in" if row["distribution"] == CORE else row["qualified"]
             source += f" ({row['status']})" if bad else ""
-            items.add_row(Text(row["name"]), Text(row["summary"]), Text(source), style="red" if bad else None)
+            items.add_row(row["name"], row["summary"], source, style="red" if bad else None)
         console.print(items)
