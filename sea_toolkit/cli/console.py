@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +10,7 @@ import rich.console
 from rich.segment import Segment
 from rich.text import Text
 
-from sea_toolkit.cli.output import READABLE, has_colors, results_stream
+from sea_toolkit.cli.output import as_written, has_colors, results_stream
 from sea_toolkit.util.printable import printable
 
 
@@ -49,10 +48,7 @@ class Console(rich.console.Console):
         raise BrokenPipeError(errno.EPIPE, "the reader has gone")
 
     def _shown(self, text: str) -> str:
-        safe = printable(text)
-        if codecs.lookup(self.encoding).name == "utf-8":
-            return safe
-        return safe.encode(self.encoding, READABLE).decode(self.encoding)  # before the layout, which counts columns
+        return as_written(printable(text), self.file)  # before the layout, which counts columns
 
 
 def styled(text: str, style: str = "") -> Text:

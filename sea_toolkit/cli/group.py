@@ -13,7 +13,7 @@ import click
 
 from sea_toolkit.cli.ending import INTERRUPTED, end
 from sea_toolkit.cli.interrupt import noticed
-from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, results_only, say
+from sea_toolkit.cli.output import as_written, nothing_printed, prepare_streams, put_back, results_only, say
 from sea_toolkit.errors import did_you_mean
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.version import VERSION
@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Command(click.Command):
     """A built-in command: standard output is for its results alone."""
 
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text, in what standard output can write; to an ASCII stream click would write UTF-8."""
+        return as_written(super().get_help(ctx), sys.stdout)
+
     def invoke(self, ctx: click.Context) -> None:
         """Run it."""
         with results_only():
@@ -60,8 +64,12 @@ class Group(click.Group):
 
     command_class = Command
 
+    def get_help(self, ctx: click.Context) -> str:
+        """As that of `Command`."""
+        return as_written(super().get_help(ctx), sys.stdout)
 
-class LazyGroup(click.Group):
+
+class LazyGroup(Group):
     """Imports a built-in command when it is asked for, and plugins only for a command that is not built-in."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

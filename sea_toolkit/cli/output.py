@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import IO, TextIO
 
 import click
 
@@ -136,6 +136,17 @@ def results_stream() -> TextIO:
     return stream
 
 
+def as_written(text: str, stream: IO[str] | None) -> str:
+    """The text as the stream will show it: where its encoding lacks a character, in words or with an escape."""
+    encoding = (stream and stream.encoding) or "utf-8"
+    return text if is_utf8(encoding) else text.encode(encoding, READABLE).decode(encoding)
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether this is UTF-8, by whatever name."""
+    return codecs.lookup(encoding).name == "utf-8"
+
+
 def say(text: str = "", *, err: bool = False) -> None:
     """Print a line of a result, or with `err` of a message, without control characters."""
     stream = sys.stderr if err else results_stream()
@@ -147,8 +158,7 @@ def say(text: str = "", *, err: bool = False) -> None:
 def say_json(text: str) -> None:
     """Print JSON: on a stream that is not UTF-8 in ASCII, with escapes."""
     stream = results_stream()
-    is_utf8 = codecs.lookup(stream.encoding or "ascii").name == "utf-8"
-    stream.write(safe_json(text, ascii_only=not is_utf8) + "\n")
+    stream.write(safe_json(text, ascii_only=not is_utf8(stream.encoding or "ascii")) + "\n")
     stream.flush()
 
 

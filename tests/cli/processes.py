@@ -1,4 +1,4 @@
-"""The command line in a process of its own, with real descriptors, terminals and encodings: a fork of this one, warm."""
+"""The command line in a process of its own, with real descriptors, terminals and encodings: a fork, so it is warm."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +21,12 @@ WAYS = ("print", "stdout", "__stdout__", "descriptor", "subprocess", "library")
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with a tiny policy."""
+    """A folder with a tiny policy; what a run imports is imported, so that forks need not."""
     path = tmp_path_factory.mktemp("tiny")
     tiny_model("llama").save_pretrained(path)
     tiny_tokenizer().save_pretrained(path)
+    ran = CliRunner().invoke(main, [*ALIGN, "--energy", "length,target=3", "--model", str(path)])
+    assert ran.exit_code == 0, ran.output
     return str(path)
 
 
@@ -49,3 +50,37 @@ def test_each_command_with_json_prints_it_alone(tmp_path: Path, command: list[st
     assert done.code == 0, done.stderr
     json.loads(done.stdout)
     assert b"chat: descriptor import" in done.stderr
+
+
+ENCODINGS = ("cp1252", "ascii", "latin-1", "cp932", "cp437", "utf-16")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_every_result_can_be_written_in_every_encoding(tiny: str, encoding: str) -> None:
+    prompt = "the rain − 雨 🌧 é"
+    align = ("align", prompt, *ALIGN[2:], "--energy", "length,target=3", "--model", tiny)
+    others = [["describe", "length"], ["list-plugins"], ["models", "list"], ["compare", "--help"]]
+    for command in (*(others if encoding == "ascii" else others[:1]), align):
+        done = sea_toolkit(command, encoding=encoding)
+        assert done.code == 0, done.stderr
+        text = done.stdout.decode(encoding)
+        assert done.stderr == b""
+    assert "total energy" in text
+    shown = ("−" if encoding in ("utf-16", "cp932") else "-") + " pi per token"
+    assert "log " in text or shown in text
+    done = sea_toolkit([*align, "--json"], encoding=encoding)
+    assert json.loads(done.stdout.decode(encoding))["prompt"] == prompt
+    assert done.stdout.decode(encoding).isascii()
+
+
+def test_with_streams_that_are_closed_results_still_reach_the_open_ones(tiny: str, tmp_path: Path) -> None:
+    chatty = str(write_chatty(tmp_path))
+    command = ["--plugin", chatty, "list-plugins", "--load", "--json"]
+    json.loads(sea_toolkit(command, closed=[2]).stdout)
+    json.loads(sea_toolkit(command, closed=[0, 2]).stdout)
+    for closed in ([1], [0, 1]):
+        done = sea_toolkit(command, closed=closed)
+        assert (done.code, done.stdout) == (1, b"")
+        assert b"error: cannot write the output: standard output is closed" in done.stderr
+        assert b"Traceback" not in done.stderr
+    assert sea_toolkit(command, closed=[0, 1, 2]).code == 1
