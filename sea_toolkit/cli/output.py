@@ -138,7 +138,7 @@ def results_stream() -> TextIO:
 
 def as_written(text: str, stream: IO[str] | None) -> str:
     """The text as the stream will show it: where its encoding lacks a character, in words or with an escape."""
-    encoding = (stream and stream.encoding) or "utf-8"
+    encoding = (stream.encoding if isinstance(stream, io.TextIOWrapper) else None) or "utf-8"
     return text if is_utf8(encoding) else text.encode(encoding, READABLE).decode(encoding)
 
 
