@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import sea_toolkit
 from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.util.version import VERSION
 from tests.registry.hub_sources import BROKEN, energy
 
 
@@ -109,7 +110,15 @@ def test_requirements_are_pins(zoo, tmp_path):
     (tmp_path / "mine.py").write_text(energy("mine"))
     result = CliRunner().invoke(main, ["list-plugins", "--requirements", "--plugin", str(tmp_path / "mine.py")])
     assert result.stdout.split() == [
-        *("sea-api==1.0", "sea-bad==1.0", "sea-one==2.0", "sea-shadow==1.0", "sea-slow==1.0", "sea-two==2.0")
+        *(
+            f"{CORE}=={VERSION}",
+            "sea-api==1.0",
+            "sea-bad==1.0",
+            "sea-one==2.0",
+            "sea-shadow==1.0",
+            "sea-slow==1.0",
+            "sea-two==2.0",
+        )
     ]
     assert CliRunner().invoke(main, ["list-plugins", "--requirements", "--json"]).exit_code == 2
 
