@@ -3,8 +3,8 @@
 With `--json`, one object:
 
     sea_toolkit, api    version of the package and of the plugin interface
-    plugins             list of {name, distribution, version, value, status, error, warnings, provides, unlisted, hooks,
-                        checked, file}; status: built-in, ok, not loaded, broken or refused; provides: kind to
+    plugins             list of {name, distribution, version, value, status, error, warnings, provides, hooks,
+                        checked, file, unlisted}; status: built-in, ok, not loaded, broken or refused; provides: kind to
                         names; unlisted: kinds of which it may have more names; checked: built-in, static, or loaded
                         and a time
     items               list of {kind, name, qualified, distribution, version, plugin, summary, status}
@@ -102,16 +102,18 @@ def _concerns(record: PluginRecord, kind: str | None) -> bool:
 
 
 def _plugin_row(record: PluginRecord) -> dict[str, Any]:
-    names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "unlisted", "hooks")
+    names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks")
     values = vars(record)
-    row = {name: values[name] for name in (*names, "checked", "file")}
+    row = {name: values[name] for name in (*names, "checked", "file", "unlisted")}
     return row | {"provides": {kind: sorted(summaries) for kind, summaries in record.provides.items()}}
 
 
 def _provided(row: dict[str, Any]) -> list[str]:
     """What a plugin has, kind by kind; "…" stands for names that only a load tells."""
     kinds = dict.fromkeys([*row["provides"], *row["unlisted"]])
-    cells = [f"{k}: {', '.join([*row['provides'].get(k, ()), *(['…'] if k in row['unlisted'] else ())])}" for k in kinds]
+    cells = [
+        f"{k}: {', '.join([*row['provides'].get(k, ()), *(['…'] if k in row['unlisted'] else ())])}" for k in kinds
+    ]
     if "sea_register_commands" in row["hooks"] and "command" not in kinds:
         cells.append("command: …")
     return [*cells, "watches runs"] if "sea_observe" in row["hooks"] else cells

@@ -67,7 +67,7 @@ def test_the_shape_of_the_json(install):
     (row,) = [row for row in content["plugins"] if row["distribution"] == "sea-one"]
     assert list(row) == [
         *("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks"),
-        *("checked", "file"),
+        *("checked", "file", "unlisted"),
     ]
     (item,) = [item for item in content["items"] if item["distribution"] == "sea-one"]
     assert item == {
