@@ -36,7 +36,7 @@ def models() -> None:
 def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
     """Show every model of the catalog and where it is."""
     hub = hub_of(ctx)
-    hub.load(tolerant=True)  # plugins may bring models
+    hub.load_for(kind="model", tolerant=True)
     rows = [_row(item, verify) for item in hub.items("model")]
     if as_json:
         say_json(json.dumps(rows, indent=2))
@@ -119,7 +119,7 @@ def progress_bar() -> Iterator[Progress]:
 def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
-        hub.load()
+        hub.load_for(kind="model")
         names = [item.name for item in hub.items("model")]
         if name not in names:
             raise ModelError(
