@@ -13,12 +13,13 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.folder import held_folder, named_folder
+from sea_toolkit.runs.folder import SavedRun, held_folder, named_folder
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.overrides import RecipeSource
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_file
-from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages
@@ -50,8 +51,8 @@ def align(prompts: Sequence[str | Messages], **settings: Unpack[AlignSettings]) 
 def align(
     prompts: str | Messages | Sequence[str | Messages],
     *,
-    reward: Mapping[str, float] | str | None = None,
-    energies: OwnEnergies | None = None,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
     recipe: RecipeSource | None = None,
     sampler: Table | None = None,
     chains: int | None = None,
@@ -86,8 +87,9 @@ def align(
         prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
             conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
             user's turn.
-        reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
-        energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
+        reward: what is to be high: the name of a model, a function, a torch module or a sequence classifier, a list of
+            those, or label → weight, reward or (weight, reward). Adds the reference term with weight 1.
+        energies: what is to be low: label → function, (weight, function), or the options of an energy by name.
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
         sampler: a name, or a table with its name and options.
         chains: answers per prompt that the sampler works on.
@@ -138,7 +140,8 @@ def align(
 def resume(
     folder: str | Path,
     *,
-    energies: OwnEnergies | None = None,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
     hub: PluginHub | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
@@ -156,7 +159,8 @@ def resume(
 
     Args:
         folder: the run's folder.
-        energies: the run's own terms again, if it was started with some: code is not saved.
+        reward: the run's rewards again, if some are Python objects: code is not saved. Names may stay in it.
+        energies: the same for energies.
         hub: as for `align`.
         policy: as for `align`.
         on_event: as for `align`.
@@ -176,21 +180,19 @@ def resume(
     if steps is not None and budget is not None:
         raise RecipeError(f"steps = {steps} and budget = {budget}", expected="one of them")
     longer = steps is not None or budget is not None
-    if not longer and (results := finished(folder)) is not None:
-        return results
+    if not longer and (done := finished(folder)) is not None:
+        if reward or energies:
+            _terms_again(done.saved, reward, energies)
+        return done.results
     run_files.read_bytes(folder / run_files.RECIPE)  # where there is no run, no folder is made
     session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
     with held_folder(folder):
         stored = StoredRun.read(folder)
         saved = stored.saved
-        if sorted(energies or {}) != saved.own_terms:
-            raise RecipeError(
-                f"the run was started with terms of its own {saved.own_terms}, and given {sorted(energies or {})} now",
-                hint="sea_toolkit.resume(folder, energies={…}) with the same functions",
-            )
+        own = _terms_again(saved, reward, energies)
         refuse_missing_file(stored, session.hub, folder)
         run = session.run(
-            session.compose(saved.recipe, energies, allow_code),
+            session.compose(saved.recipe, own, allow_code),
             saved.prompts,
             folder=folder,
             checkpoint_every=saved.checkpoint_every,
@@ -199,3 +201,27 @@ def resume(
         )
         continue_run(run, stored, folder, longer, force)
         return run.execute()
+
+
+def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> dict[str, tuple[Any, Any]]:
+    """The terms of a saved run that are Python objects.
+
+    Raises:
+        RecipeError: others than the run was started with.
+    """
+    terms = read_terms(reward, energies)
+    if sorted(terms.own) != saved.own_terms:
+        raise RecipeError(
+            f"the run was started with terms of its own {saved.own_terms}, and given {sorted(terms.own)} now",
+            hint="sea_toolkit.resume(folder, reward=…, energies={…}) with the same functions",
+        )
+    there = [{"label": None, **term.model_dump(exclude_none=True)} for term in saved.recipe.energies]
+    tables = [*terms.tables, *({"name": "reward", "model": k, "weight": w} for k, w in terms.rewards.items())]
+    for table in tables:
+        if {"label": None, "weight": 1.0, **table} not in there:
+            raise RecipeError(
+                f"the run has no term {table}",
+                expected="the terms that it was started with",
+                hint="a resumed run has those of its recipe; leave the names out",
+            )
+    return terms.own

@@ -71,8 +71,8 @@ class StoredRun:
         return cls(saved, manifest, facts, ended["status"], _results(folder, ended))
 
 
-def finished(folder: Path) -> list[Result] | None:
-    """The results of a run that is done; None if it is not. No lock is needed: nobody works on it.
+def finished(folder: Path) -> StoredRun | None:
+    """A run that is done; None if it is not. No lock is needed: nobody works on it.
 
     Raises:
         SeaError: see `StoredRun.read`.
@@ -80,7 +80,7 @@ def finished(folder: Path) -> list[Result] | None:
     if not (folder / run_files.ENDED).exists():
         return None
     stored = StoredRun.read(folder)
-    return stored.results if stored.status == "done" else None
+    return stored if stored.status == "done" else None
 
 
 def write_end(folder: Path, run: str, status: str, results: list[Result], trace: dict[str, Any]) -> None:
