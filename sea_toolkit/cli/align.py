@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_args
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import TERM, assignment, energy_term, reward_term, template_values
-from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
@@ -99,11 +100,30 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out)
+    show(start, as_json, out, resume_command(hub, out, allow_code, trust_remote_code))
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
-    """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
+def resume_command(hub: PluginHub, out: str | None, allow_code: tuple[str, ...], trust_remote_code: bool) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", out]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
+
+
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None, again: str | None) -> None:
+    """Run with a live line on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
+
+    Args:
+        start: runs, given an observer and a progress.
+        as_json: print JSON alone.
+        out: folder of the run.
+        again: what to type to go on with an interrupted one.
+    """
     from sea_toolkit.cli.render import live, print_results
     from sea_toolkit.runs.result import Interrupted
 
@@ -119,9 +139,9 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"interrupted: this is the best so far{where}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())
 
 
 def _prompts(texts: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -116,13 +116,20 @@ def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
-    """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
+    """A temporary folder beside `target`, removed afterwards; those of killed processes go too.
+
+    Args:
+        target: what is made in it.
+        cached: it is in the model cache, and the caller has its lock (`one_at_a_time`); elsewhere nobody knows whether
+            another process is at work, and only old folders go.
+    """
     with disk_errors(target.parent, cached=cached):
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in target.parent.glob(f".{target.name}.tmp-*"):
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            if cached or time.time() - old.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+        folder = target.parent / f".{target.name}.tmp-{secrets.token_hex(8)}"
+        folder.mkdir()
     try:
         yield folder
     finally:
@@ -138,9 +145,9 @@ def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progre
         record = dict(record, weights_sha256=sha256_file(folder / WEIGHTS, progress, "checking the weights"))
         record["files"] = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()}
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        for path in folder.iterdir():
-            path.chmod(0o644)
+        mode = (folder / RECORD).stat().st_mode  # the umask's; some writers of weights are for their owner alone
+        for path in (path for path in folder.iterdir() if path.is_file()):
+            path.chmod(mode)
         try:
             os.rename(folder, target)
         except OSError:

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.code import code_digest
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.registry.static.files import content_digest
 from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
@@ -126,11 +126,11 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
 
 def _used(item: Item) -> dict[str, Any]:
     facts = {"kind": item.kind, "distribution": item.distribution, "version": item.version}
-    return facts if item.distribution == CORE else {**facts, "code": code_digest(item.record)}
+    return facts if item.distribution == CORE else {**facts, "code": content_digest(item.record)}
 
 
 def _loaded(record: PluginRecord) -> dict[str, Any]:
-    facts = {"plugin": record.key, "version": record.version, "status": record.status, "code": code_digest(record)}
+    facts = {"plugin": record.key, "version": record.version, "status": record.status, "code": content_digest(record)}
     return {**facts, "file": record.value} if record.from_user and record.file else facts
 
 

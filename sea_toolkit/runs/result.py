@@ -87,7 +87,7 @@ class Result:
 
     def to_data(self) -> dict[str, Any]:
         """Plain data for JSON; numbers that are not finite are None."""
-        data: dict[str, Any] = _plain(self.to_dict())
+        data: dict[str, Any] = plain(self.to_dict())
         return data
 
     @classmethod
@@ -131,12 +131,13 @@ def _candidate(data: dict[str, Any]) -> Candidate:
     return Candidate(**data | {"energy": energy, "terms": finite_terms})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The same for JSON: tuples as lists, None for numbers that are not finite."""
     if isinstance(value, float):
         return finite(value)
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:

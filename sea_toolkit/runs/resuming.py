@@ -32,9 +32,8 @@ def refuse_missing_file(stored: StoredRun, hub: PluginHub, folder: Path) -> None
 
 
 def length_of(stored: StoredRun) -> Length | None:
-    """How long the run is since it was last prolonged; None if it never was."""
-    prolonged = (stored.manifest or {}).get("prolonged", [])
-    return Length(prolonged[-1]["steps"], prolonged[-1]["budget"]) if prolonged else None
+    """How long the run is, as its folder says; None if it was killed before it began."""
+    return None if stored.manifest is None else Length(**stored.length)
 
 
 def continue_run(run: Run, stored: StoredRun, folder: Path, longer: bool, force: bool) -> None:

@@ -99,7 +99,8 @@ class Run:
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """Who takes part; reads all weights."""
-        return manifest(self.problem, self.composition, self.name) | {"run": self.request}
+        length = {"steps": self.steps, "budget": self.budget}
+        return manifest(self.problem, self.composition, self.name) | {"run": self.request, "length": length}
 
     @property
     def can_resume(self) -> bool:

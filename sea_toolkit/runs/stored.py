@@ -41,6 +41,22 @@ class StoredRun:
         """Steps done at the last checkpoint."""
         return 0 if self.facts is None else int(self.facts["position"]["step"])
 
+    @property
+    def length(self) -> dict[str, Any]:
+        """`steps` and `budget` of the whole run; None where there is no such limit, or it is not settled yet."""
+        spec = self.saved.recipe.sampler
+        planned = {"steps": spec.steps, "budget": spec.budget}
+        if self.manifest is None:
+            return planned
+        last = [self.manifest["length"], *self.manifest.get("prolonged", [])][-1]
+        return {key: last[key] for key in planned}
+
+    @property
+    def best(self) -> list[dict[str, Any]]:
+        """The best candidate of each prompt at the last checkpoint; none before the first."""
+        archives = [] if self.facts is None else self.facts["archives"]
+        return [dict((archive["best"] or archive["starts"])[0]) for archive in archives]
+
     @classmethod
     def read(cls, folder: Path) -> StoredRun:
         """Read and check a run's folder.
