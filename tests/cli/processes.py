@@ -50,7 +50,7 @@ def sea_toolkit(
     if child == 0:
         code = 70
         try:
-            os.environ.update({"TERM": "xterm", **(environment or {})})
+            os.environ.update({"TERM": "xterm", "NO_COLOR": "1", **(environment or {})})
             inputs = ends[0][1] if terminal else os.open(os.devnull, os.O_RDONLY)
             outputs = [ends[0][1]] * 2 if terminal else [ends[0][1], ends[1][1]]
             for descriptor, source in enumerate([inputs, *outputs]):
