@@ -69,7 +69,7 @@ def _facts(item: Item) -> dict[str, Any]:
         model = model_of(item)
         return {"role": model.role, "license": model.license, "megabytes": model.megabytes}
     if item.kind == "energy":
-        return {"gradient": _has_gradient(item.target), "unit": _UNIT}
+        return {"gradient": _has_gradient(item), "unit": _UNIT}
     if item.kind != "sampler":
         return {}
     from sea_toolkit.samplers.base import sampler_class  # with torch, which a sampler needs anyway
@@ -78,13 +78,14 @@ def _facts(item: Item) -> dict[str, Any]:
     return {"law": str(sampler.law), "needs_gradient": sampler.needs_gradient, "reads_budget": sampler.reads_budget}
 
 
-def _has_gradient(energy: Any) -> bool | None:
+def _has_gradient(item: Item) -> bool | None:
     """Whether an energy has a gradient; None if that is known only once it is bound to a run."""
-    from sea_toolkit.problem.energy import Energy, scores_text
+    from sea_toolkit.problem.energy import Energy, FunctionEnergy
 
+    energy = item.target
     if isinstance(energy, type):
         return energy.differentiable if issubclass(energy, Energy) else None
-    return not scores_text(energy)
+    return FunctionEnergy(energy, {option.name: option.default for option in item.options}).differentiable
 
 
 def _option(option: Option) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,9 @@ def sea_toolkit(
                 os.close(descriptor)
             before()
             code = _run(arguments)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(code)
     return _collect(child, ends, terminal is not None)
