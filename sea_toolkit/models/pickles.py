@@ -64,7 +64,8 @@ def convert_folder(source: Path, target: Path, progress: Progress = silent) -> P
 
 
 def _in_another_process(source: Path, folder: Path, pickles: list[str]) -> None:
-    command = [sys.executable, "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
+    # -P: nothing is imported from the working folder
+    command = [sys.executable, "-P", "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
