@@ -18,6 +18,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import OwnEnergies, Session
 from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 Observer = Callable[[Event], None]
@@ -133,7 +134,7 @@ class Aligner:
         }  # fmt: skip
         chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
         self.session.refuse_unused(chosen)
-        asked, folder = as_prompts(prompts), None if out is None else Path(out)
+        asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
         composition = self.session.compose(chosen, energies, allow_code)
         with new_folder(folder):
             run = self.session.run(

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.errors import SeaError
 from sea_toolkit.registry.records import PluginRecord
 from sea_toolkit.registry.static.locate import locate
 from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import cache_folder
 from sea_toolkit.util.version import VERSION
 
@@ -44,7 +46,7 @@ def remember(records: Sequence[PluginRecord]) -> None:
             outcomes[_key(record, file)] = {"fingerprint": _fingerprint(record, file, environment), **fields}
     latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
     text = json.dumps(dict(latest), indent=1)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, SeaError):
         write_whole(cache_file(), text.encode())
 
 
@@ -69,8 +71,8 @@ def _recalled(record: PluginRecord, outcomes: dict[str, Any], environment: str) 
 
 def _read() -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = parse_json(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError, SeaError):
         return {}
     if not isinstance(content, dict):
         return {}

@@ -15,6 +15,7 @@ from typing import Any
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.hookspecs import PROJECT
 from sea_toolkit.registry.records import PluginRecord, normalize
+from sea_toolkit.util.paths import user_path
 
 VARIABLE = "SEA_PLUGINS"
 
@@ -93,7 +94,7 @@ def from_file(path: str | os.PathLike[str]) -> Source:
     Raises:
         RecipeError: there is no such file, or it cannot be read.
     """
-    file = Path(path).expanduser()
+    file = user_path(path, "the name of a plugin file")
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
