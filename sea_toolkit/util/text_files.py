@@ -22,7 +22,9 @@ def read_text(path: Path) -> str:
         content = gzip.decompress(content) if path.name.lower().endswith(".gz") else content
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RecipeError(f"{path} cannot be read: {reason}", expected="text, or gzip if it ends in .gz") from error
+        raise RecipeError(
+            f"{path} cannot be read: {reason}", expected="a file of text, or of gzip if its name ends in .gz"
+        ) from error
     return decoded(content, str(path))
 
 
