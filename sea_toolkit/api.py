@@ -13,7 +13,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.folder import SavedRun, held_folder, named_folder
+from sea_toolkit.runs.folder import SavedRun, held_folder
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.overrides import RecipeSource
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
@@ -23,6 +23,7 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
@@ -176,7 +177,7 @@ def resume(
         SeaError: not a run's folder, one that another process works in, a file that is damaged, edited or of another
             run, or (without `force`) another version of a plugin or model.
     """
-    folder = named_folder(folder)
+    folder = user_path(folder, "the run's folder")
     if steps is not None and budget is not None:
         raise RecipeError(f"steps = {steps} and budget = {budget}", expected="one of them")
     longer = steps is not None or budget is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.align import resume_command, show
+from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--steps", type=click.IntRange(min=1), help="Go on to this many steps in all.")
 @click.option("--budget", type=float, help="Go on to this compute per prompt in all, in base samples.")
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 @with_hub
 def resume(
     hub: PluginHub,
-    folder: str,
+    folder: Path,
     steps: int | None,
     budget: float | None,
     force: bool,
@@ -40,10 +42,9 @@ def resume(
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         if steps is None and budget is None:
-            from sea_toolkit.runs.folder import named_folder
             from sea_toolkit.runs.stored import finished
 
-            done = finished(named_folder(folder))
+            done = finished(folder)
             if done is not None:
                 return done.results
         from sea_toolkit.api import resume as run

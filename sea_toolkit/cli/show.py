@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.group import Command
 from sea_toolkit.cli.output import say, say_json
 
@@ -16,24 +18,23 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def show(folder: str, as_json: bool) -> None:
+def show(folder: Path, as_json: bool) -> None:
     """Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.
 
     Every file is checked; nothing is changed, and no model is loaded.
     """
-    from sea_toolkit.runs.folder import lock_name, named_folder
+    from sea_toolkit.runs.folder import lock_name
     from sea_toolkit.runs.result import plain
     from sea_toolkit.runs.stored import StoredRun
     from sea_toolkit.util.locks import is_held, owner
 
-    path = named_folder(folder)
-    by = owner(lock_name(path)) if is_held(lock_name(path)) else None
-    stored = StoredRun.read(path)
+    by = owner(lock_name(folder)) if is_held(lock_name(folder)) else None
+    stored = StoredRun.read(folder)
     status = stored.status or ("running" if by else "stopped")
     if as_json:
-        say_json(json.dumps(plain({"folder": folder, "status": status, **_facts(stored)}), ensure_ascii=False))
+        say_json(json.dumps(plain({"folder": str(folder), "status": status, **_facts(stored)}), ensure_ascii=False))
         return
     for line in _lines(stored, folder, status, by):
         say(line)
@@ -58,7 +59,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
     }
 
 
-def _lines(stored: StoredRun, folder: str, status: str, by: str | None) -> list[str]:
+def _lines(stored: StoredRun, folder: Path, status: str, by: str | None) -> list[str]:
     facts = _facts(stored)
     of = f" of {facts['steps']}" if facts["steps"] else ""
     budget = f", budget {facts['budget']:g}" if facts["budget"] else ""
@@ -73,5 +74,5 @@ def _lines(stored: StoredRun, folder: str, status: str, by: str | None) -> list[
             best = stored.best[index]
             lines.append(f"  best so far, energy {best['energy']:.3f}: {best['text']}")
     if status in ("interrupted", "failed", "stopped") and by is None:
-        lines.append("go on with: " + shlex.join(["sea-toolkit", "resume", folder]))
+        lines.append("go on with: " + shlex.join(["sea-toolkit", "resume", str(folder)]))
     return lines

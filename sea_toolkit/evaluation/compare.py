@@ -16,13 +16,13 @@ from sea_toolkit.evaluation.rows import RowStore, comparison_folder
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition
-from sea_toolkit.runs.folder import named_folder
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
 from sea_toolkit.runs.overrides import RecipeSource, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
@@ -95,7 +95,7 @@ def compare(
             hint="leave it out here",
         )
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else named_folder(out)
+    folder = None if out is None else user_path(out, "out")
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)

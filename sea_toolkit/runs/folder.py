@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Prompt, as_prompts
@@ -74,17 +74,6 @@ def request_digest(recipe: Recipe, prompts: Sequence[str]) -> str:
     policy = recipe.policy.model_copy(update={"date": None})
     data = recipe.model_copy(update={"policy": policy}).model_dump(mode="json", exclude_none=True)
     return run_files.digest_of([data, [Prompt.of(prompt).to_data() for prompt in prompts]])
-
-
-def named_folder(out: str | Path) -> Path:
-    """The folder that a user names.
-
-    Raises:
-        RecipeError: the name is empty, as of a shell variable that is not set.
-    """
-    if not str(out).strip():
-        raise RecipeError("the name of the folder is empty", expected="--out DIR (out= in Python), resume DIR")
-    return Path(out)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from sea_toolkit.errors import SeaError
 from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
 
 RECIPE, MANIFEST, TRACE = "recipe.json", "manifest.json", "trace.jsonl"
 CHECKPOINT, RESULT, ENDED = "checkpoint.safetensors", "result.json", "ended.json"
@@ -106,6 +107,6 @@ def read_bytes(path: Path) -> bytes:
 def read_json(path: Path) -> Any:
     """Raises: SeaError if the file is missing or damaged."""
     try:
-        return json.loads(read_bytes(path).decode())
-    except (ValueError, RecursionError) as error:
+        return parse_json(read_bytes(path).decode())
+    except ValueError as error:
         raise damaged(path, str(error)) from error

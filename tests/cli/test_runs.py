@@ -59,7 +59,8 @@ def command(*words: object) -> Result:
 def align(place: Path, out: Path, *more: str) -> Result:
     return command(
         "align", "the rain", "--model", place / "model", "--plugin", place / "mine.py", "--energy", "mine=1",
-        "--sampler", "suffix-mh", "--steps", 4, "--chains", 2, "--max-new-tokens", 6, "--checkpoint-every", 50, "--out", out, *more,
+        "--sampler", "suffix-mh", "--steps", 4, "--chains", 2, "--max-new-tokens", 6, "--checkpoint-every", 50,
+        "--out", out, *more,
     )  # fmt: skip
 
 

