@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from sea_toolkit import api
 from sea_toolkit.cli import main
 from sea_toolkit.errors import SeaError
+from sea_toolkit.events import Event
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import timeless
@@ -135,8 +136,9 @@ def test_changed_code_of_an_installed_plugin_is_noticed(tmp_path: Path, install:
     settings = {"sampler": "suffix-mh", "steps": 4, "max_new_tokens": 6, "energies": {}}
     policy, out = tiny_policy(), tmp_path / "run"
 
-    def stop(event: object) -> None:
-        raise KeyboardInterrupt
+    def stop(event: Event) -> None:
+        if event.kind == "step":
+            raise KeyboardInterrupt
 
     recipe = {"energies": [{"name": "reference"}, {"name": "mine"}]}
     with pytest.raises(Interrupted):
