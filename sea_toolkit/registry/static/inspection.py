@@ -24,6 +24,7 @@ from sea_toolkit.registry.static.mentions import mentions
 from sea_toolkit.registry.static.syntax import (
     commands_in,
     declared_hooks,
+    defines_class,
     items_in,
     plugin_body,
     stated_api,
@@ -68,7 +69,7 @@ def _inspect(record: PluginRecord) -> None:
         return
     body = plugin_body(tree, attribute)
     if body is not None:
-        _judge(record, tree, body)
+        _judge(record, tree, body, of_class=defines_class(tree, attribute))
 
 
 def examined(record: PluginRecord) -> PluginRecord:
@@ -85,9 +86,9 @@ def provided(record: PluginRecord) -> dict[str, dict[str, str]]:
     return examined(record).provides
 
 
-def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None:
+def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt], of_class: bool) -> None:
     refusal = hookcheck.api_error(api) if (api := stated_api(body)) is not None else None
-    functions = declared_hooks(tree, body)
+    functions = declared_hooks(tree, body, of_class)
     hooks = [hook for hook, _ in functions]
     errors = [error for hook in hooks if hook.marked and (error := hookcheck.error_in(hook))]
     for hook in hooks:
