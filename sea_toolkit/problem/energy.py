@@ -186,7 +186,7 @@ class _PlainEnergy(Energy):
 
 def scores_text(function: Callable[..., Any]) -> bool:
     """Whether a function takes prompts and texts, by the name of its first parameter."""
-    return next(iter(inspect.signature(function).parameters), "") in ("prompts", "texts")
+    return next(iter(inspect.signature(function).parameters), "").lstrip("_") in ("prompts", "texts")
 
 
 def as_bound(returned: Any, owner: str) -> BoundEnergy:

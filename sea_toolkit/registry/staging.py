@@ -14,10 +14,11 @@ from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry import hookcheck
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.docstrings import first_line
+from sea_toolkit.registry.forms import constraint_warnings
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS, PluginRecord
-from sea_toolkit.registry.signatures import check_signature
+from sea_toolkit.registry.signatures import check_signature, option_names
 
 log = logging.getLogger("sea_toolkit.plugins")
 
@@ -162,7 +163,9 @@ class Registrar:
         if any(item.name == name and item.kind == self._kind for item in self._items):
             raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
         if not isinstance(reference, str):
-            check_signature(reference)
+            check_signature(reference, self._kind)
+            for warning in constraint_warnings(self._kind, name, option_names(reference)):
+                self._record.warn(warning)
             summary = summary or first_line(inspect.getdoc(reference))
         self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference

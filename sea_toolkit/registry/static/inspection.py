@@ -21,11 +21,11 @@ from sea_toolkit.registry.static.locate import (
     source_text,
 )
 from sea_toolkit.registry.static.mentions import mentions
+from sea_toolkit.registry.static.registrations import judge, registrations_in
 from sea_toolkit.registry.static.syntax import (
     commands_in,
     declared_hooks,
     defines_class,
-    items_in,
     plugin_body,
     stated_api,
     top_level_names,
@@ -101,15 +101,13 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt], of_clas
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
             record.provides["command"] = commands
         elif hook.hook in kinds:
-            items, repeated, all_read = items_in(function)
-            if items:
-                record.provides.setdefault(kinds[hook.hook], {}).update(items)
+            kind = kinds[hook.hook]
+            found, all_read = registrations_in(function, tree)
+            if found:
+                record.provides.setdefault(kind, {}).update({one.name: one.summary for one in found})
             if not all_read:
-                record.unlisted.append(kinds[hook.hook])
-            errors += [
-                f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
-                for name in repeated
-            ]
+                record.unlisted.append(kind)
+            errors += judge(record, kind, found)
     if record.failed:
         return
     if refusal:

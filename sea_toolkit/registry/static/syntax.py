@@ -129,33 +129,6 @@ def _own_nodes(function: Function) -> Iterator[ast.AST]:
     return _outside_functions(ast.Module(body=function.body, type_ignores=[]))
 
 
-def items_in(function: Function) -> tuple[dict[str, str], list[str], bool]:
-    """Names registered as literals in a hook, with their summaries; those registered twice for certain; and whether
-    nothing else can be registered."""
-    arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    register = "register" if "register" in arguments else None
-    items: dict[str, str] = {}
-    certain: list[str] = []
-    read = 0
-    for node in ast.walk(function):
-        calls: list[tuple[ast.Call, str]] = []
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node is not function:
-            doc = first_line(ast.get_docstring(node))
-            calls = [(d, doc) for d in node.decorator_list if isinstance(d, ast.Call)]
-        elif isinstance(node, ast.Expr):
-            inner = node.value.func if isinstance(node.value, ast.Call) else None
-            calls = [(c, "") for c in (node.value, inner) if isinstance(c, ast.Call)]
-        for call, doc in calls:
-            name = _literal(call, 0, "name")
-            if isinstance(call.func, ast.Name) and call.func.id == register and name is not None:
-                items[name] = _literal(call, None, "summary") or doc
-                read += 1
-                if node in function.body:
-                    certain.append(name)
-    used = sum(isinstance(node, ast.Name) and node.id == register for node in ast.walk(function))
-    return items, sorted({name for name in certain if certain.count(name) > 1}), read == used
-
-
 def commands_in(function: Function) -> dict[str, str]:
     """Commands that `@cli.command("name")`, or a bare `@cli.command()`, adds in a hook, with their first line."""
     commands = {}
@@ -164,7 +137,7 @@ def commands_in(function: Function) -> dict[str, str]:
             continue
         for call in (decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)):
             if ast.unparse(call.func) in ("cli.command", "cli.group"):
-                name = _literal(call, 0, "name") or node.name.replace("_", "-")
+                name = literal(call, 0, "name") or node.name.replace("_", "-")
                 commands[name] = first_line(ast.get_docstring(node))
     return commands
 
@@ -187,7 +160,8 @@ def _is_marker(decorator: ast.expr, markers: set[str]) -> bool:
     return isinstance(inner, ast.Name) and inner.id in markers
 
 
-def _literal(call: ast.Call, position: int | None, keyword: str) -> str | None:
+def literal(call: ast.Call, position: int | None, keyword: str) -> str | None:
+    """The text that a call passes at this position or by this keyword, if it is written there."""
     values: list[ast.expr] = [k.value for k in call.keywords if k.arg == keyword]
     if position is not None:
         values = [*call.args[position : position + 1], *values]
