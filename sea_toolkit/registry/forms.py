@@ -8,8 +8,12 @@ from inspect import Parameter
 
 from sea_toolkit.errors import PluginError
 
+BATCH = ("prompts", "texts", "completions")
+SINGLE = ("prompt", "text", "completion")
+"""Words for what an energy of texts gets: all of them at once, or one after the other; in any order, passed by name."""
+
 FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "energy": (("response",), ("prompts", "texts")),
+    "energy": (("response",), ("prompts", "texts"), ("prompt", "text")),
     "relaxation": (("logits",), ("logits", "noise"), ("points", "space"), ("points", "space", "noise")),
     "schedule": (("progress", "step"),),
     "initializer": (("problem", "noise"), ("problem", "noise", "keep_cache")),
@@ -29,8 +33,14 @@ METHODS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Kind to the methods that the core calls on an instance of a registered class, with what it passes by position."""
 
-CORE_FILLED = frozenset({name for forms in FUNCTIONS.values() for form in forms for name in form} | {"context"})
-"""Names that the core passes; as keyword-only parameters they would never get a value."""
+CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
+"""Names that the core passes by position; as keyword-only parameters they would never get a value."""
+
+
+def core_names(kind: str) -> frozenset[str]:
+    """Names of parameters that are no options of a function of this kind, even with a default."""
+    return CORE_FILLED | {name for form in FUNCTIONS.get(kind, ()) for name in form}
+
 
 RESERVED: dict[str, frozenset[str]] = {
     "energy": frozenset({"name", "weight", "label"}),
@@ -70,19 +80,27 @@ def refuse_form(kind: str, name: str, parameters: Sequence[Parameter], of_class:
     if kind not in FUNCTIONS:
         raise PluginError(f"{name} is no class", expected=f"a class derived from sea_toolkit.{_BASES[kind]}")
     filled = [p for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
-    names = tuple(p.name.lstrip("_") if p.name.lstrip("_") in CORE_FILLED else p.name for p in filled)
-    if names not in FUNCTIONS[kind]:
+    if not _fits(kind, tuple(p.name for p in filled)):
         raise PluginError(
             f"{name} takes ({', '.join(p.name for p in filled)}) before its options, which is no {kind}'s signature",
             expected=" or ".join(
                 f"{name.removesuffix('()')}({', '.join([*form, '*', '…'])})" for form in FUNCTIONS[kind]
             ),
-            hint="the parameters that the core fills have these names in this order; options follow after a `*`",
+            hint="the parameters that the core fills have these names; options follow after a `*`",
         )
-    by_name = [p for p in filled[1:] if kind == "relaxation"]
-    for p in by_name:
-        if p.kind is Parameter.POSITIONAL_ONLY or p.name.startswith("_"):
-            raise PluginError(f"{p.name!r} of {name} is passed by name, as {p.name.lstrip('_')!r}")
+    for p in filled[1:] if kind == "relaxation" else ():
+        if p.kind is Parameter.POSITIONAL_ONLY:
+            raise PluginError(f"{p.name!r} of {name} is passed by name, and stands before the `/`")
+
+
+def _fits(kind: str, names: tuple[str, ...]) -> bool:
+    """Whether the core can fill parameters of these names."""
+    if kind in ("schedule", "initializer"):  # by position: an unused one may have an underscore
+        names = tuple(name.removeprefix("_") for name in names)
+    if names in FUNCTIONS[kind]:
+        return True
+    of_texts = len(set(names)) == len(names) and any(set(names) <= set(words) for words in (BATCH, SINGLE))
+    return kind == "energy" and of_texts and bool({*BATCH[1:], *SINGLE[1:]} & set(names))
 
 
 def constraint_warnings(kind: str, name: str, options: Sequence[str]) -> list[str]:

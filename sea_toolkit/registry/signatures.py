@@ -16,7 +16,7 @@ from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.annotations import short
-from sea_toolkit.registry.forms import CORE_FILLED, refuse_form, refuse_methods
+from sea_toolkit.registry.forms import CORE_FILLED, core_names, refuse_form, refuse_methods
 
 
 def check_signature(target: Any, kind: str) -> None:
@@ -65,7 +65,7 @@ def check_parameters(kind: str, name: str, parameters: Sequence[inspect.Paramete
                     f"{parameter.name!r} of {name} is filled by the core, but stands after the `*`",
                     hint=f"{written}(…, {parameter.name}, *, …)",
                 )
-        elif parameter.default is not parameter.empty and parameter.name not in CORE_FILLED:
+        elif parameter.default is not parameter.empty and parameter.name not in core_names(kind):
             raise PluginError(
                 f"option {parameter.name!r} of {name} is positional",
                 expected="options after a `*`",

@@ -16,19 +16,22 @@ from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec, PluginSpec, Samp
 from tests.registry.hub_sources import names_of
 
 FITTING = {
-    "energy": ["response", "response, /", "prompts, texts", "_prompts, texts", "response, *, size: int = 1"],
+    "energy": [
+        *("response", "response, /", "response, *, size: int = 1", "response, *, text: str"),
+        *("prompts, texts", "texts, prompts", "texts", "completions, prompts", "prompt, text", "completion"),
+    ],
     "relaxation": ["logits", "logits, noise", "points, space", "points, space, noise", "logits, noise=None, *, t=1.0"],
     "schedule": ["progress, step", "progress, _step, *, peak: float", "_progress, _step, /"],
     "initializer": ["problem, noise", "problem, noise, keep_cache", "problem, _noise, *, text: str"],
 }
 UNFIT = {
     "energy": {
-        "texts, prompts": "f(prompts, texts, *, …)",
-        "texts": "f(prompts, texts, *, …)",
-        "prompts": "f(prompts, texts, *, …)",
         "": "f(response, *, …)",
-        "completions": "f(response, *, …) or f(prompts, texts, *, …)",
-        "prompt, completion": "f(prompts, texts, *, …)",
+        "prompts": "f(prompts, texts, *, …)",
+        "prompt": "f(prompt, text, *, …)",
+        "answers": "f(response, *, …) or f(prompts, texts, *, …)",
+        "prompt, texts": "f(prompts, texts, *, …)",
+        "prompts, texts, reference": "f(prompts, texts, *, …)",
         "response, a, b": "f(response, *, …)",
         "response, context": "f(response, *, …)",
         "prompts, texts, response": "f(prompts, texts, *, …)",
@@ -104,17 +107,17 @@ def test_a_partial_that_has_filled_the_cores_parameter_is_refused():
 @pytest.mark.parametrize(
     "body",
     [
-        '@register("e")\ndef f(texts, prompts): ...',
+        '@register("e")\ndef f(texts, labels): ...',
         'register("e", f)',
         'register("e")(f)',
         'register("e", target="sea_form:f")',
     ],
 )
 def test_a_load_and_a_look_at_the_source_both_find_it(install, body):
-    before, after = both(install, plugin("energy", body, head="def f(texts, prompts): ..."))
+    before, after = both(install, plugin("energy", body, head="def f(texts, labels): ..."))
     for record in (before, after):
         assert record.status == "broken"
-        assert "f() takes (texts, prompts)" in record.error
+        assert "f() takes (texts, labels)" in record.error
         assert "f(prompts, texts, *, …)" in record.error
 
 
