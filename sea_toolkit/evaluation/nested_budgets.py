@@ -101,8 +101,9 @@ class BudgetedRun(Run):
             self.budget = self.problem.clock.budget = self.own
 
     def _is_beginning(self, budget: float) -> bool:
-        """Whether a run of that budget would have taken the same steps: none so far depends on the budget."""
-        if self.scheduled:
+        """Whether a run of that budget would have taken the same steps, with as many chains: none so far depends on
+        the budget."""
+        if self.scheduled or self.composition.chains(self.problem, budget) != self.problem.chains:
             return False
         reads = self.sampler.reads_budget
         return reads == "never" or (reads == "last-round" and budget % self.problem.chains == 0)

@@ -26,6 +26,9 @@ from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
 
+ROUNDING = 1e-6
+"""Samples: sums of FLOPs that are equal on paper."""
+
 
 class Run:
     """One run over P prompts.
@@ -54,15 +57,15 @@ class Run:
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
-        spec, self.sampler = composition.recipe.sampler, composition.sampler
+        self.sampler = composition.sampler
         self.name = next(i.name for i in composition.items if i.kind == "sampler")
-        self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
-        self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
+        self.steps, self.budget = composition.length
         if self.budget is not None and self.budget < problem.chains:
+            chains = "a chain that starts" if problem.chains == 1 else f"{problem.chains} chains that each start"
             raise RecipeError(
-                f"a budget of {self.budget:g} samples, and {problem.chains} chains that each start with one",
+                f"a budget of {self.budget:g} samples, and {chains} with one",
                 expected=f"a budget of at least {problem.chains}",
-                hint="fewer --chains, or a larger --budget",
+                hint="a larger budget" if problem.chains == 1 else "fewer chains, or a larger budget",
             )
         self.identity = uuid.uuid4().hex
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
@@ -86,7 +89,7 @@ class Run:
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
         self.weights = {t.label: end.value(t.weight) for t in problem.terms}
         problem.clock.budget = self.budget
-        problem.ledger.sample_flops = problem.sample_flops
+        problem.ledger.begin(problem.sample_flops)
 
     @property
     def step(self) -> int:
@@ -217,7 +220,16 @@ class Run:
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
         if self.budget is None or self.sampler.counts_budget:
             return True
-        return self.problem.ledger.samples + self.position.last_cost <= self.budget
+        return self._cost_after_next_step() <= self.budget + ROUNDING
+
+    def _cost_after_next_step(self) -> float:
+        """What the run will have spent after one more step, in samples, as far as is known."""
+        spent, problem = self.problem.ledger.samples, self.problem
+        ahead = self.sampler.step_cost(problem, self.state, self.noise)
+        if ahead is not None:
+            return spent + ahead
+        first = self.sampler.first_step_cost(problem) if self.step == 0 else None
+        return spent + self.position.last_cost if first is None else max(spent, first)
 
     def _set_clock(self) -> None:
         clock = self.problem.clock

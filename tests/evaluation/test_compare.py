@@ -388,10 +388,11 @@ def test_mistakes_are_named(more: dict[str, Any], message: str) -> None:
         run(**more)
 
 
-def test_fewer_chains_than_usual_where_a_budget_is_small() -> None:
-    report = run("best-of-n,suffix-mh", [2, 8], options={"suffix-mh": {"chains": 1}})
-    methods = report.plan["methods"]
-    assert {label: m["chains"] for label, m in methods.items()} == {"best-of-n": 2, "suffix-mh": 1}
+def test_chains_are_those_of_align_at_each_budget(executed: list[float]) -> None:
+    """So a small budget among the others changes none of their rows."""
+    both, large = run("suffix-mh", [2, 16, 24]), run("suffix-mh", [16, 24])
+    assert executed == [24, 2, 24, 2, 24, 24]
+    assert [r for r in rows_of(both) if r["budget"] > 2] == [r for r in rows_of(large) if r["budget"] > 2]
 
 
 def test_the_report_so_far_is_written_after_each_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
