@@ -37,6 +37,8 @@ class BoundEnergy:
             they must agree.
         is_reward: the negative of the energy is a reward, and is reported as one.
         warnings: lines that are shown with the results.
+        unmet: of a wish that is met where the energy is 0: `unmet(prompt, text, energy)` says in a few words what the
+            text lacks, "" where it lacks nothing. It is asked about the answer alone.
         fingerprint: stands for everything that the energy depends on besides its options and announced models (a
             file's hash, for example); a run can only be resumed with the same one.
     """
@@ -45,6 +47,7 @@ class BoundEnergy:
     score_text: TextFunction | None = None
     is_reward: bool = False
     warnings: Sequence[str] = ()
+    unmet: Callable[[str, str, float], str] | None = None
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:

@@ -52,6 +52,18 @@ class Term:
         """Whether its negative is reported as a reward."""
         return self.bound.is_reward
 
+    def unmet(self, prompt: str, text: str, value: float) -> str:
+        """What the text lacks of what this term asks for, in words; "" where it lacks nothing, or asks nothing.
+
+        Raises:
+            PluginError: the energy fails.
+        """
+        ask = self.bound.unmet
+        if ask is None:
+            return ""
+        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True):
+            return str(ask(prompt, text, value))
+
     @property
     def policy_energy(self) -> PolicyEnergy | None:
         """The bound energy if this term is −log π, else None."""

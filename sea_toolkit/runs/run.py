@@ -14,11 +14,12 @@ from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs import checkpoint
-from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
+from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import manifest
+from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
@@ -220,16 +221,16 @@ class Run:
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
         if self.budget is None or self.sampler.counts_budget:
             return True
-        return self._cost_after_next_step() <= self.budget + ROUNDING
+        return self.problem.ledger.samples + (self._next_cost() or 0.0) <= self.budget + ROUNDING
 
-    def _cost_after_next_step(self) -> float:
-        """What the run will have spent after one more step, in samples, as far as is known."""
-        spent, problem = self.problem.ledger.samples, self.problem
+    def _next_cost(self) -> float | None:
+        """What the next step costs in samples, as far as is known."""
+        problem = self.problem
         ahead = self.sampler.step_cost(problem, self.state, self.noise)
-        if ahead is not None:
-            return spent + ahead
-        first = self.sampler.first_step_cost(problem) if self.step == 0 else None
-        return spent + self.position.last_cost if first is None else max(spent, first)
+        if ahead is not None or self.step > 0:
+            return self.position.last_cost if ahead is None else ahead
+        first = self.sampler.first_step_cost(problem)
+        return None if first is None else max(0.0, first - problem.ledger.samples)
 
     def _set_clock(self) -> None:
         clock = self.problem.clock
@@ -280,10 +281,8 @@ class Run:
             *warnings,
             *self.notes,
             *problem.run.incidents,
-            *self.acceptance.notes(self.name),
+            *notes_on_budget(self.conduct, self._next_cost()),
         ]
-        if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
-            notes += budget_notes(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
@@ -295,4 +294,20 @@ class Run:
             "status": self.status,
             "notes": notes,
         }
-        return build_results(problem, self.archives, facts)
+        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted)
+
+    @property
+    def conduct(self) -> Conduct:
+        """How the run went so far, for notes."""
+        item = next(i for i in self.composition.items if i.kind == "sampler")
+        return Conduct(
+            sampler=self.name,
+            options=[option.name for option in item.options],
+            steps=self.step,
+            budget=self.budget,
+            spent=self.problem.ledger.samples,
+            chains=self.problem.chains,
+            length=self.composition.recipe.max_new_tokens,
+            draws=self.sampler.counts_budget,
+            done=self.status == "done",
+        )
