@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import TERM, assignment, energy_term, reward_term, template_values
-from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
+from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.util.conversation import Prompt
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE",
@@ -113,12 +115,12 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
             results, interrupted = stop.results, True
     if as_json:
         for result in results:
-            click.echo(result.to_json())
+            say_json(result.to_json())
     else:
         print_results(results, out)
     if interrupted:
         where = f"; go on with: sea-toolkit resume {out}" if out else ""
-        click.echo(f"interrupted: this is the best so far{where}", err=True)
+        say(f"interrupted: this is the best so far{where}", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -125,7 +125,7 @@ class Session:
             folder, checkpoint_every, on_event, stop_after: see `Run`.
         """
         problem = self.bind(composition, prompts)
-        self.hub.load()
+        self.hub.load_for(hook="sea_observe")
         return Run(
             composition,
             problem,
