@@ -104,7 +104,8 @@ def align(
 
 def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
-    from sea_toolkit.cli.render import live, print_results
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.cli.results import print_results
     from sea_toolkit.runs.result import Interrupted
 
     interrupted = False
