@@ -31,6 +31,7 @@ class Snapshot:
         seconds: of the whole batch, without loading models.
         acceptance: per prompt, mean over chains and steps; None where the sampler reports none.
         steps: taken.
+        idle: no step was taken, of a sampler that takes steps: the answers are the starting texts.
         met: per prompt, texts scored.
     """
 
@@ -39,6 +40,7 @@ class Snapshot:
     seconds: float
     acceptance: list[float] | None
     steps: int
+    idle: bool
     met: list[int]
 
 
@@ -130,4 +132,5 @@ class BudgetedRun(Run):
             chosen = [replace(c, energy=sum(self.weights[k] * v for k, v in c.terms.items())) for c in best]
         rates = None if self.accepted is None else (self.accepted / self.counted).tolist()
         met = [archive.seen for archive in self.archives]
-        return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, met)
+        idle = self.step == 0 and not self.sampler.counts_budget
+        return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, idle, met)

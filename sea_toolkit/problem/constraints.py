@@ -47,6 +47,7 @@ def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEne
 
     return BoundEnergy(
         energy=of_response if energy is not None else None,
+        has_gradient=bound.has_gradient,
         score_text=of_texts if score_text is not None else None,
         warnings=bound.warnings,
         unmet=unmet,

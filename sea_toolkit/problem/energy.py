@@ -33,6 +33,7 @@ class BoundEnergy:
 
     Attributes:
         energy: of a response, `[P, C]`; None if only texts can be scored, and then there is no gradient.
+        has_gradient: False where `energy` is of hard responses alone, as of one that asks how a text ended.
         score_text: of N prompts and N texts, N numbers; None if `energy` also serves for texts. Where both are given,
             they must agree.
         is_reward: the negative of the energy is a reward, and is reported as one.
@@ -44,6 +45,7 @@ class BoundEnergy:
     """
 
     energy: ResponseFunction | None = None
+    has_gradient: bool = True
     score_text: TextFunction | None = None
     is_reward: bool = False
     warnings: Sequence[str] = ()

@@ -45,7 +45,7 @@ class Term:
     @property
     def differentiable(self) -> bool:
         """Whether it has an energy of relaxed responses, and so a gradient."""
-        return self.bound.energy is not None
+        return self.bound.energy is not None and self.bound.has_gradient
 
     @property
     def is_reward(self) -> bool:

@@ -23,7 +23,7 @@ def changes(answer: Answer) -> list[str]:
 
 
 def answers_table(answers: Sequence[Answer]) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows: prompt, answer, each reward and −log π per token before and after, finished; means in the last row."""
+    """Titles and rows: prompt, answer, rewards and −log π per token before and after, ended; means in the last row."""
     titles = ["prompt", "answer", *answers[0]["rewards"], "−log π per token", "ended", "look at"]
     rows = []
     for answer in answers:
