@@ -126,7 +126,8 @@ class TestBudgetsThatShareARun:
 
 
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"seeds": (0, 1), "versus": ["best-of-n@12"]}
+    chains = {"best-of-n": {"chains": 4}, "suffix-mh": {"chains": 2}}
+    more = {"seeds": (0, 1), "versus": ["best-of-n@12"], "options": chains}
     whole = run("best-of-n,suffix-mh", out=tmp_path / "whole", **more)
 
     class Killed(BaseException):
@@ -175,9 +176,11 @@ def test_a_batch_that_is_not_whole_is_done_again(tmp_path: Path) -> None:
 
 
 def test_methods_budgets_and_seeds_may_be_added(tmp_path: Path, executed: list[float]) -> None:
-    run("best-of-n", [4, 8], out=tmp_path)
+    options = {"best-of-n": {"chains": 4}}
+    run("best-of-n", [4, 8], out=tmp_path, options=options)
     executed.clear()
-    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path)
+    options["suffix-mh"] = {"chains": 4}
+    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path, options=options)
     assert sorted(executed) == [16] * 8  # of best-of-n with the old seed, 16 alone is new
     assert {(c["method"], c["budget"]) for c in report.data()["cells"]} >= {("best-of-n", 4.0), ("suffix-mh", 16.0)}
     assert set(json.loads((tmp_path / PLAN).read_text())["methods"]) == {"best-of-n", "suffix-mh"}
