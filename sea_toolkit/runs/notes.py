@@ -51,10 +51,6 @@ def notes_on_budget(conduct: Conduct, cost: float | None) -> list[str]:
     budget = conduct.budget
     if budget is None or not conduct.done or conduct.draws:
         return []
-    if conduct.spent > 1.1 * budget:
-        return [
-            f"{conduct.spent:.1f} samples were spent, and the budget is {budget:g}: a step is dearer than it was known"
-        ]
     if conduct.steps == 0:
         dear = "" if cost is None else f", of which a step takes {cost:.1f}"
         fewer = ", or fewer chains," if conduct.chains > 1 else ""
@@ -62,6 +58,10 @@ def notes_on_budget(conduct: Conduct, cost: float | None) -> list[str]:
         return [
             f"no step was taken: the starting texts left {left:.1f} of {budget:g} samples{dear}; "
             f"a larger budget{fewer} pays for some"
+        ]
+    if conduct.spent > 1.1 * budget:
+        return [
+            f"{conduct.spent:.1f} samples were spent, and the budget is {budget:g}: a step is dearer than it was known"
         ]
     return []
 
@@ -128,7 +128,7 @@ def _unchanged(outcome: Outcome, conduct: Conduct) -> list[str]:
 
 def _accepts_more(conduct: Conduct) -> str:
     if conduct.steps < FEW_STEPS:
-        return f"too few to tell why; {conduct.more} takes more"
+        return f"too few to tell why; {conduct.more} would tell"
     known = [name for name in ("step_size", "inverse_temperature") if name in conduct.options]
     return f"smaller {' or '.join([*known, 'weights'])} would accept more"
 

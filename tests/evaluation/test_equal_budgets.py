@@ -7,7 +7,7 @@ import pytest
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.equal_budgets import NO_COMPARISON, unequal
 from sea_toolkit.reporting.tables import main_table, markdown
-from tests.helpers import hub, tiny_policy, warmth
+from tests.helpers import endless, hub, warmth
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_method_without_a_step_is_marked_and_compared_with_none() -> None:
         budgets=[4, 12],
         options={"suffix-mh": {"chains": 4}},
         energies={"warmth": (4.0, warmth)},
-        policy=tiny_policy(),
+        policy=endless(),
         hub=hub(),
         max_new_tokens=4,
     )

@@ -10,15 +10,13 @@ import torch
 
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import KEEP, Archive, Candidate
 from sea_toolkit.runs.checkpoint import pack, unpack
 from sea_toolkit.testing.runs import timeless
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
-from tests.helpers import PROMPTS, hub, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, endless, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
 
@@ -128,20 +126,6 @@ def test_a_temperature_of_the_base_samples():
 
 
 # --- budgets
-
-
-def endless() -> Policy:
-    """A policy that never ends its texts, and whose texts read as they were written: single letters only."""
-    tokenizer = tiny_tokenizer(80)  # no merges
-    policy = Policy(tiny_model(vocab=80), tokenizer)
-    plain_logits = policy.logits
-    letters = torch.zeros(80).index_fill(0, torch.tensor(tokenizer.convert_tokens_to_ids(list("abcdefgh"))), 1.0)
-
-    def only_letters(hidden: torch.Tensor) -> torch.Tensor:
-        return plain_logits(hidden).masked_fill(letters == 0, -1e4)
-
-    policy.logits = only_letters  # type: ignore[method-assign]
-    return policy
 
 
 def few(response):
