@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -26,7 +27,7 @@ WIDE = 200
 """Columns of a table that goes to a file or a pipe."""
 
 
-def print_results(results: list[Result], out: str | None) -> None:
+def print_results(results: list[Result], out: str | Path | None) -> None:
     """Each answer (of many prompts a table), its terms before and after, what it cost, and what to know of it."""
     console = Console()
     shared = [n for n in dict.fromkeys(results[0].notes) if all(n in r.notes for r in results)]

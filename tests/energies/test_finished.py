@@ -1,4 +1,4 @@
-"""The energy `finished`: 0 for what ended by itself, at any position, 1 for what was cut; it chooses, it does not tilt."""
+"""The energy `finished`: 0 for what ended by itself, 1 for what was cut; it chooses, and does not tilt."""
 
 from __future__ import annotations
 
