@@ -96,9 +96,15 @@ class Report:
         if self.folder is None:
             return
         data = self.data()
-        if final:
-            self.notes += [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
-            data = self.data()
+        self._write_numbers(data)
+        if final:  # the plot last: it can fail
+            notes = [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
+            self.notes += notes
+            if notes:
+                self._write_numbers(self.data())
+
+    def _write_numbers(self, data: dict[str, Any]) -> None:
+        assert self.folder is not None
         write_json(self.folder / RESULTS, data)
         write_run_file(self.folder / TABLE, markdown(data).encode())
 
