@@ -133,7 +133,8 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, agai
         out: folder of the run.
         again: what to type to go on with an interrupted one.
     """
-    from sea_toolkit.cli.render import live, print_results
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.cli.results import print_results
     from sea_toolkit.runs.result import Interrupted
 
     interrupted = False

@@ -27,7 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.resume:resume",
         "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
     ),
-    "show": ("sea_toolkit.cli.show:show", "Show how far the run in DIR is, and what it has found."),
+    "show": (
+        "sea_toolkit.cli.show:show",
+        "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
+    ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",

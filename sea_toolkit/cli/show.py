@@ -39,7 +39,7 @@ def show(folder: Path, as_json: bool) -> None:
     for line in _lines(stored, folder, status, by):
         say(line)
     if stored.results:
-        from sea_toolkit.cli.render import print_results
+        from sea_toolkit.cli.results import print_results
 
         print_results(stored.results, None)
 

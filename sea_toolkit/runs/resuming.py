@@ -8,7 +8,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.length import Length, planned
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import differences
 from sea_toolkit.runs.run import Run
 from sea_toolkit.runs.stored import StoredRun
@@ -84,7 +84,7 @@ def _check_longer(run: Run) -> None:
         )
     if run.sampler.finished(run.problem, run.state):
         raise RecipeError(f"{run.name} ends by itself after {run.step} steps", hint="start another run")
-    weights = planned(run.composition).weights(run.problem.terms)
+    weights = run.composition.length.weights(run.problem.terms)
     if other := [label for label in weights if weights[label] != run.weights[label]]:
         raise RecipeError(
             f"the weight of {', '.join(other)} at the end would be another one, and by it the texts so far are ranked",
