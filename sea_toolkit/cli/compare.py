@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -18,13 +19,12 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
-    from sea_toolkit.evaluation.report import Report
     from sea_toolkit.registry.hub import PluginHub
 
 
 @click.command(cls=Command)
-@click.argument("prompts", metavar="PROMPTS")
-@click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
+@click.argument("prompts", metavar="PROMPTS", type=PATH)
+@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
 @click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
 @click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
 @click.option(
-    "--column", metavar="NAME", help="Where the prompts are in a table.  [default: instruction, prompt or messages]"
+    "--column",
+    metavar="NAME",
+    type=GIVEN,
+    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
 )
 @click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
 @click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
@@ -52,26 +55,29 @@ if TYPE_CHECKING:
 @click.option(
     "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
 )
-@click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
+@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
-@click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
+@click.option(
+    "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
+@click.option("--wide", is_flag=True, help="Show all columns of the table, however narrow the terminal is.")
 @with_hub
 def compare(
     hub: PluginHub,
-    prompts: str,
+    prompts: Path,
     samplers: str,
     budgets: str,
     rewards: tuple[str, ...],
@@ -87,12 +93,13 @@ def compare(
     sample: int | None,
     sample_seed: int,
     batch: int,
-    recipe: str | None,
+    recipe: Path | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     trust_remote_code: bool,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
+    wide: bool,
     **flags: Any,
 ) -> None:
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
@@ -127,36 +134,9 @@ def compare(
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:
-        _print(report, out)
+        from sea_toolkit.cli.comparison import print_comparison
 
-
-def _print(report: Report, out: str | None) -> None:
-    from rich.table import Table
-
-    from sea_toolkit.cli.console import Console, styled
-    from sea_toolkit.reporting.tables import caption, main_table
-
-    console, data = Console(), report.data()
-    if not console.is_terminal:  # a file or a pipe: lines as long as the table
-        console.width = 250
-    for line in caption(data):
-        console.print(styled(line, style="dim"))
-    titles, rows = main_table(data)
-    table = Table(box=None, pad_edge=False)
-    for i, title in enumerate(titles):
-        # two lines where the window is narrow: the mean, and its interval below
-        table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
-    narrow = console.width < 160
-    for row in rows:
-        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in row))
-    console.print(table)
-    colors = {"higher": "green", "lower": "red"}
-    for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.print(styled(statement, style=colors.get(pair["verdict"], "")))
-    for note in data["notes"]:
-        console.print(styled(f"note: {note}", style="yellow"))
-    if out is not None:
-        console.print(styled(f"written to {out}", style="dim"))
+        print_comparison(report, out, wide)
 
 
 def _words(text: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import Energy, TextFunction
+from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.text_files import read_text
 from sea_toolkit.util.version import install_hint
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
@@ -40,9 +42,9 @@ class JsonSchema(Energy):
         self.validator = _validator(self.schema)
         self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
 
-    def bind(self, context: Context) -> TextFunction:
+    def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return self.score_text
+        return BoundEnergy(score_text=self.score_text, unmet=_unmet)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text, from 0 to 2."""
@@ -70,6 +72,10 @@ class JsonSchema(Energy):
         return count / (count + 1.0)
 
 
+def _unmet(prompt: str, text: str, value: float) -> str:
+    return "" if value <= 0 else "is no JSON" if value >= 1 else "is JSON, and does not fit the schema"
+
+
 def beginning(text: str, error: json.JSONDecodeError) -> int:
     """How many characters of a text that is not JSON could be the beginning of JSON, up to the word where it breaks."""
     rest = text[error.pos :]
@@ -87,8 +93,8 @@ def _no_constant(name: str) -> None:
 def _read(schema: str) -> Any:
     """A JSON text, or that of a file."""
     try:
-        text = schema if schema.lstrip().startswith("{") else Path(schema).expanduser().read_text(encoding="utf-8")
-        return json.loads(text)
+        text = schema if schema.lstrip().startswith("{") else read_text(user_path(schema, "the file of the schema"))
+        return parse_json(text)
     except OSError as error:
         raise RecipeError(
             f"cannot read the schema {schema!r}: {error.strerror or error}", expected="a file, a JSON text or a table"

@@ -25,6 +25,7 @@ from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, as_prompts
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
@@ -131,7 +132,7 @@ def compare(
             hint="leave it out here",
         )
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else Path(out)
+    folder = None if out is None else user_path(out, "out")
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)
@@ -193,8 +194,8 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(
             f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
         )
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0, below 2**63")
     if select not in ("energy", "reward"):
         raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
     if batch < 1:
