@@ -88,13 +88,14 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import align as run
+
         return run(
             asked,
             recipe=chosen,
@@ -104,10 +105,12 @@ def align(
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, out, resume_command(hub, out, allow_code, trust_remote_code))
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again)
 
 
 def resume_command(
@@ -124,23 +127,25 @@ def resume_command(
     return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, again: str | None) -> None:
-    """Run with a live line on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, again: str | None) -> None:
+    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
 
     Args:
-        start: runs, given an observer and a progress.
+        start: imports what a run needs, and runs.
         as_json: print JSON alone.
-        out: folder of the run.
+        out: the run's folder.
+        first: what is shown at once.
         again: what to type to go on with an interrupted one.
     """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
-    from sea_toolkit.runs.result import Interrupted
 
     interrupted = False
-    with live() as (on_event, progress):
+    with live(first) as shown:
+        from sea_toolkit.runs.result import Interrupted
+
         try:
-            results = start(on_event, progress)
+            results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
     if as_json:

@@ -58,7 +58,9 @@ def resume(
             trust_remote_code=trust_remote_code,
             force=force,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, folder, resume_command(hub, folder, allow_code, trust_remote_code))
+    again = resume_command(hub, folder, allow_code, trust_remote_code)
+    show(start, as_json, folder, f"loading the run in {folder}", again)

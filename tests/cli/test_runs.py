@@ -142,7 +142,10 @@ def test_changed_code_of_an_installed_plugin_is_noticed(tmp_path: Path, install:
 
     recipe = {"energies": [{"name": "reference"}, {"name": "mine"}]}
     with pytest.raises(Interrupted):
-        api.align("a", policy=policy, hub=PluginHub.discover(), recipe=recipe, out=out, on_event=stop, **settings)
+        api.align(
+            "a", policy=policy, hub=PluginHub.discover(), recipe=recipe, out=out, on_event=stop, on_interrupt="raise",
+            **settings,
+        )  # fmt: skip
     manifest = run_files.read_sealed(out / run_files.MANIFEST)
     (loaded,) = [row for row in manifest["loaded"] if row["plugin"] == "sea-mine:sea_mine"]
     assert loaded["version"] == "1.0"

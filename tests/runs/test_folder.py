@@ -41,7 +41,7 @@ def interrupted(folder, prompt="the rain", step=4, **more):
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
-        align(folder, prompt, on_event=watch, **more)
+        align(folder, prompt, on_event=watch, on_interrupt="raise", **more)
     return folder
 
 

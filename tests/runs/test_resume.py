@@ -312,7 +312,7 @@ def align(folder, **more):
     with pytest.raises(Interrupted):
         api.align(
             list(PROMPTS[:2]), policy=tiny_policy(), hub=hub(), energies=OWN, out=folder, sampler="sea", steps=4,
-            chains=2, max_new_tokens=8, checkpoint_every=2, on_event=stop_at(2), **more,
+            chains=2, max_new_tokens=8, checkpoint_every=2, on_event=stop_at(2), on_interrupt="raise", **more,
         )  # fmt: skip
 
 
@@ -381,7 +381,7 @@ def test_a_resumed_run_reads_the_date_that_it_began_with(tmp_path, monkeypatch):
         then.setattr(template, "Date", Past)
         first = api.align("the rain", **settings)
         with pytest.raises(Interrupted):
-            api.align("the rain", out=out, on_event=stop_at(1), **settings)
+            api.align("the rain", out=out, on_event=stop_at(1), on_interrupt="raise", **settings)
     saved = run_files.read_json(out / run_files.RECIPE)
     assert saved["recipe"]["policy"]["date"] == "2001-02-03"
     again = api.resume(out, energies=OWN, hub=hub())[0]
@@ -395,7 +395,7 @@ def test_a_run_is_not_resumed_with_another_reading_of_its_prompts(changed, tmp_p
     model, out = dated(tmp_path, ""), tmp_path / "out"
     settings = {"energies": OWN, "sampler": "best-of-n", "steps": 2, "max_new_tokens": 6, "model": model, "hub": hub()}
     with pytest.raises(Interrupted):
-        api.align("the rain", out=out, on_event=stop_at(1), **settings)
+        api.align("the rain", out=out, on_event=stop_at(1), on_interrupt="raise", **settings)
     if changed == "tokenizer":
         path = tmp_path / "model" / "tokenizer.json"
         data = json.loads(path.read_text())
