@@ -16,6 +16,7 @@ from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.util.files import write_whole
 
 if TYPE_CHECKING:
     from sea_toolkit.training.train import Settings, Trained
@@ -66,7 +67,6 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     text. Settings of one file follow its name: `FILE::text=tweet,label=class,positive=0+1,rows=3000`; `all=0`
     gives every text of a file the same label. Columns of a file without a header are numbers from 1.
     """
-    from sea_toolkit.readers.probe import write_atomically
     from sea_toolkit.training.train import Settings, card, train
     from sea_toolkit.util.tables import Source
 
@@ -89,7 +89,10 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     trained = _run(ctx, train, sources, settings, options)
     probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
     probe.save(out)
-    write_atomically(card_path, card(trained, probe).encode())
+    try:
+        write_whole(card_path, card(trained, probe).encode())
+    except OSError as error:
+        raise ModelError(f"cannot write {card_path}: {error.strerror or error}", hint="another --out") from error
     if as_json:
         say_json(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
     else:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import NumericalError
+from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Archive, Candidate
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.util.conversation import Prompt
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sea_toolkit.problem.problem import Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The outcome for one prompt.
 
@@ -136,6 +137,13 @@ class Result:
                 "medians": {k: _number(v, -math.inf if k in rewards else math.inf) for k, v in data["medians"].items()},
             }
         )
+
+    def __repr__(self) -> str:
+        return five_lines(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """For a notebook: both answers with the words that differ, terms, candidates and notes."""
+        return as_html(self.to_dict())
 
 
 class Interrupted(KeyboardInterrupt):
