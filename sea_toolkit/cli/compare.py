@@ -15,6 +15,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import stop_if_pressed
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
@@ -154,6 +155,7 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
     tasks: dict[str, TaskID] = {}
 
     def watch(done: float, total: float, what: str) -> None:
+        stop_if_pressed()
         if "compare" not in tasks:  # rows of an earlier command do not count for the speed
             tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
         bar.update(tasks["compare"], completed=done, total=total, description=what)

@@ -64,6 +64,20 @@ class Group(click.Group):
 
     command_class = Command
 
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """The names that a misspelt one may stand for."""
+        return self.list_commands(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look the command up; an unknown one gets a did-you-mean."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.known_commands(ctx))
+            raise click.UsageError(f"there is no command {args[0]!r}\ntry: {hint}", ctx) from error
+
     def get_help(self, ctx: click.Context) -> str:
         """As that of `Command`."""
         return as_written(super().get_help(ctx), sys.stdout)
@@ -75,6 +89,10 @@ class LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The built-in commands; those of plugins would need an import, `list-plugins` names them."""
         return list(COMMANDS)
+
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """Built-in ones and those of plugins, which have been loaded for an unknown name."""
+        return [*COMMANDS, *(name for record in hub_of(ctx).records for name in record.provides.get("command", {}))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A built-in command, else one that a plugin adds."""
@@ -94,7 +112,7 @@ class LazyGroup(Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
+            lines = [error.message]
             for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
             raise click.UsageError("\n".join(lines), ctx) from error

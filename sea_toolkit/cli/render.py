@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sea_toolkit.cli.console import Console, styled
+from sea_toolkit.cli.interrupt import stop_if_pressed
 
 if TYPE_CHECKING:
     from sea_toolkit.events import Event
@@ -43,6 +44,8 @@ def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], 
         bar.update(tasks[key], completed=done, total=total, note=note)
 
     def on_event(event: Event) -> None:
+        if event.kind != "end":
+            stop_if_pressed()
         energy = sum(event.energy) / len(event.energy)
         note = f"step {event.step}  energy {energy:.2f}  {event.samples:.1f} samples"
         update("aligning", 100 * event.progress, 100.0, note)
