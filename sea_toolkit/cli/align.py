@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -35,9 +36,29 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=SAMPLERS,
+    help="Sampler; by default the best one that the energies allow.",
+)
 @click.option("--chains", type=int, help="Chains per prompt.")
 @click.option("--steps", type=int, help="Steps to take.")
 @click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
@@ -49,7 +70,13 @@ if TYPE_CHECKING:
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -111,7 +138,8 @@ def align(
 
 def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
-    from sea_toolkit.cli.render import live, print_results
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.cli.results import print_results
     from sea_toolkit.runs.result import Interrupted
 
     interrupted = False

@@ -43,7 +43,8 @@ def main_table(data: dict[str, Any]) -> Table:
             plain(cell["peak_memory_mb"], ".0f"),
             plain(cell["acceptance"], ".2f"),
         ]
-        rows.append([cell["method"], f"{cell['budget']:g}", *numbers, *rest])
+        budget = f"{cell['budget']:g}" + (" (!)" if cell["unequal"] else "")
+        rows.append([cell["method"], budget, *numbers, *rest])
     return titles, rows
 
 
@@ -75,6 +76,8 @@ def caption(data: dict[str, Any]) -> list[str]:
         f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
         f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",
     ]
+    if any(cell["unequal"] for cell in data["cells"]):
+        lines.append("A budget with (!) was not kept, or paid for no step: see the notes; there is no verdict on it.")
     if n < FEWEST:
         lines.append(f"With fewer than {FEWEST} prompts no difference is called one.")
     if data["judges"]:
