@@ -21,7 +21,22 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command(cls=Command)
+_SECTIONS = {
+    "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
+    "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+}
+_EXAMPLES = """\b
+Examples:
+  sea-toolkit align "How was your day?" --reward sentiment=8 --budget 12
+  sea-toolkit align --prompts p.csv --reward sentiment=4 --energy length,target=40
+"""
+
+
+@click.command(cls=Command, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
@@ -42,7 +57,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar=TERM,
     shell_complete=REWARDS,
-    help="A reward, its weight and its options; may be repeated.",
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
 )
 @click.option(
     "--energy",
@@ -59,9 +74,13 @@ if TYPE_CHECKING:
     shell_complete=SAMPLERS,
     help="Sampler; by default the best one that the energies allow.",
 )
-@click.option("--chains", type=int, help="Chains per prompt.")
-@click.option("--steps", type=int, help="Steps to take.")
-@click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
+@click.option("--chains", type=int, help="Chains per prompt.  [default: the sampler's, for most 4]")
+@click.option("--steps", type=int, help="Steps to take.  [default: what the budget allows]")
+@click.option(
+    "--budget",
+    type=float,
+    help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
+)
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")

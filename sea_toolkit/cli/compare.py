@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar=TERM,
     shell_complete=REWARDS,
-    help="A reward, its weight and its options; may be repeated.",
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
 )
 @click.option(
     "--energy",
