@@ -133,13 +133,14 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import align as run
+
         return run(
             asked,
             recipe=chosen,
@@ -149,22 +150,31 @@ def align(
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, out)
+    show(start, as_json, out, f"loading {chosen.policy.model}")
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
-    """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str) -> None:
+    """Run with what goes on on stderr, print the results, and exit with 130 after Ctrl-C.
+
+    Args:
+        start: imports what a run needs, and runs.
+        as_json: print JSON.
+        out: the run's folder.
+        first: what is shown at once.
+    """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
-    from sea_toolkit.runs.result import Interrupted
 
     interrupted = False
-    with live() as (on_event, progress):
+    with live(first) as shown:
+        from sea_toolkit.runs.result import Interrupted
+
         try:
-            results = start(on_event, progress)
+            results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
     if as_json:

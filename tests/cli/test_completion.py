@@ -52,16 +52,13 @@ def test_completion_imports_nothing_heavy_and_prints_names_alone(tmp_path):
         "try: main(prog_name='sea-toolkit')\n"
         "finally: assert not {'torch', 'transformers', 'numpy', 'rich'} & set(sys.modules)"
     )
-    asked = {
+    environment = {
+        "PYTHONPATH": ":".join(sys.path),
+        "SEA_CACHE": str(tmp_path),
         "COMP_WORDS": "sea-toolkit align --sampler til",
         "COMP_CWORD": "3",
         "_SEA_TOOLKIT_COMPLETE": "bash_complete",
     }
-    environment = {
-        "PYTHONPATH": ":".join(sys.path),
-        "SEA_CACHE": str(tmp_path),
-        "_SEA_TOOLKIT_COMPLETE": "bash_complete",
-    } | asked
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=50)
     assert (done.stdout, done.stderr) == ("plain,tilted\nplain,tilted-exact\n", "")
 

@@ -186,12 +186,12 @@ def test_ctrl_c_is_an_interruption_whatever_the_code_makes_of_it(monkeypatch, ra
 
 
 def test_a_run_stops_at_its_next_step_if_a_ctrl_c_was_swallowed():
-    with interrupt.noticed() as pressed, live() as (on_event, _):
+    with interrupt.noticed() as pressed, live("") as shown:
         event = Event(
             kind="step", run="", step=1, steps=2, progress=0.5, energy=[1.0], samples=1.0, texts=[""], metrics={}
         )
-        on_event(event)
+        shown.on_event(event)
         pressed.set()
         with pytest.raises(KeyboardInterrupt):
-            on_event(event)
-        on_event(dataclasses.replace(event, kind="end"))
+            shown.on_event(event)
+        shown.on_event(dataclasses.replace(event, kind="end"))
