@@ -33,7 +33,7 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--verify", is_flag=True, help="Check the SHA-256 of cached weights (reads all of them).")
+@click.option("--verify", is_flag=True, help="Check the SHA-256 of all cached files (reads all of them).")
 @click.option("--wide", is_flag=True, help="Show all columns, however narrow the terminal is.")
 @click.pass_context
 def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> None:

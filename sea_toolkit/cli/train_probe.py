@@ -16,6 +16,7 @@ from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.util.files import write_whole
 
 if TYPE_CHECKING:
     from sea_toolkit.training.train import Settings, Trained
@@ -88,7 +89,10 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
     probe.save(out)
     card_path = out.with_suffix(".md")
-    card_path.write_text(card(trained, probe), encoding="utf-8")
+    try:
+        write_whole(card_path, card(trained, probe).encode())
+    except OSError as error:
+        raise ModelError(f"cannot write {card_path}: {error.strerror or error}", hint="another --out") from error
     if as_json:
         say_json(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
     else:
