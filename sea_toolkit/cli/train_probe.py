@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH
+from sea_toolkit.cli.completion import POLICIES
 from sea_toolkit.cli.group import Command, hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
@@ -28,7 +29,12 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=PATH, help="The probe; its card goes beside it as .md.")
 @click.option(
-    "--policy", default="smollm2-135m", type=GIVEN, show_default=True, help="Catalog name, folder or Hugging Face id."
+    "--policy",
+    default="smollm2-135m",
+    type=GIVEN,
+    show_default=True,
+    shell_complete=POLICIES,
+    help="Catalog name, folder or Hugging Face id.",
 )
 @click.option("--format", "kind", type=click.Choice(["auto", "labels", "pairs"]), default="auto", show_default=True)
 @click.option("--text-column", "text", help="Labelled texts: the text.  [default: text]")
