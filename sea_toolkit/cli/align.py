@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -20,7 +21,22 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command(cls=Command)
+_SECTIONS = {
+    "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
+    "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+}
+_EXAMPLES = """\b
+Examples:
+  sea-toolkit align "How was your day?" --reward sentiment=8 --budget 12
+  sea-toolkit align --prompts p.csv --reward sentiment=4 --energy length,target=40
+"""
+
+
+@click.command(cls=Command, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
@@ -35,12 +51,36 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
-@click.option("--chains", type=int, help="Chains per prompt.")
-@click.option("--steps", type=int, help="Steps to take.")
-@click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=SAMPLERS,
+    help="Sampler; by default the best one that the energies allow.",
+)
+@click.option("--chains", type=int, help="Chains per prompt.  [default: the sampler's, for most 4]")
+@click.option("--steps", type=int, help="Steps to take.  [default: what the budget allows]")
+@click.option(
+    "--budget",
+    type=float,
+    help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
+)
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
@@ -49,7 +89,13 @@ if TYPE_CHECKING:
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
