@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
-from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.models.policy_spec import Attention
@@ -154,17 +155,33 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out, f"loading {chosen.policy.model}")
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str) -> None:
-    """Run with what goes on on stderr, print the results, and exit with 130 after Ctrl-C.
+def resume_command(
+    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
+) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
+
+
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, again: str | None) -> None:
+    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
 
     Args:
         start: imports what a run needs, and runs.
-        as_json: print JSON.
+        as_json: print JSON alone.
         out: the run's folder.
         first: what is shown at once.
+        again: what to type to go on with an interrupted one.
     """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
@@ -183,6 +200,6 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"interrupted: this is the best so far{where}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())
