@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,14 @@ from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.runs.recipe import Recipe
+    from sea_toolkit.runs.result import Result
+    from sea_toolkit.util.conversation import Prompt
 
 
 @click.command(cls=Command)
@@ -63,6 +68,8 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
 )
+@click.option("--dry-run", is_flag=True, help="Only look: the recipe with its defaults, what each term says, the cost.")
+@click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
 def align(
@@ -79,6 +86,8 @@ def align(
     trust_remote_code: bool,
     out: Path | None,
     checkpoint_every: int,
+    dry_run: bool,
+    table: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -92,6 +101,11 @@ def align(
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
+    if dry_run:
+        if out is not None or table is not None:
+            raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
+        _look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
+        return
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
@@ -106,10 +120,29 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out)
+    show(start, as_json, out, table)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
+def _look(
+    hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allow: tuple[str, ...], trust: bool, as_json: bool
+) -> None:
+    """Print what a run would be."""
+    from sea_toolkit.cli.dry_run import print_preview
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.runs.preview import first_prompts, preview
+    from sea_toolkit.runs.session import Session
+
+    with live() as (_, progress):
+        session = Session(hub, progress=progress, trust_remote_code=trust)
+        composition = session.compose(recipe, None, allow)
+        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
+    if as_json:
+        say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
+    else:
+        print_preview(found)
+
+
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, table: Path | None = None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
@@ -121,6 +154,8 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> N
             results = start(on_event, progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
+    if table is not None:
+        _write_table(table, results)
     if as_json:
         for result in results:
             say_json(result.to_json())
@@ -130,3 +165,13 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> N
         where = f"; go on with: sea-toolkit resume {out}" if out else ""
         say(f"interrupted: this is the best so far{where}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _write_table(path: Path, results: list[Result]) -> None:
+    from sea_toolkit.reporting.answers import answers_csv
+    from sea_toolkit.util.files import write_whole
+
+    try:
+        write_whole(path, answers_csv([result.to_dict() for result in results]).encode())
+    except OSError as error:
+        raise SeaError(f"cannot write {path}: {error.strerror or error}", hint="another --csv") from error

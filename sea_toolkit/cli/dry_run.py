@@ -1,0 +1,59 @@
+"""What `align --dry-run` prints: the recipe as it would run, what each term says, and about what it will cost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from sea_toolkit.cli.console import Console, styled
+from sea_toolkit.runs.explain import name_of
+from sea_toolkit.util.printable import printable
+from sea_toolkit.util.wording import counted
+
+if TYPE_CHECKING:
+    from sea_toolkit.runs.preview import Preview
+
+
+def print_preview(found: Preview) -> None:
+    """For a person."""
+    console = Console()
+    recipe = found.recipe
+    for key, value in recipe.items():
+        for line in value if isinstance(value, list) else [value]:
+            console.print(styled(f"{key:<15} {_toml(line)}"), soft_wrap=True)
+    looked = f"{counted(found.looked_at, 'prompt')}, 4 base samples each"
+    console.print(styled(f"\nterms over {looked} ({found.finished:.0%} ended by themselves)", "bold"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for title in ("weight", "lowest", "highest", "weighted range", "share of the energy"):
+        table.add_column(title, justify="right")
+    for term in found.terms:
+        name = f"reward {term.label}" if term.is_reward else f"energy {name_of(term.label)}"
+        numbers = (
+            f"{term.weight:g}",
+            f"{term.low:.3f}",
+            f"{term.high:.3f}",
+            f"{term.nats:.1f} nats",
+            f"{term.share:.0%}",
+        )
+        table.add_row(printable(name, one_line=True), *numbers)
+    console.print(table)
+    spent = "an unknown number of" if found.samples is None else f"{found.samples:.3g}"
+    seconds = "unknown time" if found.seconds is None else f"about {found.seconds:.0f} s beside loading"
+    console.print(
+        styled(
+            f"would spend {spent} samples per prompt on {counted(found.prompts, 'prompt')}: {seconds}, "
+            f"at least {found.memory_mb:.0f} MB"
+        )
+    )
+    for note in dict.fromkeys(found.notes):
+        console.print(styled(f"note: {note}", "yellow"))
+
+
+def _toml(value: Any) -> str:
+    """A value of the recipe on one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False, default=str)
