@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +19,7 @@ from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
-    from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Result
-    from sea_toolkit.util.conversation import Prompt
 
 
 @click.command(cls=Command)
@@ -96,7 +93,6 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
@@ -104,10 +100,14 @@ def align(
     if dry_run:
         if out is not None or table is not None:
             raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
-        _look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
+        from sea_toolkit.cli.dry_run import look
+
+        look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
         return
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import align as run
+
         return run(
             asked,
             recipe=chosen,
@@ -117,41 +117,34 @@ def align(
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, out, table)
+    show(start, as_json, out, f"loading {chosen.policy.model}", table)
 
 
-def _look(
-    hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allow: tuple[str, ...], trust: bool, as_json: bool
+def show(
+    start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, table: Path | None = None
 ) -> None:
-    """Print what a run would be."""
-    from sea_toolkit.cli.dry_run import print_preview
-    from sea_toolkit.cli.render import live
-    from sea_toolkit.runs.preview import first_prompts, preview
-    from sea_toolkit.runs.session import Session
+    """Run with what goes on on stderr, print the results, and exit with 130 after Ctrl-C.
 
-    with live() as (_, progress):
-        session = Session(hub, progress=progress, trust_remote_code=trust)
-        composition = session.compose(recipe, None, allow)
-        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
-    if as_json:
-        say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
-    else:
-        print_preview(found)
-
-
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, table: Path | None = None) -> None:
-    """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
+    Args:
+        start: imports what a run needs, and runs.
+        as_json: print JSON.
+        out: the run's folder.
+        first: what is shown at once.
+        table: a CSV file to write the results to.
+    """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
-    from sea_toolkit.runs.result import Interrupted
 
     interrupted = False
-    with live() as (on_event, progress):
+    with live(first) as shown:
+        from sea_toolkit.runs.result import Interrupted
+
         try:
-            results = start(on_event, progress)
+            results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
     if table is not None:

@@ -100,12 +100,15 @@ def _option(option: Option) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value if JSON has it, else how Python prints it."""
+    """The value as a recipe would write it if it can, else how Python prints it."""
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+        plain = to_jsonable_python(value)
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError, PydanticSerializationError):
         return repr(value)
-    return value
+    return plain
 
 
 def _print(entry: dict[str, Any], prose: str) -> None:

@@ -8,12 +8,43 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from sea_toolkit.cli.console import Console, styled
+from sea_toolkit.cli.output import say_json
+from sea_toolkit.cli.render import live
 from sea_toolkit.runs.explain import name_of
 from sea_toolkit.util.printable import printable
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
+    from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.runs.preview import Preview
+    from sea_toolkit.runs.recipe import Recipe
+    from sea_toolkit.util.conversation import Prompt
+
+
+def look(
+    hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allow_code: tuple[str, ...], trust: bool, as_json: bool
+) -> None:
+    """Print what a run would be.
+
+    Args:
+        hub: the plugins.
+        prompts: of the run.
+        recipe: of the run.
+        allow_code: functions that its energies may run.
+        trust: whether Python that comes with a model may run.
+        as_json: print one JSON object and nothing else.
+    """
+    with live(f"loading {recipe.policy.model}") as shown:
+        from sea_toolkit.runs.preview import first_prompts, preview
+        from sea_toolkit.runs.session import Session
+
+        session = Session(hub, progress=shown.progress, trust_remote_code=trust)
+        composition = session.compose(recipe, None, allow_code)
+        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
+    if as_json:
+        say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
+    else:
+        print_preview(found)
 
 
 def print_preview(found: Preview) -> None:

@@ -114,8 +114,8 @@ class Result:
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
 
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("interrupted")
+    def __init__(self, results: list[Result], message: str = "interrupted") -> None:
+        super().__init__(message)
         self.results = results
 
 
