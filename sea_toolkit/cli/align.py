@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +11,34 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
-from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
-    from sea_toolkit.runs.result import Result
 
 
-@click.command(cls=Command)
+_SECTIONS = {
+    "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
+    "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
+}
+_EXAMPLES = """\b
+Examples:
+  sea-toolkit align "How was your day?" --reward sentiment=8 --budget 12
+  sea-toolkit align --prompts p.csv --reward sentiment=4 --energy length,target=40
+"""
+
+
+@click.command(cls=Command, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
@@ -37,12 +53,36 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
-@click.option("--chains", type=int, help="Chains per prompt.")
-@click.option("--steps", type=int, help="Steps to take.")
-@click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=SAMPLERS,
+    help="Sampler; by default the best one that the energies allow.",
+)
+@click.option("--chains", type=int, help="Chains per prompt.  [default: the sampler's, for most 4]")
+@click.option("--steps", type=int, help="Steps to take.  [default: what the budget allows]")
+@click.option(
+    "--budget",
+    type=float,
+    help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
+)
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
@@ -51,7 +91,13 @@ if TYPE_CHECKING:
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -121,23 +167,44 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out, f"loading {chosen.policy.model}", table)
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
+
+
+def resume_command(
+    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
+) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
 
 
 def show(
-    start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, table: Path | None = None
+    start: Callable[[Any, Any], Any],
+    as_json: bool,
+    out: Path | None,
+    first: str,
+    again: str | None,
+    table: Path | None = None,
 ) -> None:
-    """Run with what goes on on stderr, print the results, and exit with 130 after Ctrl-C.
+    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
 
     Args:
         start: imports what a run needs, and runs.
-        as_json: print JSON.
+        as_json: print JSON alone.
         out: the run's folder.
         first: what is shown at once.
+        again: what to type to go on with an interrupted one.
         table: a CSV file to write the results to.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results
+    from sea_toolkit.cli.results import print_results, write_table
 
     interrupted = False
     with live(first) as shown:
@@ -148,23 +215,13 @@ def show(
         except Interrupted as stop:
             results, interrupted = stop.results, True
     if table is not None:
-        _write_table(table, results)
+        write_table(table, results)
     if as_json:
         for result in results:
             say_json(result.to_json())
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"interrupted: this is the best so far{where}", err=True)
-        sys.exit(INTERRUPTED)
-
-
-def _write_table(path: Path, results: list[Result]) -> None:
-    from sea_toolkit.reporting.answers import answers_csv
-    from sea_toolkit.util.files import write_whole
-
-    try:
-        write_whole(path, answers_csv([result.to_dict() for result in results]).encode())
-    except OSError as error:
-        raise SeaError(f"cannot write {path}: {error.strerror or error}", hint="another --csv") from error
+        sys.exit(exit_code())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
-from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
@@ -24,12 +25,38 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("prompts", metavar="PROMPTS", type=PATH)
-@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
-@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option(
-    "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
+    "--samplers",
+    required=True,
+    metavar="A,B,…",
+    type=GIVEN,
+    shell_complete=SAMPLER_LIST,
+    help="Names; LABEL=NAME to have one twice.",
+)
+@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE]…",
+    shell_complete=REWARDS,
+    help="A reward that is not in the energy.",
 )
 @click.option(
     "--option", "options", multiple=True, metavar="LABEL.KEY=VALUE", help="For one method: tilted.strength=4."
@@ -59,7 +86,13 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -130,7 +163,7 @@ def compare(
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
             say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(exit_code())
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from sea_toolkit.cli.completion import names_of
 from sea_toolkit.cli.group import Command, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.models.resolve import model_of
@@ -26,7 +27,7 @@ _WORDS: dict[Any, str] = {True: "yes", False: "no", None: "known when a run star
 
 
 @click.command("describe", cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=names_of())
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only the item of this kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_hub
