@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.ending import INTERRUPTED
-from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.models.policy_spec import Attention
@@ -183,6 +185,15 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {_resume_command(out)}" if out else ""
         say(f"interrupted: this is the best so far{where}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _resume_command(out: Path) -> str:
+    """What to type to go on, with what a recipe does not hold: files of plugins, and what was allowed."""
+    context, words = click.get_current_context(), ["sea-toolkit", "resume", str(out)]
+    for name, flag in (("plugin", "--plugin"), ("allow_code", "--allow-code")):
+        for value in (*context.find_root().params.get(name, ()), *context.params.get(name, ())):
+            words += [flag, str(value)]
+    return shlex.join([*words, *(["--trust-remote-code"] if context.params.get("trust_remote_code") else [])])
