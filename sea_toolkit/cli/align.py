@@ -13,10 +13,11 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
-from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SECTIONS = {
     "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code"),
-    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+    "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -111,6 +112,8 @@ Examples:
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
 )
+@click.option("--dry-run", is_flag=True, help="Only look: the recipe with its defaults, what each term says, the cost.")
+@click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
 def align(
@@ -127,6 +130,8 @@ def align(
     trust_remote_code: bool,
     out: Path | None,
     checkpoint_every: int,
+    dry_run: bool,
+    table: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -139,6 +144,13 @@ def align(
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
+    if dry_run:
+        if out is not None or table is not None:
+            raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
+        from sea_toolkit.cli.dry_run import look
+
+        look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
+        return
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         from sea_toolkit.api import align as run
@@ -156,20 +168,44 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out, f"loading {chosen.policy.model}")
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str) -> None:
-    """Run with what goes on on stderr, print the results, and exit with 130 after Ctrl-C.
+def resume_command(
+    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
+) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
+
+
+def show(
+    start: Callable[[Any, Any], Any],
+    as_json: bool,
+    out: Path | None,
+    first: str,
+    again: str | None,
+    table: Path | None = None,
+) -> None:
+    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
 
     Args:
         start: imports what a run needs, and runs.
-        as_json: print JSON.
+        as_json: print JSON alone.
         out: the run's folder.
         first: what is shown at once.
+        again: what to type to go on with an interrupted one.
+        table: a CSV file to write the results to.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results
+    from sea_toolkit.cli.results import print_results, write_table
 
     interrupted = False
     with live(first) as shown:
@@ -179,21 +215,14 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
             results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
+    if table is not None:
+        write_table(table, results)
     if as_json:
         for result in results:
             say_json(result.to_json())
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: {_resume_command(out)}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"interrupted: this is the best so far{where}", err=True)
-        sys.exit(INTERRUPTED)
-
-
-def _resume_command(out: Path) -> str:
-    """What to type to go on, with what a recipe does not hold: files of plugins, and what was allowed."""
-    context, words = click.get_current_context(), ["sea-toolkit", "resume", str(out)]
-    for name, flag in (("plugin", "--plugin"), ("allow_code", "--allow-code")):
-        for value in (*context.find_root().params.get(name, ()), *context.params.get(name, ())):
-            words += [flag, str(value)]
-    return shlex.join([*words, *(["--trust-remote-code"] if context.params.get("trust_remote_code") else [])])
+        sys.exit(exit_code())

@@ -13,8 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from sea_toolkit.cli.command import Group
-from sea_toolkit.cli.ending import INTERRUPTED, end
-from sea_toolkit.cli.interrupt import noticed
+from sea_toolkit.cli.ending import end
+from sea_toolkit.cli.interrupt import exit_code, noticed
 from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, say
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.version import VERSION
@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": (
         "sea_toolkit.cli.resume:resume",
         "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
+    ),
+    "show": (
+        "sea_toolkit.cli.show:show",
+        "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
@@ -98,7 +102,7 @@ class LazyGroup(Group):
             super().invoke(ctx)
         except KeyboardInterrupt:  # click would say "Aborted!"
             say("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(exit_code())
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **named: Any) -> Any:
         """Run and end the process; a mistake is a message on stderr and an exit code, never a traceback.
@@ -115,7 +119,7 @@ class LazyGroup(Group):
         with noticed() as pressed:
             try:
                 code = run(*arguments, standalone_mode=False, **named) or 0
-                if pressed.is_set() and code != INTERRUPTED:  # something has swallowed it
+                if pressed.is_set() and code != exit_code():  # something has swallowed it
                     code = end(KeyboardInterrupt(), interrupted=True)
             except BaseException as error:
                 if isinstance(error, SystemExit) and not pressed.is_set():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,13 +27,17 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 EXAMPLES = {
     "energy": ("Words", "Answers that use certain words, each once: differentiable."),
+    "reward": ("ShortSentences", "Answers of short sentences: a reward of the text alone."),
     "relaxation": ("best_few", "Softmax over the best few candidates; the others get exactly 0."),
     "schedule": ("trapezoid", "Rise, stay, fall: a trapezoid over the run."),
     "sampler": ("FreshAnswers", "A fresh answer of the policy per step, accepted or rejected: an exact law."),
     "initializer": ("opening", "Every chain starts with the same words and goes on as the policy likes."),
     "model": ("ShippedProbe", "A probe reward that ships in this package."),
 }
-"""Kind to the class or function of its template, and what that does."""
+"""Kind of package to the class or function of its template, and what that does."""
+
+ITEM_KINDS = {kind: "energy" if kind == "reward" else kind for kind in EXAMPLES}
+"""Kind of package to the kind of its item: a reward is an energy whose negative people read."""
 
 FILES = {
     "common/pyproject.toml.in": "pyproject.toml",
@@ -77,7 +81,7 @@ class Names:
             "kind": self.kind,
             "dist": self.dist,
             "module": self.module,
-            "hook": KINDS[self.kind],
+            "hook": KINDS[ITEM_KINDS[self.kind]],
             "object": example,
             "summary": summary,
             "year": str(datetime.now(UTC).year),
@@ -89,7 +93,7 @@ def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:
 
     Args:
         name: lower-case words with hyphens.
-        kind: a key of `KINDS`.
+        kind: a key of `EXAMPLES`.
         built_in: names that cannot be taken.
 
     Raises:
@@ -143,14 +147,14 @@ def write_package(files: dict[str, bytes], folder: Path) -> None:
         raise RecipeError(f"{folder} exists already; nothing was changed", hint="another NAME, or --out DIR")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        scratch = folder.parent / f".{folder.name}.{secrets.token_hex(8)}"
+        scratch.mkdir()
     except OSError as error:
         raise RecipeError(f"cannot write to {folder.parent}: {error.strerror or error}", hint="--out DIR") from error
     try:
         for path, content in files.items():
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             (scratch / path).write_bytes(content)
-        scratch.chmod(0o755)  # mkdtemp's folders are for their owner alone
         os.rename(scratch, folder)
     except OSError as error:
         raise RecipeError(f"cannot write {folder}: {error.strerror or error}", hint="--out DIR") from error

@@ -16,6 +16,7 @@ from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
@@ -122,13 +123,14 @@ class Session:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for(hook="sea_observe")
@@ -139,4 +141,5 @@ class Session:
             checkpoint_every=checkpoint_every,
             on_event=on_event,
             stop_after=stop_after,
+            length=length,
         )
