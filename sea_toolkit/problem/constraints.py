@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.values import numbers
 from sea_toolkit.problem.energy import BoundEnergy
 
 
@@ -33,13 +35,16 @@ def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEne
             excess = excess + (low - reading).clamp(min=0)
         return excess
 
-    def of_response(response: SoftResponse) -> Tensor:
+    def of_response(response: SoftResponse) -> Any:  # what is no tensor is told by the term
         assert energy is not None
-        return outside(energy(response))
+        value: Any = energy(response)
+        return outside(value) if isinstance(value, Tensor) and not value.is_complex() else value
 
-    def of_texts(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
+    def of_texts(prompts: Sequence[str], texts: Sequence[str]) -> Any:
         assert score_text is not None
-        return outside(torch.as_tensor(score_text(prompts, texts)))
+        returned = score_text(prompts, texts)
+        value = numbers(returned)
+        return returned if value is None else outside(value)
 
     return BoundEnergy(
         energy=of_response if energy is not None else None,

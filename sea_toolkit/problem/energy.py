@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.registry.blame import AttributedError
+from sea_toolkit.registry.blame import AttributedError, Owner
 from sea_toolkit.registry.declared import check_declared
 from sea_toolkit.registry.options import ScheduleLike
 
@@ -124,7 +124,7 @@ CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code"
 """What the core reads from an `Energy` besides `bind`."""
 
 
-def as_energy(built: Any, owner: str) -> Energy:
+def as_energy(built: Any, owner: Owner | str) -> Energy:
     """Turn what `Item.build` returned for a registered energy into an `Energy`.
 
     A function keeps its options. A plain class with `bind` gets the defaults of `Energy`.
@@ -189,7 +189,7 @@ def scores_text(function: Callable[..., Any]) -> bool:
     return next(iter(inspect.signature(function).parameters), "") in ("prompts", "texts")
 
 
-def as_bound(returned: Any, owner: str) -> BoundEnergy:
+def as_bound(returned: Any, owner: Owner | str) -> BoundEnergy:
     """Turn what `bind` returned into a `BoundEnergy`.
 
     Raises:

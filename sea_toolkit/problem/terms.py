@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.errors import PluginError
+from sea_toolkit.core.values import described, numbers
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 from sea_toolkit.registry.options import Number
 
 Value = TypeVar("Value")
@@ -28,7 +27,8 @@ class Term:
         label: its name in results and traces, unique in a run.
         weight: what it is multiplied by; a number or a schedule.
         bound: the bound energy.
-        owner: the plugin, as `distribution:name`, for messages.
+        qualified: the plugin, as `distribution:name`, for notes.
+        owner: whose code it is, for errors.
         meter: counts the tokens of the models that the energy has announced.
         is_time_dependent: an option follows a schedule, so the same response has another value later.
         can_announce: whether it was bound with a context, and so has to announce the models that it runs.
@@ -37,7 +37,8 @@ class Term:
     label: str
     weight: Number
     bound: BoundEnergy
-    owner: str
+    qualified: str
+    owner: Owner
     meter: Meter
     is_time_dependent: bool = False
     can_announce: bool = True
@@ -66,18 +67,29 @@ class Term:
         """The unweighted energy of each response, float32.
 
         Raises:
-            PluginError: the energy fails, or returns a tensor of the wrong shape.
+            PluginError: the energy fails, changes the response, or returns something else than a number for each.
         """
         energy = self.bound.energy
         assert energy is not None, self.label
-        value = self._guarded("energy", lambda: energy(response))
-        expected = response.shape[:2]
-        if not isinstance(value, Tensor) or tuple(value.shape) != expected:
-            got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            raise PluginError(
-                f"energy {self.owner!r} returned {got}",
-                expected=f"a tensor [P, C] = {list(expected)}",
-                hint="sum or average over positions inside the energy",
+        before = _versions(response)
+        value: Any = self._guarded("energy", lambda: energy(response))
+        changed = [name for name, version in _versions(response).items() if version != before[name]]
+        if changed:
+            raise wrong_return(
+                self.owner,
+                f"changed the {' and '.join(changed)} of the response in place",
+                expected="a response that is as it was: the other terms read it, and so does the gradient",
+                hint="work on a copy, such as response.weights.clone()",
+            )
+        shape, device = list(response.shape[:2]), response.ids.device
+        right = isinstance(value, Tensor) and list(value.shape) == shape and not value.is_complex()
+        if not right or value.device != device:
+            positions = isinstance(value, Tensor) and value.ndim > 2
+            raise wrong_return(
+                self.owner,
+                f"returned {described(value)}",
+                expected=f"a tensor [P, C] = {shape} of real numbers on {device}",
+                hint="sum or average over positions inside the energy" if positions else None,
             )
         return value.float()
 
@@ -105,11 +117,14 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        value = self._guarded("score_text", lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32))
-        if tuple(value.shape) != (len(flat),):
-            raise PluginError(
-                f"score_text of energy {self.owner!r} returned {list(value.shape)} for {len(flat)} texts",
-                expected=f"{len(flat)} numbers",
+        returned: Any = self._guarded("score_text", lambda: score(flat_prompts, flat))
+        value = numbers(returned)
+        if value is None or list(value.shape) != [len(flat)]:
+            size = f"of {len(returned)} " if isinstance(returned, list | tuple) else ""
+            raise wrong_return(
+                self.owner,
+                f"returned {described(returned)} {size}for {len(flat)} texts",
+                expected=f"{len(flat)} real numbers, one for each text",
             )
         return value.reshape(len(texts), chains)
 
@@ -133,15 +148,24 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
-        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True), self.meter.watching(kind):
+        with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
             value = call()
         if self.meter.unannounced and self.can_announce:
-            raise PluginError(
-                f"energy {self.owner!r} runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
+            raise wrong_return(
+                self.owner,
+                f"runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
                 expected="models that are counted in the budget, and compared when a run is resumed",
                 hint="in bind: model = context.use_model(name, model)",
             )
         return value
+
+
+def _versions(response: SoftResponse) -> dict[str, int]:
+    """How often each tensor of a response has been written to; tensors of inference mode do not count it."""
+    parts = {"weights": response.weights, "ids": response.ids, "survival": response.alive}
+    if response.candidates is not None:
+        parts["candidates"] = response.candidates
+    return {name: 0 if part.is_inference() else part._version for name, part in parts.items()}
 
 
 def _listed(names: set[str]) -> str:

@@ -31,7 +31,7 @@ def collect_commands(
     for record, function in functions:
         scratch = click.Group()
         try:
-            with attribute_errors_to(record.label, "in sea_register_commands"):
+            with attribute_errors_to(record.owner.with_code_of(function), "in sea_register_commands"):
                 call_hook(record, "sea_register_commands", function, cli=scratch)
         except AttributedError as error:
             failed.append((record, error.cause))

@@ -164,7 +164,7 @@ class PluginHub:
             if record in self._muted:
                 continue
             try:
-                with attribute_errors_to(record.label, "in sea_observe"):
+                with attribute_errors_to(record.owner.with_code_of(function), "in sea_observe"):
                     call_hook(record, "sea_observe", function, event=event)
             except SeaError as error:
                 self._muted.add(record)

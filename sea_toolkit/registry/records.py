@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.util.version import DISTRIBUTION
 
 CORE = DISTRIBUTION
@@ -55,6 +56,11 @@ class PluginRecord:
     def label(self) -> str:
         """For messages."""
         return f"plugin {self.name!r} of {self.distribution} {self.version}"
+
+    @property
+    def owner(self) -> Owner:
+        """Who is at fault when its code fails: a file, or the top package of the entry point."""
+        return Owner(self.label, frozenset([self.file or self.value.partition(":")[0].partition(".")[0]]))
 
     @property
     def failed(self) -> bool:

@@ -48,7 +48,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     Raises:
         AttributedError: something is wrong with it; its cause is a RefusedError if it states another `sea_api`.
     """
-    with attribute_errors_to(record.label):
+    with attribute_errors_to(record.owner):
         staged = Staged(load())
         refusal = hookcheck.api_error(getattr(staged.plugin, "sea_api", SEA_API))
         if refusal:
@@ -65,7 +65,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
             registrar = Registrar(kind, record, staged.items)
-            with attribute_errors_to(record.label, f"in {hook_name}"):
+            with attribute_errors_to(record.owner.with_code_of(function), f"in {hook_name}"):
                 call_hook(record, hook_name, function, register=registrar)
                 registrar.close()
     return staged

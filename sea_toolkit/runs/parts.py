@@ -13,7 +13,7 @@ from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
@@ -34,6 +34,7 @@ class Part:
         label: its name in results, unique in the recipe.
         limits: of a constraint: smallest and largest allowed reading.
         is_time_dependent: an option follows a schedule.
+        code: of a term given in Python, the top packages whose lines its errors name.
     """
 
     energy: Energy
@@ -42,11 +43,12 @@ class Part:
     label: str
     limits: tuple[float | None, float | None] | None = None
     is_time_dependent: bool = False
+    code: frozenset[str] = frozenset()
 
     @property
-    def owner(self) -> str:
-        """The plugin and its distribution, for messages."""
-        return self.item.owner if self.item else f"energy {self.label!r}"
+    def owner(self) -> Owner:
+        """Whose code it is; of a term given in Python, that of the object."""
+        return self.item.owner if self.item else Owner(f"energy {self.label!r}", self.code)
 
     @property
     def qualified(self) -> str:
@@ -71,12 +73,14 @@ class Part:
             PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger, context.policy.model)
-        with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
+        with attribute_errors_to(self.owner, "failed in bind", user_errors_pass=True), meter.counting():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
-        return Term(self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce)
+        return Term(
+            self.label, self.weight, bound, self.qualified, self.owner, meter, self.is_time_dependent, can_announce
+        )
 
 
 def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
@@ -84,7 +88,8 @@ def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
     parts = []
     for label, (weight, energy) in (energies or {}).items():
         built = energy if isinstance(energy, Bindable) else functools.partial(energy)
-        parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
+        owner = Owner(f"energy {label!r}").with_code_of(energy)
+        parts.append(Part(as_energy(built, owner), None, weight, label, code=owner.code))
     return parts
 
 

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import NumericalError, RecipeError, SeaError
+from sea_toolkit.errors import NumericalError, RecipeError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.blame import attribute_errors_to, cause_of, during, is_out_of_memory, out_of_memory
 from sea_toolkit.runs import checkpoint
 from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
+from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
@@ -55,7 +57,8 @@ class Run:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
         spec, self.sampler = composition.recipe.sampler, composition.sampler
-        self.name = next(i.name for i in composition.items if i.kind == "sampler")
+        item = next(i for i in composition.items if i.kind == "sampler")
+        self.name, self.calls = item.name, CheckedSampler(self.sampler, item.owner, problem)
         self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
         self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
         if self.budget is not None and self.budget < problem.chains:
@@ -114,11 +117,42 @@ class Run:
     def execute(self) -> list[Result]:
         """Run to the end.
 
+        Whatever ends a run that has met a text, the best so far is kept: result and checkpoint are written, and the
+        error carries the results.
+
         Raises:
-            Interrupted: on Ctrl-C; what exists is written first.
-            SeaError: a plugin failed, or nothing finite was met; what exists is written first.
+            Interrupted: on Ctrl-C.
+            SeaError: a plugin failed, memory is used up, or nothing finite was met.
+            Exception: what `on_event` raises.
         """
-        failure: BaseException | None = None
+        failure = self._attempt()
+        if failure is not None and not self._has_answers:
+            raise failure
+        try:
+            results = self._results()
+        except Exception:
+            if failure is None:
+                raise
+            raise failure from failure.__cause__  # not the other, which came of it
+        try:
+            if self.folder is not None:
+                run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
+            self._emit("end")
+        except BaseException as error:
+            failure = failure or error
+        if failure is None:
+            return results
+        if isinstance(failure, KeyboardInterrupt):
+            raise Interrupted(results) from failure
+        vars(failure)["results"] = results
+        raise failure
+
+    @property
+    def _has_answers(self) -> bool:
+        return all(a.best for a in self.archives)
+
+    def _attempt(self) -> BaseException | None:
+        """Take the steps and score the last texts; what ended the run early, once its last whole step is saved."""
         closing = False
         self.status = "done"
         try:
@@ -126,24 +160,22 @@ class Run:
             # before the final scoring, which a resumed run repeats at its own end
             self._checkpoint()
             closing = True
-            self._score_final_texts()
-            self._rewrite()
-        except (KeyboardInterrupt, SeaError) as error:
+            with during("at the end of the run"):
+                self._score_final_texts()
+                self._rewrite()
+        except BaseException as error:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            failure = error
-            if not all(a.best for a in self.archives):
-                raise
-            if isinstance(error, KeyboardInterrupt) and not closing:
-                self._checkpoint()
-        results = self._results()
-        if self.folder is not None:
-            run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
-        self._emit("end")
-        if isinstance(failure, KeyboardInterrupt):
-            raise Interrupted(results) from failure
-        if failure is not None:
-            raise failure
-        return results
+            if self._has_answers and not closing:
+                self._save_what_is_left()
+            return out_of_memory(error) if is_out_of_memory(error) else error
+        return None
+
+    def _save_what_is_left(self) -> None:
+        """A checkpoint after a failure, which must not hide the failure by one of its own."""
+        try:
+            self._checkpoint()
+        except Exception as error:
+            self.notes.append(f"the last step could not be saved: {cause_of(error)}")
 
     def _loop(self) -> None:
         problem = self.problem
@@ -151,8 +183,9 @@ class Run:
             if self.folder is not None:
                 run_files.write_json(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
-            state, info = self.sampler.init(problem, self.noise)
-            self._log_step(info, -1)
+            with during("at the start"):
+                state, info = self.calls.init(self.noise)
+                self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
                 problem.run.incidents.append(
@@ -169,13 +202,14 @@ class Run:
             self._set_clock()
             before, spent = {name: part.state() for name, part in self.parts.items()}, problem.ledger.samples
             try:
-                state, info = self.sampler.step(problem, self.state, self.noise)
-                self._log_step(info, self.step + 1)
-                self.acceptance.count(info.metrics)
-                self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                with during(f"in step {self.step + 1}"):
+                    state, info = self.calls.step(self.state, self.noise)
+                    self._log_step(info, self.step + 1)
+                    self.acceptance.count(info.metrics)
+                    self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
                 done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
-            except KeyboardInterrupt:
-                self._load(before)  # the step did not happen: a resumed run takes it again, from the same streams
+            except BaseException:
+                self._undo(before)
                 raise
             # no call in between: an interrupt leaves either the old step or the new one
             at, self.state = self.position, state
@@ -185,6 +219,12 @@ class Run:
                 self._checkpoint()
                 self._emit("checkpoint")
 
+    def _undo(self, before: dict[str, Any]) -> None:
+        """The step did not happen: a resumed run takes it again, from the same streams."""
+        state, self.state = self.state, None  # as long as the parts do not fit, there is nothing to be saved
+        self._load(before)
+        self.state = state
+
     def _load(self, states: dict[str, Any]) -> None:
         for name, part in self.parts.items():
             part.load_state(states[name])
@@ -193,7 +233,7 @@ class Run:
         """Score the texts of the last step, if the sampler has not."""
         problem = self.problem
         if not self.position.scored_last_step and not bool(problem.stopped.all()):
-            info = Info(problem.score_as_text(self.sampler.current(problem, self.state)))
+            info = Info(problem.score_as_text(self.calls.current(self.state)))
             self._record(info, self.step)
             self.trace.last_look(self.step, problem.ledger.samples, info, problem.stopped)
 
@@ -210,7 +250,7 @@ class Run:
             return False
         if bool(self.problem.stopped.all()):
             return False
-        if self.sampler.finished(self.problem, self.state):
+        if self.calls.finished(self.state):
             return False
         if self.steps is not None and self.step >= self.steps:
             return False
@@ -241,7 +281,8 @@ class Run:
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:
             states = {name: part.state() for name, part in self.parts.items()}
-            checkpoint.save_checkpoint(self.folder, self.state, states)
+            with attribute_errors_to(self.calls.owner, "cannot be saved", user_errors_pass=True):
+                checkpoint.save_checkpoint(self.folder, self.state, states)
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]

@@ -77,7 +77,7 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, setting: Setting) 
     policy, prompts = setting.model, list(setting.prompts)
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     with checks("shape"):
-        written = problem.written(_noise(prompts, setting))
+        written = problem.initializer.write(problem, _noise(prompts, setting))
         ids = written.ids if isinstance(written, Decoded) else written
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
