@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import assignment, energy_term, template_values, weighted
-from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.cli.arguments import TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.util.conversation import Prompt
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE",
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--column", metavar="NAME", help="Where they are in a table.  [default: instruction, prompt or messages]")
 @click.option("--messages", metavar="FILE|JSON", help='A conversation, or several: [{"role": "user", "content": "…"}]')
-@click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
-@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
+@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
+@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
 @click.option("--chains", type=int, help="Chains per prompt.")
 @click.option("--steps", type=int, help="Steps to take.")
@@ -81,8 +83,8 @@ def align(
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
-    terms, assignments = map(energy_term, energies), map(assignment, settings)
-    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
+    terms = [*map(reward_term, rewards), *map(energy_term, energies)]
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(
@@ -101,24 +103,34 @@ def align(
 
 
 def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
-    """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
+    """Run with a live line on stderr and print the results; those of a run that ended early too.
+
+    Raises:
+        SeaError: the run failed; the best that it had met is printed first.
+    """
     from sea_toolkit.cli.render import live, print_results
     from sea_toolkit.runs.result import Interrupted
 
-    interrupted = False
+    ended: Interrupted | SeaError | None = None
     with live() as (on_event, progress):
         try:
             results = start(on_event, progress)
-        except Interrupted as stop:
-            results, interrupted = stop.results, True
+        except (Interrupted, SeaError) as error:
+            if not error.results:
+                raise
+            results, ended = error.results, error
     if as_json:
         for result in results:
-            click.echo(result.to_json())
+            say_json(result.to_json())
     else:
         print_results(results, out)
-    if interrupted:
+    if ended is not None:
+        word = "interrupted" if isinstance(ended, Interrupted) else "failed"
         where = f"; go on with: sea-toolkit resume {out}" if out else ""
-        click.echo(f"interrupted: this is the best so far{where}", err=True)
+        say(f"{word}: this is the best so far{where}", err=True)
+    if isinstance(ended, SeaError):
+        raise ended
+    if ended is not None:
         sys.exit(INTERRUPTED)
 
 

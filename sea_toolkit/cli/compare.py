@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import assignment, energy_term, options_of, template_values, value_of, weighted
-from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
+from sea_toolkit.cli.arguments import TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
@@ -21,12 +24,12 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("prompts", metavar="PROMPTS")
 @click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
-@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
+@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
+@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
 )
@@ -106,22 +109,22 @@ def compare(
     from sea_toolkit.evaluation.compare import compare as run
     from sea_toolkit.runs.overrides import build_recipe
 
-    terms, assignments = map(energy_term, energies), map(assignment, overrides)
-    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
+    terms = [*map(reward_term, rewards), *map(energy_term, energies)]
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
     with _live() as (watch, progress):
         try:
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
-                seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
+                seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
-            click.echo(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
+            say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
             sys.exit(INTERRUPTED)
     if as_json:
-        click.echo(json.dumps(report.data(), ensure_ascii=False))
+        say_json(json.dumps(report.data(), ensure_ascii=False))
     else:
         _print(report, out)
 
@@ -129,13 +132,14 @@ def compare(
 @contextmanager
 def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
     """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from sea_toolkit.cli.console import Console
+
+    console = Console(err=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(),
-        TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
         disable=not console.is_terminal,
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
@@ -155,17 +159,16 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
 
 
 def _print(report: Report, out: str | None) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from sea_toolkit.cli.console import Console, styled
     from sea_toolkit.reporting.tables import caption, main_table
 
     console, data = Console(), report.data()
     if not console.is_terminal:  # a file or a pipe: lines as long as the table
         console.width = 250
     for line in caption(data):
-        console.print(Text(line, style="dim"))
+        console.print(styled(line, style="dim"))
     titles, rows = main_table(data)
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):
@@ -173,15 +176,15 @@ def _print(report: Report, out: str | None) -> None:
         table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
     narrow = console.width < 160
     for row in rows:
-        table.add_row(*(Text(cell.replace(" [", "\n[") if narrow else cell) for cell in row))
+        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in row))
     console.print(table)
     colors = {"higher": "green", "lower": "red"}
     for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.print(Text(statement, style=colors.get(pair["verdict"], "")))
+        console.print(styled(statement, style=colors.get(pair["verdict"], "")))
     for note in data["notes"]:
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(styled(f"note: {note}", style="yellow"))
     if out is not None:
-        console.print(Text(f"written to {out}", style="dim"))
+        console.print(styled(f"written to {out}", style="dim"))
 
 
 def _words(text: str) -> list[str]:
@@ -203,11 +206,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        options.setdefault(label, {})[key] = value_of(value)
+        if key in options.setdefault(label, {}):
+            raise RecipeError(f"--option: {path} is there twice", expected="each option once")
+        options[label][key] = value_of(value, f"--option {path}")
     return options
-
-
-def _judge(text: str) -> dict[str, Any]:
-    """`name,output=positive` → a judge's specification."""
-    name, options = options_of(text, "--judge", "output=positive")
-    return {"model": name, **options}

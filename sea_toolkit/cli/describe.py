@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.group import Command, with_hub
+from sea_toolkit.cli.output import say_json
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
@@ -21,7 +22,7 @@ from sea_toolkit.registry.options import Option
 from sea_toolkit.registry.records import CORE, KINDS
 
 
-@click.command("describe")
+@click.command("describe", cls=Command)
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only the item of this kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -36,7 +37,7 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
         raise hub.unknown(kind, name)
     described = [description(item) for item in items]
     if as_json:
-        click.echo(json.dumps({"items": described}, indent=2))
+        say_json(json.dumps({"items": described}, indent=2))
         return
     for item, entry in zip(items, described, strict=True):
         _print(entry, item.prose)
@@ -93,18 +94,18 @@ def _plain(value: Any) -> Any:
 
 
 def _print(entry: dict[str, Any], prose: str) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(f"{entry['kind']} {entry['name']}", style="bold"), Text(f"({_origin(entry)})", style="dim"))
+    from sea_toolkit.cli.console import Console, styled
+
+    console = Console()
+    console.print(styled(f"{entry['kind']} {entry['name']}", style="bold"), styled(f"({_origin(entry)})", style="dim"))
     told = prose.startswith(entry["summary"].rstrip("."))
-    console.print(Text(prose if told else f"{entry['summary']}\n\n{prose}".strip()), soft_wrap=True)
+    console.print(styled(prose if told else f"{entry['summary']}\n\n{prose}".strip()), soft_wrap=True)
     for fact, value in entry["facts"].items():
-        console.print(Text(f"{fact.replace('_', ' ')}: {value}"), soft_wrap=True)
+        console.print(styled(f"{fact.replace('_', ' ')}: {value}"), soft_wrap=True)
     if not entry["options"]:
-        console.print(Text("no options\n"))
+        console.print(styled("no options\n"))
         return
     table = Table("option", "type", "default", "what it does")
     for option in entry["options"]:
@@ -112,7 +113,7 @@ def _print(entry: dict[str, Any], prose: str) -> None:
         if option["schedulable"] and "schedule" not in kind:
             kind += " | schedule"
         default = "required" if option["required"] else json.dumps(option["default"])
-        table.add_row(*(Text(cell) for cell in (option["name"], kind, default, option["doc"])))
+        table.add_row(option["name"], kind, default, option["doc"])
     console.print(table)
     console.print()
 

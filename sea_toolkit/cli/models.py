@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.group import Group, hub_of
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.util.progress import Progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """Named models: list, download and remove them."""
 
@@ -35,10 +36,10 @@ def models() -> None:
 def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
     """Show every model of the catalog and where it is."""
     hub = hub_of(ctx)
-    hub.load(tolerant=True)  # plugins may bring models
+    hub.load_for(kind="model", tolerant=True)
     rows = [_row(item, verify) for item in hub.items("model")]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say_json(json.dumps(rows, indent=2))
     else:
         _print_table(rows)
     if any(row["error"] for row in rows):
@@ -53,11 +54,11 @@ def pull(ctx: click.Context, name: str) -> None:
     model = model_of(_item(hub_of(ctx), name))
     before = model.find()
     if before is not None and model.in_package:
-        click.echo(f"{name} comes with an installed package ({before}); nothing to download.")
+        say(f"{name} comes with an installed package ({before}); nothing to download.")
         return
     with progress_bar() as progress:
         path = model.pull(progress)
-    click.echo(f"{name} {'was already' if before is not None else 'is now'} in {path}")
+    say(f"{name} {'was already' if before is not None else 'is now'} in {path}")
 
 
 @models.command()
@@ -67,11 +68,11 @@ def remove(ctx: click.Context, name: str) -> None:
     """Delete the cached copy of the model NAME."""
     model = model_of(_item(hub_of(ctx), name))
     if model.remove():
-        click.echo(f"removed {name} from the cache")
+        say(f"removed {name} from the cache")
     elif model.in_package:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
-        click.echo(f"{name} was not in the cache")
+        say(f"{name} was not in the cache")
 
 
 @models.command()
@@ -86,24 +87,25 @@ def convert(folder: Path, out: Path) -> None:
 
     with progress_bar() as progress:
         convert_folder(folder, out, progress)
-    click.echo(f"{out} holds the model of {folder} as safetensors")
+    say(f"{out} holds the model of {folder} as safetensors")
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr that follows `progress(done, total, what)`; one bar for each `what`."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    from sea_toolkit.cli.console import Console
 
     tasks: dict[str, TaskID] = {}
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}% {task.fields[amount]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(err=True), transient=True) as bar:
 
         def progress(done: int, total: int, what: str) -> None:
             if what not in tasks:
@@ -117,7 +119,7 @@ def progress_bar() -> Iterator[Progress]:
 def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
-        hub.load()
+        hub.load_for(kind="model")
         names = [item.name for item in hub.items("model")]
         if name not in names:
             raise ModelError(
@@ -158,8 +160,9 @@ def _row(item: Item, verify: bool) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from sea_toolkit.cli.console import Console
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "role", "for", "where", "size", "licence", "summary"):
@@ -178,7 +181,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     console.print(table)
     for row in rows:
         if row["error"]:
-            console.print(f"\n{row['name']}: {row['error']}", style="red", markup=False)
+            console.print(f"\n{row['name']}: {row['error']}", style="red")
 
 
 def _size(megabytes: float | None) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.align import show
-from sea_toolkit.cli.group import code_option, trust_option, with_hub
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", metavar="DIR")
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @code_option

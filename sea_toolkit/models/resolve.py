@@ -42,7 +42,7 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
         return text
     if "/" in text or "\\" in text:
         return _local(Path(text))
-    hub.load()  # the name may come from a plugin that is known only once it is loaded
+    hub.load_for(kind="model")  # the name may come from a plugin that is known only once it is loaded
     names = {item.name: item for item in hub.items("model")}
     if text in names or any(text == item.qualified for item in names.values()):
         return _from_catalog(text, hub, role, progress)

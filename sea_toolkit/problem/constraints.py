@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.core.values import numbers
 from sea_toolkit.problem.energy import BoundEnergy
+from sea_toolkit.problem.functions import numbers_for
 
 
 def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEnergy:
@@ -40,11 +40,9 @@ def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEne
         value: Any = energy(response)
         return outside(value) if isinstance(value, Tensor) and not value.is_complex() else value
 
-    def of_texts(prompts: Sequence[str], texts: Sequence[str]) -> Any:
+    def of_texts(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
         assert score_text is not None
-        returned = score_text(prompts, texts)
-        value = numbers(returned)
-        return returned if value is None else outside(value)
+        return outside(numbers_for(score_text(prompts, texts), len(texts)))
 
     return BoundEnergy(
         energy=of_response if energy is not None else None,

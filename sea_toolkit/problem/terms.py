@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.core.values import described, numbers
+from sea_toolkit.core.values import described
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
+from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 from sea_toolkit.registry.options import Number
 
@@ -81,15 +82,13 @@ class Term:
                 expected="a response that is as it was: the other terms read it, and so does the gradient",
                 hint="work on a copy, such as response.weights.clone()",
             )
-        shape, device = list(response.shape[:2]), response.ids.device
-        right = isinstance(value, Tensor) and list(value.shape) == shape and not value.is_complex()
-        if not right or value.device != device:
-            positions = isinstance(value, Tensor) and value.ndim > 2
+        shape, device = response.shape[:2], response.ids.device
+        if not isinstance(value, Tensor) or value.shape != shape or value.device != device or value.is_complex():
             raise wrong_return(
                 self.owner,
                 f"returned {described(value)}",
-                expected=f"a tensor [P, C] = {shape} of real numbers on {device}",
-                hint="sum or average over positions inside the energy" if positions else None,
+                expected=f"a tensor [P, C] = {list(shape)} on {device}: one real number for each prompt and chain",
+                hint=_way_to_shape(value, shape),
             )
         return value.float()
 
@@ -117,15 +116,7 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        returned: Any = self._guarded("score_text", lambda: score(flat_prompts, flat))
-        value = numbers(returned)
-        if value is None or list(value.shape) != [len(flat)]:
-            size = f"of {len(returned)} " if isinstance(returned, list | tuple) else ""
-            raise wrong_return(
-                self.owner,
-                f"returned {described(returned)} {size}for {len(flat)} texts",
-                expected=f"{len(flat)} real numbers, one for each text",
-            )
+        value = self._guarded("score_text", lambda: numbers_for(score(flat_prompts, flat), len(flat)))
         return value.reshape(len(texts), chains)
 
     def of_policy(
@@ -166,6 +157,16 @@ def _versions(response: SoftResponse) -> dict[str, int]:
     if response.candidates is not None:
         parts["candidates"] = response.candidates
     return {name: 0 if part.is_inference() else part._version for name, part in parts.items()}
+
+
+def _way_to_shape(value: Any, shape: Sequence[int]) -> str | None:
+    if not isinstance(value, Tensor):
+        return "compute with tensors alone, without .item(), float() or numpy; a function of texts is f(prompts, texts)"
+    if value.ndim > 2:
+        return "sum or average over positions inside the energy: .sum(-1)"
+    if value.shape != shape:
+        return "sum or average over positions alone: dimensions 0 and 1 are prompts and chains"
+    return None
 
 
 def _listed(names: set[str]) -> str:

@@ -97,23 +97,22 @@ def attribute_errors_to(
     """
     if isinstance(owner, str):
         owner = Owner(owner)
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            yield
-        except KeyboardInterrupt:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if user_errors_pass and isinstance(error, SeaError) and not _is_unattributed(error):
             raise
-        except BaseException as error:
-            if user_errors_pass and isinstance(error, SeaError) and not _is_unattributed(error):
-                raise
-            if isinstance(error, AttributedError) and error.owner == owner.label:
-                raise  # its message names the owner already
-            place = f"{place} {phase()}".strip() if dated else place
-            if user_errors_pass and is_out_of_memory(error):
-                raise out_of_memory(error, f"in {owner}, {place}" if place else f"in {owner}") from error
-            if isinstance(error, SeaError):
-                got = error.got + place_of(error, owner, near=False)
-                raise AttributedError(owner, got, expected=error.expected, hint=error.hint, place=place) from error
-            raise AttributedError(owner, cause_of(error, owner), place=place) from error
+        if isinstance(error, AttributedError) and error.owner == owner.label:
+            raise  # its message names the owner already
+        place = f"{place} {phase()}".strip() if dated else place
+        if user_errors_pass and is_out_of_memory(error):
+            raise out_of_memory(error, f"in {owner}, {place}" if place else f"in {owner}") from error
+        if isinstance(error, SeaError):
+            got = error.got + place_of(error, owner, near=False)
+            raise AttributedError(owner, got, expected=error.expected, hint=error.hint, place=place) from error
+        raise AttributedError(owner, cause_of(error, owner), place=place) from error
 
 
 def _is_unattributed(error: SeaError) -> bool:

@@ -35,11 +35,6 @@ def matching(items: Sequence[Item], name: str) -> list[Item]:
     return [item for item in named if item.distribution == CORE or item.kind not in built_in]
 
 
-def may_provide(record: PluginRecord, name: str) -> bool:
-    """Whether the plugin's source registers that name literally, in any kind."""
-    return any(name in names for names in inspection.provided(record).values())
-
-
 def clash(items: Sequence[Item], for_what: str = "") -> RecipeError:
     """The error for a name that several plugins claim."""
     qualified = sorted({item.qualified for item in items})

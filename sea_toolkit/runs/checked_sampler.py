@@ -72,13 +72,9 @@ class CheckedSampler:
             raise self._wrong(method, f"{described(info)} beside the state", "an Info")
         scored: Any = info.scored
         if not isinstance(scored, Scored | None):
-            raise self._wrong(
-                method, f"an Info whose scored is {described(scored)}", "a Scored or None"
-            )
+            raise self._wrong(method, f"an Info whose scored is {described(scored)}", "a Scored or None")
         if method == "init" and scored is None:
-            raise self._wrong(
-                method, "an Info without scored", "Info(problem.score_as_text(ids))"
-            )
+            raise self._wrong(method, "an Info without scored", "Info(problem.score_as_text(ids))")
         self._check_metrics(method, info.metrics)
         return state, info
 

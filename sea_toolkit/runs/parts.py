@@ -16,6 +16,7 @@ from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.named_rewards import call, meant, no_reward
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolver import Resolver
@@ -35,6 +36,7 @@ class Part:
         limits: of a constraint: smallest and largest allowed reading.
         is_time_dependent: an option follows a schedule.
         code: of a term given in Python, the top packages whose lines its errors name.
+        no_reward: the error if the energy, asked for as a reward, turns out to be none.
     """
 
     energy: Energy
@@ -44,6 +46,7 @@ class Part:
     limits: tuple[float | None, float | None] | None = None
     is_time_dependent: bool = False
     code: frozenset[str] = frozenset()
+    no_reward: RecipeError | None = None
 
     @property
     def owner(self) -> Owner:
@@ -69,12 +72,14 @@ class Part:
         """Let the energy do the work that is needed once per run.
 
         Raises:
-            SeaError: what the energy raises.
+            SeaError: what the energy raises, or it was asked for as a reward and is none.
             PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger, context.policy.model)
         with attribute_errors_to(self.owner, "failed in bind", user_errors_pass=True), meter.counting():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
+        if self.no_reward is not None and not bound.is_reward:
+            raise self.no_reward
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
@@ -83,13 +88,13 @@ class Part:
         )
 
 
-def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
-    """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
+    """Terms that are Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
     parts = []
-    for label, (weight, energy) in (energies or {}).items():
-        built = energy if isinstance(energy, Bindable) else functools.partial(energy)
-        owner = Owner(f"energy {label!r}").with_code_of(energy)
-        parts.append(Part(as_energy(built, owner), None, weight, label, code=owner.code))
+    for label, (weight, thing) in (energies or {}).items():
+        energy, owner = thing if isinstance(thing, Bindable) else functools.partial(thing), Owner(f"energy {label!r}")
+        owner = owner.with_code_of(thing)
+        parts.append(Part(as_energy(energy, owner), None, weight, label, code=owner.code))
     return parts
 
 
@@ -106,23 +111,48 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
             run.
         PluginError: the plugin is broken.
     """
-    item, before = resolver.find("energy", spec.name, place), set(resolver.reactive)
+    name, options, as_reward = meant(spec, resolver.hub)
+    item = resolver.find("energy", name, place)
     used = len(resolver.items)
-    energy = as_energy(resolver.build(item, spec.options, place), item.owner)
+    try:
+        energy = as_energy(resolver.build(item, options, place), item.owner)
+    except RecipeError as error:
+        if not as_reward:
+            raise
+        hint = "\n".join(filter(None, [error.hint, f"{name!r} is an energy: {call('energy', spec, name)}"]))
+        raise RecipeError(error.got, expected=error.expected, hint=hint) from error
+    if as_reward and isinstance(energy, FunctionEnergy):
+        raise no_reward(name, spec)
     follows = any(other.kind == "schedule" for other in resolver.items[used:])
     weight = resolver.number(spec.weight, f"{place}.weight")
-    for reactive in sorted(set(resolver.reactive) - before):
+    _refuse_reactive(resolver, place)
+    label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
+    if not isinstance(spec, ConstraintSpec):
+        return Part(energy, item, weight, label, is_time_dependent=follows, no_reward=refusal)
+    if spec.min is None and spec.max is None:
+        raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
+    if spec.min is not None and spec.max is not None and spec.min > spec.max:
+        raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
+    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, no_reward=refusal)
+
+
+def with_weight(part: Part, resolver: Resolver) -> Part:
+    """A term given in Python; a table as its weight is a schedule.
+
+    Raises:
+        RecipeError: the table is no schedule, or one that follows the run.
+    """
+    place = f"the weight of {part.label!r}"
+    weight = resolver.number(part.weight, place)
+    _refuse_reactive(resolver, place)
+    return replace(part, weight=weight)
+
+
+def _refuse_reactive(resolver: Resolver, place: str) -> None:
+    for reactive in sorted(name for name in resolver.reactive if name.startswith(place)):
         raise RecipeError(
             f"{reactive}: schedule {resolver.reactive[reactive].name!r} reacts to the run, and an energy may not: "
             "texts are compared by it",
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )
-    label = spec.label or energy.label or item.name
-    if not isinstance(spec, ConstraintSpec):
-        return Part(energy, item, weight, label, is_time_dependent=follows)
-    if spec.min is None and spec.max is None:
-        raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
-    if spec.min is not None and spec.max is not None and spec.min > spec.max:
-        raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows)

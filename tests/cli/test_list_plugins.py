@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import sea_toolkit
 from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.util.version import VERSION
 from tests.registry.hub_sources import BROKEN, energy
 
 
@@ -66,7 +67,7 @@ def test_the_shape_of_the_json(install):
     (row,) = [row for row in content["plugins"] if row["distribution"] == "sea-one"]
     assert list(row) == [
         *("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks"),
-        *("checked", "file"),
+        *("checked", "file", "unlisted"),
     ]
     (item,) = [item for item in content["items"] if item["distribution"] == "sea-one"]
     assert item == {
@@ -109,7 +110,15 @@ def test_requirements_are_pins(zoo, tmp_path):
     (tmp_path / "mine.py").write_text(energy("mine"))
     result = CliRunner().invoke(main, ["list-plugins", "--requirements", "--plugin", str(tmp_path / "mine.py")])
     assert result.stdout.split() == [
-        *("sea-api==1.0", "sea-bad==1.0", "sea-one==2.0", "sea-shadow==1.0", "sea-slow==1.0", "sea-two==2.0")
+        *(
+            f"{CORE}=={VERSION}",
+            "sea-api==1.0",
+            "sea-bad==1.0",
+            "sea-one==2.0",
+            "sea-shadow==1.0",
+            "sea-slow==1.0",
+            "sea-two==2.0",
+        )
     ]
     assert CliRunner().invoke(main, ["list-plugins", "--requirements", "--json"]).exit_code == 2
 
