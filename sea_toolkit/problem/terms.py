@@ -144,7 +144,7 @@ class Term:
         if self.meter.unannounced and self.can_announce:
             raise wrong_return(
                 self.owner,
-                f"runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
+                f"it runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
                 expected="models that are counted in the budget, and compared when a run is resumed",
                 hint="in bind: model = context.use_model(name, model)",
             )

@@ -109,7 +109,7 @@ def test_a_failing_bind_names_the_plugin():
 
     with pytest.raises(
         sea.PluginError,
-        match=r"energy 'mine' \(plugin 'my-plugin' of temporary 0\) failed in bind: ZeroDivisionError: .*test_energy.py, line",
+        match=r"'mine' \(plugin 'my-plugin' of temporary 0\) failed in bind: ZeroDivisionError: .*energy.py, line",
     ):
         run(Broken)
 

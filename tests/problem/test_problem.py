@@ -238,9 +238,12 @@ def test_a_recipe_without_a_sampler_gets_one_that_fits(plugins):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shapeless", r"energy 'temporary:shapeless' returned a tensor \[2, 2, 1?[0-9]\]"),
+        ("shapeless", r"energy 'shapeless' \(plugin .* of temporary 0\): returned a tensor \[2, 2, 1?[0-9]\]"),
         ("listy", "energy 'temporary:listy' returned a list"),
-        ("counts-wrong", r"energy .temporary:counts-wrong. failed: it returned numbers of shape \[5\] for 4 texts"),
+        (
+            "counts-wrong",
+            r"energy 'counts-wrong' \(plugin .*\) failed at the start: it returned numbers of shape \[5\] for 4 texts",
+        ),
     ],
 )
 def test_wrong_outputs_are_named(name, message, plugins):
@@ -306,7 +309,9 @@ def test_an_energy_that_raises_in_the_middle_ends_the_run_and_leaves_a_result(tm
         return -response.expected_length()
 
     run = run_for(tmp_path, energies={"tired": (1.0, tired)}, sampler="sea", steps=9)
-    with pytest.raises(PluginError, match=r"energy 'tired' failed: RuntimeError: I am tired"):
+    with pytest.raises(
+        PluginError, match=r"energy 'tired' failed in step \d: RuntimeError: I am tired \(.*test_problem.py, line"
+    ):
         run.execute()
     written = json.loads((tmp_path / run_files.RESULT).read_text())
     assert [r["status"] for r in written] == ["failed", "failed"]

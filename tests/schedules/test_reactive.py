@@ -186,7 +186,7 @@ def broken(**changes):
     [
         ({"observe": None}, "a class without observe"),
         ({"load_state": None, "state": None}, "without state, load_state"),
-        ({"state": lambda self: {1, 2}}, r"schedule 'waves' of sea-waves, in state: TypeError"),
+        ({"state": lambda self: {1, 2}}, r"schedule 'waves' of sea-waves failed in state: TypeError"),
         ({"at": lambda self, progress, step: math.nan}, "returned nan"),
     ],
 )
