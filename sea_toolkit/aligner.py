@@ -19,6 +19,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 Observer = Callable[[Event], None]
@@ -136,7 +137,7 @@ class Aligner:
         base = self.recipe if recipe is None else recipe
         chosen = build_recipe(base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
         self.session.refuse_unused(chosen)
-        asked, folder = as_prompts(prompts), None if out is None else Path(out)
+        asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
         composition = self.session.compose(chosen, terms.own, allow_code)
         with new_folder(folder):
             run = self.session.run(

@@ -21,6 +21,7 @@ from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
@@ -168,7 +169,7 @@ def resume(
         SeaError: not a run's folder, one that another process works in, a damaged checkpoint, or (without `force`)
             another version of a plugin or model.
     """
-    folder = Path(folder)
+    folder = user_path(folder, "the run's folder")
     saved = SavedRun.read(folder)
     own = _terms_again(saved, reward, energies)
     session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)

@@ -7,11 +7,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("prompts", metavar="PROMPTS")
-@click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
+@click.argument("prompts", metavar="PROMPTS", type=PATH)
+@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
 @click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
 @click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
 @click.option(
-    "--column", metavar="NAME", help="Where the prompts are in a table.  [default: instruction, prompt or messages]"
+    "--column",
+    metavar="NAME",
+    type=GIVEN,
+    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
 )
 @click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
 @click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
@@ -54,26 +58,28 @@ if TYPE_CHECKING:
 @click.option(
     "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
 )
-@click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
+@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
-@click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
+@click.option(
+    "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 @with_hub
 def compare(
     hub: PluginHub,
-    prompts: str,
+    prompts: Path,
     samplers: str,
     budgets: str,
     rewards: tuple[str, ...],
@@ -89,11 +95,11 @@ def compare(
     sample: int | None,
     sample_seed: int,
     batch: int,
-    recipe: str | None,
+    recipe: Path | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     trust_remote_code: bool,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -158,7 +164,7 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
         yield watch, progress
 
 
-def _print(report: Report, out: str | None) -> None:
+def _print(report: Report, out: Path | None) -> None:
     from rich.table import Table
 
     from sea_toolkit.cli.console import Console, styled

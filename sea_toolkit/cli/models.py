@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.group import Group, hub_of
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
@@ -76,8 +77,8 @@ def remove(ctx: click.Context, name: str) -> None:
 
 
 @models.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new folder.")
+@click.argument("folder", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The new folder.")
 def convert(folder: Path, out: Path) -> None:
     """Copy the model in FOLDER, whose weights are pickled (.bin), to a new folder with safetensors.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.group import Command, hub_of
 from sea_toolkit.cli.output import say
 from sea_toolkit.registry.records import CORE, KINDS
@@ -15,9 +16,7 @@ from sea_toolkit.registry.scaffold import names_of, render, write_package
 @click.command("new-plugin", cls=Command)
 @click.argument("name")
 @click.option("--kind", type=click.Choice([*KINDS]), required=True, help="What the plugin adds.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=".", help="Where its folder goes.  [default: this folder]"
-)
+@click.option("--out", type=PATH, default=".", help="Where its folder goes.  [default: this folder]")
 @click.pass_context
 def new_plugin(ctx: click.Context, name: str, kind: str, out: Path) -> None:
     """Write the package sea-NAME: code that works, tests, README, CI and licence.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -53,7 +54,7 @@ def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], 
         yield on_event, progress
 
 
-def print_results(results: list[Result], out: str | None) -> None:
+def print_results(results: list[Result], out: str | Path | None) -> None:
     """Base and aligned answer side by side, each term before and after, and what it cost."""
     console = Console()
     for result in results:

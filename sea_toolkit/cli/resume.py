@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.align import show
+from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 
 if TYPE_CHECKING:
@@ -15,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @code_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
 def resume(
-    hub: PluginHub, folder: str, force: bool, allow_code: tuple[str, ...], trust_remote_code: bool, as_json: bool
+    hub: PluginHub, folder: Path, force: bool, allow_code: tuple[str, ...], trust_remote_code: bool, as_json: bool
 ) -> None:
     """Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped."""
     from sea_toolkit.api import resume as run

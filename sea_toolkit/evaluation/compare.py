@@ -22,6 +22,7 @@ from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
@@ -94,7 +95,7 @@ def compare(
             hint="leave it out here",
         )
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else Path(out)
+    folder = None if out is None else user_path(out, "out")
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)

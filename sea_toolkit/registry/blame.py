@@ -184,6 +184,8 @@ def package_of(trace: TracebackType) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device or the machine has no memory left."""
+    if isinstance(error, SeaError):
+        return False  # it is said already
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

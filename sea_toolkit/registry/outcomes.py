@@ -17,11 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.errors import SeaError
 from sea_toolkit.registry.docstrings import first_line
 from sea_toolkit.registry.records import PluginRecord
 from sea_toolkit.registry.static.files import files_of, stamps
 from sea_toolkit.registry.static.locate import origin_of
 from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import cache_folder
 from sea_toolkit.util.version import VERSION
 
@@ -52,7 +54,7 @@ def remember(records: Sequence[PluginRecord]) -> None:
             outcomes[_key(record, origin)] = {**facts, **fields}
     latest = sorted(outcomes.items(), key=lambda entry: str(entry[1].get("checked")), reverse=True)[:LIMIT]
     text = json.dumps(dict(latest), indent=1)
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, SeaError):
         write_whole(cache_file(), text.encode())
 
 
@@ -84,8 +86,8 @@ def _recalled(record: PluginRecord, outcomes: dict[str, Any], installation: str)
 
 def _read() -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # no home folder
+        content = parse_json(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError, SeaError):
         return {}
     if not isinstance(content, dict):
         return {}

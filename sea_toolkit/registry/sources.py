@@ -16,6 +16,7 @@ from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.hookspecs import PROJECT
 from sea_toolkit.registry import metadata, ownership
 from sea_toolkit.registry.records import PluginRecord, normalize
+from sea_toolkit.util.paths import user_path
 
 VARIABLE = "SEA_PLUGINS"
 
@@ -101,13 +102,12 @@ def from_file(path: str | os.PathLike[str]) -> Source:
     Raises:
         RecipeError: there is no such file, or it cannot be read.
     """
+    file = user_path(path, "the name of a plugin file")
     try:
-        file = Path(path).expanduser()
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    except (OSError, RuntimeError, ValueError) as error:  # ~nobody has no home; a name with a null byte
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    except OSError as error:
         raise RecipeError(
-            f"the plugin file {str(path)!r} cannot be read ({reason})",
+            f"the plugin file {str(path)!r} cannot be read ({error.strerror or error})",
             expected="a Python file with functions marked @sea.hookimpl",
         ) from error
     file = file.resolve()

@@ -81,7 +81,7 @@ class Composition:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
 
         Raises:
-            ModelError: a reward model that cannot be found, or has another vocabulary.
+            ModelError: a reward model that cannot be found.
         """
         for part in self.parts:
             with attribute_errors_to(part.owner, "failed in check", user_errors_pass=True):
