@@ -191,15 +191,32 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
-def out_of_memory(error: BaseException, where: str = "") -> OutOfMemoryError:
+FEWER = "fewer chains (--chains), shorter answers (--max-new-tokens), or fewer prompts at once"
+
+
+def out_of_memory(error: BaseException, where: str = "", hint: str = FEWER) -> OutOfMemoryError:
     """The error for a person when memory is used up.
 
     Args:
         error: what was raised.
         where: in whose code, and when.
+        hint: what takes less.
     """
     first = (str(error).splitlines() or [""])[0]
-    return OutOfMemoryError(
-        f"out of memory {where}".rstrip() + (f": {first}" if first else ""),
-        hint="fewer chains (--chains), shorter answers (--max-new-tokens), or fewer prompts at once",
-    )
+    return OutOfMemoryError(f"out of memory {where}".rstrip() + (f": {first}" if first else ""), hint=hint)
+
+
+@contextlib.contextmanager
+def memory_said(where: str) -> Iterator[None]:
+    """Within the block, models are loaded, and prompts read by them.
+
+    Raises:
+        OutOfMemoryError: memory is used up.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = 'a smaller model, dtype = "bfloat16" (--dtype), or fewer prompts at once'
+        raise out_of_memory(error, where, hint) from error

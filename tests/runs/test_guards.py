@@ -267,6 +267,36 @@ def test_memory_that_the_core_uses_up_is_said_so_too(monkeypatch):
     assert caught.value.hint is not None
 
 
+def test_memory_that_loading_uses_up_is_said_so(monkeypatch):
+    policy = tiny_policy()
+    monkeypatch.setattr(policy, "prefix", lambda rows: torch.empty(2**62))
+    with pytest.raises(OutOfMemoryError, match=r"while the models are loaded(.|\n)*a smaller model"):
+        sea.align("a", policy=policy, hub=built_in(), energies={"warm": (1.0, warmth)}, max_new_tokens=4)
+
+
+STATED = [
+    ({"joint": 1}, {}, "its joint is 1", "True or False"),
+    ({"label": property(lambda self: 1 / 0)}, {}, "failed to say what it is: ZeroDivisionError", ""),
+    ({"code": property(lambda self: "a:b")}, {}, "its code is 'a:b'", "a list of texts"),
+    ({"fingerprint": property(lambda self: 3)}, {}, "its fingerprint is 3", "a text or None"),
+    ({}, {"warnings": "careful"}, "bind returned a BoundEnergy, and its warnings is 'careful'", "a list of texts"),
+    ({}, {"energy": 3}, "its energy is 3", "a function or None"),
+    ({}, {"is_reward": "yes"}, "its is_reward is 'yes'", "True or False"),
+]
+
+
+@pytest.mark.parametrize(("changes", "fields", "got", "expected"), STATED)
+def test_what_an_energy_states_of_itself_is_checked(changes, fields, got, expected):
+    class Mine(sea.Energy):
+        def bind(self, context):
+            return forced(sea.BoundEnergy(energy=warmth), **fields)
+
+    for name, value in changes.items():  # as a constructor or a property would: past the checks of the class
+        setattr(Mine, name, value)
+    with pytest.raises(sea.PluginError, match=f"energy 'mine'.*{got}(.|\n)*{expected}"):
+        sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"mine": (1.0, Mine())}, max_new_tokens=4)
+
+
 def test_an_observer_of_ones_own_ends_the_run_by_its_own_error_which_carries_the_results(tmp_path):
     class Enough(Exception):
         pass
