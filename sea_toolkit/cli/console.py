@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import rich.console
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.text import Text
 
@@ -43,12 +44,30 @@ class Console(rich.console.Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(self._shown(segment.text), segment.style)
 
+    def prose(self, text: str, style: str = "") -> None:
+        """Print paragraphs, on a terminal folded between words; lines that are indented stay as they are."""
+        for line in self._shown(text).split("\n"):
+            as_it_is = not self.is_terminal or line.startswith(" ")
+            for part in [line] if as_it_is else fold(line, self.width) or [""]:
+                self.print(styled(part, style), soft_wrap=True)
+
     def on_broken_pipe(self) -> None:
         """The reader has gone: for the command to end."""
         raise BrokenPipeError(errno.EPIPE, "the reader has gone")
 
     def _shown(self, text: str) -> str:
         return as_written(printable(text), self.file)  # before the layout, which counts columns
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns, broken at spaces alone: what is longer may be a name, and is for copying."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def styled(text: str, style: str = "") -> Text:

@@ -24,6 +24,7 @@ from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.lookup import few_of
 from sea_toolkit.registry.records import CORE, KINDS, PluginRecord
 from sea_toolkit.util.version import VERSION
 
@@ -128,40 +129,45 @@ def _known_from(checked: str | None) -> str:
 
 
 def _print_tables(content: dict[str, Any]) -> None:
-    from rich.table import Table
+    from sea_toolkit.cli.console import Console
+    from sea_toolkit.cli.listing import print_listing
 
-    from sea_toolkit.cli.console import Console, styled
-
-    console = Console()
-    plugins = Table("plugin", "distribution", "version", "state", "provides", title="Plugins")
-    for column in plugins.columns:
-        column.overflow = "fold"
-    notes = []
+    console, plugins = Console(), []
     for row in content["plugins"]:
         provides = "; ".join(_provided(row))
         if row["status"] == "built-in":  # their names follow below
             provides = ", ".join(f"{kind}: {len(names)}" for kind, names in row["provides"].items())
-        cells = (row["name"], row["distribution"], row["version"], row["status"], provides)
-        plugins.add_row(*cells, style=_STYLES.get(row["status"]))
+        plugins.append((row["name"], row["distribution"], row["version"], row["status"], provides))
+    styles = [_STYLES.get(row["status"], "") for row in content["plugins"]]
+    print_listing(console, ("plugin", "distribution", "version", "state", "provides"), plugins, styles)
+    console.print()
+    notes = _notes(content)
+    for text, style in notes:
+        console.prose(text, style)
+    if notes:
+        console.print()
+    items = [(row["kind"], row["name"], _source(row), row["summary"]) for row in content["items"]]
+    styles = ["red" if row["status"] in ("broken", "refused") else "" for row in content["items"]]
+    print_listing(console, ("kind", "name", "from", "summary"), items, styles)
+
+
+def _source(row: dict[str, Any]) -> str:
+    """Where an item is from: the name that is its alone."""
+    if row["distribution"] == CORE:
+        return "built-in"
+    return row["qualified"] + (f" ({row['status']})" if row["status"] in ("broken", "refused") else "")
+
+
+def _notes(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """What went wrong, and the style of each line."""
+    notes = []
+    for row in content["plugins"]:
         key = f"{row['distribution']}:{row['name']}"
         if row["error"]:
-            source = _known_from(row["checked"])
-            notes.append(styled(f"{key} is {row['status']}{source}: {row['error']}", style="red"))
-        notes += [styled(f"{key}: {text}", style="yellow") for text in row["warnings"]]
-    console.print(plugins)
+            notes.append((f"{key} is {row['status']}{_known_from(row['checked'])}: {row['error']}", "red"))
+        notes += [(f"{key}: {text}", "yellow") for text in row["warnings"]]
     for clash in content["clashes"]:
-        notes.append(
-            styled(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow")
-        )
-    if content["left_out"]:
-        notes.append(styled(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
-    for note in notes:
-        console.print(note, soft_wrap=True)
-    for kind in dict.fromkeys(row["kind"] for row in content["items"]):
-        items = Table(kind, "summary", "from")
-        for row in (row for row in content["items"] if row["kind"] == kind):
-            bad = row["status"] in ("broken", "refused")
-            source = "built-in" if row["distribution"] == CORE else row["qualified"]
-            source += f" ({row['status']})" if bad else ""
-            items.add_row(row["name"], row["summary"], source, style="red" if bad else None)
-        console.print(items)
+        notes.append((f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", "yellow"))
+    if names := content["left_out"]:
+        notes.append((f"left out by SEA_PLUGINS: {few_of(names)}", ""))
+    return notes

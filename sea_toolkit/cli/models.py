@@ -33,8 +33,9 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verify", is_flag=True, help="Check the SHA-256 of cached weights (reads all of them).")
+@click.option("--wide", is_flag=True, help="Show all columns, however narrow the terminal is.")
 @click.pass_context
-def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
+def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> None:
     """Show every model of the catalog and where it is."""
     hub = hub_of(ctx)
     hub.load_for(kind="model", tolerant=True)
@@ -42,7 +43,7 @@ def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
     if as_json:
         say_json(json.dumps(rows, indent=2))
     else:
-        _print_table(rows)
+        _print_table(rows, wide)
     if any(row["error"] for row in rows):
         ctx.exit(1)
 
@@ -160,16 +161,12 @@ def _row(item: Item, verify: bool) -> dict[str, Any]:
     return row
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
+def _print_table(rows: list[dict[str, Any]], wide: bool) -> None:
     from sea_toolkit.cli.console import Console
+    from sea_toolkit.cli.listing import print_listing
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "role", "for", "where", "size", "licence", "summary"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["name"],
             row["role"] or "?",
             row["for_policy"] or "",
@@ -178,11 +175,14 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["license"] or "?",
             row["summary"],
         )
+        for row in rows
+    ]
     console = Console()
-    console.print(table)
+    titles = ("name", "role", "for", "where", "size", "licence", "summary")
+    print_listing(console, titles, cells, optional=("for", "licence", "size", "role"), wide=wide)
     for row in rows:
         if row["error"]:
-            console.print(f"\n{row['name']}: {row['error']}", style="red")
+            console.prose(f"\n{row['name']}: {row['error']}", "red")
 
 
 def _size(megabytes: float | None) -> str:

@@ -133,7 +133,13 @@ def first_line(error: str | None) -> str:
 
 
 def _left_out(names: Sequence[str]) -> list[str]:
-    return [f"SEA_PLUGINS leaves out {', '.join(names)}"] if names else []
+    return [f"SEA_PLUGINS leaves out {few_of(names)}"] if names else []
+
+
+def few_of(names: Sequence[str]) -> str:
+    """The first five names and how many more there are, for a sentence about something else."""
+    more = f" and {len(names) - 5} more (sea-toolkit list-plugins --json names all)" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _prefix(for_what: str, kind: str | None) -> str:

@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def sea_toolkit(
     if child == 0:
         code = 70
         try:
-            os.environ.update({"TERM": "xterm", **(environment or {})})
+            os.environ.update({"TERM": "xterm", "NO_COLOR": "1", **(environment or {})})
             inputs = ends[0][1] if terminal else os.open(os.devnull, os.O_RDONLY)
             outputs = [ends[0][1]] * 2 if terminal else [ends[0][1], ends[1][1]]
             for descriptor, source in enumerate([inputs, *outputs]):
@@ -64,6 +65,9 @@ def sea_toolkit(
                 os.close(descriptor)
             before()
             code = _run(arguments)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(code)
     return _collect(child, ends, terminal is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,69 @@ def test_with_streams_that_are_closed_results_still_reach_the_open_ones(tiny: st
         assert b"error: cannot write the output: standard output is closed" in done.stderr
         assert b"Traceback" not in done.stderr
     assert sea_toolkit(command, closed=[0, 1, 2]).code == 1
+
+
+HOSTILE = "\x1b]0;OWNED\x07\x1b[2J\x9b31m\x08\r\u202e\u2066\x7f"
+SHOWN = r"\x1b]0;OWNED\x07\x1b[2J\x9b31m\x08\r\u202e\u2066\x7f"
+OF_PROGRESS = re.compile(r"\r?\x1b\[(?:\?25[lh]|[12]?[KA])\r?")
+"""What the progress line tells a terminal: hide the cursor, erase the line, up."""
+
+
+def obeyed(text: str) -> set[str]:
+    """The characters in it that a terminal obeys, but for line ends."""
+    return {c for c in text.replace("\r\n", "\n") if c in HOSTILE and c not in "OWNED]0;[2J31m"}
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> str:
+    """A plugin file whose every text wants to command the terminal, and to be markup."""
+    file = tmp_path / "hostile.py"
+    text = f"[/b] [link=x]marks[/link] between [INST] and $\\frac$ :smile: {HOSTILE}"
+    file.write_text(f'''
+import sea_toolkit as sea
+
+class Marks(sea.NamedModel):
+    """{ascii(text)[1:-1]}"""
+    role = "reward"
+    license = {text!a}
+    megabytes = 1.0
+    def find(self): raise sea.ModelError({text!a})
+    def pull(self, progress): pass
+    def remove(self): return False
+
+def f(prompts, texts, *, scale: str = {text!a}):
+    """{ascii(text)[1:-1]}
+
+    Args:
+        scale: {ascii(text)[1:-1]}
+    """
+    return [0.0 for _ in texts]
+
+@sea.hookimpl
+def sea_register_energies(register):
+    register("marks", f, summary={text!a})
+
+@sea.hookimpl
+def sea_register_models(register):
+    register("marks-model", Marks, summary={text!a})
+''')
+    return str(file)
+
+
+def test_no_text_of_others_commands_the_terminal(tiny: str, hostile: str) -> None:
+    label = f"energies.1.label={json.dumps('[/b] [x] ' + HOSTILE)}"
+    align = [*ALIGN, "--model", tiny, "--draft", "ok " + HOSTILE, "--energy", "marks", "--set", label]
+    align[1], align[3] = f"[/i] {HOSTILE}", "60"
+    no_color, dumb = {"NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}
+    for environment, command, code in (
+        (no_color, ["list-plugins"], 0), (dumb, ["list-plugins", "--load"], 0), (no_color, ["describe", "marks"], 0),
+        (no_color, ["models", "list"], 1), (dumb, ["models", "pull", HOSTILE], 1), (dumb, ["describe", HOSTILE], 2),
+        (no_color, [HOSTILE], 2), (dumb, ["describe", "--" + HOSTILE], 2), (no_color, ["resume", "/no/" + HOSTILE], 1),
+        (dumb, ["align", "x", "--recipe", "/no/" + HOSTILE], 2), (no_color, align, 0), (dumb, align, 0),
+    ):  # fmt: skip
+        done = sea_toolkit(["--plugin", hostile, *command], terminal=100, environment=environment)
+        text = done.stdout.decode()
+        assert done.code == code, text
+        assert not obeyed(OF_PROGRESS.sub("", text) if environment is no_color else text), (command, text)
+        assert "\\x1b" in text
+        assert "Traceback" not in text
