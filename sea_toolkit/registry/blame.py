@@ -110,7 +110,7 @@ def attribute_errors_to(
         if user_errors_pass and is_out_of_memory(error):
             raise out_of_memory(error, f"in {owner}, {place}" if place else f"in {owner}") from error
         if isinstance(error, SeaError):
-            got = error.got + place_of(error, owner, near=False)
+            got = error.got if HERE in owner.code else error.got + place_of(error, owner)
             raise AttributedError(owner, got, expected=error.expected, hint=error.hint, place=place) from error
         raise AttributedError(owner, cause_of(error, owner), place=place) from error
 
@@ -147,8 +147,7 @@ def wrong_return(owner: Owner | str, what: str, *, expected: str, hint: str | No
 
 
 def cause_of(error: BaseException, owner: Owner | None = None) -> str:
-    """Type, message, and the file and line of the owner's last frame; without an owner, of the last one that is not
-    sea_toolkit's. A `SyntaxError` says its own."""
+    """Type, message, and the place as `place_of` tells it. A `SyntaxError` says its own."""
     try:
         text = str(error)
     except Exception:
@@ -157,14 +156,10 @@ def cause_of(error: BaseException, owner: Owner | None = None) -> str:
     return head if isinstance(error, SyntaxError) else head + place_of(error, owner)
 
 
-def place_of(error: BaseException, owner: Owner | None = None, *, near: bool = True) -> str:
+def place_of(error: BaseException, owner: Owner | None = None) -> str:
     """` (file, line n)` of the last frame in the owner's own code, so that an error deep inside a library points at the
-    line of the plugin that called it.
-
-    Args:
-        error: what was raised.
-        owner: whose code it is.
-        near: where no frame is the owner's, take the last one that is not sea_toolkit's; else nothing.
+    line of the plugin that called it; nothing if none is. Where no code is known to be the owner's, the last frame that
+    is not sea_toolkit's.
     """
     trace, own, other = error.__traceback__, "", ""
     while trace is not None:
@@ -174,7 +169,7 @@ def place_of(error: BaseException, owner: Owner | None = None, *, near: bool = T
         elif package_of(trace) not in _NOT_TO_BLAME:
             other = here
         trace = trace.tb_next
-    return own or (other if near else "")
+    return own if owner is not None and owner.code else other
 
 
 def package_of(trace: TracebackType) -> str:

@@ -60,8 +60,10 @@ class Item:
         if self.distribution == CORE:
             return Owner(f"{self.kind} {self.name!r} (built-in)", frozenset([HERE]))
         owner = Owner(f"{self.kind} {self.name!r} ({self.record.label})", self.record.owner.code)
-        target = vars(self).get("target", self.reference)  # what is registered by its name may not be imported yet
-        return owner if isinstance(target, str) else owner.with_code_of(target)
+        target = vars(self).get("target", self.reference)
+        if isinstance(target, str):  # not imported yet
+            return Owner(owner.label, owner.code | {target.partition(":")[0].partition(".")[0]})
+        return owner.with_code_of(target)
 
     @functools.cached_property
     def target(self) -> Any:

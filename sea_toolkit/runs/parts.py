@@ -92,8 +92,9 @@ def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
     """Terms that are Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
     parts = []
     for label, (weight, thing) in (energies or {}).items():
-        energy, owner = thing if isinstance(thing, Bindable) else functools.partial(thing), Owner(f"energy {label!r}")
-        owner = owner.with_code_of(thing)
+        energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
+        written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
+        owner = Owner(f"energy {label!r}").with_code_of(written)
         parts.append(Part(as_energy(energy, owner), None, weight, label, code=owner.code))
     return parts
 
