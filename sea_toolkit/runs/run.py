@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.errors import NumericalError, RecipeError
+from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.blame import attribute_errors_to, cause_of, during, is_out_of_memory, out_of_memory
@@ -130,10 +130,13 @@ class Run:
             raise failure
         try:
             results = self._results()
-        except Exception:
-            if failure is None:
+        except Exception as error:
+            if failure is not None:
+                raise failure from failure.__cause__  # not the other, which came of it
+            if isinstance(error, SeaError):
                 raise
-            raise failure from failure.__cause__  # not the other, which came of it
+            failure, self.status = _said(error), "failed"
+            results = self._results()
         try:
             if self.folder is not None:
                 run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
@@ -167,7 +170,7 @@ class Run:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             if self._has_answers and not closing:
                 self._save_what_is_left()
-            return out_of_memory(error) if is_out_of_memory(error) else error
+            return _said(error)
         return None
 
     def _save_what_is_left(self) -> None:
@@ -326,3 +329,12 @@ class Run:
             "notes": notes,
         }
         return build_results(problem, self.archives, facts)
+
+
+def _said(error: BaseException) -> BaseException:
+    """The error, in words where memory is used up."""
+    if not is_out_of_memory(error):
+        return error
+    said = out_of_memory(error)
+    said.__cause__ = error
+    return said

@@ -87,7 +87,7 @@ def test_the_best_so_far_is_printed_then_the_error(folder, tmp_path):
     assert shown.exit_code == 1
     assert "failed" in shown.stdout
     assert "steps" in shown.stdout
-    where = f"({folder / 'mine.py'}, line 18)"
+    where = f"({folder / 'mine.py'}, line 17)"
     assert "energy 'late' (plugin 'mine' of mine.py sha256:" in shown.stderr
     assert f"failed in step 2: KeyError: 'score' {where}" in " ".join(shown.stderr.split())
     assert f"sea-toolkit resume {tmp_path / 'run'}" in shown.stderr

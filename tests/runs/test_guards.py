@@ -178,7 +178,7 @@ WRONG = [
     ("step", lambda v: (v[0], odd_info(metrics=None)), "metrics are nothing", "a table"),
     ("current", lambda v: None, "nothing", "int64 ids"),
     ("current", lambda v: v.float(), "(float32, cpu)", "int64 ids"),
-    ("current", lambda v: v + 128, "are ids that are no tokens", "each from 0 to 127"),
+    ("current", lambda v: v + 128, "current returned ids that are no tokens", "each from 0 to 127"),
 ]
 
 
@@ -265,11 +265,16 @@ def test_memory_that_the_core_uses_up_is_said_so_too(monkeypatch):
         sea.align("a", policy=policy, hub=built_in(), energies={"warm": (1.0, warmth)}, initializer="random",
                   sampler="sea", chains=2, steps=4, max_new_tokens=4)  # fmt: skip
     assert caught.value.hint is not None
+    assert [r.status for r in caught.value.results] == ["failed"]
 
 
 def test_memory_that_loading_uses_up_is_said_so(monkeypatch):
     policy = tiny_policy()
-    monkeypatch.setattr(policy, "prefix", lambda rows: torch.empty(2**62))
+
+    def prefix(rows):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(policy, "prefix", prefix)
     with pytest.raises(OutOfMemoryError, match=r"while the models are loaded(.|\n)*a smaller model"):
         sea.align("a", policy=policy, hub=built_in(), energies={"warm": (1.0, warmth)}, max_new_tokens=4)
 
