@@ -130,12 +130,12 @@ class Run:
             raise failure
         try:
             results = self._results()
-        except Exception as error:
+        except BaseException as error:
             if failure is not None:
                 raise failure from failure.__cause__  # not the other, which came of it
             if isinstance(error, SeaError):
                 raise
-            failure, self.status = _said(error), "failed"
+            failure, self.status = _said(error), _status(error)
             results = self._results()
         try:
             if self.folder is not None:
@@ -167,7 +167,7 @@ class Run:
                 self._score_final_texts()
                 self._rewrite()
         except BaseException as error:
-            self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.status = _status(error)
             if self._has_answers and not closing:
                 self._save_what_is_left()
             return _said(error)
@@ -329,6 +329,10 @@ class Run:
             "notes": notes,
         }
         return build_results(problem, self.archives, facts)
+
+
+def _status(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _said(error: BaseException) -> BaseException:
