@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+LONGEST = 4000
+"""Characters of a part of a message: what was found may be megabytes."""
+
 
 class SeaError(Exception):
     """A mistake or failure that a person can act on. The command line prints it without a traceback.
@@ -24,6 +27,8 @@ class SeaError(Exception):
     results: Sequence[Any] = ()
 
     def __init__(self, got: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        got = shortened(got, LONGEST)
+        expected, hint = (text and shortened(text, LONGEST) for text in (expected, hint))
         self.got, self.expected, self.hint = got, expected, hint
         lines = [got]
         if expected:
@@ -55,10 +60,17 @@ class OutOfMemoryError(SeaError):
     """A device, or the machine, has no memory left."""
 
 
+def shortened(text: str, length: int = 80) -> str:
+    """The text, or its beginning and its end where it is longer than a message may be."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length * 3 // 4]} … {text[-length // 4 :]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint with the closest known names; where none is close, the known names themselves (at most 20)."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
+    close = difflib.get_close_matches(name[:100], names, n=3, cutoff=0.55)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     if not names:

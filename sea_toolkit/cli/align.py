@@ -116,7 +116,8 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> N
     Raises:
         SeaError: the run failed; the best that it had met is printed first.
     """
-    from sea_toolkit.cli.render import live, print_results
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.cli.results import print_results
     from sea_toolkit.runs.result import Interrupted
 
     ended: Interrupted | SeaError | None = None

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from sea_toolkit.cli.values import shortened, split, table_of, value_of
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.cli.values import split, table_of, value_of
+from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.util.paths import user_path
 
 TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"

@@ -21,7 +21,6 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
-    from sea_toolkit.evaluation.report import Report
     from sea_toolkit.registry.hub import PluginHub
 
 
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
+@click.option("--wide", is_flag=True, help="Show all columns of the table, however narrow the terminal is.")
 @with_hub
 def compare(
     hub: PluginHub,
@@ -101,6 +101,7 @@ def compare(
     trust_remote_code: bool,
     out: Path | None,
     as_json: bool,
+    wide: bool,
     **flags: Any,
 ) -> None:
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
@@ -132,7 +133,9 @@ def compare(
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:
-        _print(report, out)
+        from sea_toolkit.cli.comparison import print_comparison
+
+        print_comparison(report, out, wide)
 
 
 @contextmanager
@@ -162,35 +165,6 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
 
     with bar:
         yield watch, progress
-
-
-def _print(report: Report, out: Path | None) -> None:
-    from rich.table import Table
-
-    from sea_toolkit.cli.console import Console, styled
-    from sea_toolkit.reporting.tables import caption, main_table
-
-    console, data = Console(), report.data()
-    if not console.is_terminal:  # a file or a pipe: lines as long as the table
-        console.width = 250
-    for line in caption(data):
-        console.print(styled(line, style="dim"))
-    titles, rows = main_table(data)
-    table = Table(box=None, pad_edge=False)
-    for i, title in enumerate(titles):
-        # two lines where the window is narrow: the mean, and its interval below
-        table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
-    narrow = console.width < 160
-    for row in rows:
-        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in row))
-    console.print(table)
-    colors = {"higher": "green", "lower": "red"}
-    for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.print(styled(statement, style=colors.get(pair["verdict"], "")))
-    for note in data["notes"]:
-        console.print(styled(f"note: {note}", style="yellow"))
-    if out is not None:
-        console.print(styled(f"written to {out}", style="dim"))
 
 
 def _words(text: str) -> list[str]:

@@ -50,7 +50,7 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.option("--test-fraction", type=click.FloatRange(0.01, 0.8), default=0.2, show_default=True)
 @click.option("--max-rows", type=click.IntRange(1), default=5000, show_default=True, help="Of each file, at random.")
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of each text.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @trust_option
 @click.option("--name", type=GIVEN, help="Name of the probe.  [default: name of the file]")

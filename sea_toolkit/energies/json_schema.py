@@ -9,7 +9,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import Energy, TextFunction
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.text_files import read_text
@@ -42,9 +42,9 @@ class JsonSchema(Energy):
         self.validator = _validator(self.schema)
         self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
 
-    def bind(self, context: Context) -> TextFunction:
+    def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return self.score_text
+        return BoundEnergy(score_text=self.score_text, unmet=_unmet)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text, from 0 to 2."""
@@ -70,6 +70,10 @@ class JsonSchema(Energy):
                 expected="a schema that stands by itself: nothing is fetched",
             ) from error
         return count / (count + 1.0)
+
+
+def _unmet(prompt: str, text: str, value: float) -> str:
+    return "" if value <= 0 else "is no JSON" if value >= 1 else "is JSON, and does not fit the schema"
 
 
 def beginning(text: str, error: json.JSONDecodeError) -> int:

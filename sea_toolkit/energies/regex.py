@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import Energy, TextFunction
+from sea_toolkit.problem.energy import BoundEnergy, Energy
 
 
 class Regex(Energy):
@@ -58,9 +58,14 @@ class Regex(Energy):
         if self.most is not None and self.least > self.most:
             raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
 
-    def bind(self, context: Context) -> TextFunction:
+    def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return self.score_text
+        return BoundEnergy(score_text=self.score_text, unmet=self._unmet)
+
+    def _unmet(self, prompt: str, text: str, value: float) -> str:
+        wrong = "occurs" if self.mode == "absent" else "matches too few or too many times"
+        wrong = "does not match" if self.mode in ("search", "fullmatch") else wrong
+        return f"{self.pattern.pattern!r} {wrong}" if value > 0 else ""
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text."""

@@ -141,8 +141,8 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(
             f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
         )
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0, below 2**63")
     if select not in ("energy", "reward"):
         raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
     if batch < 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sea_toolkit.evaluation.equal_budgets import NO_COMPARISON, unequal
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.evaluation.statistics import RESAMPLES, SEED, Bootstrap, distinct
@@ -81,9 +82,12 @@ class Report:
         for i, (label, budget) in enumerate(cells):
             entry: dict[str, Any] = {"method": label, "budget": budget}
             entry["mean"] = {m: means[m][i].to_dict() for m in metrics}
-            entries.append({**entry, **self._plain(rows[label, budget], complete)})
-        pairs = self._pairs(cells, columns, bootstrap)
+            facts = self._plain(rows[label, budget], complete)
+            entries.append({**entry, **facts, "unequal": unequal(budget, facts["samples"], facts["idle"])})
+        excluded = {cell: entry["unequal"] for cell, entry in zip(cells, entries, strict=True) if entry["unequal"]}
+        pairs = self._pairs(cells, columns, bootstrap, excluded)
         notes = [*self.notes, *_notes(rows[c][key] for c in cells for key in rows[c])]
+        notes += [f"{name_of(cell)} {why}: it takes no part in any verdict" for cell, why in excluded.items()]
         shown = [self._statement(pair) for pair in pairs if pair["stated"]]
         return {**head, "cells": entries, "pairs": pairs, "statements": shown, "notes": notes}
 
@@ -92,9 +96,15 @@ class Report:
         if self.folder is None:
             return
         data = self.data()
-        if final:
-            self.notes += [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
-            data = self.data()
+        self._write_numbers(data)
+        if final:  # the plot last: it can fail
+            notes = [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
+            self.notes += notes
+            if notes:
+                self._write_numbers(self.data())
+
+    def _write_numbers(self, data: dict[str, Any]) -> None:
+        assert self.folder is not None
         write_json(self.folder / RESULTS, data)
         write_run_file(self.folder / TABLE, markdown(data).encode())
 
@@ -127,13 +137,18 @@ class Report:
             "unfinished": float(np.mean([not row["finished"] for row in flat])),
             "tokens": mean("tokens"), "samples": mean("samples"), "seconds_per_prompt": mean("seconds"),
             "peak_memory_mb": max(peaks, default=None), "acceptance": mean("acceptance"), "steps": mean("steps"),
+            "idle": float(np.mean([row["idle"] for row in flat])),
         }  # fmt: skip
 
     def _pairs(
-        self, cells: Sequence[Cell], columns: dict[str, NDArray[np.float64]], bootstrap: Bootstrap
+        self,
+        cells: Sequence[Cell],
+        columns: dict[str, NDArray[np.float64]],
+        bootstrap: Bootstrap,
+        excluded: Mapping[Cell, str],
     ) -> list[dict[str, Any]]:
         """Every two methods at the same budget, and every point against those of `versus`. The report states those of
-        the first method, and those of `versus`."""
+        the first method, and those of `versus`. With a cell of `excluded` there is no verdict."""
         first = self.methods[0].label
         asked: dict[tuple[int, int], bool] = {}
         for i, j in itertools.combinations(range(len(cells)), 2):
@@ -151,11 +166,13 @@ class Report:
                 asked.items(), bootstrap.differences(table, list(asked)), strict=True
             ):
                 names = {"a": name_of(cells[a]), "b": name_of(cells[b]), "metric": metric}
+                unfair = [name_of(cells[i]) for i in (a, b) if cells[i] in excluded]
                 pairs.append(
                     {
                         **names,
                         **interval.to_dict(),
-                        "verdict": interval.verdict,
+                        "verdict": NO_COMPARISON if unfair else interval.verdict,
+                        "unequal": unfair,
                         "stated": stated and metric in told | {"nll_per_token"},
                     }
                 )
@@ -166,6 +183,8 @@ class Report:
         what = f"{pair['a']} − {pair['b']}, {title_of(pair['metric'])}"
         if pair["mean"] is None:
             return f"{what}: unknown"
+        if pair["unequal"]:
+            return f"{what}: {NO_COMPARISON}, see the note on {' and '.join(pair['unequal'])}"
         numbers = f"{pair['mean']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
         return f"{what}: {numbers}, {pair['verdict']} ({pair['n']} prompts)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,6 +209,12 @@ def _read(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **op
 
 def explained(error: Exception, folder: Path, name: str) -> ModelError:
     """What transformers raised, in the words of our errors."""
+    if sys.flags.optimize >= 2:
+        return ModelError(
+            f"{name} was not loaded: Python runs without docstrings, which transformers reads",
+            expected="Python without -OO, and PYTHONOPTIMIZE at most 1",
+            hint="unset PYTHONOPTIMIZE",
+        )
     text = str(error).strip()
     first = text.partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in text:

@@ -19,6 +19,7 @@ from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
 from sea_toolkit.registry import lookup, outcomes, sources
 from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
 from sea_toolkit.registry.commands import collect_commands
+from sea_toolkit.registry.forms import constraint_warnings
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE, KINDS, PluginRecord, Status
 from sea_toolkit.registry.registered import Registry
@@ -194,7 +195,8 @@ class PluginHub:
         for item in self.items():
             if item.distribution != CORE and self._registry.has(item.record):
                 try:
-                    _ = item.options
+                    for warning in constraint_warnings(item.kind, item.name, list(item.option_model.options)):
+                        item.record.warn(warning)
                 except AttributedError as error:
                     item.record.exception = error
                     self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")

@@ -11,21 +11,20 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.annotations import short
-
-CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
-"""Names that the core passes by position; as keyword-only parameters they would never get a value."""
+from sea_toolkit.registry.forms import CORE_FILLED, core_names, refuse_form, refuse_methods
 
 
-def check_signature(target: Any) -> None:
-    """Refuse a callable that cannot be configured by name.
+def check_signature(target: Any, kind: str) -> None:
+    """Refuse a callable that cannot be configured by name, or not be called as one of its kind.
 
     Raises:
-        PluginError: `target` is not callable, hides its parameters, or takes options by position.
+        PluginError: `target` is not callable, hides its parameters, takes options by position, has other parameters
+            than the core fills, or has an option of a name that the recipe keeps for itself.
     """
     if not callable(target):
         raise PluginError(f"registered {short(target)}, which cannot be called", expected="a function or a class")
@@ -33,27 +32,51 @@ def check_signature(target: Any) -> None:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError) as error:
         raise PluginError(f"{short(target)} has no readable signature ({error})") from error
+    check_parameters(kind, called(target), parameters, inspect.isclass(target))
+    if inspect.isclass(target):
+        refuse_methods(kind, target)
+
+
+def check_parameters(kind: str, name: str, parameters: Sequence[inspect.Parameter], of_class: bool) -> None:
+    """Refuse parameters that cannot be set by name, or that the core could not fill.
+
+    Args:
+        kind: a key of `KINDS`.
+        name: of the callable, for messages.
+        parameters: of the function, or of the class's constructor.
+        of_class: it is a class.
+
+    Raises:
+        PluginError: as `check_signature`.
+    """
+    written = f"def {name.removesuffix('()')}"
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise PluginError(
-                f"{short(target)} takes {parameter}, so its options cannot be listed or checked",
+                f"{name} takes {parameter}, so its options cannot be listed or checked",
                 expected="every option as a named parameter",
             )
-        if inspect.isclass(target):
+        if of_class:
             if parameter.kind is parameter.POSITIONAL_ONLY:
-                raise PluginError(f"option {parameter.name!r} of {short(target)} cannot be given by name")
+                raise PluginError(f"option {parameter.name!r} of {name} cannot be given by name")
         elif parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.name in CORE_FILLED:
                 raise PluginError(
-                    f"{parameter.name!r} of {short(target)} is filled by the core, but stands after the `*`",
-                    hint=f"def {_name(target)}(…, {parameter.name}, *, …)",
+                    f"{parameter.name!r} of {name} is filled by the core, but stands after the `*`",
+                    hint=f"{written}(…, {parameter.name}, *, …)",
                 )
-        elif parameter.default is not parameter.empty and parameter.name not in CORE_FILLED:
+        elif parameter.default is not parameter.empty and parameter.name not in core_names(kind):
             raise PluginError(
-                f"option {parameter.name!r} of {short(target)} is positional",
+                f"option {parameter.name!r} of {name} is positional",
                 expected="options after a `*`",
-                hint=f"def {_name(target)}(…, *, {parameter})",
+                hint=f"{written}(…, *, {parameter})",
             )
+    refuse_form(kind, name, parameters, of_class)
+
+
+def called(target: Any) -> str:
+    """What messages call a registered function or class."""
+    return f"class {target.__name__}" if inspect.isclass(target) else f"{_name(target)}()"
 
 
 def option_parameters(target: Any) -> dict[str, inspect.Parameter]:
@@ -64,9 +87,17 @@ def option_parameters(target: Any) -> dict[str, inspect.Parameter]:
     Raises:
         PluginError: an annotation cannot be resolved.
     """
+    return {p.name: p.replace(annotation=_resolved(target, p)) for p in _chosen(target)}
+
+
+def option_names(target: Any) -> list[str]:
+    """The names of the options, in order."""
+    return [parameter.name for parameter in _chosen(target)]
+
+
+def _chosen(target: Any) -> list[inspect.Parameter]:
     parameters = inspect.signature(target).parameters.values()
-    chosen = [p for p in parameters if inspect.isclass(target) or p.kind is p.KEYWORD_ONLY]
-    return {p.name: p.replace(annotation=_resolved(target, p)) for p in chosen}
+    return [p for p in parameters if inspect.isclass(target) or p.kind is p.KEYWORD_ONLY]
 
 
 def _resolved(target: Any, parameter: inspect.Parameter) -> Any:
@@ -102,4 +133,6 @@ def _globals(target: Any) -> dict[str, Any]:
 
 
 def _name(target: Callable[..., Any]) -> str:
+    if isinstance(target, functools.partial):
+        return _name(target.func)
     return getattr(target, "__name__", type(target).__name__)

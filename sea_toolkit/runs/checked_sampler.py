@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxtyping import Int
@@ -59,6 +60,21 @@ class CheckedSampler:
         """Whether the run ends here."""
         with attribute_errors_to(self.owner, "failed in finished", user_errors_pass=True):
             return bool(self.sampler.finished(self.problem, state))
+
+    def step_cost(self, state: Any, noise: Noise) -> float | None:
+        """Samples per prompt that the next step costs at most, or None."""
+        return self._cost("step_cost", lambda: self.sampler.step_cost(self.problem, state, noise))
+
+    def first_step_cost(self) -> float | None:
+        """Samples per prompt that the start and the first step cost at most, or None."""
+        return self._cost("first_step_cost", lambda: self.sampler.first_step_cost(self.problem))
+
+    def _cost(self, method: str, call: Callable[[], Any]) -> float | None:
+        with attribute_errors_to(self.owner, f"failed in {method}", user_errors_pass=True):
+            cost = call()
+        if cost is not None and (not isinstance(cost, int | float) or math.isnan(cost)):
+            raise self._wrong(method, described(cost), "a number of samples, or None")
+        return cost
 
     def _checked(self, method: str, returned: Any) -> tuple[Any, Info]:
         state_type = self.sampler.state_type

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
+from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.util.conversation import Prompt
 
 
@@ -29,9 +31,14 @@ class Result:
         nll_per_token: (before, after), −log π per token in nats.
         chains: per chain its starting text, its best text, their energies, and whether it was stopped.
         candidates: distinct texts, best first (at most 256).
+        finished: (before, after): whether the text ended by itself, rather than at the length limit.
+        unmet: label → what the answer lacks of a limit or a wish, in words.
+        medians: label → median over the starting texts, unweighted, of the reward terms as the reward model gives them.
+        met: texts that were scored for this prompt.
         ledger: what the whole run spent, all prompts together.
         sampler, steps, status: which sampler ran how many steps; "done", "interrupted" or "failed".
-        notes: whatever a person should know: stopped chains, observers that failed, probes that fit only nearly.
+        notes: whatever a person should know: of the run (stopped chains, observers that failed, a budget that paid for
+            no step), then of this prompt (a reward that fell, an answer that stayed or was cut, an unmet wish).
     """
 
     prompt: Prompt
@@ -44,6 +51,10 @@ class Result:
     nll_per_token: tuple[float, float]
     chains: list[dict[str, Any]]
     candidates: list[Candidate]
+    finished: tuple[bool, bool]
+    unmet: dict[str, str]
+    medians: dict[str, float]
+    met: int
     ledger: dict[str, Any]
     sampler: str
     law: str
@@ -51,6 +62,16 @@ class Result:
     seed: int
     status: str
     notes: list[str]
+
+    @property
+    def contributions(self) -> dict[str, float]:
+        """Label → Δ(weight · term) in nats, after minus before: what each term has paid (above 0) or gained."""
+        return {k: self.weights[k] * (after - before) for k, (before, after) in self.terms.items()}
+
+    @property
+    def ended(self) -> int:
+        """Candidates that ended by themselves."""
+        return sum(c.finished for c in self.candidates)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; pairs become `{"before": …, "after": …}`."""
@@ -68,6 +89,12 @@ class Result:
             "weights": self.weights,
             "energy": pair(self.energy),
             "nll_per_token": pair(self.nll_per_token),
+            "contributions": {k: finite(v) for k, v in self.contributions.items()},
+            "medians": {k: finite(v) for k, v in self.medians.items()},
+            "finished": {"before": self.finished[0], "after": self.finished[1]},
+            "candidates_finished": {"finished": self.ended, "of": len(self.candidates)},
+            "unmet": self.unmet,
+            "met": self.met,
             "sampler": self.sampler,
             "law": self.law,
             "steps": self.steps,
@@ -122,13 +149,17 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
     return (-total / mask.sum(-1).clamp(min=1)).tolist()
 
 
-def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str, Any]) -> list[Result]:
+def build_results(
+    problem: Problem, archives: Sequence[Archive], facts: dict[str, Any], conduct: Conduct, accepted: Sequence[int]
+) -> list[Result]:
     """One result per prompt.
 
     Args:
         problem: the problem of the run.
         archives: what was met, one per prompt.
         facts: the fields of `Result` that all prompts share.
+        conduct: how the run went.
+        accepted: per prompt the proposals that were accepted; empty if the sampler accepts or rejects nothing.
 
     Raises:
         NumericalError: no text of any prompt has a finite energy.
@@ -140,11 +171,23 @@ def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str
         )
     failed = facts["status"] == "failed"
     nll, stopped = _nll_and_stopped(problem, [[a.starts[0], a.best[0]] for a in archives], failed)
-    rewards = {t.label for t in problem.terms if t.is_reward}
+    rewards = [t.label for t in problem.terms if t.is_reward]
+    shared = {k: v for k, v in facts.items() if k != "notes"}
     results = []
     for p, archive in enumerate(archives):
         base, best = archive.starts[0], archive.best[0]
         pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
+        unmet = {t.label: t.unmet(problem.prompts[p], best.text, best.terms[t.label]) for t in problem.terms}
+        outcome = Outcome(
+            base=base,
+            best=best,
+            candidates=archive.best,
+            met=archive.seen,
+            weights=facts["weights"],
+            rewards=rewards,
+            unmet={label: what for label, what in unmet.items() if what},
+            accepted=accepted[p] if accepted else None,
+        )
         results.append(
             Result(
                 prompt=Prompt.of(problem.prompts[p]),
@@ -156,7 +199,14 @@ def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str
                 nll_per_token=(nll[p][0], nll[p][1]),
                 chains=[_chain(archive, start, stopped[p]) for start in archive.starts],
                 candidates=archive.best,
-                **facts,
+                finished=(base.finished, best.finished),
+                unmet=dict(outcome.unmet),
+                medians={
+                    k: median((-1.0 if k in rewards else 1.0) * c.terms[k] for c in archive.starts) for k in pairs
+                },
+                met=archive.seen,
+                notes=[*facts["notes"], *notes_on(outcome, conduct)],
+                **shared,
             )
         )
     return results

@@ -15,18 +15,22 @@ from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.blame import attribute_errors_to, cause_of, during, is_out_of_memory, out_of_memory
 from sea_toolkit.runs import checkpoint
-from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
+from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import manifest
+from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
+
+ROUNDING = 1e-6
+"""Samples: sums of FLOPs that are equal on paper."""
 
 
 class Run:
@@ -56,16 +60,16 @@ class Run:
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
-        spec, self.sampler = composition.recipe.sampler, composition.sampler
+        self.sampler = composition.sampler
         item = next(i for i in composition.items if i.kind == "sampler")
         self.name, self.calls = item.name, CheckedSampler(self.sampler, item.owner, problem)
-        self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
-        self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
+        self.steps, self.budget = composition.length
         if self.budget is not None and self.budget < problem.chains:
+            chains = "a chain that starts" if problem.chains == 1 else f"{problem.chains} chains that each start"
             raise RecipeError(
-                f"a budget of {self.budget:g} samples, and {problem.chains} chains that each start with one",
+                f"a budget of {self.budget:g} samples, and {chains} with one",
                 expected=f"a budget of at least {problem.chains}",
-                hint="fewer --chains, or a larger --budget",
+                hint="a larger budget" if problem.chains == 1 else "fewer chains, or a larger budget",
             )
         self.identity = uuid.uuid4().hex
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
@@ -89,7 +93,7 @@ class Run:
         end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
         self.weights = {t.label: end.value(t.weight) for t in problem.terms}
         problem.clock.budget = self.budget
-        problem.ledger.sample_flops = problem.sample_flops
+        problem.ledger.begin(problem.sample_flops)
 
     @property
     def step(self) -> int:
@@ -201,7 +205,10 @@ class Run:
                     hint="leave out the energy that is named",
                 )
         self._emit("start")
-        while self._goes_on():
+        while True:
+            with during(f"before step {self.step + 1}"):
+                if not self._goes_on():
+                    break
             self._set_clock()
             before, spent = {name: part.state() for name, part in self.parts.items()}, problem.ledger.samples
             try:
@@ -260,7 +267,16 @@ class Run:
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
         if self.budget is None or self.sampler.counts_budget:
             return True
-        return self.problem.ledger.samples + self.position.last_cost <= self.budget
+        return self.problem.ledger.samples + (self._next_cost() or 0.0) <= self.budget + ROUNDING
+
+    def _next_cost(self) -> float | None:
+        """What the next step costs in samples, as far as is known."""
+        problem = self.problem
+        ahead = self.calls.step_cost(self.state, self.noise)
+        if ahead is not None or self.step > 0:
+            return self.position.last_cost if ahead is None else ahead
+        first = self.calls.first_step_cost()
+        return None if first is None else max(0.0, first - problem.ledger.samples)
 
     def _set_clock(self) -> None:
         clock = self.problem.clock
@@ -313,10 +329,8 @@ class Run:
             *warnings,
             *self.notes,
             *problem.run.incidents,
-            *self.acceptance.notes(self.name),
+            *notes_on_budget(self.conduct, self._next_cost()),
         ]
-        if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
-            notes += budget_notes(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
@@ -328,7 +342,23 @@ class Run:
             "status": self.status,
             "notes": notes,
         }
-        return build_results(problem, self.archives, facts)
+        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted)
+
+    @property
+    def conduct(self) -> Conduct:
+        """How the run went so far, for notes."""
+        item = next(i for i in self.composition.items if i.kind == "sampler")
+        return Conduct(
+            sampler=self.name,
+            options=[option.name for option in item.options],
+            steps=self.step,
+            budget=self.budget,
+            spent=self.problem.ledger.samples,
+            chains=self.problem.chains,
+            length=self.composition.recipe.max_new_tokens,
+            draws=self.sampler.counts_budget,
+            done=self.status == "done",
+        )
 
 
 def _status(error: BaseException) -> str:

@@ -126,7 +126,8 @@ class TestBudgetsThatShareARun:
 
 
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"seeds": (0, 1), "versus": ["best-of-n@12"]}
+    chains = {"best-of-n": {"chains": 4}, "suffix-mh": {"chains": 2}}
+    more = {"seeds": (0, 1), "versus": ["best-of-n@12"], "options": chains}
     whole = run("best-of-n,suffix-mh", out=tmp_path / "whole", **more)
 
     class Killed(BaseException):
@@ -175,9 +176,11 @@ def test_a_batch_that_is_not_whole_is_done_again(tmp_path: Path) -> None:
 
 
 def test_methods_budgets_and_seeds_may_be_added(tmp_path: Path, executed: list[float]) -> None:
-    run("best-of-n", [4, 8], out=tmp_path)
+    options = {"best-of-n": {"chains": 4}}
+    run("best-of-n", [4, 8], out=tmp_path, options=options)
     executed.clear()
-    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path)
+    options["suffix-mh"] = {"chains": 4}
+    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path, options=options)
     assert sorted(executed) == [16] * 8  # of best-of-n with the old seed, 16 alone is new
     assert {(c["method"], c["budget"]) for c in report.data()["cells"]} >= {("best-of-n", 4.0), ("suffix-mh", 16.0)}
     assert set(json.loads((tmp_path / PLAN).read_text())["methods"]) == {"best-of-n", "suffix-mh"}
@@ -388,10 +391,11 @@ def test_mistakes_are_named(more: dict[str, Any], message: str) -> None:
         run(**more)
 
 
-def test_fewer_chains_than_usual_where_a_budget_is_small() -> None:
-    report = run("best-of-n,suffix-mh", [2, 8], options={"suffix-mh": {"chains": 1}})
-    methods = report.plan["methods"]
-    assert {label: m["chains"] for label, m in methods.items()} == {"best-of-n": 2, "suffix-mh": 1}
+def test_chains_are_those_of_align_at_each_budget(executed: list[float]) -> None:
+    """So a small budget among the others changes none of their rows."""
+    both, large = run("suffix-mh", [2, 16, 24]), run("suffix-mh", [16, 24])
+    assert executed == [24, 2, 24, 2, 24, 24]
+    assert [r for r in rows_of(both) if r["budget"] > 2] == [r for r in rows_of(large) if r["budget"] > 2]
 
 
 def test_the_report_so_far_is_written_after_each_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

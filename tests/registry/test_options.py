@@ -301,7 +301,7 @@ def test_a_default_is_bound_as_it_is():
 
 
 def test_annotations_of_partials_wrapped_functions_and_callable_objects():
-    def inner(response, *, size: int = 1, name: str = "n"):
+    def inner(response, *, size: int = 1, text: str = "n"):
         """Inner."""
 
     @functools.wraps(inner)
@@ -314,8 +314,8 @@ def test_annotations_of_partials_wrapped_functions_and_callable_objects():
         def __call__(self, response, *, size: int = 1):
             """Call it."""
 
-    for target in (functools.partial(inner, name="m"), wrapped, Callable()):
-        check_signature(target)
+    for target in (functools.partial(inner, text="m"), wrapped, Callable()):
+        check_signature(target, "energy")
         assert check(target, size=2)["size"] == 2
         with pytest.raises(sea.RecipeError):
             check(target, size="2")
