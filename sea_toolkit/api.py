@@ -8,14 +8,17 @@ from typing import Any, overload
 
 from typing_extensions import Unpack
 
-from sea_toolkit.aligner import Aligner, Observer, RunSettings, Table
+from sea_toolkit.aligner import Aligner, RunSettings
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import Observer, both, shown, watched
+from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.folder import SavedRun, held_folder
+from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.manifest import differences
-from sea_toolkit.runs.overrides import RecipeSource
+from sea_toolkit.runs.overrides import RecipeSource, Table
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
@@ -38,7 +41,7 @@ class AlignSettings(RunSettings, total=False):
     template_options: Mapping[str, Any] | None
     trust_remote_code: bool
     hub: PluginHub | None
-    progress: Progress | None
+    progress: bool | Progress
 
 
 @overload
@@ -78,7 +81,8 @@ def align(
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
     on_event: Observer | None = None,
-    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
 ) -> Result | list[Result]:
     """Align the policy's answers to prompts. `Aligner` does the same and keeps the models loaded.
 
@@ -114,14 +118,18 @@ def align(
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
-        on_event: called at the start, after each step and at the end.
-        progress: called as `progress(done, total, what)` during a download.
+        on_event: called with an `Event` at the start, after each step and at the end.
+        on_interrupt: what Ctrl-C does: "return" ends the run and returns the best so far, with status "interrupted";
+            "raise" raises `Interrupted` with that as its `results`; so does a second Ctrl-C within three seconds.
+        progress: True shows on stderr how far the call is; a function is called as `progress(done, total, what)` while
+            something is loaded or downloaded.
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
         ModelError: a model that cannot be found, read or used together with the policy.
         PluginError: a plugin that the run needs is broken, or fails in the run.
-        Interrupted: Ctrl-C; its `results` hold what was found so far.
+        Interrupted: Ctrl-C, see `on_interrupt`.
+        KeyboardInterrupt: Ctrl-C before there was an answer.
     """
     aligner = Aligner(
         recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
@@ -132,7 +140,7 @@ def align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
         max_new_tokens=max_new_tokens, seed=seed, allow_code=allow_code, out=out, checkpoint_every=checkpoint_every,
-        on_event=on_event,
+        on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
 
@@ -147,7 +155,8 @@ def resume(
     trust_remote_code: bool = False,
     force: bool = False,
     on_event: Observer | None = None,
-    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
 ) -> list[Result]:
     """Go on with a run from its last checkpoint, to the same bytes that an uninterrupted run gives.
 
@@ -160,6 +169,7 @@ def resume(
         hub: as for `align`.
         policy: as for `align`.
         on_event: as for `align`.
+        on_interrupt: as for `align`.
         progress: as for `align`.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
         trust_remote_code: whether Python that comes with a model may run, again.
@@ -172,28 +182,40 @@ def resume(
     folder = user_path(folder, "the run's folder")
     saved = SavedRun.read(folder)
     own = _terms_again(saved, reward, energies)
-    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
+    live, told = watched(progress)
+    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     composition = session.compose(saved.recipe, own, allow_code)
-    with held_folder(folder):
-        every = saved.checkpoint_every
-        run = session.run(composition, saved.prompts, folder=folder, checkpoint_every=every, on_event=on_event)
-        if not run.can_resume:  # killed before its first checkpoint
-            (folder / run_files.TRACE).unlink(missing_ok=True)
-            return run.execute()
-        then = run_files.read_json(folder / run_files.MANIFEST)
-        changed = differences(then["identity"], run.manifest["identity"])
-        if changed and not force:
-            raise SeaError(
-                f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
-                expected="the same plugins, models and packages",
-                hint="install those, or go on regardless with --force",
-            )
-        run.resume()
-        if changed:
-            then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
-            run_files.write_json(folder / run_files.MANIFEST, then)
-            run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
+
+    def go_on() -> list[Result]:
+        with shown(live), held_folder(folder):
+            return _resumed(saved, folder, session, composition, both(live, on_event), force=force)
+
+    return best_so_far(go_on, on_interrupt, folder)
+
+
+def _resumed(
+    saved: SavedRun, folder: Path, session: Session, composition: Composition, on_event: Observer | None, *, force: bool
+) -> list[Result]:
+    """Go on with a run in a folder that is held."""
+    every = saved.checkpoint_every
+    run = session.run(composition, saved.prompts, folder=folder, checkpoint_every=every, on_event=on_event)
+    if not run.can_resume:  # killed before its first checkpoint
+        (folder / run_files.TRACE).unlink(missing_ok=True)
         return run.execute()
+    then = run_files.read_json(folder / run_files.MANIFEST)
+    changed = differences(then["identity"], run.manifest["identity"])
+    if changed and not force:
+        raise SeaError(
+            f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
+            expected="the same plugins, models and packages",
+            hint="install those, or go on regardless with --force",
+        )
+    run.resume()
+    if changed:
+        then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
+        run_files.write_json(folder / run_files.MANIFEST, then)
+        run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
+    return run.execute()
 
 
 def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> dict[str, tuple[Any, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -21,7 +22,22 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command(cls=Command)
+_SECTIONS = {
+    "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
+    "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+}
+_EXAMPLES = """\b
+Examples:
+  sea-toolkit align "How was your day?" --reward sentiment=8 --budget 12
+  sea-toolkit align --prompts p.csv --reward sentiment=4 --energy length,target=40
+"""
+
+
+@click.command(cls=Command, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
@@ -36,12 +52,36 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
-@click.option("--chains", type=int, help="Chains per prompt.")
-@click.option("--steps", type=int, help="Steps to take.")
-@click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=SAMPLERS,
+    help="Sampler; by default the best one that the energies allow.",
+)
+@click.option("--chains", type=int, help="Chains per prompt.  [default: the sampler's, for most 4]")
+@click.option("--steps", type=int, help="Steps to take.  [default: what the budget allows]")
+@click.option(
+    "--budget",
+    type=float,
+    help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
+)
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
@@ -50,7 +90,13 @@ if TYPE_CHECKING:
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -88,13 +134,14 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import align as run
+
         return run(
             asked,
             recipe=chosen,
@@ -104,26 +151,34 @@ def align(
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, out)
+    show(start, as_json, out, f"loading {chosen.policy.model}")
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
-    """Run with a live line on stderr and print the results; those of a run that ended early too.
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str) -> None:
+    """Run with what goes on on stderr, and print the results; those of a run that ended early too.
+
+    Args:
+        start: imports what a run needs, and runs.
+        as_json: print JSON.
+        out: the run's folder.
+        first: what is shown at once.
 
     Raises:
         SeaError: the run failed; the best that it had met is printed first.
     """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results
-    from sea_toolkit.runs.result import Interrupted
 
-    ended: Interrupted | SeaError | None = None
-    with live() as (on_event, progress):
+    ended: KeyboardInterrupt | SeaError | None = None
+    with live(first) as shown:
+        from sea_toolkit.runs.result import Interrupted
+
         try:
-            results = start(on_event, progress)
+            results = start(shown.on_event, shown.progress)
         except (Interrupted, SeaError) as error:
             if not error.results:
                 raise
@@ -134,7 +189,7 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> N
     else:
         print_results(results, out)
     if ended is not None:
-        word = "interrupted" if isinstance(ended, Interrupted) else "failed"
+        word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: sea-toolkit resume {out}" if out else ""
         say(f"{word}: this is the best so far{where}", err=True)
     if isinstance(ended, SeaError):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
@@ -26,12 +25,38 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("prompts", metavar="PROMPTS", type=PATH)
-@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
-@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option(
-    "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
+    "--samplers",
+    required=True,
+    metavar="A,B,…",
+    type=GIVEN,
+    shell_complete=SAMPLER_LIST,
+    help="Names; LABEL=NAME to have one twice.",
+)
+@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE]…",
+    shell_complete=REWARDS,
+    help="A reward that is not in the energy.",
 )
 @click.option(
     "--option", "options", multiple=True, metavar="LABEL.KEY=VALUE", help="For one method: tilted.strength=4."
@@ -61,7 +86,13 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -113,18 +144,21 @@ def compare(
 
     texts = choose(different(read_prompts(prompts, column)), skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
-    from sea_toolkit.evaluation.compare import compare as run
+    from sea_toolkit.cli.render import live
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
-    with _live() as (watch, progress):
+    with live(f"loading {chosen.policy.model}") as shown:
+        from sea_toolkit.evaluation.compare import compare as run
+
         try:
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
-                hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
+                hub=hub, watch=shown.watch, on_interrupt="raise", progress=shown.progress,
+                command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
@@ -136,35 +170,6 @@ def compare(
         from sea_toolkit.cli.comparison import print_comparison
 
         print_comparison(report, out, wide)
-
-
-@contextmanager
-def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
-    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from sea_toolkit.cli.console import Console
-
-    console = Console(err=True)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
-        disable=not console.is_terminal,
-    )  # fmt: skip
-    tasks: dict[str, TaskID] = {}
-
-    def watch(done: float, total: float, what: str) -> None:
-        if "compare" not in tasks:  # rows of an earlier command do not count for the speed
-            tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
-        bar.update(tasks["compare"], completed=done, total=total, description=what)
-
-    def progress(done: int, total: int, what: str) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done, total=total)
-
-    with bar:
-        yield watch, progress
 
 
 def _words(text: str) -> list[str]:

@@ -6,10 +6,12 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from sea_toolkit.cli.ending import INTERRUPTED, end, say_traceback, traceback_option, tracebacks_as_asked
 from sea_toolkit.cli.interrupt import noticed
@@ -47,7 +49,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class Command(click.Command):
-    """A built-in command: standard output is for its results alone."""
+    """A built-in command: standard output is for its results alone.
+
+    Args:
+        sections: titles of groups of options in the help, and the options in them; the others stand at the end.
+    """
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]] = MappingProxyType({}), **more: Any):
+        super().__init__(*arguments, **more)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group."""
+        records = {
+            parameter.opts[0]: record
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None
+        }
+        grouped = {option for options in self.sections.values() for option in options}
+        others = [option for option in records if option not in grouped]
+        for title, options in [*self.sections.items(), ("Options" if not grouped else "Other", others)]:
+            with formatter.section(title):
+                formatter.write_dl([records[option] for option in options])
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text, in what standard output can write; to an ASCII stream click would write UTF-8."""
@@ -64,6 +87,20 @@ class Group(click.Group):
 
     command_class = Command
 
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """The names that a misspelt one may stand for."""
+        return self.list_commands(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look the command up; an unknown one gets a did-you-mean."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.known_commands(ctx))
+            raise click.UsageError(f"there is no command {args[0]!r}\ntry: {hint}", ctx) from error
+
     def get_help(self, ctx: click.Context) -> str:
         """As that of `Command`."""
         return as_written(super().get_help(ctx), sys.stdout)
@@ -75,6 +112,16 @@ class LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The built-in commands; those of plugins would need an import, `list-plugins` names them."""
         return list(COMMANDS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Built-in commands and options, and commands of plugins as far as their source shows them."""
+        hub_of(ctx).inspect()
+        more = [name for name in self.known_commands(ctx) if name not in COMMANDS and name.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, more)]
+
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """Built-in ones and those of plugins, which have been loaded for an unknown name."""
+        return [*COMMANDS, *(name for record in hub_of(ctx).records for name in record.provides.get("command", {}))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A built-in command, else one that a plugin adds."""
@@ -94,7 +141,7 @@ class LazyGroup(Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
+            lines = [error.message]
             for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
             raise click.UsageError("\n".join(lines), ctx) from error
@@ -144,9 +191,20 @@ class LazyGroup(Group):
         sys.exit(code)
 
 
+def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options `--plugin`, `--strict-plugins` and `--traceback`."""
-    file = click.option("--plugin", "plugin", multiple=True, metavar="FILE", help="Also use this one-file plugin.")
+    file = click.option(
+        "--plugin",
+        "plugin",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=_files,
+        help="Also use this one-file plugin.",
+    )
     strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
     return file(strict(traceback_option(function)))
 
@@ -185,14 +243,20 @@ def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def command(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool, **arguments: Any) -> Any:
-        before = ctx.find_root().params
-        files = [*before.get("plugin", ()), *plugin]
-        strict = strict_plugins or before.get("strict_plugins", False)
-        if plugin or strict_plugins:
-            ctx.find_root().obj = PluginHub.discover(files=files, strict=strict)
-        return function(hub_of(ctx), **arguments)
+        root = ctx.find_root()
+        root.obj = hub_for(ctx)  # whose failures are told at the end
+        return function(root.obj, **arguments)
 
     return command
+
+
+def hub_for(ctx: click.Context) -> PluginHub:
+    """The hub of a command, with the plugin options before its name and after it."""
+    before, own = ctx.find_root().params, ctx.params
+    if ctx.parent is None or not (own.get("plugin") or own.get("strict_plugins")):
+        return hub_of(ctx)
+    strict = own.get("strict_plugins", False) or before.get("strict_plugins", False)
+    return PluginHub.discover(files=[*before.get("plugin", ()), *own.get("plugin", ())], strict=strict)
 
 
 def hub_of(ctx: click.Context) -> PluginHub:

@@ -27,9 +27,10 @@ def resume(
     hub: PluginHub, folder: Path, force: bool, allow_code: tuple[str, ...], trust_remote_code: bool, as_json: bool
 ) -> None:
     """Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped."""
-    from sea_toolkit.api import resume as run
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import resume as run
+
         return run(
             folder,
             hub=hub,
@@ -37,7 +38,8 @@ def resume(
             trust_remote_code=trust_remote_code,
             force=force,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, folder)
+    show(start, as_json, folder, f"loading the run in {folder}")

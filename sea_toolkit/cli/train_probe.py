@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH
+from sea_toolkit.cli.completion import POLICIES
 from sea_toolkit.cli.group import Command, hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.util.files import write_whole
 
 if TYPE_CHECKING:
     from sea_toolkit.training.train import Settings, Trained
@@ -26,7 +28,12 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=PATH, help="The probe; its card goes beside it as .md.")
 @click.option(
-    "--policy", default="smollm2-135m", type=GIVEN, show_default=True, help="Catalog name, folder or Hugging Face id."
+    "--policy",
+    default="smollm2-135m",
+    type=GIVEN,
+    show_default=True,
+    shell_complete=POLICIES,
+    help="Catalog name, folder or Hugging Face id.",
 )
 @click.option("--format", "kind", type=click.Choice(["auto", "labels", "pairs"]), default="auto", show_default=True)
 @click.option("--text-column", "text", help="Labelled texts: the text.  [default: text]")
@@ -82,7 +89,10 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
     probe.save(out)
     card_path = out.with_suffix(".md")
-    card_path.write_text(card(trained, probe), encoding="utf-8")
+    try:
+        write_whole(card_path, card(trained, probe).encode())
+    except OSError as error:
+        raise ModelError(f"cannot write {card_path}: {error.strerror or error}", hint="another --out") from error
     if as_json:
         say_json(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
     else:

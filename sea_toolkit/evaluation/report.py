@@ -35,6 +35,7 @@ class Report:
     Attributes:
         folder: where it is written, or None.
         notes: whatever a person should know of how it was made.
+        status: "done", or "interrupted": the numbers are those of the prompts that were finished.
     """
 
     def __init__(
@@ -50,7 +51,19 @@ class Report:
     ) -> None:
         self.store, self.prompts, self.methods, self.seeds = store, prompts, methods, seeds
         self.plan, self.versus, self.folder = plan, versus, folder
-        self.command, self.notes = command, list[str]()
+        self.command, self.notes, self.status = command, list[str](), "done"
+
+    def interrupted(self) -> None:
+        """Say that not all was done."""
+        rest = "" if self.folder is None else f"; the same call with out={str(self.folder)!r} goes on"
+        finished = self.data()["prompts"]
+        self.status = "interrupted"
+        self.notes.append(f"interrupted: {finished} of {len(self.prompts)} prompts are finished{rest}")
+
+    def __repr__(self) -> str:
+        data = self.data()
+        head = f"Report of {data['prompts']} of {data['prompts_asked']} prompts ({self.status})"
+        return "\n".join([head, *data["statements"][:3], "report.data() has the numbers"])
 
     def data(self) -> dict[str, Any]:
         """Plain numbers, as in `results.json`; `cells` is empty while no prompt is finished."""

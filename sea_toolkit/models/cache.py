@@ -133,11 +133,13 @@ def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
 def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progress = silent) -> Path:
     """Write the record and rename `folder` to `target`; if another process was first, use what it made.
 
-    The record gets the size and SHA-256 of the weights and the sizes of all files.
+    The record gets the sizes of all files and their SHA-256.
     """
     with disk_errors(target):
         record = dict(record, weights_sha256=sha256_file(folder / WEIGHTS, progress, "checking the weights"))
-        record["files"] = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()}
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        record["files"] = {path.name: path.stat().st_size for path in files}
+        record["sha256"] = {path.name: sha256_file(path) for path in files if path.name != WEIGHTS}
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         folder.chmod(0o755)
         for path in folder.iterdir():
@@ -151,7 +153,7 @@ def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progre
 
 
 def check_folder(target: Path, name: str, full: bool = False, progress: Progress = silent) -> bool:
-    """Whether the model is in its cache folder; sizes are compared, with `full` also the hash of the weights.
+    """Whether the model is in its cache folder; sizes are compared, with `full` also the hashes of all files.
 
     Raises:
         ModelError: the folder is there and what it holds is damaged.
@@ -160,7 +162,8 @@ def check_folder(target: Path, name: str, full: bool = False, progress: Progress
         return False
     try:
         record = parse_json((target / RECORD).read_text(encoding="utf-8"))
-        sizes, expected_hash = dict(record["files"]), str(record["weights_sha256"])
+        sizes = dict(record["files"])
+        hashes = {WEIGHTS: str(record["weights_sha256"])} | dict(record.get("sha256", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(target, name, f"its record {RECORD} cannot be read") from error
     for file, size in sizes.items():
@@ -169,8 +172,9 @@ def check_folder(target: Path, name: str, full: bool = False, progress: Progress
             raise damaged(target, name, f"{file} is missing")
         if path.stat().st_size != size:
             raise damaged(target, name, f"{file} has {path.stat().st_size} bytes instead of {size}")
-    if full and sha256_file(target / WEIGHTS, progress) != expected_hash:
-        raise damaged(target, name, f"{WEIGHTS} does not have the SHA-256 it was saved with")
+    for file in hashes if full else ():
+        if not (target / file).is_file() or sha256_file(target / file, progress) != hashes[file]:
+            raise damaged(target, name, f"{file} does not have the SHA-256 it was saved with")
     return True
 
 

@@ -19,10 +19,10 @@ from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
 from sea_toolkit.registry import lookup, outcomes, sources
 from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
 from sea_toolkit.registry.commands import collect_commands
-from sea_toolkit.registry.forms import constraint_warnings
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE, KINDS, PluginRecord, Status
 from sea_toolkit.registry.registered import Registry
+from sea_toolkit.registry.signatures import signature_warnings
 from sea_toolkit.registry.sources import Source
 from sea_toolkit.registry.staging import RefusedError, call_hook, stage
 from sea_toolkit.registry.static import inspection
@@ -195,7 +195,8 @@ class PluginHub:
         for item in self.items():
             if item.distribution != CORE and self._registry.has(item.record):
                 try:
-                    for warning in constraint_warnings(item.kind, item.name, list(item.option_model.options)):
+                    _ = item.option_model
+                    for warning in signature_warnings(item.kind, item.name, item.target):
                         item.record.warn(warning)
                 except AttributedError as error:
                     item.record.exception = error

@@ -6,17 +6,19 @@ options are the parameters of its constructor.
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.annotations import short
-from sea_toolkit.registry.forms import CORE_FILLED, core_names, refuse_form, refuse_methods
+from sea_toolkit.registry.forms import CORE_FILLED, constraint_warnings, core_names, refuse_form, refuse_methods
 
 
 def check_signature(target: Any, kind: str) -> None:
@@ -90,9 +92,32 @@ def option_parameters(target: Any) -> dict[str, inspect.Parameter]:
     return {p.name: p.replace(annotation=_resolved(target, p)) for p in _chosen(target)}
 
 
-def option_names(target: Any) -> list[str]:
-    """The names of the options, in order."""
-    return [parameter.name for parameter in _chosen(target)]
+def signature_warnings(kind: str, name: str, target: Any) -> list[str]:
+    """Words on options that work only in part: hidden in a constraint, or without a type to check values against."""
+    chosen = _chosen(target)
+    warnings = constraint_warnings(kind, name, [parameter.name for parameter in chosen])
+    for parameter in chosen:
+        default = parameter.default
+        if parameter.annotation is parameter.empty and not isinstance(default, bool | int | float | str):
+            warnings.append(
+                f"option {parameter.name!r} of {kind} {name!r} has no annotation, so its values cannot be checked: "
+                f"annotate as {_suggested(default)}"
+            )
+    return warnings
+
+
+def _suggested(default: Any) -> str:
+    """A type for a parameter with this default."""
+    if default is None or default is inspect.Parameter.empty:
+        return "float, str or whatever it takes"
+    if isinstance(default, dict):
+        values = {type(value).__name__ for value in default.values()} or {"float"}
+        return f"dict[str, {' | '.join(sorted(values))}]"
+    if isinstance(default, list | set | frozenset | tuple):
+        values = {type(value).__name__ for value in default} or {"str"}
+        more = ", ..." if isinstance(default, tuple) else ""
+        return f"{type(default).__name__}[{' | '.join(sorted(values))}{more}]"
+    return type(default).__name__
 
 
 def _chosen(target: Any) -> list[inspect.Parameter]:
@@ -103,8 +128,8 @@ def _chosen(target: Any) -> list[inspect.Parameter]:
 def _resolved(target: Any, parameter: inspect.Parameter) -> Any:
     annotation, default = parameter.annotation, parameter.default
     if annotation is parameter.empty:
-        if isinstance(default, bool | float | str):
-            return type(default)
+        if isinstance(default, bool | float | str | dict | list | tuple | set | frozenset | Path | enum.Enum):
+            return Path if isinstance(default, Path) else type(default)
         return int | float if isinstance(default, int) else Any
     if not isinstance(annotation, str):
         return annotation

@@ -13,12 +13,11 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry import hookcheck
 from sea_toolkit.registry.blame import attribute_errors_to
-from sea_toolkit.registry.docstrings import first_line
-from sea_toolkit.registry.forms import constraint_warnings
+from sea_toolkit.registry.docstrings import first_line, full_doc
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS, PluginRecord
-from sea_toolkit.registry.signatures import check_signature, option_names
+from sea_toolkit.registry.signatures import check_signature, signature_warnings
 
 log = logging.getLogger("sea_toolkit.plugins")
 
@@ -164,8 +163,8 @@ class Registrar:
             raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
         if not isinstance(reference, str):
             check_signature(reference, self._kind)
-            for warning in constraint_warnings(self._kind, name, option_names(reference)):
+            for warning in signature_warnings(self._kind, name, reference):
                 self._record.warn(warning)
-            summary = summary or first_line(inspect.getdoc(reference))
+            summary = summary or first_line(full_doc(reference))
         self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference

@@ -10,12 +10,13 @@ from typing import Any
 
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Archive, Candidate
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.util.conversation import Prompt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The outcome for one prompt.
 
@@ -110,12 +111,19 @@ class Result:
         """JSON; numbers that are not finite become null."""
         return json.dumps(_plain(self.to_dict()), ensure_ascii=False, indent=indent, allow_nan=False)
 
+    def __repr__(self) -> str:
+        return five_lines(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """For a notebook: both answers with the words that differ, terms, candidates and notes."""
+        return as_html(self.to_dict())
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
 
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("interrupted")
+    def __init__(self, results: list[Result], message: str = "interrupted") -> None:
+        super().__init__(message)
         self.results = results
 
 

@@ -310,6 +310,7 @@ class Run:
             run=self.identity,
             step=self.step,
             steps=self.steps,
+            budget=self.budget,
             progress=self.problem.clock.progress,
             energy=[c.energy for c in best],
             samples=self.problem.ledger.samples,

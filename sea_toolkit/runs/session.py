@@ -69,7 +69,12 @@ class Session:
         if self.own_policy is not None:
             recipe.policy.refuse_template_settings()
 
-    def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
+    @property
+    def loaded(self) -> Policy | None:
+        """The policy that was loaded last."""
+        return None if self._loaded is None else self._loaded[1]
+
+    def policy(self, spec: PolicySpec, check: Callable[[Any], None] | None = None) -> Policy:
         """The policy of a recipe: the one that was given, or loaded last, where it is the same.
 
         Args:
@@ -81,7 +86,8 @@ class Session:
         """
         loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
         if loaded is not None:
-            check(loaded.tokenizer)
+            if check is not None:
+                check(loaded.tokenizer)
             return loaded
         self._loaded = None  # two policies at once may be too many
         policy = load_policy(spec, self.finder, check)
