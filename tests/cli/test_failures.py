@@ -86,7 +86,7 @@ def test_the_best_so_far_is_printed_then_the_error(folder, tmp_path):
     shown = align(folder, "--out", str(tmp_path / "run"))
     assert shown.exit_code == 1
     assert "failed" in shown.stdout
-    assert "steps" in shown.stdout
+    assert "aligned answer" in shown.stdout
     where = f"({folder / 'mine.py'}, line 17)"
     assert "energy 'late' (plugin 'mine' of mine.py sha256:" in shown.stderr
     assert f"failed in step 2: KeyError: 'score' {where}" in " ".join(shown.stderr.split())
