@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
-from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.errors import SeaError
@@ -155,17 +156,33 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out, f"loading {chosen.policy.model}")
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str) -> None:
+def resume_command(
+    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
+) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
+
+
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, again: str | None) -> None:
     """Run with what goes on on stderr, and print the results; those of a run that ended early too.
 
     Args:
         start: imports what a run needs, and runs.
-        as_json: print JSON.
+        as_json: print JSON alone.
         out: the run's folder.
         first: what is shown at once.
+        again: what to type to go on with one that ended early.
 
     Raises:
         SeaError: the run failed; the best that it had met is printed first.
@@ -190,9 +207,9 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
         print_results(results, out)
     if ended is not None:
         word = "failed" if isinstance(ended, SeaError) else "interrupted"
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"{word}: this is the best so far{where}", err=True)
     if isinstance(ended, SeaError):
         raise ended
     if ended is not None:
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())

@@ -12,8 +12,8 @@ import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
-from sea_toolkit.cli.ending import INTERRUPTED
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
@@ -163,7 +163,7 @@ def compare(
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
             say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(exit_code())
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:

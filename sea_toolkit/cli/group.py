@@ -13,8 +13,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.ending import INTERRUPTED, end, say_traceback, traceback_option, tracebacks_as_asked
-from sea_toolkit.cli.interrupt import noticed
+from sea_toolkit.cli.ending import end, say_traceback, traceback_option, tracebacks_as_asked
+from sea_toolkit.cli.interrupt import exit_code, noticed
 from sea_toolkit.cli.output import as_written, nothing_printed, prepare_streams, put_back, results_only, say
 from sea_toolkit.errors import did_you_mean
 from sea_toolkit.registry.hub import PluginHub
@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": (
         "sea_toolkit.cli.resume:resume",
         "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
+    ),
+    "show": (
+        "sea_toolkit.cli.show:show",
+        "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
@@ -157,7 +161,7 @@ class LazyGroup(Group):
             super().invoke(ctx)
         except KeyboardInterrupt:  # click would say "Aborted!"
             say("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(exit_code())
         finally:
             for record in ctx.obj.records if isinstance(ctx.obj, PluginHub) else ():
                 if record.exception is not None:
@@ -182,7 +186,7 @@ class LazyGroup(Group):
         with noticed() as pressed:
             try:
                 code = run(*arguments, standalone_mode=False, **named) or 0
-                if pressed.is_set() and code != INTERRUPTED:  # something has swallowed it
+                if pressed.is_set() and code != exit_code():  # something has swallowed it
                     code = end(KeyboardInterrupt(), interrupted=True)
             except BaseException as error:
                 if isinstance(error, SystemExit) and not pressed.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @trust_option
 @click.option("--name", type=GIVEN, help="Name of the probe.  [default: name of the file]")
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence of the data.")
+@click.option("--force", is_flag=True, help="Replace a probe or card that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -83,12 +85,16 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
         raise RecipeError(f"--out {out}", expected="a name ending in .safetensors")
     if not out.parent.is_dir():
         raise ModelError(f"the folder {out.parent} does not exist", hint="create it, or choose another --out")
+    card_path = out.with_suffix(".md")
+    if not options["force"]:
+        for path in (out, card_path):
+            if os.path.lexists(path):
+                raise RecipeError(f"{path} exists already; nothing was changed", hint="another --out, or --force")
     defaults = {key: str(options[key]) for key in _PER_FILE if options[key] is not None}
     sources = [Source.parse(item, defaults) for item in data]
     trained = _run(ctx, train, sources, settings, options)
     probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
     probe.save(out)
-    card_path = out.with_suffix(".md")
     try:
         write_whole(card_path, card(trained, probe).encode())
     except OSError as error:
@@ -129,7 +135,7 @@ def _command(ctx: click.Context) -> str:
     words = ["sea-toolkit", "train-probe"]
     for parameter in ctx.command.params:
         name, value = parameter.name or "", ctx.params[parameter.name or ""]
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name == "as_json":
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name in ("as_json", "force"):
             continue
         if value is True:
             words.append(parameter.opts[0])

@@ -12,7 +12,7 @@ from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
-from sea_toolkit.evaluation.rows import RowStore
+from sea_toolkit.evaluation.rows import RowStore, comparison_folder
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
@@ -139,7 +139,7 @@ def compare(
         for judge in panel:
             judge.refuse_if_in(compositions[0])
 
-    with shown(live):
+    with shown(live), comparison_folder(folder):
         session.refuse_unused(base)
         policy = session.policy(base.policy, check)
         policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
@@ -156,7 +156,7 @@ def compare(
             "terms": _fingerprints(compositions[0]),
         }
         plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
-        store = RowStore(folder, plan, [len(b) for b in batches])
+        store = RowStore(folder, plan)
         for judge in panel:
             judge.load(policy, texts, base.max_new_tokens)
         points = [point(text, {m.label: m for m in methods}) for text in versus]

@@ -17,9 +17,8 @@ from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.evaluation.statistics import RESAMPLES, SEED, Bootstrap, distinct
 from sea_toolkit.reporting import plots
 from sea_toolkit.reporting.tables import markdown, title_of
-from sea_toolkit.util.run_files import write_json, write_run_file
+from sea_toolkit.util.run_files import PLOT, RESULTS, TABLE, write_json, write_run_file
 
-RESULTS, TABLE, PLOT = "results.json", "table.md", "plot.png"
 Cell = tuple[str, float]
 """Method and budget."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -117,13 +117,20 @@ def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
-    """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
+    """A temporary folder beside `target`, removed afterwards; those of killed processes go too.
+
+    Args:
+        target: what is made in it.
+        cached: it is in the model cache, and the caller has its lock (`one_at_a_time`); elsewhere nobody knows whether
+            another process is at work, and only old folders go.
+    """
     with disk_errors(target.parent, cached=cached):
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in target.parent.glob(f".{target.name}.tmp-*"):
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            if cached or time.time() - old.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+        folder = target.parent / f".{target.name}.tmp-{secrets.token_hex(8)}"
+        folder.mkdir()
     try:
         yield folder
     finally:
@@ -141,9 +148,9 @@ def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progre
         record["files"] = {path.name: path.stat().st_size for path in files}
         record["sha256"] = {path.name: sha256_file(path) for path in files if path.name != WEIGHTS}
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        for path in folder.iterdir():
-            path.chmod(0o644)
+        mode = (folder / RECORD).stat().st_mode  # the umask's; some writers of weights are for their owner alone
+        for path in (path for path in folder.iterdir() if path.is_file()):
+            path.chmod(mode)
         try:
             os.rename(folder, target)
         except OSError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
@@ -23,33 +23,15 @@ from sea_toolkit.registry.allowed_code import refuse_unless_allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import Part, recipe_part, with_weight
-from sea_toolkit.runs.recipe import Recipe, SamplerSpec
+from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.runs.sampling import Sampling, resolve_sampling
 from sea_toolkit.samplers.base import Sampler, samples_of
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.util.conversation import Messages, as_prompts
-
-
-class Length(NamedTuple):
-    """How long a run is.
-
-    Attributes:
-        steps: to take, or None.
-        budget: to spend per prompt, in samples, or None.
-    """
-
-    steps: int | None
-    budget: float | None
-
-    @classmethod
-    def of(cls, spec: SamplerSpec, sampler: Sampler) -> Length:
-        """What is set, else the sampler's default."""
-        if spec.steps or spec.budget:
-            return cls(spec.steps, spec.budget)
-        return cls(sampler.default_steps, sampler.default_budget)
 
 
 @dataclass

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import NumericalError
-from sea_toolkit.problem.problem import Problem
 from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Archive, Candidate
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.util.conversation import Prompt
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem.problem import Problem
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +112,31 @@ class Result:
 
     def to_json(self, indent: int | None = None) -> str:
         """JSON; numbers that are not finite become null."""
-        return json.dumps(_plain(self.to_dict()), ensure_ascii=False, indent=indent, allow_nan=False)
+        return json.dumps(self.to_data(), ensure_ascii=False, indent=indent, allow_nan=False)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON; numbers that are not finite are None."""
+        data: dict[str, Any] = plain(self.to_dict())
+        return data
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Result:
+        """The result that `to_data` gave; a number that was not finite is +inf, or −inf for a reward."""
+        values = {f.name: data[f.name] for f in fields(cls)}
+        rewards = data["rewards"]
+        return cls(
+            **values
+            | {
+                "prompt": Prompt.of(data.get("messages", data["prompt"])),
+                "terms": {k: _pair(v) for k, v in data["terms"].items()},
+                "rewards": {k: _pair(v, -math.inf) for k, v in rewards.items()},
+                "energy": _pair(data["energy"]),
+                "nll_per_token": _pair(data["nll_per_token"]),
+                "candidates": [_candidate(c) for c in data["candidates"]],
+                "finished": (data["finished"]["before"], data["finished"]["after"]),
+                "medians": {k: _number(v, -math.inf if k in rewards else math.inf) for k, v in data["medians"].items()},
+            }
+        )
 
     def __repr__(self) -> str:
         return five_lines(self.to_dict())
@@ -132,12 +159,26 @@ def finite(value: float) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
 
-def _plain(value: Any) -> Any:
+def _number(value: float | None, absent: float = math.inf) -> float:
+    return absent if value is None else value
+
+
+def _pair(values: dict[str, float | None], absent: float = math.inf) -> tuple[float, float]:
+    return _number(values["before"], absent), _number(values["after"], absent)
+
+
+def _candidate(data: dict[str, Any]) -> Candidate:
+    terms = {k: _number(v) for k, v in data["terms"].items()}
+    return Candidate(**data | {"energy": _number(data["energy"]), "terms": terms})
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON: tuples as lists, None for numbers that are not finite."""
     if isinstance(value, float):
         return finite(value)
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
@@ -20,11 +19,14 @@ from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.folder import request_digest
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
+from sea_toolkit.runs.stored import write_end
 from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
@@ -43,6 +45,7 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+        length: how long, instead of what the recipe says.
 
     Attributes:
         parts: everything that changes in the course of the run besides the sampler's state, by name.
@@ -57,13 +60,15 @@ class Run:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
         self.sampler = composition.sampler
         item = next(i for i in composition.items if i.kind == "sampler")
         self.name, self.calls = item.name, CheckedSampler(self.sampler, item.owner, problem)
-        self.steps, self.budget = composition.length
+        self.length = length or composition.length
+        self.steps, self.budget = self.length.steps, self.length.budget
         if self.budget is not None and self.budget < problem.chains:
             chains = "a chain that starts" if problem.chains == 1 else f"{problem.chains} chains that each start"
             raise RecipeError(
@@ -72,10 +77,11 @@ class Run:
                 hint="a larger budget" if problem.chains == 1 else "fewer chains, or a larger budget",
             )
         self.identity = uuid.uuid4().hex
+        self.request = request_digest(composition.recipe, problem.prompts)
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
-        self.acceptance, self.position = AcceptanceCounter(), Position()
+        self.acceptance, self.position, self.trace = AcceptanceCounter(), Position(), Trace(folder)
         self.parts: dict[str, Stateful] = {
             "noise": self.noise,
             "ledger": problem.ledger,
@@ -84,14 +90,12 @@ class Run:
             "archives": self.archives,
             "acceptance": self.acceptance,
             "position": self.position,
+            "trace": self.trace,
         }
         self.state: Any = None
-        self.trace = Trace(folder)
         self.notes: list[str] = []
-        self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "ready"
-        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
-        self.weights = {t.label: end.value(t.weight) for t in problem.terms}
+        self.weights = self.length.weights(problem.terms)
         problem.clock.budget = self.budget
         problem.ledger.begin(problem.sample_flops)
 
@@ -99,6 +103,12 @@ class Run:
     def step(self) -> int:
         """Steps done."""
         return self.position.step
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Who takes part; reads all weights."""
+        length = {"steps": self.steps, "budget": self.budget}
+        return manifest(self.problem, self.composition, self.name) | {"run": self.request, "length": length}
 
     @property
     def can_resume(self) -> bool:
@@ -109,14 +119,19 @@ class Run:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
         Raises:
-            SeaError: there is none, or it is damaged.
+            SeaError: there is none, or it is damaged, of another run, or of another version.
         """
         assert self.folder is not None
         self.state, states = checkpoint.load_checkpoint(
-            self.folder, self.sampler.state_type, self.problem.policy.device
+            self.folder, self.request, self.sampler.state_type, self.problem.policy.device
         )
-        self._load(states)
-        checkpoint.cut_trace(self.folder / run_files.TRACE, self.step)
+        try:
+            self._load(states)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # with --force
+            raise SeaError(
+                f"the checkpoint in {self.folder} is of another version of sea_toolkit: {error!r}",
+                hint="start the run again in another folder",
+            ) from error
 
     def execute(self) -> list[Result]:
         """Run to the end.
@@ -142,8 +157,7 @@ class Run:
             failure, self.status = _said(error), _status(error)
             results = self._results()
         try:
-            if self.folder is not None:
-                run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
+            self._write_end(results)
             self._emit("end")
         except BaseException as error:
             failure = failure or error
@@ -188,7 +202,7 @@ class Run:
         problem = self.problem
         if self.state is None:
             if self.folder is not None:
-                run_files.write_json(self.folder / run_files.MANIFEST, self.manifest)
+                run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
             with during("at the start"):
                 state, info = self.calls.init(self.noise)
@@ -299,9 +313,16 @@ class Run:
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:
+            self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
             with attribute_errors_to(self.calls.owner, "cannot be saved", user_errors_pass=True):
-                checkpoint.save_checkpoint(self.folder, self.state, states)
+                checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+
+    def _write_end(self, results: list[Result]) -> None:
+        """Write the results; those of a run that only pauses (`stop_after`) are not its end."""
+        if self.folder is not None:
+            status = self.status if self.stop_after is None else "paused"
+            write_end(self.folder, self.request, status, results, self.trace.state())
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]

@@ -17,6 +17,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.blame import memory_said
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
@@ -125,13 +126,14 @@ class Session:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for(hook="sea_observe")
@@ -142,4 +144,5 @@ class Session:
             checkpoint_every=checkpoint_every,
             on_event=on_event,
             stop_after=stop_after,
+            length=length,
         )

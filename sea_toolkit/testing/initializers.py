@@ -10,6 +10,7 @@ import torch
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
+from sea_toolkit.core.values import described as described_value
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.compose import Part

@@ -15,14 +15,14 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.evaluation.cells import Work
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun
-from sea_toolkit.evaluation.report import PLOT, RESULTS, TABLE
-from sea_toolkit.evaluation.rows import PLAN, ROWS
+from sea_toolkit.evaluation.rows import comparison_folder
 from sea_toolkit.evaluation.statistics import distinct
 from sea_toolkit.lm.fingerprint import policy_fingerprint
 from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 from sea_toolkit.util.prompts import choose, different, read_prompts
+from sea_toolkit.util.run_files import PLAN, PLOT, RESULTS, ROWS, SEAL, TABLE
 from tests.helpers import PROMPTS, hub, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}
@@ -168,9 +168,10 @@ def test_a_batch_that_is_not_whole_is_done_again(tmp_path: Path) -> None:
     whole = run(out=tmp_path)
     file = tmp_path / ROWS
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:1] + lines[2:]).rstrip("\n"))
+    file.write_text("".join(lines[:-1]))  # the disk has lost the end of the last run
     again = run(out=tmp_path)
-    assert again.store.resumed == len(lines) - 2
+    last = max(i for i, line in enumerate(lines[:-1]) if SEAL in json.loads(line))
+    assert again.store.resumed == last + 1 > 0
     assert rows_of(again) == rows_of(whole)
     assert len(file.read_text().splitlines()) == len(lines)
 
@@ -207,13 +208,29 @@ def test_the_folder_of_another_comparison_is_refused(changed: Any, named: str, t
 
 def test_other_folders_and_damaged_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
-    with pytest.raises(SeaError, match="holds a run of align"):
+    with pytest.raises(SeaError, match="holds a run already"):
         run(out=tmp_path)
+    with pytest.raises(SeaError, match="is in use by process"), comparison_folder(tmp_path / "b"):
+        run(out=tmp_path / "b")
     run(out=tmp_path / "b")
     file = tmp_path / "b" / ROWS
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join([lines[0], "nonsense\n", *lines[1:]]))
-    with pytest.raises(SeaError, match=r"rows.jsonl, line 2 is damaged"):
+    plan = (tmp_path / "b" / PLAN).read_text()
+    for damage in (
+        [lines[0], "nonsense\n", *lines[1:]],  # another line
+        [lines[0].replace('"seed": 0', '"seed": 1'), *lines[1:]],  # a number is another one
+        lines[1:],
+        [lines[1], lines[0], *lines[2:]],
+        ["{}\n", *lines[1:]],
+        [*lines[:-1], "\xff" + lines[-1]],
+    ):
+        file.write_text("".join(damage))
+        with pytest.raises(SeaError, match=r"rows.jsonl is damaged or was edited"):
+            run(out=tmp_path / "b")
+        assert file.read_text() == "".join(damage)
+    file.write_text("".join(lines))
+    (tmp_path / "b" / PLAN).write_text(plan.replace('"batch": ', '"batch": 1'))
+    with pytest.raises(SeaError, match=r"compare.json is damaged or was edited"):
         run(out=tmp_path / "b")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import re
 import sys
 import types
 
@@ -66,10 +67,8 @@ def test_an_error_carries_owner_and_cause_apart():
     assert isinstance(error, AttributedError)
     here = "\nexpected: another\ntry: mend it"
     assert re.fullmatch(rf"plugin 'a' of sea-a 1.0, in sea_observe: it is odd \(.*, line \d+\){here}", str(error))
-    assert (error.owner, error.cause) == (
-        "plugin 'a' of sea-a 1.0",
-        "in sea_observe: it is odd\nexpected: another\ntry: mend it",
-    )
+    assert error.owner == "plugin 'a' of sea-a 1.0"
+    assert re.fullmatch(rf"in sea_observe: it is odd \(.*\){here}", error.cause)
 
 
 def test_an_owner_is_named_once():

@@ -13,6 +13,7 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.errors import OutOfMemoryError
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs import run as run_module
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.tiny import tiny_policy
 from sea_toolkit.util import run_files
@@ -318,14 +319,10 @@ def test_an_observer_of_ones_own_ends_the_run_by_its_own_error_which_carries_the
 
 
 def test_a_disk_that_is_full_at_the_end_does_not_lose_what_was_found(tmp_path, monkeypatch):
-    real = run_files.write_json
+    def full(*arguments):
+        raise sea.SeaError("cannot write: no space left")
 
-    def full(path, data):
-        if path.name == run_files.RESULT:
-            raise sea.SeaError("cannot write: no space left")
-        real(path, data)
-
-    monkeypatch.setattr(run_files, "write_json", full)
+    monkeypatch.setattr(run_module, "write_end", full)
     with pytest.raises(sea.SeaError, match="no space left") as caught:
         sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"warm": (1.0, warmth)}, sampler="sea", steps=2,
                   max_new_tokens=4, out=tmp_path)  # fmt: skip

@@ -13,7 +13,8 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.archive import KEEP, Archive, Candidate
-from sea_toolkit.runs.checkpoint import pack, unpack
+from sea_toolkit.runs.checkpoint import pack
+from sea_toolkit.runs.checkpoint_file import unpack
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.util import run_files
 from tests.helpers import PROMPTS, endless, hub, run_for, tiny_policy, warmth
