@@ -357,7 +357,7 @@ def test_ctrl_c_in_a_plugin_is_a_ctrl_c(plugin, module):
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as caught:
-        sea.align("a", policy=tiny_policy(), hub=plugin[0], recipe=RECIPE, on_event=stop)
+        sea.align("a", policy=tiny_policy(), hub=plugin[0], recipe=RECIPE, on_event=stop, on_interrupt="raise")
     assert [r.status for r in caught.value.results] == ["interrupted"]
 
 
