@@ -26,13 +26,14 @@ class Sampling:
         name: of the sampler, as the recipe asks for it.
         sampler: the sampler.
         relaxation: the function with its options; None for a sampler on hard responses.
-        relaxation_owner: whose code it is.
+        relaxation_name, relaxation_owner: of the relaxation, and whose code it is.
         top_k: candidates per position of a relaxed response; None for the whole vocabulary.
     """
 
     name: str
     sampler: Sampler
     relaxation: partial[Any] | None = None
+    relaxation_name: str = ""
     relaxation_owner: Owner | None = None
     top_k: int | None = None
 
@@ -75,7 +76,7 @@ def resolve_sampling(recipe: Recipe, name: str, resolver: Resolver) -> Sampling:
     if takes_points(relaxation.target):
         _refuse_top_k(spec, kind)
         top_k = None
-    return Sampling(name, sampler, built, relaxation.owner, top_k)
+    return Sampling(name, sampler, built, kind, relaxation.owner, top_k)
 
 
 def _top_k(value: Any) -> int | None:
