@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import names_of
-from sea_toolkit.cli.group import Command, with_hub
+from sea_toolkit.cli.group import with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
@@ -36,7 +37,7 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
 
     NAME is a short name or distribution:name, as in list-plugins. If several kinds have it, all are shown.
     """
-    items = hub.find(name, kind)
+    items = hub.find_anywhere(name, kind)
     if not items:
         raise hub.unknown(kind, name)
     described = [description(item) for item in items]

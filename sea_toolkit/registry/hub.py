@@ -133,7 +133,7 @@ class PluginHub:
         """
         if kind not in KINDS:
             raise RecipeError(f"there is no kind of item {kind!r}", hint=did_you_mean(kind, KINDS))
-        items = self.find(name, kind)
+        items = self.find_anywhere(name, kind)
         if len(items) == 1:
             return items[0]
         raise lookup.clash(items, for_what) if items else self.unknown(kind, name, for_what)
@@ -150,9 +150,17 @@ class PluginHub:
             kinds = list(KINDS) if kind is None else [kind]  # another plugin may claim the name, or have it elsewhere
             could = [s for s in self._sources if any(self._could(s).provides(of_kind, name) for of_kind in kinds)]
             self._load([source for source in self._sources if self._wanted(source) or source in could])
-            if not lookup.matching(self.items(kind), name):
-                self.load()  # nobody has it: now a plugin counts too that hides what it registers
         return lookup.matching(self.items(kind), name)
+
+    def find_anywhere(self, name: str, kind: str | None = None) -> list[Item]:
+        """As `find`; where nobody seems to have the name, every plugin is loaded: one may hide what it registers.
+
+        Raises:
+            PluginError: as `find`.
+        """
+        if not self.find(name, kind):
+            self.load()
+        return self.find(name, kind)
 
     def unknown(self, kind: str | None, name: str, for_what: str = "") -> SeaError:
         """The error for an unknown name; see `lookup.unknown`."""
@@ -199,6 +207,7 @@ class PluginHub:
                     for warning in signature_warnings(item.kind, item.name, item.target):
                         item.record.warn(warning)
                 except AttributedError as error:
+                    item.record.exception = error
                     self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
         self._remember(self._sources)
 
@@ -209,10 +218,11 @@ class PluginHub:
             if record in self._muted:
                 continue
             try:
-                with attribute_errors_to(record.label, "in sea_observe"):
+                with attribute_errors_to(record.owner.with_code_of(function), "in sea_observe"):
                     call_hook(record, "sea_observe", function, event=event)
             except SeaError as error:
                 self._muted.add(record)
+                record.exception = error
                 record.warn(str(error))
                 log.warning("%s; it no longer watches", error)
                 failures.append(str(error))
@@ -293,6 +303,7 @@ class PluginHub:
         try:
             self._registry.add(record, stage(record, source.load), "ok")
         except AttributedError as error:
+            record.exception = error
             self._fail(record, error.cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
         if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
             record.provides |= {k: v for k, v in inspection.provided(record).items() if k == "command"}

@@ -10,8 +10,9 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
+from sea_toolkit.testing.conformance import Checks, global_seed, off, require
 from sea_toolkit.testing.energies import gradients
+from sea_toolkit.testing.energies.streams import check_streams
 from sea_toolkit.testing.energies.subject import Subject
 from sea_toolkit.testing.responses import Answers, chosen, closed, plain_ids
 from sea_toolkit.testing.tiny import converted
@@ -40,6 +41,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
             hint="start from the response's probabilities, or .float()",
         )
         require(raw.device == policy.device, "its result is on another device", detail=str(raw.device))
+    with checks("inputs"):  # first: what changes the response spoils the other checks
+        _inputs(subject)
     with torch.no_grad():
         values = {name: term(response) for name, response in samples.items()}
     with checks("finite"):
@@ -50,8 +53,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
                 detail=f"{name}: {value.tolist()}",
                 hint="an answer may be empty: clamp what is divided by",
             )
-    with checks("global random state"), global_streams_untouched():
-        subject.bound(policy, subject.prompts).terms[0](answers.soft())
+    with checks("global random state"):
+        check_streams(subject, lambda term: term(answers.soft()))
     with checks("repeatable"), torch.no_grad():
         for seed in (1, 2):
             with global_seed(seed):
@@ -81,8 +84,6 @@ def check_responses(checks: Checks, subject: Subject) -> None:
         _padding(term, answers)
     with checks("dead positions"):
         _dead_positions(term, answers)
-    with checks("inputs"):
-        _inputs(subject)
     with checks("bfloat16"):
         _elsewhere(subject, converted(policy, torch.bfloat16), "in bfloat16")
     if torch.cuda.is_available():
