@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sea_toolkit.cli.command import Group
-from sea_toolkit.cli.ending import end
+from sea_toolkit.cli.ending import end, say_traceback, traceback_option, tracebacks_as_asked
 from sea_toolkit.cli.interrupt import exit_code, noticed
 from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, say
 from sea_toolkit.registry.hub import PluginHub
@@ -103,6 +103,10 @@ class LazyGroup(Group):
         except KeyboardInterrupt:  # click would say "Aborted!"
             say("interrupted", err=True)
             ctx.exit(exit_code())
+        finally:
+            for record in ctx.obj.records if isinstance(ctx.obj, PluginHub) else ():
+                if record.exception is not None:
+                    say_traceback(record.exception)
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **named: Any) -> Any:
         """Run and end the process; a mistake is a message on stderr and an exit code, never a traceback.
@@ -110,6 +114,10 @@ class LazyGroup(Group):
         Without `standalone_mode` errors are raised, and standard output is the caller's again afterwards.
         """
         prepare_streams()
+        with tracebacks_as_asked():
+            return self._main(*arguments, standalone_mode=standalone_mode, **named)
+
+    def _main(self, *arguments: Any, standalone_mode: bool, **named: Any) -> Any:
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             try:
@@ -133,7 +141,7 @@ def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 
 
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options `--plugin` and `--strict-plugins`."""
+    """The options `--plugin`, `--strict-plugins` and `--traceback`."""
     file = click.option(
         "--plugin",
         "plugin",
@@ -143,7 +151,7 @@ def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Also use this one-file plugin.",
     )
     strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
-    return file(strict(function))
+    return file(strict(traceback_option(function)))
 
 
 def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -180,7 +188,9 @@ def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def command(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool, **arguments: Any) -> Any:
-        return function(hub_for(ctx), **arguments)
+        root = ctx.find_root()
+        root.obj = hub_for(ctx)  # whose failures are told at the end
+        return function(root.obj, **arguments)
 
     return command
 
