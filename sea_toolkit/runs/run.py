@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
@@ -98,6 +99,7 @@ class Run:
         """Whether the folder holds a checkpoint; a run killed before its first one starts over."""
         return self.folder is not None and (self.folder / run_files.CHECKPOINT).exists()
 
+    @own_torch_state()
     def resume(self) -> None:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
@@ -111,6 +113,7 @@ class Run:
         self._load(states)
         checkpoint.cut_trace(self.folder / run_files.TRACE, self.step)
 
+    @own_torch_state()
     def execute(self) -> list[Result]:
         """Run to the end.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
@@ -29,6 +30,8 @@ OwnEnergies = Mapping[str, tuple[float, Any]]
 class Session:
     """What runs share: the plugins, the policy, and every other model, each loaded once.
 
+    Whatever torch modes and defaults the caller has set, see `own_torch_state`.
+
     Args:
         hub: the plugins; by default all that are installed.
         policy: a model and tokenizer of one's own; else that of each recipe is loaded.
@@ -49,6 +52,7 @@ class Session:
         self.own_policy = policy
         self._loaded: tuple[PolicySpec, Policy] | None = None
 
+    @own_torch_state()
     def compose(
         self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
     ) -> Composition:
@@ -68,6 +72,7 @@ class Session:
         if self.own_policy is not None:
             recipe.policy.refuse_template_settings()
 
+    @own_torch_state()
     def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
         """The policy of a recipe: the one that was given, or loaded last, where it is the same.
 
@@ -87,6 +92,7 @@ class Session:
         self._loaded = spec, policy
         return policy
 
+    @own_torch_state()
     def bind(
         self,
         composition: Composition,
@@ -107,6 +113,7 @@ class Session:
         policy = self.policy(composition.recipe.policy, check)
         return composition.bind(policy, self.finder, prompts, ledger, clock)
 
+    @own_torch_state()
     def run(
         self,
         composition: Composition,
