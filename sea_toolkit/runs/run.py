@@ -158,7 +158,7 @@ class Run:
             self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
-                problem.run.incidents.append(
+                problem.run.note(
                     "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
                     "as it is read"
                 )

@@ -26,6 +26,10 @@ from sea_toolkit.samplers.shared.metropolis import metropolis
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 
 
+SMALLEST = torch.finfo(torch.float32).tiny
+"""Below it a float32 divisor is 0."""
+
+
 @dataclass(frozen=True)
 class State:
     """Where the chains are.
@@ -104,8 +108,9 @@ class DiscreteLangevin(Sampler):
     def proposal(self, problem: Problem, state: State) -> Float[Tensor, "P C T V"]:
         """log q_t(v | y) at every position."""
         beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
-        # what does not depend on v cancels in the softmax
-        scores = -0.5 * beta * state.token_gradient - self._squared_distance(problem, state.ids) / (2 * alpha)
+        # what does not depend on v cancels in the softmax; the token itself is at distance 0, also for the smallest α
+        far = self._squared_distance(problem, state.ids) / max(2 * alpha, SMALLEST)
+        scores = -0.5 * beta * state.token_gradient - far
         return problem.policy.forbid(scores).log_softmax(-1)
 
     def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
@@ -141,8 +146,6 @@ class DiscreteLangevin(Sampler):
 def token_gradient_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
     """∂E/∂p_t(v) of the differentiable terms at a hard response, for every token of the vocabulary."""
     weights = torch.nn.functional.one_hot(ids, problem.policy.vocab_size).float().requires_grad_()
-    total = problem.energy(SoftResponse.from_weights(weights, None, problem.policy.eos_ids)).total
-    if not total.requires_grad:
-        return torch.zeros_like(weights).detach()
-    (gradient,) = torch.autograd.grad(total.sum(), weights)
-    return gradient.nan_to_num(0.0, 0.0, 0.0)
+    response = SoftResponse.from_weights(weights, None, problem.policy.eos_ids)
+    energies = problem.energy(response)
+    return problem.gradient(energies.total, weights, response, energies)
