@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
+import subprocess
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sea_toolkit"
@@ -87,3 +83,35 @@ class TestTheChecksThemselves:
         i = next(i for i, line in enumerate(lines) if line.startswith("| `core`"))
         lines[i], lines[i + 1] = lines[i + 1], lines[i]
         assert rooms("\n".join(lines)) != layers()
+
+
+def test_the_least_python_is_the_same_wherever_it_is_declared() -> None:
+    """Tools, plugins, the scaffold, its workflow and the readme follow `requires-python`."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    floor = pyproject["project"]["requires-python"].removeprefix(">=")
+    assert pyproject["tool"]["mypy"]["python_version"] == floor
+    assert pyproject["tool"]["ruff"]["target-version"] == "py" + floor.replace(".", "")
+    templates = PACKAGE / "registry" / "templates" / "common"
+    for file in [*ROOT.glob("plugins/*/pyproject.toml"), templates / "pyproject.toml.in"]:
+        assert f'requires-python = ">={floor}"' in file.read_text(encoding="utf-8"), file
+    assert f'["{floor}", ' in (templates / "workflow.yml.in").read_text(encoding="utf-8")
+    assert f"Python ({floor} or newer)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_line_installs_the_stranger_of_the_same_name() -> None:
+    """On the package index, `sea-toolkit` is another program; hints, templates and requirements name this one."""
+    stranger = re.compile(
+        r"sea[-_]toolkit(\[[a-z]|\s*[<>=~!]=?\s*\d)|(install|add|uninstall|-U|--upgrade|--no-deps)\s+['\"]?sea[-_]toolkit\b"
+    )
+    assert stranger.search("pip install 'sea-" + "toolkit[plots]'")
+    assert stranger.search('"sea-' + 'toolkit>=0.1,<1"')
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kinds = {".py", ".in", ".md", ".toml", ".txt", ".yml", ".cfg"}
+    found = [
+        f"{name}: {line}"
+        for name in tracked.split("\0")
+        if Path(name).suffix in kinds
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if stranger.search(line)
+    ]
+    assert not found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import assignment, energy_term, template_values, weighted
+from sea_toolkit.cli.arguments import TERM, assignment, energy_term, reward_term, template_values
 from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--column", metavar="NAME", help="Where they are in a table.  [default: instruction, prompt or messages]")
 @click.option("--messages", metavar="FILE|JSON", help='A conversation, or several: [{"role": "user", "content": "…"}]')
-@click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
-@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
+@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
+@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
 @click.option("--chains", type=int, help="Chains per prompt.")
 @click.option("--steps", type=int, help="Steps to take.")
@@ -81,8 +81,8 @@ def align(
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
-    terms, assignments = map(energy_term, energies), map(assignment, settings)
-    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
+    terms = [*map(reward_term, rewards), *map(energy_term, energies)]
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         return run(

@@ -1,4 +1,5 @@
-"""What several commands read from their flags."""
+"""What several commands read from their flags. `--reward`, `--energy` and `--judge` have one grammar:
+`NAME[=WEIGHT][,OPTION=VALUE]…`."""
 
 from __future__ import annotations
 
@@ -6,63 +7,87 @@ from typing import Any
 
 import click
 
+from sea_toolkit.cli.values import shortened, split, table_of, value_of
 from sea_toolkit.errors import RecipeError
 
-
-def value_of(text: str) -> Any:
-    """A TOML value, else the text itself."""
-    from sea_toolkit.runs.recipe import tomllib
-
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def weighted(text: str) -> tuple[str, float]:
-    """`name=2` → ("name", 2.0); the weight is 1 if there is none.
-
-    Raises:
-        RecipeError: the weight is not a number.
-    """
-    name, equals, weight = text.rpartition("=")
-    if not equals:
-        return text, 1.0
-    try:
-        return name, float(weight)
-    except ValueError:
-        raise RecipeError(f"the weight of {name!r} is {weight!r}", expected="a number, as in sentiment=8") from None
-
-
-def options_of(text: str, flag: str, example: str) -> tuple[str, dict[str, Any]]:
-    """`name,key=value,…` → the name, and the values by key.
-
-    Raises:
-        RecipeError: a part between commas is not `KEY=VALUE`.
-    """
-    head, *rest = text.split(",")
-    options: dict[str, Any] = {}
-    for option in rest:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise RecipeError(f"{flag} {text}: {option!r} is no option", expected=f"OPTION=VALUE, as in {example}")
-        options[key.strip()] = value_of(value)
-    return head, options
+TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"
 
 
 def energy_term(text: str) -> dict[str, Any]:
-    """`length=0.5,target=40` → a term of the recipe."""
-    head, options = options_of(text, "--energy", "target=40")
-    name, weight = weighted(head)
-    return {"name": name, "weight": weight, **options}
+    """`length=0.5,target=40` → a term of the recipe.
+
+    Raises:
+        RecipeError: it has another form.
+    """
+    return _term(text, "--energy", "target=40")
+
+
+def reward_term(text: str) -> dict[str, Any]:
+    """`owner/name=2,output=positive` → a term of the recipe whose `model` is a reward.
+
+    Raises:
+        RecipeError: it has another form.
+    """
+    term = _term(text, "--reward", "output=positive")
+    if "model" in term:
+        raise RecipeError(f"--reward {shortened(text)}: the model is there twice", expected="its name in front alone")
+    return {"weight": 1.0, **term, "name": "reward", "model": term["name"]}
+
+
+def judge(text: str) -> dict[str, Any]:
+    """`owner/name,output=positive` → a judge's specification.
+
+    Raises:
+        RecipeError: it has another form, or a weight: judges are reported one by one.
+    """
+    term = _term(text, "--judge", "output=positive")
+    if "weight" in term:
+        raise RecipeError(
+            f"--judge {shortened(text)}: a judge has no weight",
+            expected="NAME[,OPTION=VALUE]…, as in rm,output=positive",
+        )
+    name = term.pop("name")
+    return {"model": name, **term}
+
+
+def _term(text: str, flag: str, example: str) -> dict[str, Any]:
+    where = f"{flag} {shortened(text)}"
+    head, *rest = split(text, where)
+    options = table_of(rest, where, example)
+    # a path may have an equals sign, and a schedule has some
+    name, equals, weight = head.partition("={") if head.rstrip().endswith("}") else head.rpartition("=")
+    weight = "{" + weight if equals == "={" else weight
+    name = (name if equals else head).strip()
+    if not name:
+        raise RecipeError(f"{flag} {shortened(text)!r} has no name", expected=f"{flag} {TERM}")
+    if name[0] in "\"'":
+        name = value_of(name, where)
+    if "name" in options:
+        raise RecipeError(f"{where}: the name is there twice", expected="the name in front alone")
+    if not equals:
+        return {"name": name, **options}
+    if "weight" in options:
+        raise RecipeError(f"{where}: the weight is there twice", expected=f"one of {name}=… and weight=…")
+    return {"name": name, "weight": _weight(weight, name, where), **options}
+
+
+def _weight(text: str, name: str, where: str) -> Any:
+    """A number, or a schedule."""
+    try:
+        return float(text)
+    except ValueError:
+        value = value_of(text, where)
+    if isinstance(value, dict):
+        return value
+    raise RecipeError(f"the weight of {name!r} is {shortened(text)!r}", expected=f"a number, as in {name}=8")
 
 
 def assignment(text: str) -> tuple[str, Any]:
     """`sampler.step_size=0.2` → the path and the value, which is TOML, else a string."""
     path, equals, value = text.partition("=")
     if not equals:
-        raise RecipeError(f"--set {text}", expected="KEY=VALUE, as in sampler.step_size=0.2")
-    return path, value_of(value)
+        raise RecipeError(f"--set {shortened(text)}", expected="KEY=VALUE, as in sampler.step_size=0.2")
+    return path.strip(), value_of(value, f"--set {shortened(text)}")
 
 
 def template_values(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any] | None:
@@ -71,6 +96,8 @@ def template_values(context: click.Context, option: click.Parameter, texts: tupl
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise RecipeError(f"--template-option {text}", expected="KEY=VALUE, as in enable_thinking=false")
-        values[key] = value_of(value)
+            raise RecipeError(f"--template-option {shortened(text)}", expected="KEY=VALUE, as in enable_thinking=false")
+        if key in values:
+            raise RecipeError(f"--template-option: {key!r} is there twice", expected="each variable once")
+        values[key] = value_of(value, f"--template-option {shortened(text)}")
     return values or None

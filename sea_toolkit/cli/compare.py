@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import assignment, energy_term, options_of, template_values, value_of, weighted
+from sea_toolkit.cli.arguments import TERM, assignment, energy_term, judge, reward_term, template_values
 from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
+from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 @click.argument("prompts", metavar="PROMPTS")
 @click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option("--reward", "rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward model and its weight.")
-@click.option("--energy", "energies", multiple=True, metavar="NAME[=WEIGHT][,OPTION=VALUE]…", help="Another energy.")
+@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
+@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
 )
@@ -106,13 +107,13 @@ def compare(
     from sea_toolkit.evaluation.compare import compare as run
     from sea_toolkit.runs.overrides import build_recipe
 
-    terms, assignments = map(energy_term, energies), map(assignment, overrides)
-    chosen = build_recipe(recipe, dict(map(weighted, rewards)), flags, terms=terms, assignments=assignments)
+    terms = [*map(reward_term, rewards), *map(energy_term, energies)]
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
     with _live() as (watch, progress):
         try:
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
-                seeds=seed_list, judges=list(map(_judge, judges)), versus=versus, select=select, batch=batch,
+                seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
@@ -203,11 +204,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         label, dot, key = path.rpartition(".")
         if not (equals and dot and label and key):
             raise RecipeError(f"--option {text}", expected="LABEL.KEY=VALUE, as in tilted.strength=4")
-        options.setdefault(label, {})[key] = value_of(value)
+        if key in options.setdefault(label, {}):
+            raise RecipeError(f"--option: {path} is there twice", expected="each option once")
+        options[label][key] = value_of(value, f"--option {path}")
     return options
-
-
-def _judge(text: str) -> dict[str, Any]:
-    """`name,output=positive` → a judge's specification."""
-    name, options = options_of(text, "--judge", "output=positive")
-    return {"model": name, **options}

@@ -11,6 +11,7 @@ from typing import Any
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, TextFunction
+from sea_toolkit.util.version import install_hint
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
 """What may remain of a literal or a number where the text ends."""
@@ -22,7 +23,7 @@ class JsonSchema(Energy):
     JSON with n violations costs `n / (n + 1)`; the beginning of JSON costs 1; other texts cost 2 less the share of them
     that could be the beginning of JSON.
 
-    The text is read without white space at its ends; there is no gradient. Needs `pip install 'sea-toolkit[json]'`.
+    The text is read without white space at its ends; there is no gradient. Needs `pip install 'sea-alignment[json]'`.
 
     Args:
         schema: a JSON Schema: a table in the recipe, a JSON text, or the name of a file with one.
@@ -103,7 +104,7 @@ def _validator(schema: Any) -> Any:
     except ImportError as error:
         raise SeaError(
             "the energy json-schema needs the package jsonschema, which is not installed",
-            hint="pip install 'sea-toolkit[json]'",
+            hint=install_hint("json"),
         ) from error
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:

@@ -23,6 +23,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import OwnEnergies, Session
 from sea_toolkit.util.conversation import Messages, as_prompts
 from sea_toolkit.util.progress import Progress
+from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
 
 @own_torch_state()
@@ -160,7 +161,8 @@ def _fingerprints(composition: Composition) -> dict[str, str]:
 
 def _versions(policy: Policy) -> dict[str, Any]:
     return {
-        **{name: version(name) for name in ("sea-toolkit", "torch", "transformers")},
+        DISTRIBUTION: VERSION,
+        **{name: version(name) for name in ("torch", "transformers")},
         "policy": weights_fingerprint(policy.model),
         "reading": reading(policy),
         "device": policy.device.type,

@@ -7,6 +7,7 @@ from pathlib import Path
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.named import NamedModel
 from sea_toolkit.util.progress import Progress, silent
+from sea_toolkit.util.version import DISTRIBUTION
 
 PROBES = Path(__file__).parent / "probes"
 
@@ -41,7 +42,7 @@ class ShippedProbe(NamedModel):
         if path is None:
             raise ModelError(
                 f"the probe {self.name} is missing from {PROBES}",
-                hint="reinstall sea-toolkit: pip install --force-reinstall --no-deps sea-toolkit",
+                hint=f"reinstall the toolkit: pip install --force-reinstall --no-deps {DISTRIBUTION}",
             )
         return path
 

@@ -69,7 +69,7 @@ def api_error(stated: Any) -> str | None:
         return None
     return (
         f"made for sea_api {stated!r}, this sea_toolkit has sea_api {SEA_API}: "
-        "install a version of the plugin or of sea-toolkit that fits"
+        "install a version of the plugin or of the toolkit that fits"
     )
 
 

@@ -11,7 +11,7 @@ import importlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
@@ -231,7 +231,7 @@ class PluginHub:
         self._attempted.add(record)
         record.status, record.error, record.provides = "not loaded", None, {}
         record.warnings.clear()
-        record.checked = f"loaded {datetime.now(timezone.utc).isoformat(timespec='seconds')}"
+        record.checked = f"loaded {datetime.now(UTC).isoformat(timespec='seconds')}"
         try:
             self._registry.add(record, stage(record, source.load), "ok")
         except AttributedError as error:

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-CORE = "sea-toolkit"
+from sea_toolkit.util.version import DISTRIBUTION
+
+CORE = DISTRIBUTION
 """The distribution that the built-in items belong to."""
 
 KINDS: dict[str, str] = {

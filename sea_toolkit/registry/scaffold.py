@@ -8,15 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.records import KINDS
+from sea_toolkit.util.version import DISTRIBUTION
 
 TEMPLATES = Path(__file__).parent / "templates"
 PROBES = Path(__file__).parents[1] / "models" / "probes"
 PREFIX = "sea-"
+
+TAKEN = (DISTRIBUTION, "sea-toolkit")
+"""This package itself, and a program of somebody else's on the package index."""
 
 _NAME = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
@@ -76,7 +80,7 @@ class Names:
             "hook": KINDS[self.kind],
             "object": example,
             "summary": summary,
-            "year": str(datetime.now(timezone.utc).year),
+            "year": str(datetime.now(UTC).year),
         }
 
 
@@ -99,8 +103,8 @@ def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:
             expected="at most 30 lower-case letters, digits and '-' between words, a letter first: short-answers",
             hint=near if _NAME.fullmatch(near) else None,
         )
-    if item == "toolkit":
-        raise RecipeError(f"{name!r} would be the distribution sea-toolkit itself", expected="another name")
+    if PREFIX + item in TAKEN:
+        raise RecipeError(f"{name!r} would be the distribution {PREFIX}{item}, which exists", expected="another name")
     if item in built_in:
         raise RecipeError(
             f"{kind} {item!r} is built-in, and a built-in name cannot be taken",

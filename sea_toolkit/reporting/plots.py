@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.util.run_files import write_run_file
+from sea_toolkit.util.version import install_hint
 
-HINT = "no plot: matplotlib is not installed (pip install 'sea-toolkit[plots]')"
+HINT = f"no plot: matplotlib is not installed ({install_hint('plots')})"
 
 
 def draw(data: dict[str, Any], path: Path) -> list[str]:

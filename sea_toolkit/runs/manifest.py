@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
@@ -87,7 +88,7 @@ def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {
-            "sea_toolkit": version("sea-toolkit"),
+            "sea_toolkit": VERSION,
             "plugins": used,
             "models": models,
             "reading": {**reading(problem.policy), "prompts": prompts_digest(problem)},

@@ -5,12 +5,14 @@ Flags are laid over plain data, which is checked at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.named_rewards import REWARD
 from sea_toolkit.runs.recipe import Recipe
 
 RecipeSource = Recipe | Mapping[str, Any] | str | Path
@@ -36,7 +38,7 @@ def build_recipe(
         reward: a reward model, or names with weights. Adds the reference term where it is missing.
         settings: keys of the recipe, of its `policy` or of its `sampler`, or `draft`.
         own_terms: terms in Python follow; the reference term is added where it is missing.
-        terms: further energies of the recipe.
+        terms: further terms; a reward of the recipe gets the weight and options of the one that is added.
         assignments: `sampler.step_size` and the like with their values, laid over everything else.
 
     Raises:
@@ -53,8 +55,9 @@ def build_recipe(
         raise RecipeError(f"steps = {values['steps']} and budget = {values['budget']}", expected="one of them")
     for key, value in values.items():
         _lay(data, key, value)
-    _add_terms(data, {reward: 1.0} if isinstance(reward, str) else reward or {}, own_terms or bool(terms))
-    data["energies"] += terms
+    rewards = {reward: 1.0} if isinstance(reward, str) else reward or {}
+    wanted = [{"name": REWARD[0], "model": name, "weight": weight} for name, weight in rewards.items()]
+    _add_terms(data, [*wanted, *terms], own_terms)
     for path, value in assignments:
         assign(data, path, value)
     return Recipe.parse(data)
@@ -91,17 +94,34 @@ def _sampler(old: Mapping[str, Any], value: Any) -> dict[str, Any]:
     return {**kept, **new}
 
 
-def _add_terms(data: dict[str, Any], rewards: Mapping[str, float], own_terms: bool) -> None:
-    terms = list(data.get("energies", []))
-    if (rewards or own_terms) and not any(t["name"] in ("reference", "sea-toolkit:reference") for t in terms):
+def _add_terms(data: dict[str, Any], wanted: Sequence[Mapping[str, Any]], own_terms: bool) -> None:
+    """Add terms to the recipe's data, the reference too where it is missing; a reward that it has is changed."""
+    terms = [dict(term) for term in data.get("energies", [])]
+    if (wanted or own_terms) and not any(t["name"] in ("reference", f"{CORE}:reference") for t in terms):
         terms.insert(0, {"name": "reference"})
-    for name, weight in rewards.items():
-        same = [t for t in terms if t["name"] in ("reward", "sea-toolkit:reward") and t.get("model") == name]
-        for term in same:
-            term["weight"] = weight
+    of_recipe, seen = list(terms), list[dict[str, Any]]()
+    for term in wanted:
+        reward = {key: value for key, value in term.items() if key not in ("weight", "label")}
+        if term["name"] in REWARD and reward in seen:
+            raise RecipeError(f"the reward {term.get('model')!r} is given twice", expected="each reward once")
+        seen.append(reward)
+        same = [t for t in of_recipe if _is_same_reward(t, term)]
+        for other in same:
+            other.update({key: value for key, value in term.items() if key != "name"})
         if not same:
-            terms.append({"name": "reward", "model": name, "weight": weight})
+            terms.append(dict(term))
     data["energies"] = terms
+
+
+def _is_same_reward(term: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a term of the recipe is the reward that is wanted: of that model, and of that output if it names one."""
+    same_model = term.get("model") == wanted.get("model")
+    return (
+        term["name"] in REWARD
+        and wanted["name"] in REWARD
+        and same_model
+        and wanted.get("output") in (None, term.get("output"))
+    )
 
 
 def assign(data: dict[str, Any], path: str, value: Any) -> None:

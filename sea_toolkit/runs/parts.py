@@ -15,11 +15,13 @@ from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_boun
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.named_rewards import call, meant, no_reward
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolver import Resolver
 
-REFERENCE = "sea-toolkit:reference"
+REFERENCE = f"{CORE}:reference"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Part:
         label: its name in results, unique in the recipe.
         limits: of a constraint: smallest and largest allowed reading.
         is_time_dependent: an option follows a schedule.
+        no_reward: the error if the energy, asked for as a reward, turns out to be none.
     """
 
     energy: Energy
@@ -41,6 +44,7 @@ class Part:
     label: str
     limits: tuple[float | None, float | None] | None = None
     is_time_dependent: bool = False
+    no_reward: RecipeError | None = None
 
     @property
     def owner(self) -> str:
@@ -66,12 +70,14 @@ class Part:
         """Let the energy do the work that is needed once per run.
 
         Raises:
-            SeaError: what the energy raises.
+            SeaError: what the energy raises, or it was asked for as a reward and is none.
             PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger, context.policy.model)
         with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
+        if self.no_reward is not None and not bound.is_reward:
+            raise self.no_reward
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
@@ -100,9 +106,18 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
             run.
         PluginError: the plugin is broken.
     """
-    item, before = resolver.find("energy", spec.name, place), set(resolver.reactive)
+    name, options, as_reward = meant(spec, resolver.hub)
+    item, before = resolver.find("energy", name, place), set(resolver.reactive)
     used = len(resolver.items)
-    energy = as_energy(resolver.build(item, spec.options, place), item.owner)
+    try:
+        energy = as_energy(resolver.build(item, options, place), item.owner)
+    except RecipeError as error:
+        if not as_reward:
+            raise
+        hint = "\n".join(filter(None, [error.hint, f"{name!r} is an energy: {call('energy', spec, name)}"]))
+        raise RecipeError(error.got, expected=error.expected, hint=hint) from error
+    if as_reward and isinstance(energy, FunctionEnergy):
+        raise no_reward(name, spec)
     follows = any(other.kind == "schedule" for other in resolver.items[used:])
     weight = resolver.number(spec.weight, f"{place}.weight")
     for reactive in sorted(set(resolver.reactive) - before):
@@ -112,11 +127,11 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
             expected="a number, or a schedule of the run's progress alone",
             hint="linear or cosine here; let an option of the sampler or of the relaxation react",
         )
-    label = spec.label or energy.label or item.name
+    label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
     if not isinstance(spec, ConstraintSpec):
-        return Part(energy, item, weight, label, is_time_dependent=follows)
+        return Part(energy, item, weight, label, is_time_dependent=follows, no_reward=refusal)
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows)
+    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, refusal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,11 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
 from sea_toolkit.util.unicode import require_unicode
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class PluginSpec(BaseModel):

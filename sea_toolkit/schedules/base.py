@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from sea_toolkit.errors import PluginError, SeaError
 from sea_toolkit.registry.options import Number, ScheduleLike
+from sea_toolkit.util.version import DISTRIBUTION
 
 
 class Schedule:
@@ -26,7 +27,7 @@ class Schedule:
         PluginError: the function fails, or returns something else than a finite number.
     """
 
-    def __init__(self, name: str, function: Callable[[float, int], float], *, owner: str = "sea-toolkit") -> None:
+    def __init__(self, name: str, function: Callable[[float, int], float], *, owner: str = DISTRIBUTION) -> None:
         self.name = name
         self.owner = owner
         self._function = function

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.schedules.base import Schedule
+from sea_toolkit.util.version import DISTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ReactiveSchedule(Schedule):
         PluginError: a method is missing or fails, the state is not plain data, a value is not a finite number.
     """
 
-    def __init__(self, name: str, schedule: Any, *, owner: str = "sea-toolkit") -> None:
+    def __init__(self, name: str, schedule: Any, *, owner: str = DISTRIBUTION) -> None:
         if not isinstance(schedule, Reactive):
             missing = [method for method in METHODS if not callable(inspect.getattr_static(schedule, method, None))]
             raise PluginError(

@@ -19,7 +19,7 @@ def run(*arguments: str):
 def test_a_built_in(install):
     result = run("length")
     assert result.exit_code == 0
-    for text in ("energy length", "built-in, sea-toolkit:length", "target", "float ≥ 0 | schedule", "required"):
+    for text in ("energy length", "built-in, sea-alignment:length", "target", "float ≥ 0 | schedule", "required"):
         assert text in result.stdout
 
 
@@ -92,7 +92,7 @@ def test_a_sampler_that_is_none_is_the_plugins_fault(install):
 def test_a_name_in_several_kinds(install):
     install("sea-one", energy("cosine"))
     found = [item["qualified"] for item in json.loads(run("cosine", "--json").stdout)["items"]]
-    assert found == ["sea-one:cosine", "sea-toolkit:cosine"]
+    assert found == ["sea-one:cosine", "sea-alignment:cosine"]
     assert [i["kind"] for i in json.loads(run("cosine", "--kind", "schedule", "--json").stdout)["items"]] == [
         "schedule"
     ]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import sea_toolkit
 from sea_toolkit.cli import main
+from sea_toolkit.registry.records import CORE
 from tests.registry.hub_sources import BROKEN, energy
 
 
@@ -34,7 +35,7 @@ def listed(*arguments: str):
 
 def states(content) -> dict[str, str]:
     """Distribution to status."""
-    return {row["distribution"]: row["status"] for row in content["plugins"] if row["distribution"] != "sea-toolkit"}
+    return {row["distribution"]: row["status"] for row in content["plugins"] if row["distribution"] != CORE}
 
 
 def test_every_state_and_its_cause_without_importing(zoo):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def test_a_package_is_complete_and_nothing_is_left_to_fill_in(run, tmp_path, kin
     for path in files_in(folder) - probe:
         text = (folder / path).read_text(encoding="utf-8")
         assert "{{" not in text.replace("${{ matrix.python }}", ""), path
-    assert str(datetime.now(timezone.utc).year) in (folder / "LICENSE").read_text(encoding="utf-8")
+    assert str(datetime.now(UTC).year) in (folder / "LICENSE").read_text(encoding="utf-8")
     assert "${{ matrix.python }}" in (folder / ".github/workflows/tests.yml").read_text(encoding="utf-8")
 
 

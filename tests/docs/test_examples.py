@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,6 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import compose
 from sea_toolkit.runs.recipe import Recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -127,5 +127,5 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(SeaError, match=r"jsonschema.*not installed[\s\S]*pip install 'sea-toolkit\[json\]'"):
+    with pytest.raises(SeaError, match=r"jsonschema.*not installed[\s\S]*pip install 'sea-alignment\[json\]'"):
         hub().get("energy", "json-schema").build({"schema": SCHEMA})

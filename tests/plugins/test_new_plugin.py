@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from sea_toolkit.cli import main
-from sea_toolkit.registry.records import KINDS
+from sea_toolkit.registry.records import CORE, KINDS
 from sea_toolkit.registry.scaffold import TEMPLATES
 from tests.plugins.environments import ROOT, Environment, build
 
@@ -58,7 +58,7 @@ def test_they_are_listed_and_load(environment):
         row = rows[f"sea-{name}"]
         assert (row["status"], row["provides"], row["warnings"]) == ("not loaded", {kind: [name]}, [])
     loaded = json.loads(environment.sea("list-plugins", "--load", "--json").stdout)
-    assert {r["status"] for r in loaded["plugins"] if r["distribution"] != "sea-toolkit"} == {"ok"}
+    assert {r["status"] for r in loaded["plugins"] if r["distribution"] != CORE} == {"ok"}
     assert loaded["clashes"] == []
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 
 import pytest
 
+from sea_toolkit.registry.records import CORE
 from tests.plugins.environments import PLUGINS, ROOT, Environment, build, copy_project
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PROVIDES = {
     "sea-brevity": {"energy": ["brevity"]},
@@ -33,7 +29,7 @@ def project(name: str) -> dict:
 
 def foreign(name: str) -> list[str]:
     """What a package needs beside sea_toolkit."""
-    return [need for need in project(name)["dependencies"] if not need.startswith("sea-toolkit")]
+    return [need for need in project(name)["dependencies"] if not need.startswith(CORE)]
 
 
 ALONE = [name for name in NAMES if not foreign(name)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sea_toolkit.registry.records import CORE
 from tests.plugins.environments import Environment, build
 from tests.plugins.test_wheels import write_package
 from tests.registry.hub_sources import energy
@@ -95,4 +96,4 @@ def test_a_plugin_that_takes_python_down_can_be_found_left_out_and_uninstalled(w
     assert done.returncode == 0, done.stderr
     done = environment.sea("list-plugins", "--load", "--json")
     states = {row["distribution"]: row["status"] for row in json.loads(done.stdout)["plugins"]}
-    assert {name: states[name] for name in states if name != "sea-toolkit"} == {"sea-a-watches": "ok"}
+    assert {name: states[name] for name in states if name != CORE} == {"sea-a-watches": "ok"}

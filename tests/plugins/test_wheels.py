@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sea_toolkit.registry.records import CORE
 from tests.plugins.environments import PLUGINS, build
 from tests.registry.hub_sources import BROKEN, BROKEN_AT_LOAD, energy
 
@@ -79,7 +80,7 @@ def test_the_list_names_each_state_and_cause_and_imports_nothing(site, tmp_path)
     done = python(site, tmp_path, "-m", "sea_toolkit.cli", "list-plugins", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     content = json.loads(done.stdout)
-    rows = {row["distribution"]: row for row in content["plugins"] if row["distribution"] != "sea-toolkit"}
+    rows = {row["distribution"]: row for row in content["plugins"] if row["distribution"] != CORE}
     assert set(PACKAGES) | {"sea-brevity"} <= set(rows)
     for name, (status, cause) in FOUND_WITHOUT_IMPORT.items():
         assert rows[name]["status"] == status

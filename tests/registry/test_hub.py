@@ -11,6 +11,7 @@ import pytest
 
 import sea_toolkit as sea
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.records import CORE
 from tests.registry.hub_sources import BROKEN, BROKEN_AT_LOAD, energy, hook, names_of
 
 
@@ -34,7 +35,7 @@ def test_a_broken_plugin_is_a_record_and_nothing_else(install, case):
     assert not [item for item in hub.items() if item.distribution == "sea-bad"]
     for name in ("before", "after"):
         assert hub.get("energy", name).build({"scale": 2.0})(None) == 2.0
-    assert hub.get("energy", "length").distribution == "sea-toolkit"
+    assert hub.get("energy", "length").distribution == CORE
 
 
 def test_the_cause_names_the_plugins_own_line(install):
@@ -118,7 +119,7 @@ def test_unreadable_metadata_is_a_broken_record(install, tmp_path):
     (tmp_path / "site" / "sea_odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[sea_toolkit]\nx = \xff\xfe\n")
     hub = PluginHub.discover()
     hub.inspect()
-    assert [r.status for r in hub.records if r.distribution != "sea-toolkit"] == ["broken", "not loaded"]
+    assert [r.status for r in hub.records if r.distribution != CORE] == ["broken", "not loaded"]
     assert "its metadata cannot be read" in hub.records[-2].error
     assert hub.get("energy", "fine")
     assert "its metadata cannot be read" in hub.records[-2].error
@@ -128,7 +129,7 @@ def test_nothing_is_imported_for_a_built_in_name(install):
     install("sea-loud", "import sys\nsys.loud_was_here = True\n")
     hub = PluginHub.discover()
     assert hub.get("schedule", "cosine").target
-    assert hub.get("schedule", "sea-toolkit:cosine").target
+    assert hub.get("schedule", "sea-alignment:cosine").target
     assert "sea_loud" not in sys.modules
     assert record_of(hub, "sea-loud").status == "not loaded"
 

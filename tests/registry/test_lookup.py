@@ -8,7 +8,7 @@ import pytest
 
 import sea_toolkit as sea
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.registry.records import KINDS
+from sea_toolkit.registry.records import CORE, KINDS
 from tests.registry.hub_sources import BROKEN, energy, names_of
 
 
@@ -38,8 +38,8 @@ def test_a_built_in_cannot_be_shadowed(install):
     install("sea-grab", energy("length"))
     hub = PluginHub.discover()
     hub.load()
-    assert hub.get("energy", "length").distribution == "sea-toolkit"
-    assert hub.get("energy", "sea-toolkit:length") is hub.get("energy", "length")
+    assert hub.get("energy", "length").distribution == CORE
+    assert hub.get("energy", "sea-alignment:length") is hub.get("energy", "length")
     assert hub.get("energy", "sea-grab:length").build({"scale": 3})(None) == 3.0
     assert hub.records[-1].warnings == [
         "its energy 'length' is reached as sea-grab:length only: the short name is built-in"
@@ -95,7 +95,7 @@ def test_the_broken_owner_of_a_name_is_told(install, name):
 def test_find_shows_every_kind_that_has_the_name(install):
     install("sea-one", energy("cosine"))
     found = PluginHub.discover().find("cosine")
-    assert [item.qualified for item in found] == ["sea-one:cosine", "sea-toolkit:cosine"]
+    assert [item.qualified for item in found] == ["sea-one:cosine", "sea-alignment:cosine"]
     assert [item.kind for item in PluginHub.discover().find("cosine", "schedule")] == ["schedule"]
 
 
@@ -108,7 +108,7 @@ def test_sea_plugins_selects_by_entry_point_or_distribution(install, monkeypatch
     install("sea-two", energy("second"), points={"two": "sea_two"})
     monkeypatch.setenv("SEA_PLUGINS", value)
     hub = PluginHub.discover()
-    assert [r.distribution for r in hub.records if r.distribution != "sea-toolkit"] == kept
+    assert [r.distribution for r in hub.records if r.distribution != CORE] == kept
     for distribution, name in (("sea-one", "first"), ("sea-two", "second")):
         if distribution in kept:
             assert hub.get("energy", name).distribution == distribution

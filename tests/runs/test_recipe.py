@@ -125,7 +125,7 @@ def test_flags_are_laid_over_a_recipe():
 
 
 def test_the_reference_is_added_once():
-    for name in ("reference", "sea-toolkit:reference"):
+    for name in ("reference", "sea-alignment:reference"):
         found = build_recipe({"energies": [{"name": name, "weight": 2.0}]}, "sentiment", {})
         assert [(e.name, e.weight) for e in found.energies] == [(name, 2.0), ("reward", 1.0)]
     assert build_recipe({"energies": LENGTH}, None, {}).energies[0].name == "length"

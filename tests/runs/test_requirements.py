@@ -57,7 +57,8 @@ def test_a_function_of_texts_is_refused_when_the_recipe_is_composed(sampler):
 @pytest.mark.parametrize("sampler", ["tilted", "tilted-exact", "sea", "mala"])
 def test_an_energy_without_a_gradient_is_refused_by_the_name_of_the_sampler_that_was_asked_for(sampler):
     with pytest.raises(
-        RecipeError, match=f"sampler '{sampler}' needs gradients, and 'regex' \\(sea-toolkit:regex\\) only scores text"
+        RecipeError,
+        match=f"sampler '{sampler}' needs gradients, and 'regex' \\(sea-alignment:regex\\) only scores text",
     ):
         composed(sampler, energies=REGEX)
 

@@ -306,12 +306,12 @@ def test_other_versions_are_refused_with_the_difference_and_forced_on_record(tmp
     align(tmp_path)
     file = tmp_path / run_files.MANIFEST
     manifest = json.loads(file.read_text())
-    manifest["identity"]["plugins"]["sea-toolkit:sea"]["version"] = "0.0.9"
+    manifest["identity"]["plugins"]["sea-alignment:sea"]["version"] = "0.0.9"
     manifest["identity"]["models"]["policy"] = "f" * 64
     file.write_text(json.dumps(manifest))
     with pytest.raises(SeaError) as error:
         api.resume(tmp_path, policy=tiny_policy(), hub=hub(), energies=OWN)
-    assert "plugins.sea-toolkit:sea.version: 0.0.9 then" in str(error.value)
+    assert "plugins.sea-alignment:sea.version: 0.0.9 then" in str(error.value)
     assert "models.policy: ffffffffffff… then" in str(error.value)
     assert "--force" in str(error.value)
     results = api.resume(tmp_path, policy=tiny_policy(), hub=hub(), energies=OWN, force=True)

@@ -227,7 +227,7 @@ def test_the_folder(tmp_path):
     manifest = json.loads((folder / run_files.MANIFEST).read_text())
     assert manifest["seed"] == 0
     assert manifest["sampler"] == "sea"
-    assert manifest["identity"]["plugins"]["sea-toolkit:straight-through"]["kind"] == "relaxation"
+    assert manifest["identity"]["plugins"]["sea-alignment:straight-through"]["kind"] == "relaxation"
     assert {"torch", "transformers"} <= manifest["identity"]["packages"].keys()
     (result,) = json.loads((folder / run_files.RESULT).read_text())
     assert {"prompt", "base_response", "response", "terms", "nll_per_token", "ledger", "chains"} <= result.keys()

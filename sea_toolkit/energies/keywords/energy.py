@@ -33,7 +33,7 @@ class Keywords(Energy):
         from_prompt: a regular expression with one group, whose match in each prompt holds more required words: every
             run of letters, digits, hyphens and apostrophes is one.
         inflect: also take the plural, the third person, the past and the -ing form of each English word (of a phrase's
-            last). Needs `pip install 'sea-toolkit[inflection]'`.
+            last). Needs `pip install 'sea-alignment[inflection]'`.
 
     Raises:
         RecipeError: no words, an empty one, one that is required and forbidden, a wrong expression, or

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.version import install_hint
 
 _PARTS_OF_SPEECH = ("NOUN", "VERB", "AUX")
 
@@ -21,7 +22,7 @@ def dictionary() -> Any:
         raise RecipeError(
             "keywords is to inflect its words, and the package lemminflect is not installed",
             expected='inflect = false, with the spellings written out: "mouse|mice"',
-            hint="pip install 'sea-toolkit[inflection]'",
+            hint=install_hint("inflection"),
         ) from error
     return lemminflect
 

@@ -14,6 +14,7 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.checkpoint import pack
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.parts import own_parts
@@ -62,11 +63,11 @@ class Subject:
             ["ab"] if toy else asked,
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
-            energies=[{"name": "sea-toolkit:reference"}] if reference else [],
+            energies=[{"name": f"{CORE}:reference"}] if reference else [],
             own=own_parts(terms),
             clock=clock,
             sampler={"name": self.item.qualified, **self.options, **counts},
-            initializer=None if draft is None else {"name": "sea-toolkit:draft", "text": draft},
+            initializer=None if draft is None else {"name": f"{CORE}:draft", "text": draft},
         )
 
     def walk(

@@ -1,0 +1,75 @@
+"""What the name of a reward means: a reward model, or an energy that is a reward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.models.resolve import model_of
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
+
+REWARD = ("reward", f"{CORE}:reward")
+
+
+def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[str, Any], bool]:
+    """The energy that a term of the recipe means.
+
+    `{ name = "reward", model = "formality" }` is the energy `formality` where no reward model is called so.
+
+    Args:
+        spec: the term.
+        hub: knows models and energies.
+
+    Returns:
+        The energy's name, its options, and whether it has to be a reward.
+
+    Raises:
+        RecipeError: the name is that of a reward model.
+    """
+    options = spec.options
+    if spec.name in REWARD:
+        model = options.get("model")
+        if (
+            isinstance(model, str)
+            and not _is_place(model)
+            and not hub.find(model, "model")
+            and hub.find(model, "energy")
+        ):
+            return model, {key: value for key, value in options.items() if key != "model"}, True
+    elif not hub.find(spec.name, "energy") and _is_reward_model(spec.name, hub):
+        raise RecipeError(
+            f"{spec.name!r} is a reward model, not an energy",
+            expected="the energy `reward`, with it as its model",
+            hint=call("reward", spec),
+        )
+    return spec.name, options, False
+
+
+def no_reward(name: str, spec: EnergySpec | ConstraintSpec) -> RecipeError:
+    """The error for an energy that was asked for as a reward."""
+    return RecipeError(
+        f"{name!r} is an energy, and no reward",
+        expected="a reward model, or an energy whose negative is a reward",
+        hint=call("energy", spec, name),
+    )
+
+
+def call(flag: str, spec: EnergySpec | ConstraintSpec, name: str | None = None) -> str:
+    """The flag that asks for the term by the right word."""
+    weight = f"={spec.weight:g}" if isinstance(spec.weight, float | int) else ""
+    return f"--{flag} {name or spec.name}{weight}"
+
+
+def _is_reward_model(name: str, hub: PluginHub) -> bool:
+    return any(model_of(item).role == "reward" for item in hub.find(name, "model"))
+
+
+def _is_place(model: str) -> bool:
+    """Whether it can only be a file, a folder or a Hugging Face id."""
+    try:
+        return any(mark in model for mark in "/\\~") or Path(model).exists()
+    except (OSError, ValueError):
+        return False
