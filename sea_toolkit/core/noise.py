@@ -95,7 +95,7 @@ def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, 
     index, drawn = draw(probabilities, uniform)
     if not bool(drawn.all()):
         raise NumericalError(
-            f"a draw from probabilities that are not finite, or all 0, in {int((~drawn).sum())} of {drawn.numel()} rows",
+            f"probabilities that are not finite, or all 0, in {int((~drawn).sum())} of {drawn.numel()} rows",
             expected="finite probabilities, one of them above 0, in each row",
         )
     return index

@@ -282,8 +282,9 @@ class TokenGradient:
         return self._each(kept)
 
     def mean(self, length: Float[Tensor, "P C"]) -> TokenGradient:
-        """The mean over the positions of texts of these lengths, as one position; see `within`."""
-        return self._each(lambda grad: grad.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None])
+        """The mean over the first `length` positions, as one position."""
+        parts = self.within(length)
+        return parts._each(lambda grad: grad.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None])
 
     def without(self, chains: Bool[Tensor, "P C"]) -> TokenGradient:
         """The same with 0 for these chains."""

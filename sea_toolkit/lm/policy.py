@@ -13,7 +13,7 @@ from torch import Tensor
 from sea_toolkit.core.response import fit_rows
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.architecture import dissect
+from sea_toolkit.lm.architecture import dissect, require_distribution
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
@@ -119,6 +119,11 @@ class Policy(TextInterface):
             ModelError: a token has no row in the embedding.
         """
         return self.backbone.prefix(rows)
+
+    @torch.no_grad()
+    def require_finite(self, prefix: Prefix) -> None:
+        """Raises: ModelError if the next token has no distribution after any of the prompts."""
+        require_distribution(self.logits(prefix.last_hidden), self.name, "the prompts")
 
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
         """Next-token logits of final hidden states, float32; −inf for ids that the tokenizer cannot write."""

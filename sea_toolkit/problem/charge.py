@@ -53,8 +53,8 @@ def charge_for(
 ) -> Charge:
     """What is charged for hard responses.
 
-    Special tokens are not read. A text that has not ended would be cheaper without those that it was drawn with, and one
-    of them alone would be free: such texts are charged for their tokens.
+    Special tokens are not read. A text that has not ended would be cheaper without those that it was drawn with, and a
+    text of nothing else would be free: such texts are charged for their tokens.
 
     Args:
         problem: of the run.

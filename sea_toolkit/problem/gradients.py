@@ -48,7 +48,8 @@ def stop_by_gradient(
         if not bool(broken.any()):
             break
         own = broken & not_finite(gradient_of(problem, term, response))
-        problem.run.stop(f"the gradient of energy {term.owner!r}", own)
+        whose = f"policy {problem.policy.name!r}" if term.is_policy else f"energy {term.owner!r}"
+        problem.run.stop(f"the gradient of {whose}", own)
         broken = broken & ~own
     problem.ledger.load_state(spent)  # looking for a fault is no part of the method
     through = "" if problem.relaxation is None else f" through relaxation {problem.relaxation.name!r}"

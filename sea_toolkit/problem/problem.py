@@ -271,8 +271,8 @@ class Problem:
     ) -> Scored:
         """Score hard responses as text: decode, tokenize again, evaluate every term.
 
-        Where a term is NaN or −inf, the energy is +inf, the chain is stopped, and a note names the term. A text that has
-        not ended and lost special tokens on the way, which nobody reads, costs what the policy charges for its `ids`.
+        Where a term is NaN or −inf, the energy is +inf, the chain is stopped, and a note names the term. A text that
+        has not ended and lost special tokens on the way, which nobody reads, is charged log π of its `ids`.
 
         Args:
             ids: the sampler's hard responses.

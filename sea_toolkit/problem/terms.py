@@ -105,7 +105,9 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        value = self._guarded("score_text", lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32).clone())
+        value = self._guarded(
+            "score_text", lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32).clone()
+        )
         if tuple(value.shape) != (len(flat),):
             raise PluginError(
                 f"score_text of energy {self.owner!r} returned {list(value.shape)} for {len(flat)} texts",

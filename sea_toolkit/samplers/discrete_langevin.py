@@ -25,7 +25,6 @@ from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 
-
 SMALLEST = torch.finfo(torch.float32).tiny
 """Below it a float32 divisor is 0."""
 
