@@ -14,10 +14,12 @@ from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.folder import SavedRun, new_folder
 from sea_toolkit.runs.overrides import RecipeSource, build_recipe
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
-from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 Observer = Callable[[Event], None]
@@ -28,8 +30,8 @@ Table = str | Mapping[str, Any]
 class RunSettings(TypedDict, total=False):
     """What `Aligner.align` takes by name; see `align`."""
 
-    reward: Mapping[str, float] | str | None
-    energies: OwnEnergies | None
+    reward: Rewards | None
+    energies: Energies | None
     recipe: RecipeSource | None
     sampler: Table | None
     chains: int | None
@@ -102,8 +104,8 @@ class Aligner:
         self,
         prompts: str | Messages | Sequence[str | Messages],
         *,
-        reward: Mapping[str, float] | str | None = None,
-        energies: OwnEnergies | None = None,
+        reward: Rewards | None = None,
+        energies: Energies | None = None,
         recipe: RecipeSource | None = None,
         sampler: Table | None = None,
         chains: int | None = None,
@@ -131,17 +133,19 @@ class Aligner:
             "initializer": _table(initializer), "constraints": constraints, "draft": draft, "rewrite": rewrite,
             "max_new_tokens": max_new_tokens, "seed": seed,
         }  # fmt: skip
-        chosen = build_recipe(self.recipe if recipe is None else recipe, reward, settings, own_terms=bool(energies))
+        terms = read_terms(reward, energies)
+        base = self.recipe if recipe is None else recipe
+        chosen = build_recipe(base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
         self.session.refuse_unused(chosen)
-        asked, folder = as_prompts(prompts), None if out is None else Path(out)
-        composition = self.session.compose(chosen, energies, allow_code)
+        asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
+        composition = self.session.compose(chosen, terms.own, allow_code)
         with new_folder(folder):
             run = self.session.run(
                 composition, asked, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event
             )
             if folder is not None:
                 dated = _dated(chosen, run.problem.policy)
-                SavedRun(dated, asked, list(energies or {}), checkpoint_every).write(folder)
+                SavedRun(dated, asked, list(terms.own), checkpoint_every).write(folder)
             results = run.execute()
         return results[0] if is_one_prompt(prompts) else results
 

@@ -16,10 +16,12 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.folder import SavedRun, held_folder
 from sea_toolkit.runs.manifest import differences
 from sea_toolkit.runs.overrides import RecipeSource
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.result import Result
-from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.runs.session import Session
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
@@ -48,8 +50,8 @@ def align(prompts: Sequence[str | Messages], **settings: Unpack[AlignSettings]) 
 def align(
     prompts: str | Messages | Sequence[str | Messages],
     *,
-    reward: Mapping[str, float] | str | None = None,
-    energies: OwnEnergies | None = None,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
     recipe: RecipeSource | None = None,
     sampler: Table | None = None,
     chains: int | None = None,
@@ -84,8 +86,9 @@ def align(
         prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
             conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
             user's turn.
-        reward: a catalog reward or model, or a mapping of names to weights. Adds the reference term with weight 1.
-        energies: your own terms: label → (weight, function of a `SoftResponse` that returns `[P, C]`).
+        reward: what is to be high: the name of a model, a function, a torch module or a sequence classifier, a list of
+            those, or label → weight, reward or (weight, reward). Adds the reference term with weight 1.
+        energies: what is to be low: label → function, (weight, function), or the options of an energy by name.
         recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
         sampler: a name, or a table with its name and options.
         chains: answers per prompt that the sampler works on.
@@ -136,7 +139,8 @@ def align(
 def resume(
     folder: str | Path,
     *,
-    energies: OwnEnergies | None = None,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
     hub: PluginHub | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
@@ -151,7 +155,8 @@ def resume(
 
     Args:
         folder: the run's folder.
-        energies: the run's own terms again, if it was started with some: code is not saved.
+        reward: the run's rewards again, if some are Python objects: code is not saved. Names may stay in it.
+        energies: the same for energies.
         hub: as for `align`.
         policy: as for `align`.
         on_event: as for `align`.
@@ -164,15 +169,11 @@ def resume(
         SeaError: not a run's folder, one that another process works in, a damaged checkpoint, or (without `force`)
             another version of a plugin or model.
     """
-    folder = Path(folder)
+    folder = user_path(folder, "the run's folder")
     saved = SavedRun.read(folder)
-    if sorted(energies or {}) != saved.own_terms:
-        raise RecipeError(
-            f"the run was started with terms of its own {saved.own_terms}, and given {sorted(energies or {})} now",
-            hint="sea_toolkit.resume(folder, energies={…}) with the same functions",
-        )
+    own = _terms_again(saved, reward, energies)
     session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
-    composition = session.compose(saved.recipe, energies, allow_code)
+    composition = session.compose(saved.recipe, own, allow_code)
     with held_folder(folder):
         every = saved.checkpoint_every
         run = session.run(composition, saved.prompts, folder=folder, checkpoint_every=every, on_event=on_event)
@@ -193,3 +194,27 @@ def resume(
             run_files.write_json(folder / run_files.MANIFEST, then)
             run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
         return run.execute()
+
+
+def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> dict[str, tuple[Any, Any]]:
+    """The terms of a saved run that are Python objects.
+
+    Raises:
+        RecipeError: others than the run was started with.
+    """
+    terms = read_terms(reward, energies)
+    if sorted(terms.own) != saved.own_terms:
+        raise RecipeError(
+            f"the run was started with terms of its own {saved.own_terms}, and given {sorted(terms.own)} now",
+            hint="sea_toolkit.resume(folder, reward=…, energies={…}) with the same functions",
+        )
+    there = [{"label": None, **term.model_dump(exclude_none=True)} for term in saved.recipe.energies]
+    tables = [*terms.tables, *({"name": "reward", "model": k, "weight": w} for k, w in terms.rewards.items())]
+    for table in tables:
+        if {"label": None, "weight": 1.0, **table} not in there:
+            raise RecipeError(
+                f"the run has no term {table}",
+                expected="the terms that it was started with",
+                hint="a resumed run has those of its recipe; leave the names out",
+            )
+    return terms.own

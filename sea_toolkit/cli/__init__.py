@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from sea_toolkit.cli.group import main
+import sys
+
+try:
+    from sea_toolkit.cli.group import main
+except KeyboardInterrupt:  # Ctrl-C in the first tenth of a second, before anything could be set up for it
+    sys.stderr.write("interrupted\n")
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

@@ -4,53 +4,62 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import TERM, assignment, energy_term, reward_term, template_values
-from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.models.policy_spec import Attention
-from sea_toolkit.util.conversation import Prompt
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("prompts", nargs=-1)
 @click.option(
-    "--prompts", "file", metavar="FILE",
+    "--prompts", "file", metavar="FILE", type=GIVEN,
     help="Prompts from a file: one a line, or a .csv, .tsv, .jsonl or .json file; - reads lines of standard input.",
 )  # fmt: skip
-@click.option("--column", metavar="NAME", help="Where they are in a table.  [default: instruction, prompt or messages]")
-@click.option("--messages", metavar="FILE|JSON", help='A conversation, or several: [{"role": "user", "content": "…"}]')
+@click.option(
+    "--column",
+    metavar="NAME",
+    type=GIVEN,
+    help="Where they are in a table.  [default: instruction, prompt or messages]",
+)
+@click.option(
+    "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
+)
 @click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
 @click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", help="Sampler; by default the best one that the energies allow.")
+@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
 @click.option("--chains", type=int, help="Chains per prompt.")
 @click.option("--steps", type=int, help="Steps to take.")
 @click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
-@click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
+@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: sampler.step_size=0.2"
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
-@click.option("--out", metavar="DIR", help="Write recipe, trace, checkpoints and result to this folder.")
+@click.option("--out", metavar="DIR", type=PATH, help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
 )
@@ -64,11 +73,11 @@ def align(
     messages: str | None,
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
-    recipe: str | None,
+    recipe: Path | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
     trust_remote_code: bool,
-    out: str | None,
+    out: Path | None,
     checkpoint_every: int,
     as_json: bool,
     **flags: Any,
@@ -77,7 +86,7 @@ def align(
 
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
-    asked = _prompts(prompts, file, column, messages)
+    asked = asked_prompts(prompts, file, column, messages)
     from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
@@ -100,7 +109,7 @@ def align(
     show(start, as_json, out)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> None:
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
     """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
     from sea_toolkit.cli.render import live, print_results
     from sea_toolkit.runs.result import Interrupted
@@ -113,37 +122,10 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: str | None) -> No
             results, interrupted = stop.results, True
     if as_json:
         for result in results:
-            click.echo(result.to_json())
+            say_json(result.to_json())
     else:
         print_results(results, out)
     if interrupted:
         where = f"; go on with: sea-toolkit resume {out}" if out else ""
-        click.echo(f"interrupted: this is the best so far{where}", err=True)
+        say(f"interrupted: this is the best so far{where}", err=True)
         sys.exit(INTERRUPTED)
-
-
-def _prompts(texts: tuple[str, ...], file: str | None, column: str | None, messages: str | None) -> list[Prompt]:
-    from sea_toolkit.util.prompts import prompts_of_lines, read_messages, read_prompts
-
-    named = {"prompts on the command line": texts, "--prompts": file, "--messages": messages}
-    sources = [name for name, value in named.items() if value]
-    if len(sources) > 1:
-        raise RecipeError(" and ".join(sources), expected="one of them")
-    if column is not None and file in (None, "-"):
-        raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
-    if texts:
-        return [Prompt.of(text) for text in texts]
-    if messages is not None:
-        if messages.lstrip().startswith("["):
-            return read_messages(messages, "--messages")
-        is_list = messages.lower().removesuffix(".gz").endswith(".json")
-        return read_prompts(messages, None if is_list else "messages")
-    if file not in (None, "-"):
-        return read_prompts(str(file), column)
-    if file is None and sys.stdin.isatty():
-        raise RecipeError("there is no prompt", expected='sea-toolkit align "Write …" --reward sentiment=8')
-    try:
-        text = sys.stdin.read()
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"cannot read the prompts from standard input: {error}", expected="UTF-8 text") from error
-    return prompts_of_lines(text, "standard input")

@@ -3,14 +3,58 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from sea_toolkit.cli.values import shortened, split, table_of, value_of
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.paths import user_path
 
 TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"
+
+
+class _Given(click.ParamType[str]):
+    """A text that is not empty, as that of a variable of the shell is that was not set."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself.
+
+        Raises:
+            RecipeError: it is empty.
+        """
+        if not value.strip():
+            raise RecipeError(
+                f"{_title(param)} is empty", expected="a value", hint="a variable of the shell may not be set"
+            )
+        return str(value)
+
+
+class _PathName(click.ParamType[Path]):
+    """A path, with `~` replaced; see `user_path`."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path.
+
+        Raises:
+            RecipeError: it is empty, or none that a file system takes.
+        """
+        return user_path(value, _title(param))
+
+
+GIVEN, PATH = _Given(), _PathName()
+
+
+def _title(param: click.Parameter | None) -> str:
+    """What a user calls the parameter."""
+    if isinstance(param, click.Option):
+        return param.opts[0]
+    return param.human_readable_name if param is not None else "the value"
 
 
 def energy_term(text: str) -> dict[str, Any]:

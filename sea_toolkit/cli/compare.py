@@ -7,12 +7,15 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import TERM, assignment, energy_term, judge, reward_term, template_values
-from sea_toolkit.cli.group import INTERRUPTED, code_option, trust_option, with_hub
+from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
@@ -22,9 +25,9 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command()
-@click.argument("prompts", metavar="PROMPTS")
-@click.option("--samplers", required=True, metavar="A,B,…", help="Names; LABEL=NAME to have one twice.")
+@click.command(cls=Command)
+@click.argument("prompts", metavar="PROMPTS", type=PATH)
+@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
 @click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
 @click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
 @click.option(
-    "--column", metavar="NAME", help="Where the prompts are in a table.  [default: instruction, prompt or messages]"
+    "--column",
+    metavar="NAME",
+    type=GIVEN,
+    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
 )
 @click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
 @click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
@@ -52,26 +58,28 @@ if TYPE_CHECKING:
 @click.option(
     "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
 )
-@click.option("--recipe", metavar="FILE", help="A recipe (TOML); the options here override it.")
+@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
               help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
-@click.option("--out", metavar="DIR", help="Keep rows and the report here; the same command goes on where it stopped.")
+@click.option(
+    "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 @with_hub
 def compare(
     hub: PluginHub,
-    prompts: str,
+    prompts: Path,
     samplers: str,
     budgets: str,
     rewards: tuple[str, ...],
@@ -87,11 +95,11 @@ def compare(
     sample: int | None,
     sample_seed: int,
     batch: int,
-    recipe: str | None,
+    recipe: Path | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     trust_remote_code: bool,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -119,10 +127,10 @@ def compare(
             )  # fmt: skip
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
-            click.echo(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
+            say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
             sys.exit(INTERRUPTED)
     if as_json:
-        click.echo(json.dumps(report.data(), ensure_ascii=False))
+        say_json(json.dumps(report.data(), ensure_ascii=False))
     else:
         _print(report, out)
 
@@ -130,13 +138,14 @@ def compare(
 @contextmanager
 def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
     """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from sea_toolkit.cli.console import Console
+
+    console = Console(err=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(),
-        TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
         disable=not console.is_terminal,
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
@@ -155,18 +164,17 @@ def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int
         yield watch, progress
 
 
-def _print(report: Report, out: str | None) -> None:
-    from rich.console import Console
+def _print(report: Report, out: Path | None) -> None:
     from rich.table import Table
-    from rich.text import Text
 
+    from sea_toolkit.cli.console import Console, styled
     from sea_toolkit.reporting.tables import caption, main_table
 
     console, data = Console(), report.data()
     if not console.is_terminal:  # a file or a pipe: lines as long as the table
         console.width = 250
     for line in caption(data):
-        console.print(Text(line, style="dim"))
+        console.print(styled(line, style="dim"))
     titles, rows = main_table(data)
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):
@@ -174,15 +182,15 @@ def _print(report: Report, out: str | None) -> None:
         table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
     narrow = console.width < 160
     for row in rows:
-        table.add_row(*(Text(cell.replace(" [", "\n[") if narrow else cell) for cell in row))
+        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in row))
     console.print(table)
     colors = {"higher": "green", "lower": "red"}
     for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.print(Text(statement, style=colors.get(pair["verdict"], "")))
+        console.print(styled(statement, style=colors.get(pair["verdict"], "")))
     for note in data["notes"]:
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(styled(f"note: {note}", style="yellow"))
     if out is not None:
-        console.print(Text(f"written to {out}", style="dim"))
+        console.print(styled(f"written to {out}", style="dim"))
 
 
 def _words(text: str) -> list[str]:

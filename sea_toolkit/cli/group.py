@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib
 import os
@@ -12,7 +11,10 @@ from typing import Any
 
 import click
 
-from sea_toolkit.errors import SeaError, did_you_mean
+from sea_toolkit.cli.ending import INTERRUPTED, end
+from sea_toolkit.cli.interrupt import noticed
+from sea_toolkit.cli.output import as_written, nothing_printed, prepare_streams, put_back, results_only, say
+from sea_toolkit.errors import did_you_mean
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.version import VERSION
 
@@ -43,10 +45,31 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name to the command's object and its line in `--help`; a command is imported only to run it."""
 
-INTERRUPTED = 130
+
+class Command(click.Command):
+    """A built-in command: standard output is for its results alone."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text, in what standard output can write; to an ASCII stream click would write UTF-8."""
+        return as_written(super().get_help(ctx), sys.stdout)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run it."""
+        with results_only():
+            super().invoke(ctx)
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """A built-in command with commands under it."""
+
+    command_class = Command
+
+    def get_help(self, ctx: click.Context) -> str:
+        """As that of `Command`."""
+        return as_written(super().get_help(ctx), sys.stdout)
+
+
+class LazyGroup(Group):
     """Imports a built-in command when it is asked for, and plugins only for a command that is not built-in."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -60,7 +83,8 @@ class LazyGroup(click.Group):
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
         plugin_commands = click.Group()
-        hub_of(ctx).add_commands(plugin_commands, reserved=COMMANDS)
+        with nothing_printed():
+            hub_of(ctx).add_commands(plugin_commands, reserved=COMMANDS)
         return plugin_commands.commands.get(cmd_name)
 
     def resolve_command(
@@ -80,25 +104,36 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; a `SeaError` is a message on stderr and an exit code, never a traceback."""
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command that is asked for."""
         try:
-            return super().invoke(ctx)
-        except SeaError as error:
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(str(error), err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            super().invoke(ctx)
+        except KeyboardInterrupt:  # click would say "Aborted!"
+            say("interrupted", err=True)
             ctx.exit(INTERRUPTED)
-        except OSError as error:
-            # a full disk, mostly that of `> file`; click itself ends quietly at a closed pipe
-            if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer has nowhere to go
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"cannot write the output: {error.strerror}", err=True)
-            ctx.exit(1)
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **named: Any) -> Any:
+        """Run and end the process; a mistake is a message on stderr and an exit code, never a traceback.
+
+        Without `standalone_mode` errors are raised, and standard output is the caller's again afterwards.
+        """
+        prepare_streams()
+        run: Callable[..., Any] = super().main
+        if not standalone_mode:
+            try:
+                return run(*arguments, standalone_mode=False, **named)
+            finally:
+                put_back()
+        with noticed() as pressed:
+            try:
+                code = run(*arguments, standalone_mode=False, **named) or 0
+                if pressed.is_set() and code != INTERRUPTED:  # something has swallowed it
+                    code = end(KeyboardInterrupt(), interrupted=True)
+            except BaseException as error:
+                if isinstance(error, SystemExit) and not pressed.is_set():
+                    raise
+                code = end(error, interrupted=pressed.is_set())
+        sys.exit(code)
 
 
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,8 +4,9 @@ With `--json`, one object:
 
     sea_toolkit, api    version of the package and of the plugin interface
     plugins             list of {name, distribution, version, value, status, error, warnings, provides, hooks,
-                        checked, file}; status: built-in, ok, not loaded, broken or refused; provides: kind to
-                        names; checked: built-in, static, or loaded and a time
+                        checked, file, unlisted}; status: built-in, ok, not loaded, broken or refused; provides: kind to
+                        names; unlisted: kinds of which it may have more names; checked: built-in, static, or loaded
+                        and a time
     items               list of {kind, name, qualified, distribution, version, plugin, summary, status}
     clashes             list of {what, name, owners}; what: "entry point" or a kind
     left_out            keys of the plugins that SEA_PLUGINS leaves out
@@ -18,21 +19,27 @@ from typing import Any
 
 import click
 
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.group import Command, with_hub
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.registry.lookup import few_of
 from sea_toolkit.registry.records import CORE, KINDS, PluginRecord
 from sea_toolkit.util.version import VERSION
 
 _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "bold red"}
 
 
-@click.command("list-plugins")
+@click.command("list-plugins", cls=Command)
 @click.option("--kind", type=click.Choice([*KINDS, "command"]), help="Only what provides items of this kind.")
 @click.option("--load", is_flag=True, help="Verify: import every plugin and all it registers.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--requirements", is_flag=True, help="Print name==version of each distribution with plugins.")
+@click.option(
+    "--requirements",
+    is_flag=True,
+    help="Print a requirements file: this package and each distribution with plugins, pinned.",
+)
 @with_hub
 def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, requirements: bool) -> None:
     """Show the plugins and how they fare.
@@ -48,12 +55,10 @@ def list_plugins(hub: PluginHub, kind: str | None, load: bool, as_json: bool, re
         hub.inspect()
     records = [record for record in hub.records if _concerns(record, kind)]
     if requirements:
-        for pin in sorted(
-            {f"{r.distribution}=={r.version}" for r in records if r.distribution != CORE and not r.from_user}
-        ):
-            click.echo(pin)
+        pins = {f"{CORE}=={VERSION}", *(r.requirement for r in records if r.distribution != CORE and not r.from_user)}
+        say("\n".join(sorted(pins)))
     elif as_json:
-        click.echo(json.dumps(report(hub, records, kind), indent=2))
+        say_json(json.dumps(report(hub, records, kind), indent=2))
     else:
         _print_tables(report(hub, records, kind))
     failed = [record for record in hub.records if record.failed]
@@ -93,50 +98,76 @@ def report(hub: PluginHub, records: list[PluginRecord], kind: str | None) -> dic
 
 
 def _concerns(record: PluginRecord, kind: str | None) -> bool:
-    """Whether a row is shown under `--kind`; failed plugins whose kinds are unknown are shown too."""
-    return kind is None or kind in record.provides or (record.failed and not record.provides)
+    """Whether a row is shown under `--kind`; so is a plugin that may provide more than is known, or has failed."""
+    known = kind in record.provides or kind in record.unlisted
+    return kind is None or known or (not record.provides and (record.failed or not record.hooks))
 
 
 def _plugin_row(record: PluginRecord) -> dict[str, Any]:
     names = ("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks")
     values = vars(record)
-    row = {name: values[name] for name in (*names, "checked", "file")}
+    row = {name: values[name] for name in (*names, "checked", "file", "unlisted")}
     return row | {"provides": {kind: sorted(summaries) for kind, summaries in record.provides.items()}}
 
 
-def _print_tables(content: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _provided(row: dict[str, Any]) -> list[str]:
+    """What a plugin has, kind by kind; "…" stands for names that only a load tells."""
+    kinds = dict.fromkeys([*row["provides"], *row["unlisted"]])
+    cells = [
+        f"{k}: {', '.join([*row['provides'].get(k, ()), *(['…'] if k in row['unlisted'] else ())])}" for k in kinds
+    ]
+    if "sea_register_commands" in row["hooks"] and "command" not in kinds:
+        cells.append("command: …")
+    return [*cells, "watches runs"] if "sea_observe" in row["hooks"] else cells
 
-    console = Console()
-    plugins = Table("plugin", "distribution", "version", "state", "provides", title="Plugins")
-    for column in plugins.columns:
-        column.overflow = "fold"
-    notes = []
+
+def _known_from(checked: str | None) -> str:
+    """Where a failure is known from; that of an earlier load may be over."""
+    if checked is None:  # its metadata
+        return ""
+    return " (by its source, not loaded)" if checked == "static" else f" (as of {checked.removeprefix('loaded ')})"
+
+
+def _print_tables(content: dict[str, Any]) -> None:
+    from sea_toolkit.cli.console import Console
+    from sea_toolkit.cli.listing import print_listing
+
+    console, plugins = Console(), []
     for row in content["plugins"]:
-        provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["provides"].items())
+        provides = "; ".join(_provided(row))
         if row["status"] == "built-in":  # their names follow below
             provides = ", ".join(f"{kind}: {len(names)}" for kind, names in row["provides"].items())
-        cells = (row["name"], row["distribution"], row["version"], row["status"], provides)
-        plugins.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(row["status"]))
+        plugins.append((row["name"], row["distribution"], row["version"], row["status"], provides))
+    styles = [_STYLES.get(row["status"], "") for row in content["plugins"]]
+    print_listing(console, ("plugin", "distribution", "version", "state", "provides"), plugins, styles)
+    console.print()
+    notes = _notes(content)
+    for text, style in notes:
+        console.prose(text, style)
+    if notes:
+        console.print()
+    items = [(row["kind"], row["name"], _source(row), row["summary"]) for row in content["items"]]
+    styles = ["red" if row["status"] in ("broken", "refused") else "" for row in content["items"]]
+    print_listing(console, ("kind", "name", "from", "summary"), items, styles)
+
+
+def _source(row: dict[str, Any]) -> str:
+    """Where an item is from: the name that is its alone."""
+    if row["distribution"] == CORE:
+        return "built-in"
+    return row["qualified"] + (f" ({row['status']})" if row["status"] in ("broken", "refused") else "")
+
+
+def _notes(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """What went wrong, and the style of each line."""
+    notes = []
+    for row in content["plugins"]:
         key = f"{row['distribution']}:{row['name']}"
         if row["error"]:
-            source = " (by its source, not loaded)" if row["checked"] == "static" else ""
-            notes.append(Text(f"{key} is {row['status']}{source}: {row['error']}", style="red"))
-        notes += [Text(f"{key}: {text}", style="yellow") for text in row["warnings"]]
-    console.print(plugins)
+            notes.append((f"{key} is {row['status']}{_known_from(row['checked'])}: {row['error']}", "red"))
+        notes += [(f"{key}: {text}", "yellow") for text in row["warnings"]]
     for clash in content["clashes"]:
-        notes.append(Text(f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", style="yellow"))
-    if content["left_out"]:
-        notes.append(Text(f"left out by SEA_PLUGINS: {', '.join(content['left_out'])}"))
-    for note in notes:
-        console.print(note, soft_wrap=True)
-    for kind in dict.fromkeys(row["kind"] for row in content["items"]):
-        items = Table(kind, "summary", "from")
-        for row in (row for row in content["items"] if row["kind"] == kind):
-            bad = row["status"] in ("broken", "refused")
-            source = "built-in" if row["distribution"] == CORE else row["qualified"]
-            source += f" ({row['status']})" if bad else ""
-            items.add_row(Text(row["name"]), Text(row["summary"]), Text(source), style="red" if bad else None)
-        console.print(items)
+        notes.append((f"clash: {clash['what']} {clash['name']!r}: {' and '.join(clash['owners'])}", "yellow"))
+    if names := content["left_out"]:
+        notes.append((f"left out by SEA_PLUGINS: {few_of(names)}", ""))
+    return notes

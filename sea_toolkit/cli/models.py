@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.arguments import PATH
+from sea_toolkit.cli.group import Group, hub_of
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.util.progress import Progress
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """Named models: list, download and remove them."""
 
@@ -31,16 +33,17 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verify", is_flag=True, help="Check the SHA-256 of cached weights (reads all of them).")
+@click.option("--wide", is_flag=True, help="Show all columns, however narrow the terminal is.")
 @click.pass_context
-def list_models(ctx: click.Context, as_json: bool, verify: bool) -> None:
+def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> None:
     """Show every model of the catalog and where it is."""
     hub = hub_of(ctx)
-    hub.load(tolerant=True)  # plugins may bring models
+    hub.load_for(kind="model", tolerant=True)
     rows = [_row(item, verify) for item in hub.items("model")]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say_json(json.dumps(rows, indent=2))
     else:
-        _print_table(rows)
+        _print_table(rows, wide)
     if any(row["error"] for row in rows):
         ctx.exit(1)
 
@@ -53,11 +56,11 @@ def pull(ctx: click.Context, name: str) -> None:
     model = model_of(_item(hub_of(ctx), name))
     before = model.find()
     if before is not None and model.in_package:
-        click.echo(f"{name} comes with an installed package ({before}); nothing to download.")
+        say(f"{name} comes with an installed package ({before}); nothing to download.")
         return
     with progress_bar() as progress:
         path = model.pull(progress)
-    click.echo(f"{name} {'was already' if before is not None else 'is now'} in {path}")
+    say(f"{name} {'was already' if before is not None else 'is now'} in {path}")
 
 
 @models.command()
@@ -67,16 +70,16 @@ def remove(ctx: click.Context, name: str) -> None:
     """Delete the cached copy of the model NAME."""
     model = model_of(_item(hub_of(ctx), name))
     if model.remove():
-        click.echo(f"removed {name} from the cache")
+        say(f"removed {name} from the cache")
     elif model.in_package:
         raise ModelError(f"{name} is part of an installed package and cannot be removed by itself")
     else:
-        click.echo(f"{name} was not in the cache")
+        say(f"{name} was not in the cache")
 
 
 @models.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new folder.")
+@click.argument("folder", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The new folder.")
 def convert(folder: Path, out: Path) -> None:
     """Copy the model in FOLDER, whose weights are pickled (.bin), to a new folder with safetensors.
 
@@ -86,24 +89,25 @@ def convert(folder: Path, out: Path) -> None:
 
     with progress_bar() as progress:
         convert_folder(folder, out, progress)
-    click.echo(f"{out} holds the model of {folder} as safetensors")
+    say(f"{out} holds the model of {folder} as safetensors")
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr that follows `progress(done, total, what)`; one bar for each `what`."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    from sea_toolkit.cli.console import Console
 
     tasks: dict[str, TaskID] = {}
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}% {task.fields[amount]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(err=True), transient=True) as bar:
 
         def progress(done: int, total: int, what: str) -> None:
             if what not in tasks:
@@ -117,7 +121,7 @@ def progress_bar() -> Iterator[Progress]:
 def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
-        hub.load()
+        hub.load_for(kind="model")
         names = [item.name for item in hub.items("model")]
         if name not in names:
             raise ModelError(
@@ -157,15 +161,12 @@ def _row(item: Item, verify: bool) -> dict[str, Any]:
     return row
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print_table(rows: list[dict[str, Any]], wide: bool) -> None:
+    from sea_toolkit.cli.console import Console
+    from sea_toolkit.cli.listing import print_listing
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "role", "for", "where", "size", "licence", "summary"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["name"],
             row["role"] or "?",
             row["for_policy"] or "",
@@ -174,11 +175,14 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["license"] or "?",
             row["summary"],
         )
+        for row in rows
+    ]
     console = Console()
-    console.print(table)
+    titles = ("name", "role", "for", "where", "size", "licence", "summary")
+    print_listing(console, titles, cells, optional=("for", "licence", "size", "role"), wide=wide)
     for row in rows:
         if row["error"]:
-            console.print(f"\n{row['name']}: {row['error']}", style="red", markup=False)
+            console.prose(f"\n{row['name']}: {row['error']}", "red")
 
 
 def _size(megabytes: float | None) -> str:

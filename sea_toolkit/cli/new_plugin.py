@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.arguments import PATH
+from sea_toolkit.cli.group import Command, hub_of
+from sea_toolkit.cli.output import say
 from sea_toolkit.registry.records import CORE, KINDS
 from sea_toolkit.registry.scaffold import names_of, render, write_package
 
 
-@click.command("new-plugin")
+@click.command("new-plugin", cls=Command)
 @click.argument("name")
 @click.option("--kind", type=click.Choice([*KINDS]), required=True, help="What the plugin adds.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=".", help="Where its folder goes.  [default: this folder]"
-)
+@click.option("--out", type=PATH, default=".", help="Where its folder goes.  [default: this folder]")
 @click.pass_context
 def new_plugin(ctx: click.Context, name: str, kind: str, out: Path) -> None:
     """Write the package sea-NAME: code that works, tests, README, CI and licence.
@@ -28,9 +28,9 @@ def new_plugin(ctx: click.Context, name: str, kind: str, out: Path) -> None:
     names = names_of(name, kind, built_in)
     files, folder = render(names), out / names.dist
     write_package(files, folder)
-    click.echo(f"wrote {folder}, with the {kind} {names.item!r}:")
+    say(f"wrote {folder}, with the {kind} {names.item!r}:")
     for path in sorted(files):
-        click.echo(f"    {path}")
-    click.echo("next:")
+        say(f"    {path}")
+    say("next:")
     for line in (f"cd {folder}", 'pip install -e ".[test]"', "pytest", f"sea-toolkit describe {names.item}"):
-        click.echo(f"    {line}")
+        say(f"    {line}")

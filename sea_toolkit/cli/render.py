@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from sea_toolkit.cli.console import Console, styled
 
 if TYPE_CHECKING:
     from sea_toolkit.events import Event
@@ -21,12 +24,12 @@ if TYPE_CHECKING:
 def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], None]]]:
     """A line on stderr with the run's progress and lowest energy, and bars for downloads; nothing where stderr is not a
     terminal."""
-    console = Console(stderr=True)
+    console = Console(err=True)
     bar = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -51,7 +54,7 @@ def live() -> Iterator[tuple[Callable[[Event], None], Callable[[int, int, str], 
         yield on_event, progress
 
 
-def print_results(results: list[Result], out: str | None) -> None:
+def print_results(results: list[Result], out: str | Path | None) -> None:
     """Base and aligned answer side by side, each term before and after, and what it cost."""
     console = Console()
     for result in results:
@@ -60,22 +63,22 @@ def print_results(results: list[Result], out: str | None) -> None:
     spent = f"{ledger['samples_per_prompt']:.1f} samples per prompt, {ledger['flops']:.2e} FLOPs"
     console.print(f"spent: {spent}, {ledger['seconds']:.1f} s, peak memory {ledger['peak_memory_mb']} MB", style="dim")
     for note in dict.fromkeys(n for r in results for n in r.notes):
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(styled(f"note: {note}", style="yellow"))
     if out is not None:
-        console.print(Text(f"written to {out}", style="dim"))
+        console.print(styled(f"written to {out}", style="dim"))
 
 
 def _page(result: Result) -> Group:
-    title = Text(result.prompt, style="bold")
+    title = styled(result.prompt, "bold")
     texts = Table.grid(expand=True, padding=(0, 1))
     texts.add_column(ratio=1)
     texts.add_column(ratio=1)
     texts.add_row(
-        Panel(Text(result.base_response or "(empty)"), title="base answer", border_style="dim"),
-        Panel(Text(result.response or "(empty)"), title="aligned answer", border_style="green"),
+        Panel(styled(result.base_response or "(empty)"), title="base answer", border_style="dim"),
+        Panel(styled(result.response or "(empty)"), title="aligned answer", border_style="green"),
     )
     method = f"{result.sampler}, {result.steps} steps, {len(result.chains)} chains, seed {result.seed}"
-    return Group(title, texts, _numbers(result), Text(f"{method} ({result.status})", style="dim"), Text())
+    return Group(title, texts, _numbers(result), styled(f"{method} ({result.status})", "dim"), Text())
 
 
 def _numbers(result: Result) -> Table:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.group import hub_of, trust_option
+from sea_toolkit.cli.arguments import GIVEN, PATH
+from sea_toolkit.cli.group import Command, hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
+from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
 
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negative", "threshold", "gap")
 
 
-@click.command("train-probe")
+@click.command("train-probe", cls=Command)
 @click.argument("data", nargs=-1, required=True)
+@click.option("--out", required=True, type=PATH, help="The probe; its card goes beside it as .md.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The probe; its card goes beside it as .md."
+    "--policy", default="smollm2-135m", type=GIVEN, show_default=True, help="Catalog name, folder or Hugging Face id."
 )
-@click.option("--policy", default="smollm2-135m", show_default=True, help="Catalog name, folder or Hugging Face id.")
 @click.option("--format", "kind", type=click.Choice(["auto", "labels", "pairs"]), default="auto", show_default=True)
 @click.option("--text-column", "text", help="Labelled texts: the text.  [default: text]")
 @click.option("--label-column", "label", help="Labelled texts: the label or rating.  [default: label]")
@@ -51,7 +53,7 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @trust_option
-@click.option("--name", help="Name of the probe.  [default: name of the file]")
+@click.option("--name", type=GIVEN, help="Name of the probe.  [default: name of the file]")
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence of the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -82,7 +84,7 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
     card_path = out.with_suffix(".md")
     card_path.write_text(card(trained, probe), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
+        say_json(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
     else:
         _print(trained, out)
 
@@ -131,8 +133,9 @@ def _command(ctx: click.Context) -> str:
 
 
 def _print(trained: Trained, out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from sea_toolkit.cli.console import Console
 
     console = Console()
     table = Table(box=None, pad_edge=False, title=f"{trained.description}", title_justify="left")

@@ -43,8 +43,9 @@ class AnnouncedModel:
 class Meter:
     """The models of one energy in one run, and the ledger that they are counted in.
 
-    Tokens are counted inside `counting()`, at the outermost announced module. That is the model, or one of its direct
-    parts where a part is called by itself, as a reader of hidden states does.
+    Tokens are counted inside `counting()`, at the outermost announced module that is given tensors. That is the model,
+    or one of its direct parts: where a part is called by itself, as a reader of hidden states does, or where the model
+    is given texts or a response and passes tensors on.
     """
 
     def __init__(self, ledger: Ledger, policy: nn.Module | None = None) -> None:
@@ -52,7 +53,7 @@ class Meter:
         self.models: list[AnnouncedModel] = []
         self.unannounced: set[str] = set()
         self._policy, self._watched = policy, set[str]()
-        self.depth = 0
+        self.depth = self.counted_at = 0
         self._parts: dict[int, tuple[nn.Module, str, int]] = {}
 
     @property
@@ -85,7 +86,7 @@ class Meter:
             yield
         finally:
             _ACTIVE.reset(token)
-            self.depth = 0
+            self.depth = self.counted_at = 0
 
     @contextmanager
     def watching(self, call: str) -> Iterator[None]:
@@ -133,13 +134,16 @@ def _enter(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     if meter is None or not meter.knows(module):
         return
     meter.depth += 1
-    if meter.depth == 1:
-        meter._count(module, _tensors([*args, *kwargs.values()]))
+    inputs = _tensors([*args, *kwargs.values()])
+    if inputs and not meter.counted_at:
+        meter.counted_at = meter.depth
+        meter._count(module, inputs)
 
 
 def _leave(module: nn.Module, args: Any, output: Any) -> None:
     meter = _ACTIVE.get()
     if meter is not None and meter.knows(module):
+        meter.counted_at = 0 if meter.counted_at == meter.depth else meter.counted_at
         meter.depth -= 1
 
 

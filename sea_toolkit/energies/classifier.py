@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import check_tokenizer
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
@@ -17,7 +17,7 @@ from sea_toolkit.readers.shown_text import Reading
 
 
 class Classifier(Energy):
-    """−log p(class | y), in nats, from a Hugging Face sequence-classification model with the policy's tokenizer.
+    """−log p(class | y), in nats, from a Hugging Face sequence-classification model.
 
     Args:
         model: a local folder or a Hugging Face id.
@@ -46,16 +46,16 @@ class Classifier(Energy):
         self.label = f"{self.name}:{target}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
-        """Find the model and compare its vocabulary with the policy's, before any weights are read.
+        """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, or another vocabulary than the policy's.
+            ModelError: no such model, or no tokenizer beside it.
         """
         source = finder.find(self.model, "reward")
-        check_tokenizer(source, self.name, tokenizer, trust_remote_code=finder.trust_remote_code)
+        read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
 
     def bind(self, context: Context) -> BoundEnergy:
-        """Load the model and check that it fits the policy. A model with one output gives the log-odds of its class.
+        """Load the model. A model with one output gives the log-odds of its class.
 
         Raises:
             ModelError: as `check`, or unreadable weights.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, TextFunction
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.text_files import read_text
 from sea_toolkit.util.version import install_hint
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
@@ -87,8 +89,8 @@ def _no_constant(name: str) -> None:
 def _read(schema: str) -> Any:
     """A JSON text, or that of a file."""
     try:
-        text = schema if schema.lstrip().startswith("{") else Path(schema).expanduser().read_text(encoding="utf-8")
-        return json.loads(text)
+        text = schema if schema.lstrip().startswith("{") else read_text(user_path(schema, "the file of the schema"))
+        return parse_json(text)
     except OSError as error:
         raise RecipeError(
             f"cannot read the schema {schema!r}: {error.strerror or error}", expected="a file, a JSON text or a table"

@@ -1,4 +1,4 @@
-"""The energy `reward`: the negative of a reward model that shares the policy's tokenizer."""
+"""The energy `reward`: the negative of a reward model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
-from sea_toolkit.models.loading import check_tokenizer
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
@@ -58,14 +58,14 @@ class Reward(Energy):
         self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
-        """Find the model, and refuse what cannot go with the policy's tokenizer, before any weights are read.
+        """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, a damaged probe, or another vocabulary than the policy's.
+            ModelError: no such model, a damaged probe, or no tokenizer beside a classifier.
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
-            check_tokenizer(source, self.name, tokenizer, trust_remote_code=finder.trust_remote_code)
+            read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
         if self.reads not in ("auto", "response") or self.output is not None or self.truncate or self.template_options:
             raise ModelError(

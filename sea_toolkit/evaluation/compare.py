@@ -19,9 +19,11 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
 from sea_toolkit.runs.overrides import RecipeSource, build_recipe
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
@@ -32,8 +34,8 @@ def compare(
     *,
     samplers: Sequence[str],
     budgets: Sequence[float],
-    reward: Mapping[str, float] | str | None = None,
-    energies: OwnEnergies | None = None,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
     recipe: RecipeSource | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (0,),
@@ -85,16 +87,17 @@ def compare(
     texts = as_prompts(prompts)
     _check(texts, seeds, select, batch)
     session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
-    base = build_recipe(recipe, reward, settings, own_terms=bool(energies))
+    terms = read_terms(reward, energies)
+    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
-    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), energies, allow_code) for m in methods]
+    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allow_code) for m in methods]
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
             hint="leave it out here",
         )
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else Path(out)
+    folder = None if out is None else user_path(out, "out")
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)
@@ -104,11 +107,11 @@ def compare(
     session.refuse_unused(base)
     policy = session.policy(base.policy, check)
     policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-    session.hub.load()
+    session.hub.load_for(hook="sea_observe")
     batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     fixed = {
         "recipe": _shared(base),
-        "own_terms": sorted(energies or {}),
+        "own_terms": sorted(terms.own),
         "prompts": [text.to_data() for text in texts],
         "batch": batch,
         "select": select,
@@ -122,7 +125,7 @@ def compare(
         judge.load(policy, texts, base.max_new_tokens)
     points = [point(text, {m.label: m for m in methods}) for text in versus]
     report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, session, energies, allow_code, panel, store, select)
+    work = Work(base, methods, session, terms.own, allow_code, panel, store, select)
     total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
     meter = ProgressMeter(watch, total)
     for index, batch_texts in enumerate(batches):

@@ -11,6 +11,7 @@ from torch import Tensor
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.initializers.texts import start_from, token_count
 from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.run_files import RESULT, read_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def neighbors(problem: Problem, noise: Noise, *, run: str) -> Int[Tensor, "P C T
     Raises:
         RecipeError: the folder holds no answers, none to one of the prompts, or only too long ones.
     """
-    answers = _answers(Path(run).expanduser())
+    answers = _answers(user_path(run, "the run of neighbors"))
     texts, finished = [], []
     for prompt in problem.prompts:
         if prompt not in answers:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.util.conversation import Message
+from sea_toolkit.util.paths import user_path
 
 MARK = "\u2063ANSWER\u2063"
 """Placeholder that marks an answer's place in the rendered conversation; no template trims these characters."""
@@ -201,7 +201,7 @@ def _source(tokenizer: Any, owner: str, name: str | None) -> str:
         if name in named:
             return named[name]
         try:
-            return Path(name).expanduser().read_text(encoding="utf-8")
+            return user_path(name, "the chat template").read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(
                 f"{owner} has no chat template {name!r}, and no such file can be read",

@@ -89,8 +89,6 @@ class TextInterface:
         rows = []
         for i, item in enumerate(prompts, 1):
             prompt = Prompt.of(item, f"prompt {i}")
-            if not prompt.strip():
-                raise RecipeError(f"prompt {i} is empty", expected="some text to answer")
             if self.chat is not None:
                 text = self.chat.render(prompt.messages, add_generation_prompt=True)
                 ids = self.tokenizer(text, add_special_tokens=False).input_ids

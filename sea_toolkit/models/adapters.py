@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, read_shapes, weights_files
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -58,10 +60,16 @@ def adapter_in(folder: Path, name: str) -> Adapter | None:
     if not (folder / CONFIG).exists():
         return None
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = parse_json((folder / CONFIG).read_text(encoding="utf-8"))
         base = str(config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / CONFIG} cannot be read: {error}", expected="the config of an adapter") from error
+    if config.get("megatron_config"):
+        raise ModelError(
+            f"{folder / CONFIG} has PEFT import the module {config.get('megatron_core')!r} (megatron_config)",
+            expected="an adapter of a transformers model",
+            hint="take megatron_config out, if the adapter is for such a model",
+        )
     if weights_files(folder):
         raise ModelError(
             f"{folder} holds a whole model and an adapter for {base or 'an unnamed model'}: "
@@ -79,8 +87,8 @@ def adapter_in(folder: Path, name: str) -> Adapter | None:
 
 
 def _base(folder: Path, base: str, name: str) -> Path | str:
-    for path in (Path(base).expanduser(), folder / base):
-        if base and path.is_dir():
+    for path in (user_path(base, f"the base of {name}"), folder / base) if base else ():
+        if path.is_dir():
             return path
     if base.count("/") == 1 and all(base.split("/")) and not base.startswith((".", "~")):
         return base
@@ -103,7 +111,7 @@ def merge(base: Any, adapter: Adapter) -> Any:
     try:
         _fit_vocabulary(base, adapter)
         own = set(base.state_dict())
-        with quiet_transformers():
+        with quiet_transformers(), user_said(False):  # an adapter's config may name a tokenizer
             wrapped = PeftModel.from_pretrained(base, str(adapter.folder))
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except Exception as error:  # PEFT raises what torch and its own checks raise

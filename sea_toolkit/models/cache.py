@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.locks import hold
 from sea_toolkit.util.paths import cache_folder
 from sea_toolkit.util.progress import Progress, silent
@@ -158,7 +159,7 @@ def check_folder(target: Path, name: str, full: bool = False, progress: Progress
     if not target.exists():
         return False
     try:
-        record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+        record = parse_json((target / RECORD).read_text(encoding="utf-8"))
         sizes, expected_hash = dict(record["files"]), str(record["weights_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(target, name, f"its record {RECORD} cannot be read") from error

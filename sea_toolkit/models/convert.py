@@ -10,6 +10,7 @@ from typing import Any
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models.cache import disk_errors
+from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.util.progress import Progress
 
 
@@ -28,7 +29,7 @@ def gguf_to_safetensors(gguf: Path, folder: Path, progress: Progress) -> None:
     what = "de-quantizing the weights (once)"
     progress(0, 1, what)
     try:
-        with quiet_transformers(), _reported(progress, what):
+        with quiet_transformers(), user_said(False), _reported(progress, what):
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     except Exception as error:  # a damaged file makes the parser raise anything, struct.error included

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from sea_toolkit.models import hf_hub
 from sea_toolkit.models.adapters import CONFIG as ADAPTER_CONFIG
 from sea_toolkit.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from sea_toolkit.models.weights_files import INDEX, WEIGHTS, Shapes, is_pointer, titled, weights_files, whole_weights
+from sea_toolkit.util.json_text import parse_json
 
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "merges.txt")
 _SMALL = 4096
@@ -56,7 +56,7 @@ def read_table(path: Path, expected: str) -> dict[str, Any]:
         ModelError: it is damaged, or holds something else.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(table, dict):
             raise ValueError(f"it holds a {type(table).__name__}")
     except (OSError, ValueError) as error:

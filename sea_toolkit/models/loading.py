@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import pick_device, pick_dtype
-from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
@@ -97,32 +95,15 @@ def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_
     return model.to(policy.device), tokenizer
 
 
-def check_tokenizer(source: Path | str, name: str, policy_tokenizer: Any, *, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a sequence classifier, if it has the policy's vocabulary.
-
-    Raises:
-        ModelError: unreadable, or another vocabulary.
-    """
-    tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
-    if not same_vocabulary(tokenizer, policy_tokenizer):
-        raise ModelError(
-            f"the reward model {name} has another tokenizer than the policy "
-            f"({len(tokenizer)} and {len(policy_tokenizer)} tokens)",
-            expected="the same vocabulary: a relaxed response is a mixture of the policy's tokens",
-            hint="a reward model of the policy's family, or a probe (sea-toolkit train-probe)",
-        )
-    return tokenizer
-
-
 def load_classifier(
     source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False
 ) -> tuple[Any, Any]:
-    """A sequence classifier that reads the policy's tokens, and its tokenizer; see `read_classifier`.
+    """A sequence classifier and its tokenizer, which need not be the policy's; see `read_classifier`.
 
     Raises:
-        ModelError: unreadable, or its tokenizer is not the policy's (found before its weights are read).
+        ModelError: unreadable.
     """
-    tokenizer = check_tokenizer(source, name, policy.tokenizer, trust_remote_code=trust_remote_code)
+    tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     return read_classifier(source, policy, name, trust_remote_code=trust_remote_code), tokenizer
 
 

@@ -17,6 +17,7 @@ from sea_toolkit.models.adapters import CONFIG as ADAPTER_CONFIG
 from sea_toolkit.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from sea_toolkit.models.cache import disk_errors, workspace
 from sea_toolkit.models.weights_files import INDEX, WEIGHTS, read_shapes, weights_files
+from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.progress import Progress, silent
 
 _PICKLE, _PICKLE_INDEX, _ADAPTER_PICKLE = "pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin"
@@ -64,7 +65,8 @@ def convert_folder(source: Path, target: Path, progress: Progress = silent) -> P
 
 
 def _in_another_process(source: Path, folder: Path, pickles: list[str]) -> None:
-    command = [sys.executable, "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
+    # -P: nothing is imported from the working folder
+    command = [sys.executable, "-P", "-m", "sea_toolkit.models.pickles", str(source), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
@@ -90,7 +92,7 @@ def _pickles(source: Path) -> list[str]:
             f"{source} has no pickled weights", expected=f"{_PICKLE}, shards with {_PICKLE_INDEX}, or {_ADAPTER_PICKLE}"
         )
     try:
-        index = json.loads((source / _PICKLE_INDEX).read_text(encoding="utf-8"))
+        index = parse_json((source / _PICKLE_INDEX).read_text(encoding="utf-8"))
         names = sorted(set(index["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{source / _PICKLE_INDEX} cannot be read: {error}", hint="download it again") from error

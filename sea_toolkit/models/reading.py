@@ -13,7 +13,7 @@ from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.policy_spec import Attention
-from sea_toolkit.models.remote_code import user_said
+from sea_toolkit.models.remote_code import refuse_kernels, user_said
 from sea_toolkit.models.weights_files import Shapes, titled
 
 Role = Literal["causal", "classifier", "base"]
@@ -124,7 +124,9 @@ def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
 def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig
 
-    folders.read_config_file(folder, name)
+    written = folders.read_config_file(folder, name)
+    if not trust_remote_code:
+        refuse_kernels(written, name)
     config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
     folders.refuse_encoder_decoder(config, name)
     return config

@@ -7,11 +7,14 @@ classifier makes its body without it), and asks on the terminal where the value 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from sea_toolkit.errors import ModelError
+
+_IMPLEMENTATION = ("attn_implementation", "experts_implementation")
 _WORD: ContextVar[bool | None] = ContextVar("trust_remote_code", default=None)
 
 
@@ -30,6 +33,32 @@ def user_said(trust_remote_code: bool) -> Iterator[None]:
         yield
     finally:
         _WORD.reset(token)
+
+
+def refuse_kernels(config: Any, name: str) -> None:
+    """Refuse a config that names a kernel of the Hugging Face hub: transformers would fetch it and run it.
+
+    Args:
+        config: the contents of config.json, or a part of them.
+        name: of the model, for messages.
+
+    Raises:
+        ModelError: it names one.
+    """
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            if key.endswith(_IMPLEMENTATION) and any("/" in text for text in _texts(value)):
+                raise ModelError(
+                    f"the config of {name} asks for code of the Hugging Face hub: {key} = {value!r}, which was not run",
+                    expected="a way to compute that transformers brings, such as sdpa",
+                    hint="take it out of config.json, or --trust-remote-code if you trust the model's authors",
+                )
+            refuse_kernels(value, name)
+
+
+def _texts(value: Any) -> list[str]:
+    entries = value.values() if isinstance(value, Mapping) else [value]
+    return [entry for entry in entries if isinstance(entry, str)]
 
 
 class _Answering(functools.partial):

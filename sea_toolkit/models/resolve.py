@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import ModelError, PluginError, did_you_mean
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -30,19 +31,19 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
         ModelError: the name is unknown, has another role, or cannot be had.
         PluginError: the plugin that offers the model is broken, or two offer the same name.
     """
-    text = str(name)
+    text, path = str(name), user_path(name, f"the name of the {role} model")
     if isinstance(name, Path) or text.startswith(("/", ".", "~")):
-        return _local(Path(name))
+        return _local(path, text)
     known = {item.name for item in hub.items("model")} | {item.qualified for item in hub.items("model")}
     if text in known:
         return _from_catalog(text, hub, role, progress)
-    if Path(text).exists():
-        return Path(text)
+    if path.exists():
+        return path
     if text.count("/") == 1 and all(text.split("/")) and not text.endswith((".safetensors", ".gguf", ".bin")):
         return text
     if "/" in text or "\\" in text:
-        return _local(Path(text))
-    hub.load()  # the name may come from a plugin that is known only once it is loaded
+        return _local(path, text)
+    hub.load_for(kind="model")  # the name may come from a plugin that is known only once it is loaded
     names = {item.name: item for item in hub.items("model")}
     if text in names or any(text == item.qualified for item in names.values()):
         return _from_catalog(text, hub, role, progress)
@@ -84,8 +85,8 @@ def _from_catalog(name: str, hub: PluginHub, role: str, progress: Progress) -> P
     return model.find() or model.pull(progress)
 
 
-def _local(path: Path) -> Path:
-    path = path.expanduser()
+def _local(path: Path, written: str) -> Path:
     if not path.exists():
-        raise ModelError(f"there is no model at {path}", expected="an existing folder or file", hint="check the path")
+        hint = "check the path" if written.isprintable() else r"in double quotation marks a backslash is doubled: \\"
+        raise ModelError(f"there is no model at {path}", expected="an existing folder or file", hint=hint)
     return path

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.util.json_text import parse_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model*.bin", "adapter_model.bin")
@@ -27,7 +27,7 @@ def weights_files(folder: Path) -> list[str]:
     if not (folder / INDEX).exists():
         return []
     try:
-        return sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        return sorted(set(parse_json((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{folder / INDEX} cannot be read: {error}", expected="the index of a sharded model", hint=_AGAIN
@@ -54,7 +54,7 @@ def tensor_shapes(path: Path) -> Shapes:
         if len(start) < 8 or length > size:
             raise ValueError(f"is no safetensors file, or was cut ({size} bytes)")
         try:
-            header: dict[str, Any] = json.loads(file.read(length))
+            header: dict[str, Any] = parse_json(file.read(length))
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
             shapes = {name: tuple(entry["shape"]) for name, entry in tensors.items()}

@@ -39,9 +39,9 @@ def installed_file(distribution: str, version: str, member: str) -> Path | None:
 def pip_command() -> list[str] | None:
     """How to run pip here: this interpreter's, else one on the PATH, else None."""
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]  # -P: not the pip.py of the working folder
     other = shutil.which("pip3") or shutil.which("pip")
-    return [other] if other else None
+    return [other] if other and Path(other).is_absolute() else None
 
 
 def download_wheel(requirement: str, size: int, folder: Path, progress: Progress) -> Path:

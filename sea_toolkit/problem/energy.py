@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.registry.blame import AttributedError
+from sea_toolkit.problem.functions import FunctionForm, numbers_for
+from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
 from sea_toolkit.registry.declared import check_declared
 from sea_toolkit.registry.options import ScheduleLike
 
@@ -134,12 +135,13 @@ def as_energy(built: Any, owner: str) -> Energy:
         owner: the plugin's name for messages.
 
     Raises:
-        PluginError: it is neither, or a plain class that sets an attribute of `Energy`.
+        PluginError: it is neither, a function of no known form, or a plain class that sets an attribute of `Energy`.
     """
     if isinstance(built, Energy):
         return built
     if isinstance(built, functools.partial):
-        return FunctionEnergy(built)
+        with attribute_errors_to(owner):
+            return FunctionEnergy(built.func, built.keywords)
     name = type(built).__name__
     if not isinstance(built, Bindable):
         raise AttributedError(
@@ -158,20 +160,49 @@ def as_energy(built: Any, owner: str) -> Energy:
 
 
 class FunctionEnergy(Energy):
-    """An energy written as a plain function: options that are schedules are resolved before each call."""
+    """An energy written as a plain function: options that are schedules are resolved before each call.
 
-    def __init__(self, function: functools.partial[Any]) -> None:
-        self.function, self.options = function.func, dict(function.keywords)
-        self.reads_text = scores_text(function.func)
-        self.differentiable = not self.reads_text
+    Args:
+        function: what is called; see `FunctionForm`.
+        options: its keyword arguments.
+        is_reward: it returns a reward, whose negative is the energy.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], options: Mapping[str, Any] | None = None, *, is_reward: bool = False
+    ) -> None:
+        self.form, self.options, self.is_reward = FunctionForm(function, tuple(options or ())), options or {}, is_reward
+        self.differentiable = not self.form.reads_text
 
     def bind(self, context: Context) -> BoundEnergy:
         def now() -> dict[str, Any]:
             return {k: context.clock.value(v) if isinstance(v, ScheduleLike) else v for k, v in self.options.items()}
 
-        if self.reads_text:
-            return BoundEnergy(score_text=lambda prompts, texts: self.function(prompts, texts, **now()))
-        return BoundEnergy(energy=lambda response: self.function(response, **now()))
+        return bound_function(self.form, now, is_reward=self.is_reward)
+
+
+def bound_function(
+    form: FunctionForm, options: Callable[[], Mapping[str, Any]] = dict, *, is_reward: bool = False
+) -> BoundEnergy:
+    """A function as a bound energy.
+
+    Args:
+        form: the function, and what it is given.
+        options: its keyword arguments at the moment.
+        is_reward: it returns a reward, whose negative is the energy.
+    """
+
+    def energy(response: SoftResponse) -> Any:
+        value = form.of_response(response, options())
+        return -value if is_reward and isinstance(value, Tensor) else value  # `Term` refuses what is no tensor
+
+    def score_text(prompts: Sequence[str], texts: Sequence[str]) -> Any:
+        value = form.of_texts(prompts, texts, options())
+        return -numbers_for(value, len(texts)) if is_reward else value
+
+    if form.reads_text:
+        return BoundEnergy(score_text=score_text, is_reward=is_reward)
+    return BoundEnergy(energy=energy, is_reward=is_reward)
 
 
 class _PlainEnergy(Energy):
@@ -184,22 +215,17 @@ class _PlainEnergy(Energy):
         return self._bind(context)
 
 
-def scores_text(function: Callable[..., Any]) -> bool:
-    """Whether a function takes prompts and texts, by the name of its first parameter."""
-    return next(iter(inspect.signature(function).parameters), "") in ("prompts", "texts")
-
-
 def as_bound(returned: Any, owner: str) -> BoundEnergy:
     """Turn what `bind` returned into a `BoundEnergy`.
 
     Raises:
-        PluginError: it is neither a `BoundEnergy` nor a function. An object with attributes is refused because a
-            misspelt attribute would go unnoticed.
+        PluginError: it is neither a `BoundEnergy` nor a function of one of the forms. An object with attributes is
+            refused because a misspelt attribute would go unnoticed.
     """
     if isinstance(returned, BoundEnergy):
         return returned
     if inspect.isroutine(returned) or isinstance(returned, functools.partial):
-        return BoundEnergy(score_text=returned) if scores_text(returned) else BoundEnergy(energy=returned)
+        return bound_function(FunctionForm(returned))
     raise AttributedError(
         owner,
         f"bind returned {'nothing' if returned is None else f'a {type(returned).__name__}'}",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
+from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.options import Number
 
@@ -73,11 +73,10 @@ class Term:
         value = self._guarded("energy", lambda: energy(response))
         expected = response.shape[:2]
         if not isinstance(value, Tensor) or tuple(value.shape) != expected:
-            got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise PluginError(
-                f"energy {self.owner!r} returned {got}",
-                expected=f"a tensor [P, C] = {list(expected)}",
-                hint="sum or average over positions inside the energy",
+                f"energy {self.owner!r} returned {_described(value)}",
+                expected=f"a tensor [P, C] = {list(expected)}: one number for each prompt and chain",
+                hint=_way_to_shape(value),
             )
         return value.float().clone()  # the plugin may go on writing into its own
 
@@ -105,14 +104,7 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        value = self._guarded(
-            "score_text", lambda: torch.as_tensor(score(flat_prompts, flat), dtype=torch.float32).clone()
-        )
-        if tuple(value.shape) != (len(flat),):
-            raise PluginError(
-                f"score_text of energy {self.owner!r} returned {list(value.shape)} for {len(flat)} texts",
-                expected=f"{len(flat)} numbers",
-            )
+        value = self._guarded("score_text", lambda: numbers_for(score(flat_prompts, flat), len(flat)).clone())
         return value.reshape(len(texts), chains)
 
     def of_policy(
@@ -144,6 +136,18 @@ class Term:
                 hint="in bind: model = context.use_model(name, model)",
             )
         return value
+
+
+def _described(value: Any) -> str:
+    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _way_to_shape(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return "compute with tensors alone, without .item(), float() or numpy; a function of texts is f(prompts, texts)"
+    if value.ndim > 2:
+        return "sum or average over positions inside the energy: .sum(-1)"
+    return "sum or average over positions alone: dimensions 0 and 1 are prompts and chains"
 
 
 def _listed(names: set[str]) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import PolicyFingerprint
 from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
 
 FORMAT = "sea_toolkit probe 1"
 _FLOOR = 1e-2
@@ -164,7 +165,7 @@ class Probe:
                 f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a probe file"
             ) from error
         try:
-            facts = json.loads(metadata.get("probe", "{}"))
+            facts = parse_json(metadata.get("probe", "{}"))
             stated = facts.pop("format", "not stated")
         except (ValueError, AttributeError, TypeError):
             facts, stated = {}, "not readable"

@@ -11,9 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
+from sea_toolkit.lm.fingerprint import same_vocabulary
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.piece_table import PieceTable
+from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
 
@@ -21,8 +26,8 @@ DIFFERENCE = 1e-4
 """Smallest difference between two readings of one text that is reported."""
 
 
-class SequenceScorer:
-    """Outputs `[P, C, L]` of a sequence classifier for the responses of a run.
+class SequenceScorer(ResponseScorer):
+    """Outputs `[P, C, L]` of a sequence classifier that has the policy's tokens.
 
     A relaxed response is read between the tokens before and after it; those before it are run once. A text is read as a
     whole, exactly as the model's user would give it: where that has other tokens, its value is that of the whole, and
@@ -32,36 +37,19 @@ class SequenceScorer:
         reader: of texts.
         context: of the run.
 
-    Attributes:
-        warnings: by how much the two readings of a text differed, if they did.
-
     Raises:
         RecipeError: prompt and answer are too long for the model.
     """
 
     def __init__(self, reader: ClassifierReader, context: Context) -> None:
-        self.reader, self.prompts, self.shown = reader, list(context.prompts), reader.shown
+        super().__init__(reader, context.prompts)
         self.table = fit_rows(reader.table, context.policy.vocab_size)
-        self.warnings: list[str] = []
         frames = self.shown.frames(self.prompts, context.length)
         self.before, self.after = [before for before, _ in frames], frames[0][1]
         self.prefix = reader.backbone.prefix(self.before) if reader.is_decoder and self.before[0] else None
-        self._latest: tuple[SoftResponse, Tensor] | None = None
         self._furthest = DIFFERENCE
 
-    def __call__(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
-        """All outputs, float32; the response's soft end is cut where survival falls below one half.
-
-        The outputs of a text that has more tokens than the model can read are NaN, unless it may be truncated. Outputs
-        without a graph are kept for a second energy that asks for another of them.
-        """
-        if self._latest is not None and self._latest[0] is response:
-            return self._latest[1]
-        outputs = self._outputs(response)
-        self._latest = None if outputs.requires_grad else (response, outputs)
-        return outputs
-
-    def _outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
+    def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         wholes = self._wholes(response)
         p, c = response.shape[:2]
         if len(wholes) == p * c and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
@@ -116,12 +104,12 @@ def sequence_scorer(
     reads: Reading = "auto",
     truncate: bool = False,
     template_options: Mapping[str, Any] | None = None,
-) -> SequenceScorer:
+) -> ResponseScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and without a gradient it
-    runs once for each response.
+    runs once for each response. One with other tokens than the policy's is read through a bridge.
 
     Raises:
-        ModelError: unreadable weights, or another vocabulary than the policy's.
+        ModelError: unreadable weights.
         RecipeError: prompt and answer are too long for the model.
     """
     policy, finder = context.policy, context.finder
@@ -139,4 +127,14 @@ def sequence_scorer(
     reader = finder.load_once((*key, name, policy.device, policy.dtype), lambda: ClassifierReader(model, shown))
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
-    return context.load_once(key, lambda: SequenceScorer(reader, context))
+    if same_vocabulary(tokenizer, policy.tokenizer):
+        return context.load_once(key, lambda: SequenceScorer(reader, context))
+    pieces, table = finder.load_once(
+        (*key, "bridge", name, policy.name, policy.device), lambda: _bridge(reader, policy)
+    )
+    return context.load_once(key, lambda: BridgedScorer(reader, pieces, table, context))
+
+
+def _bridge(reader: ClassifierReader, policy: Policy) -> tuple[PieceTable, Tensor]:
+    pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
+    return pieces, pieces.embeddings(reader.table)

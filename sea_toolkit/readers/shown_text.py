@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.positions import fitting_frames, shortened
+from sea_toolkit.lm.spans import Span, TokenSpans, character_spans
 from sea_toolkit.lm.template import ChatTemplate, has_template
 from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.util.conversation import Message, Prompt
@@ -16,6 +19,20 @@ Reading = Literal["auto", "response", "prompt+response", "chat"]
 is "chat" where there is a template, else the answer alone."""
 
 Ids = list[int]
+
+
+@dataclass(frozen=True)
+class PlacedAnswer:
+    """A whole text, and where in it the answer stands.
+
+    Attributes:
+        ids: tokens of the whole.
+        spans: for each of them, which bytes of the answer's UTF-8 form it writes; outside of the answer the two ends
+            are equal.
+    """
+
+    ids: Ids
+    spans: list[Span]
 
 
 class ShownText:
@@ -60,20 +77,29 @@ class ShownText:
         """What the model is given, without the tokenizer's own special tokens."""
         if self.chat is not None:
             return self.chat.render([*Prompt.of(prompt).messages, Message("assistant", answer)])
-        if self.reads == "response":
-            return answer
-        between = "" if answer[:1].isspace() else " "
-        return prompt.rstrip() + between + answer
+        return self._before(prompt, answer) + answer
 
     def ids(self, prompt: str, answer: str) -> Ids | None:
         """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
         whole."""
-        ids, limit = self._whole(prompt, answer), self.limit
-        if limit is None or len(ids) <= limit:
-            return ids
-        if not self.truncate:
+        fitting = self._fitting(prompt, answer)
+        return None if fitting is None else fitting[1]
+
+    def placed(self, prompt: str, answer: str) -> PlacedAnswer | None:
+        """The same ids, and which of them write the answer."""
+        fitting = self._fitting(prompt, answer)
+        if fitting is None:
             return None
-        return shortened(prompt, lambda rest: self._whole(rest, answer), len, limit, self.tokenizer)[:limit]
+        rest, ids = fitting
+        text = self.text(rest, answer)
+        first, shown = self._answer_in(text, rest, answer)
+        start, skipped = len(text[:first].encode()), len(answer[: answer.find(shown)].encode())
+        end = start + len(shown.encode())
+        spans = [
+            (max(a, start) - start + skipped, min(b, end) - start + skipped) if a < end and b > start else (0, 0)
+            for a, b in self._spans(text, ids)
+        ]
+        return PlacedAnswer(ids, spans)
 
     def frames(self, prompts: Sequence[str], length: int) -> list[tuple[Ids, Ids]]:
         """Token ids before and after the answer's own for each prompt; those after it are the same for all.
@@ -96,9 +122,41 @@ class ShownText:
             truncate=self.truncate,
         )
 
-    def _whole(self, prompt: str, answer: str) -> Ids:
-        ids: Ids = self.tokenizer(self.text(prompt, answer), add_special_tokens=self.chat is None).input_ids
-        return ids
+    def _fitting(self, prompt: str, answer: str) -> tuple[str, Ids] | None:
+        """As much of the prompt as is shown, and the ids of the whole."""
+
+        def whole(rest: str) -> tuple[str, Ids]:
+            return rest, self.tokenizer(self.text(rest, answer), add_special_tokens=self.chat is None).input_ids
+
+        rest, ids = whole(prompt)
+        if self.limit is None or len(ids) <= self.limit:
+            return rest, ids
+        if not self.truncate:
+            return None
+        rest, ids = shortened(prompt, whole, lambda pair: len(pair[1]), self.limit, self.tokenizer)
+        return rest, ids[: self.limit]
+
+    def _before(self, prompt: str, answer: str) -> str:
+        """What stands before an answer that is shown as plain text."""
+        if self.reads == "response":
+            return ""
+        return prompt.rstrip() + ("" if answer[:1].isspace() else " ")
+
+    def _answer_in(self, text: str, prompt: str, answer: str) -> tuple[int, str]:
+        """Where in a text the answer begins, and what is shown of it: a template may trim its ends."""
+        if self.chat is None:
+            return len(self._before(prompt, answer)), answer
+        frame = self.chat.around(Prompt.of(prompt).messages)
+        shown = answer.strip() if frame.trims else answer
+        start = len(frame.before)
+        return (start, shown) if text.startswith(shown, start) else (len(text), "")
+
+    def _spans(self, text: str, ids: Ids) -> list[Span]:
+        if not self.tokenizer.is_fast:
+            decode = functools.partial(self.tokenizer.decode, skip_special_tokens=True)
+            return TokenSpans(self.tokenizer, decode).of(ids, text)
+        batch = self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=True)
+        return character_spans(batch.offset_mapping[: len(ids)], text)
 
     def _frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:

@@ -1,7 +1,8 @@
 """PluginHub: finds the plugins, loads each under its own guard, and answers by name.
 
-Making a hub reads metadata only. Third-party code is imported when a name that is not built-in is asked for, or by
-`load()`; whatever a plugin does wrong stays in its own `PluginRecord`. The hub is an object that is passed along.
+Making a hub reads metadata only. A plugin is imported when a name is asked for that it may have, when a run begins that
+it may watch, or by `load()`; whatever it does wrong stays in its own `PluginRecord`. The hub is an object that is
+passed along.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from sea_toolkit.registry.registered import Registry
 from sea_toolkit.registry.sources import Source
 from sea_toolkit.registry.staging import RefusedError, call_hook, stage
 from sea_toolkit.registry.static import inspection
+from sea_toolkit.registry.static.files import content_digest
+from sea_toolkit.registry.static.inspection import examined
+from sea_toolkit.registry.static.possible import Possible, possible
 from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ class PluginHub:
         self._registry = Registry()
         self._attempted: set[PluginRecord] = set()
         self._muted: set[PluginRecord] = set()
+        self._possible: dict[PluginRecord, Possible] = {}
         self._built_in = [self._load_built_in(family) for family in BUILT_IN]
 
     @classmethod
@@ -97,6 +102,22 @@ class PluginHub:
         """
         self._load(self._sources, tolerant)
 
+    def load_for(self, *, kind: str | None = None, hook: str | None = None, tolerant: bool = False) -> None:
+        """Load the plugins that may provide items of a kind or implement a hook, judged by their code and last load.
+
+        Files that the user gave are loaded in any case, and every plugin if the hub is strict.
+
+        Args:
+            kind: a key of `KINDS`, or None.
+            hook: the name of a hook, or None.
+            tolerant: as of `load`.
+
+        Raises:
+            PluginError: as `load`.
+        """
+        wanted = hook or KINDS[kind or ""]
+        self._load([s for s in self._sources if self._wanted(s) or self._could(s).has_hook(wanted)], tolerant)
+
     def get(self, kind: str, name: str, for_what: str = "") -> Item:
         """The item of this name.
 
@@ -124,15 +145,35 @@ class PluginHub:
         """
         if ":" in name:
             self._load([s for s in self._sources if lookup.is_from(s.record, name)])
-        elif not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
-            self.load()  # all of them: another plugin may claim the name as well
-        elif kind is None and any(lookup.may_provide(source.record, name) for source in self._sources):
-            self.load()  # the same name in another kind
+        elif kind is None or not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
+            kinds = list(KINDS) if kind is None else [kind]  # another plugin may claim the name, or have it elsewhere
+            could = [s for s in self._sources if any(self._could(s).provides(of_kind, name) for of_kind in kinds)]
+            self._load([source for source in self._sources if self._wanted(source) or source in could])
+            if not lookup.matching(self.items(kind), name):
+                self.load()  # nobody has it: now a plugin counts too that hides what it registers
         return lookup.matching(self.items(kind), name)
 
     def unknown(self, kind: str | None, name: str, for_what: str = "") -> SeaError:
         """The error for an unknown name; see `lookup.unknown`."""
         return lookup.unknown(self.records, self.items(), self.left_out, kind, name, for_what)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a run has to tell of the plugins that were loaded: what their code changed for the whole process."""
+        return [f"{record.label}: {change}" for record in self.records for change in record.changes]
+
+    def loaded(self) -> dict[str, dict[str, str]]:
+        """Every plugin whose code was imported, used or not, by `distribution:name`: its version, its status, and the
+        SHA-256 of its `files` (the whole of its package, data files too)."""
+        return {
+            source.record.key: {
+                "version": source.record.version,
+                "status": source.record.status,
+                "files": content_digest(source.record),
+            }
+            for source in self._sources
+            if source.record in self._attempted and source.record.unloadable is None
+        }
 
     def clashes(self) -> list[lookup.Clash]:
         """Names claimed by several third-party plugins, as far as is known; see `inspect`."""
@@ -140,7 +181,8 @@ class PluginHub:
 
     def inspect(self) -> None:
         """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
-        unknown = [source.record for source in self._sources if source.record not in self._attempted]
+        unattempted = [source.record for source in self._sources if source.record not in self._attempted]
+        unknown = [record for record in unattempted if record.unloadable is None]
         from_user = [record for record in unknown if record.from_user]
         for record in [*from_user, *outcomes.recall([record for record in unknown if not record.from_user])]:
             inspection.inspect(record)
@@ -184,7 +226,7 @@ class PluginHub:
         Raises:
             PluginError: as `load`; a plugin that fails in this hook is withdrawn, as if it had failed to load.
         """
-        self.load()
+        self.load_for(hook="sea_register_commands")
         functions = self._registry.functions("sea_register_commands", self.records)
         for record, error in collect_commands(group, functions, reserved):
             self._withdraw(record, error)
@@ -208,6 +250,18 @@ class PluginHub:
             if self._registry.has(record):
                 self._withdraw(record, "no longer installed")
 
+    def _wanted(self, source: Source) -> bool:
+        """Whether the user has asked for it to be loaded, whatever it provides."""
+        return source.record.from_user or self.strict
+
+    def _could(self, source: Source) -> Possible:
+        record = source.record
+        if record not in self._possible:
+            known = examined(record)
+            outcomes.recall([known])
+            self._possible[record] = possible(record, known)
+        return self._possible[record]
+
     def _load(self, chosen: list[Source], tolerant: bool = False) -> None:
         fresh = [source for source in chosen if source.record not in self._attempted]
         for source in fresh:
@@ -230,7 +284,8 @@ class PluginHub:
         record = source.record
         self._attempted.add(record)
         record.status, record.error, record.provides = "not loaded", None, {}
-        record.warnings.clear()
+        record.unlisted = []
+        record.warnings = list(record.oddities)
         record.checked = f"loaded {datetime.now(UTC).isoformat(timespec='seconds')}"
         try:
             self._registry.add(record, stage(record, source.load), "ok")

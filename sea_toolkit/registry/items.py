@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.registry import docstrings
 from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.options import Option, options_of
 from sea_toolkit.registry.records import CORE, PluginRecord
 from sea_toolkit.registry.signatures import check_signature
@@ -69,7 +70,7 @@ class Item:
         """
         if not isinstance(self.reference, str):
             return self.reference
-        with attribute_errors_to(self.owner, f"cannot be imported from {self.reference}"):
+        with attribute_errors_to(self.owner, f"cannot be imported from {self.reference}"), Isolated(self.record):
             module, _, attribute = self.reference.partition(":")
             target = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
             check_signature(target)

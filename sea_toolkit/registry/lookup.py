@@ -35,11 +35,6 @@ def matching(items: Sequence[Item], name: str) -> list[Item]:
     return [item for item in named if item.distribution == CORE or item.kind not in built_in]
 
 
-def may_provide(record: PluginRecord, name: str) -> bool:
-    """Whether the plugin's source registers that name literally, in any kind."""
-    return any(name in names for names in inspection.provided(record).values())
-
-
 def clash(items: Sequence[Item], for_what: str = "") -> RecipeError:
     """The error for a name that several plugins claim."""
     qualified = sorted({item.qualified for item in items})
@@ -138,7 +133,13 @@ def first_line(error: str | None) -> str:
 
 
 def _left_out(names: Sequence[str]) -> list[str]:
-    return [f"SEA_PLUGINS leaves out {', '.join(names)}"] if names else []
+    return [f"SEA_PLUGINS leaves out {few_of(names)}"] if names else []
+
+
+def few_of(names: Sequence[str]) -> str:
+    """The first five names and how many more there are, for a sentence about something else."""
+    more = f" and {len(names) - 5} more (sea-toolkit list-plugins --json names all)" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _prefix(for_what: str, kind: str | None) -> str:

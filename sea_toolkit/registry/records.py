@@ -28,9 +28,20 @@ Status = Literal["built-in", "ok", "not loaded", "broken", "refused"]
 class PluginRecord:
     """One plugin and its state.
 
-    `provides` maps kind to name to summary. `checked` says where the state comes from: "built-in", "loaded" and a
-    time, or "static" (a look at the source without importing it). "refused" is a plugin made for another
-    `sea_api`. `from_user`: not from an installed distribution but a file or an object that the user gave.
+    Attributes:
+        name, value: of the entry point.
+        distribution, version: where it comes from.
+        status: "refused" is a plugin made for another `sea_api`.
+        provides: kind to name to summary.
+        checked: where the state comes from: "built-in", "loaded" and a time, or "static" (a look at the source without
+            importing it).
+        from_user: not from an installed distribution but a file or an object that the user gave.
+        unlisted: kinds of which it may register other names than those in `provides`.
+        metadata: the `.dist-info` or `.egg-info` of the distribution.
+        requirement: the distribution's line in a requirements file.
+        oddities: warnings about the metadata; they are among the `warnings` in any state.
+        unloadable: why the metadata alone rules a load out, or None.
+        changes: what its code changed for the whole process, and the hub put back.
     """
 
     name: str
@@ -45,6 +56,12 @@ class PluginRecord:
     checked: str | None = None
     file: str | None = None
     from_user: bool = False
+    unlisted: list[str] = field(default_factory=list)
+    metadata: str | None = None
+    requirement: str = ""
+    oddities: list[str] = field(default_factory=list)
+    unloadable: str | None = None
+    changes: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -64,6 +81,11 @@ class PluginRecord:
     def fail(self, error: str, status: Status = "broken") -> None:
         """Record a failure; what the plugin provides is withdrawn."""
         self.status, self.error, self.hooks = status, error, []
+
+    def rule_out(self, error: str) -> None:
+        """Record that its metadata alone shows that it cannot be loaded."""
+        self.unloadable = error
+        self.fail(error)
 
     def warn(self, text: str) -> None:
         """Note something legal but suspicious, once."""

@@ -14,7 +14,9 @@ from typing import Any
 
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.hookspecs import PROJECT
+from sea_toolkit.registry import metadata, ownership
 from sea_toolkit.registry.records import PluginRecord, normalize
+from sea_toolkit.util.paths import user_path
 
 VARIABLE = "SEA_PLUGINS"
 
@@ -30,29 +32,36 @@ class Source:
 def installed() -> list[Source]:
     """The entry points of group `sea_toolkit`, sorted by distribution and name.
 
-    A distribution whose metadata cannot be read becomes a broken record. The first distribution of a name on
-    `sys.path` counts, as for imports.
+    What is wrong with the metadata of a distribution is in the records: a broken one for a line that is no entry point
+    or an entry point that leads to another distribution's file, warnings for the rest.
     """
+    pairs: list[tuple[PluginRecord, metadata.Installed]] = []
     sources: list[Source] = []
-    seen: set[str] = set()
-    for distribution in importlib.metadata.distributions():
-        name, version = "(unknown distribution)", "?"
-        try:
-            if PROJECT not in (distribution.read_text("entry_points.txt") or ""):
-                continue
-            name = normalize(distribution.metadata["Name"] or name)
-            version = distribution.metadata["Version"] or version
-            if name in seen:
-                continue
-            points = [point for point in distribution.entry_points if point.group == PROJECT]
-        except Exception as error:
-            record = PluginRecord("(entry points)", name, version, "")
-            record.fail(f"its metadata cannot be read ({type(error).__name__}: {error})")
+    for distribution in ownership.first_copies(metadata.installed()):
+        for name, value in distribution.points:
+            pairs.append((_record(distribution, name, value), distribution))
+        for line in distribution.faults:
+            record = _record(distribution, line.partition("=")[0].strip() or line, line.partition("=")[2].strip())
+            record.rule_out(f"{line!r} in {distribution.folder / 'entry_points.txt'} is no entry point")
             sources.append(Source(record, _raiser(record.error)))
-            continue
-        seen.add(name)
-        sources += [Source(PluginRecord(p.name, name, version, p.value), p.load) for p in points]
+    ownership.refuse_strangers(pairs)
+    for record, _ in pairs:
+        point = importlib.metadata.EntryPoint(record.name, record.value, PROJECT)
+        sources.append(Source(record, _raiser(record.error) if record.failed else point.load))
     return sorted(sources, key=lambda source: (source.record.distribution, source.record.name))
+
+
+def _record(distribution: metadata.Installed, name: str, value: str) -> PluginRecord:
+    return PluginRecord(
+        name,
+        distribution.name,
+        distribution.version,
+        value,
+        warnings=list(distribution.warnings),
+        oddities=distribution.warnings,
+        metadata=str(distribution.folder),
+        requirement=distribution.requirement,
+    )
 
 
 def selected(sources: Sequence[Source], plugins: Iterable[str] | None) -> tuple[list[Source], list[str]]:
@@ -93,7 +102,7 @@ def from_file(path: str | os.PathLike[str]) -> Source:
     Raises:
         RecipeError: there is no such file, or it cannot be read.
     """
-    file = Path(path).expanduser()
+    file = user_path(path, "the name of a plugin file")
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

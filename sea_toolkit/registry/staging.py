@@ -14,6 +14,7 @@ from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry import hookcheck
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.docstrings import first_line
+from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS, PluginRecord
 from sea_toolkit.registry.signatures import check_signature
@@ -42,13 +43,13 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     """Import a plugin, check it and collect what it registers.
 
     Args:
-        record: the plugin's record; not changed.
+        record: the plugin's record; gets a warning of what its code changed for the whole process.
         load: returns the plugin object (imports it).
 
     Raises:
         AttributedError: something is wrong with it; its cause is a RefusedError if it states another `sea_api`.
     """
-    with attribute_errors_to(record.label):
+    with attribute_errors_to(record.label), Isolated(record):
         staged = Staged(load())
         refusal = hookcheck.api_error(getattr(staged.plugin, "sea_api", SEA_API))
         if refusal:
@@ -65,7 +66,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
             registrar = Registrar(kind, record, staged.items)
-            with attribute_errors_to(record.label, f"in {hook_name}"):
+            with attribute_errors_to(record.label, f"in {hook_name}"), Isolated(record):
                 call_hook(record, hook_name, function, register=registrar)
                 registrar.close()
     return staged

@@ -23,7 +23,7 @@ from sea_toolkit.registry.allowed_code import refuse_unless_allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
-from sea_toolkit.runs.parts import Part, recipe_part
+from sea_toolkit.runs.parts import Part, recipe_part, with_weight
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -81,7 +81,7 @@ class Composition:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
 
         Raises:
-            ModelError: a reward model that cannot be found, or has another vocabulary.
+            ModelError: a reward model that cannot be found.
         """
         for part in self.parts:
             with attribute_errors_to(part.owner, user_errors_pass=True):
@@ -172,7 +172,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allow_code
     parts += [recipe_part(spec, resolver, f"constraints[{i}]") for i, spec in enumerate(recipe.constraints)]
     for part in parts:
         refuse_unless_allowed(part.energy.code, allow_code, f"energy {part.label!r}")
-    parts += own
+    parts += [with_weight(part, resolver) for part in own]
     labels = unique_labels([part.label for part in parts])
     parts = [replace(part, label=label) for part, label in zip(parts, labels, strict=True)]
     if all(part.is_reference for part in parts):
@@ -199,5 +199,6 @@ def _nothing_to_align_to(hub: PluginHub) -> RecipeError:
     return RecipeError(
         "there is nothing to align to: no reward was given",
         expected="at least one reward or another energy",
-        hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list)",
+        hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list); in Python "
+        'reward={"NAME": 8.0} or reward=function',
     )

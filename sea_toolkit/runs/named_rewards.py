@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
@@ -10,6 +9,7 @@ from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
+from sea_toolkit.util.paths import user_path
 
 REWARD = ("reward", f"{CORE}:reward")
 
@@ -69,7 +69,4 @@ def _is_reward_model(name: str, hub: PluginHub) -> bool:
 
 def _is_place(model: str) -> bool:
     """Whether it can only be a file, a folder or a Hugging Face id."""
-    try:
-        return any(mark in model for mark in "/\\~") or Path(model).exists()
-    except (OSError, ValueError):
-        return False
+    return any(mark in model for mark in "/\\~") or user_path(model, "the name of the reward").exists()

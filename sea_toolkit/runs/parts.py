@@ -84,12 +84,12 @@ class Part:
         return Term(self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce)
 
 
-def own_parts(energies: Mapping[str, tuple[float, Any]] | None) -> list[Part]:
-    """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
+    """Terms that are Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
     parts = []
-    for label, (weight, energy) in (energies or {}).items():
-        built = energy if isinstance(energy, Bindable) else functools.partial(energy)
-        parts.append(Part(as_energy(built, f"energy {label!r}"), None, weight, label))
+    for label, (weight, thing) in (energies or {}).items():
+        energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
+        parts.append(Part(as_energy(energy, f"energy {label!r}"), None, weight, label))
     return parts
 
 
@@ -107,7 +107,7 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         PluginError: the plugin is broken.
     """
     name, options, as_reward = meant(spec, resolver.hub)
-    item, before = resolver.find("energy", name, place), set(resolver.reactive)
+    item = resolver.find("energy", name, place)
     used = len(resolver.items)
     try:
         energy = as_energy(resolver.build(item, options, place), item.owner)
@@ -120,13 +120,7 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         raise no_reward(name, spec)
     follows = any(other.kind == "schedule" for other in resolver.items[used:])
     weight = resolver.number(spec.weight, f"{place}.weight")
-    for reactive in sorted(set(resolver.reactive) - before):
-        raise RecipeError(
-            f"{reactive}: schedule {resolver.reactive[reactive].name!r} reacts to the run, and an energy may not: "
-            "texts are compared by it",
-            expected="a number, or a schedule of the run's progress alone",
-            hint="linear or cosine here; let an option of the sampler or of the relaxation react",
-        )
+    _refuse_reactive(resolver, place)
     label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
     if not isinstance(spec, ConstraintSpec):
         return Part(energy, item, weight, label, is_time_dependent=follows, no_reward=refusal)
@@ -135,3 +129,25 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
     return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, refusal)
+
+
+def with_weight(part: Part, resolver: Resolver) -> Part:
+    """A term given in Python; a table as its weight is a schedule.
+
+    Raises:
+        RecipeError: the table is no schedule, or one that follows the run.
+    """
+    place = f"the weight of {part.label!r}"
+    weight = resolver.number(part.weight, place)
+    _refuse_reactive(resolver, place)
+    return replace(part, weight=weight)
+
+
+def _refuse_reactive(resolver: Resolver, place: str) -> None:
+    for reactive in sorted(name for name in resolver.reactive if name.startswith(place)):
+        raise RecipeError(
+            f"{reactive}: schedule {resolver.reactive[reactive].name!r} reacts to the run, and an energy may not: "
+            "texts are compared by it",
+            expected="a number, or a schedule of the run's progress alone",
+            hint="linear or cosine here; let an option of the sampler or of the relaxation react",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.text_files import read_text
 from sea_toolkit.util.unicode import require_unicode
 
 
@@ -84,16 +86,15 @@ class Recipe(Strict):
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
         """Read a TOML file, or the `recipe.json` of a run's folder."""
+        path = user_path(path, "the name of the recipe")
+        text, is_json = read_text(path), path.suffix == ".json"
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            data = json.loads(text)["recipe"] if str(path).endswith(".json") else tomllib.loads(text)
-        except OSError as error:
-            raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not TOML: {error}", hint="see docs/recipes.md for an example") from error
-        except (ValueError, KeyError, TypeError) as error:
+            data = parse_json(text)["recipe"] if is_json else tomllib.loads(text)
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            reason = "it is nested too deep" if isinstance(error, RecursionError) else error
             raise RecipeError(
-                f"{path} is no run's recipe.json: {error}", hint="a TOML file, see docs/recipes.md"
+                f"{path} is {'no recipe.json of a run' if is_json else 'not TOML'}: {reason}",
+                hint="see docs/recipes.md for an example",
             ) from error
         return cls.parse(data, where=str(path))
 

@@ -267,6 +267,7 @@ class Run:
         problem = self.problem
         warnings = [note for t in problem.terms for note in t.notes]
         notes = [
+            *self.composition.hub.notes,
             *problem.policy.notes,
             *warnings,
             *self.notes,

@@ -23,7 +23,7 @@ from sea_toolkit.runs.run import Run
 from sea_toolkit.util.conversation import Messages
 from sea_toolkit.util.progress import Progress, silent
 
-OwnEnergies = Mapping[str, tuple[float, Any]]
+OwnEnergies = Mapping[str, tuple[Any, Any]]
 """Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
 
 
@@ -132,7 +132,7 @@ class Session:
             folder, checkpoint_every, on_event, stop_after: see `Run`.
         """
         problem = self.bind(composition, prompts)
-        self.hub.load()
+        self.hub.load_for(hook="sea_observe")
         return Run(
             composition,
             problem,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
@@ -50,19 +51,27 @@ class Prompt(str):
         """A prompt from a text or from messages.
 
         Args:
-            value: a string, or a list of `{"role": …, "content": …}`; content is a text or a list of text parts.
+            value: a string, or messages `{"role": …, "content": …}`; content is a text or a list of text parts.
             where: names it in errors.
 
         Raises:
             RecipeError: neither of them, an unknown key of a message, a conversation whose last turn is not the user's,
-                or text that UTF-8 cannot write.
+                a text that is empty or that UTF-8 cannot write.
         """
-        if isinstance(value, Prompt):
-            return value
+        prompt = value if isinstance(value, Prompt) else cls._read(value, where)
+        if not prompt.strip():
+            raise RecipeError(f"{where} is empty", expected="some text to answer")
+        return prompt
+
+    @classmethod
+    def _read(cls, value: Any, where: str) -> Prompt:
         if isinstance(value, str):
             require_unicode(value, where)
             return cls(value)
-        if not isinstance(value, Sequence) or not value:
+        if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+            raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED, hint=_hint(value))
+        value = list(value)
+        if not value:
             raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED)
         messages = [_message(turn, f"message {i} of {where}") for i, turn in enumerate(value, 1)]
         if messages[-1].role != "user":
@@ -118,7 +127,12 @@ def as_prompts(prompts: Any) -> list[Prompt]:
     Raises:
         RecipeError: see `Prompt.of`; or there are none.
     """
-    several = [prompts] if is_one_prompt(prompts) else list(prompts)
+    if is_one_prompt(prompts):
+        several = [prompts]
+    elif isinstance(prompts, bytes | Mapping | Set | PathLike) or not isinstance(prompts, Iterable):
+        raise RecipeError(f"the prompt is {_short(prompts)}", expected=_EXPECTED, hint=_hint(prompts))
+    else:
+        several = list(prompts)
     if not several:
         raise RecipeError("there are no prompts", expected="at least one")
     return [Prompt.of(value, f"prompt {i}") for i, value in enumerate(several, 1)]
@@ -136,6 +150,21 @@ def _message(turn: Any, where: str) -> Message:
     for text in (role, content):
         require_unicode(text, where)
     return Message(role, content)
+
+
+def _hint(value: Any) -> str | None:
+    """What to do with something that a prompt can be made from."""
+    if isinstance(value, bytes):
+        return 'its text: value.decode("utf-8")'
+    if isinstance(value, PathLike):
+        return "the lines of the file: Path(…).read_text().splitlines(), or --prompts on the command line"
+    if isinstance(value, Set):
+        return "a list: the order of a set changes"
+    if isinstance(value, Mapping) and "role" in value:
+        return "a conversation is a list of messages: [message]"
+    if isinstance(value, Mapping):
+        return 'the column with the prompts, such as rows["prompt"]'
+    return None
 
 
 def _is_text_part(part: Any) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
-import zlib
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.util.conversation import Prompt, as_prompts
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.tables import Source, column, read_rows
+from sea_toolkit.util.text_files import lines_of, read_text
 
 Text = TypeVar("Text", bound=str)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -23,33 +23,36 @@ def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
     """The prompts of a file, in its order.
 
     Args:
-        path: .csv, .tsv or .jsonl (also with .gz), .json with a list of prompts, or text with a prompt a line. A cell
-            of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
+        path: .csv, .tsv or .jsonl, .json with a list of prompts, or text with a prompt a line; each also with .gz. A
+            cell of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
         name: the column of a table, or its number from 1 where there is no header; one of `COLUMNS` if None.
 
     Raises:
         RecipeError: no such file or column, no prompts, or an entry that is not a prompt.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise RecipeError(f"there is no file {path}", expected="prompts, one a line, or a .csv, .tsv or .jsonl file")
+    path = user_path(path, "the file of prompts")
+    if not path.exists() or path.is_dir():
+        raise RecipeError(
+            f"{path} is a folder" if path.is_dir() else f"there is no file {path}",
+            expected="prompts, one a line, or a .csv, .tsv or .jsonl file",
+        )
     kind = path.name.lower().removesuffix(".gz")
     if kind.endswith(TABLES):
         return _of_table(path, name)
     if name is not None:
         raise RecipeError(f"{path} is no table and has no column {name!r}", expected="a .csv, .tsv or .jsonl file")
     if kind.endswith(".json"):
-        return read_messages(_text(path), str(path))
-    return prompts_of_lines(_text(path), str(path))
+        return read_messages(read_text(path), str(path))
+    return prompts_of_lines(read_text(path), str(path))
 
 
 def prompts_of_lines(text: str, where: str) -> list[Prompt]:
-    """A prompt a line.
+    """A prompt a line; empty lines are left out. There are no comments: a line with # is a prompt.
 
     Raises:
         RecipeError: there are none, or the lines are JSON objects.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines_of(text) if line.strip()]
     if not lines:
         raise RecipeError(f"{where} has no prompts", expected="one a line")
     first = _json(lines[0])
@@ -67,7 +70,7 @@ def read_messages(text: str, where: str) -> list[Prompt]:
         RecipeError: not JSON, or no conversations.
     """
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError as error:
         raise RecipeError(
             f"{where} is not JSON: {error}", expected='[{"role": "user", "content": "…"}], or a list of these'
@@ -118,23 +121,12 @@ def _of_table(path: Path, name: str | None) -> list[Prompt]:
         )
     prompts = []
     for i, cell in enumerate(column(source, rows, name), 1):
-        prompt = Prompt.of(cell, f"{path}: {name!r} of row {i}")
-        if not prompt.strip():
-            raise RecipeError(f"{path}: {name!r} of row {i} is {cell!r}", expected="a text")
-        prompts.append(prompt)
+        prompts.append(Prompt.of(cell, f"{path}: {name!r} of row {i}"))
     return prompts
 
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return None
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.name.lower().endswith(".gz") else content).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the prompts from {path}: {error}", expected="UTF-8 text") from error

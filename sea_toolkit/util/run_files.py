@@ -8,6 +8,7 @@ from typing import Any
 
 from sea_toolkit.errors import SeaError
 from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
 
 RECIPE, MANIFEST, TRACE = "recipe.json", "manifest.json", "trace.jsonl"
 CHECKPOINT, RESULT = "checkpoint.safetensors", "result.json"
@@ -34,7 +35,7 @@ def write_json(path: Path, data: Any) -> None:
 def read_json(path: Path) -> Any:
     """Raises: SeaError if the file is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SeaError(
             f"cannot read {path}: {error.strerror or error}", expected="the folder of a run (--out)"

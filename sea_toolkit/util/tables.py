@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
 import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.text_files import lines_of, read_text
 from sea_toolkit.util.unicode import require_unicode
 
 COLUMNS = ("text", "label", "chosen", "rejected", "group")
@@ -46,8 +46,8 @@ class Source:
                     f"{text}: {part!r} is not a setting", expected="key=value", hint=did_you_mean(key, KEYS)
                 )
             settings[key] = value
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = user_path(name, "the name of a data file")
+        if not path.exists() or path.is_dir():
             raise RecipeError(f"there is no file {path}", hint="check the path")
         return cls(path, settings)
 
@@ -63,7 +63,7 @@ def read_rows(source: Source) -> list[dict[str, Any]]:
     """
     path = source.path
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    text = _text(path)
+    text = read_text(path)
     if not text.strip():
         raise RecipeError(f"{path} is empty", expected="one row per text or pair")
     if kind in ("jsonl", "ndjson"):
@@ -94,25 +94,13 @@ def column(source: Source, rows: list[dict[str, Any]], name: str) -> list[Any]:
     return [row[name] for row in rows]
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.name.lower().endswith(".gz"):
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"{path} cannot be read: {error}", expected="UTF-8 text, or gzip if it ends in .gz"
-        ) from error
-
-
 def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise RecipeError(f"{path}, line {number} is not JSON: {error}", expected="one object per line") from error
         if not isinstance(row, dict):
@@ -126,11 +114,11 @@ def _table(source: Source, text: str, delimiter: str) -> list[dict[str, Any]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     # tab-separated files rarely quote, and a lone quotation mark in a sentence must not swallow the lines
     # after it
-    lines_of = io.StringIO(text, newline="")
+    rest = io.StringIO(text, newline="")
     if delimiter == "\t":
-        reader = csv.reader(lines_of, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        reader = csv.reader(rest, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
-        reader = csv.reader(lines_of)
+        reader = csv.reader(rest, strict=True)  # a quotation mark that is not closed would swallow all lines behind it
     try:
         lines = [line for line in reader if any(cell.strip() for cell in line)]
     except csv.Error as error:
@@ -143,6 +131,9 @@ def _table(source: Source, text: str, delimiter: str) -> list[dict[str, Any]]:
         names, lines = lines[0], lines[1:]
     else:
         names = [str(i + 1) for i in range(len(lines[0]))]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RecipeError(f"{source.path} has two columns called {twice!r}", expected="a name for each column")
     if not lines:
         raise RecipeError(f"{source.path} has a header and no rows", expected="one row per text or pair")
     for i, line in enumerate(lines, 1):

@@ -9,9 +9,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import sea_toolkit
+import sea_toolkit as sea
 from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.util.version import VERSION
+from tests.cli.processes import sea_toolkit
 from tests.registry.hub_sources import BROKEN, energy
 
 
@@ -62,11 +64,11 @@ def test_the_shape_of_the_json(install):
     install("sea-one", energy("first"))
     content = listed()
     assert list(content) == ["sea_toolkit", "api", "plugins", "items", "clashes", "left_out"]
-    assert (content["sea_toolkit"], content["api"]) == (sea_toolkit.__version__, sea_toolkit.SEA_API)
+    assert (content["sea_toolkit"], content["api"]) == (sea.__version__, sea.SEA_API)
     (row,) = [row for row in content["plugins"] if row["distribution"] == "sea-one"]
     assert list(row) == [
         *("name", "distribution", "version", "value", "status", "error", "warnings", "provides", "hooks"),
-        *("checked", "file"),
+        *("checked", "file", "unlisted"),
     ]
     (item,) = [item for item in content["items"] if item["distribution"] == "sea-one"]
     assert item == {
@@ -109,7 +111,15 @@ def test_requirements_are_pins(zoo, tmp_path):
     (tmp_path / "mine.py").write_text(energy("mine"))
     result = CliRunner().invoke(main, ["list-plugins", "--requirements", "--plugin", str(tmp_path / "mine.py")])
     assert result.stdout.split() == [
-        *("sea-api==1.0", "sea-bad==1.0", "sea-one==2.0", "sea-shadow==1.0", "sea-slow==1.0", "sea-two==2.0")
+        *(
+            f"{CORE}=={VERSION}",
+            "sea-api==1.0",
+            "sea-bad==1.0",
+            "sea-one==2.0",
+            "sea-shadow==1.0",
+            "sea-slow==1.0",
+            "sea-two==2.0",
+        )
     ]
     assert CliRunner().invoke(main, ["list-plugins", "--requirements", "--json"]).exit_code == 2
 
@@ -159,3 +169,35 @@ def test_nothing_heavy_is_imported(zoo):
         "import sea_toolkit.registry.hub"
     )
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True, timeout=50)
+
+
+LONG = "a-name-of-an-energy-that-is-" + "very-" * 12 + "long"
+
+
+@pytest.mark.parametrize("columns", [None, 80, 40, 10])
+def test_names_are_whole_at_every_width(install, columns):
+    names = {f"sea-no-medical-advice-{i}": f"brand-voice-{i}" for i in range(8)} | {"sea-long": LONG}
+    for distribution, name in names.items():
+        install(distribution, energy(name))
+    lines = sea_toolkit(["list-plugins"], terminal=columns).stdout.decode().splitlines()
+    for distribution, name in names.items():
+        (found,) = [line for line in lines if line.startswith("energy ") and name in line.split()]
+        assert f"{distribution}:{name}" in found.split()
+        (plugin,) = [line for line in lines if line.startswith(distribution.replace("-", "_"))]
+        assert plugin.split()[1:3] == [distribution, "1.0"]
+    if columns is None:
+        (row,) = [line for line in lines if line.split()[:2] == ["energy", LONG]]
+        assert row.endswith(f"The energy {LONG}."), "a pipe gets the whole row in its line"
+
+
+def test_plugins_that_are_left_out_are_a_short_line(install, monkeypatch):
+    for i in range(20):
+        install(f"sea-n{i:02}", energy(f"n{i}"))
+    monkeypatch.setenv("SEA_PLUGINS", "sea-n00")
+    shown = CliRunner().invoke(main, ["list-plugins"]).stdout
+    assert "left out by SEA_PLUGINS: sea-n01:sea_n01, sea-n02:sea_n02, " in shown
+    assert "sea-n05:sea_n05 and 14 more (sea-toolkit list-plugins --json names all)\n" in shown
+    assert len(listed()["left_out"]) == 19
+    unknown = CliRunner().invoke(main, ["describe", "nothing"]).stderr
+    assert "SEA_PLUGINS leaves out sea-n01:sea_n01," in unknown
+    assert "and 14 more" in unknown

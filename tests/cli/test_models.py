@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sea_toolkit.cli import main
 from sea_toolkit.models import cache
 from sea_toolkit.models.smollm2 import NAME, SmolLM2
+from tests.cli.processes import sea_toolkit
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +105,15 @@ def test_listing_imports_no_torch(own_cache):
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_says_so():
+    narrow = sea_toolkit(["models", "list"], terminal=80).stdout.decode().splitlines()
+    assert narrow[0].split() == ["name", "role", "where", "size", "summary"]
+    assert narrow[-1] == "no room for: for, licence; --wide shows all"
+    assert any(line.startswith(f"{NAME}  policy") for line in narrow)
+    wide = sea_toolkit(["models", "list", "--wide"], terminal=80).stdout.decode().splitlines()
+    piped = sea_toolkit(["models", "list"]).stdout.decode().splitlines()
+    assert wide == piped
+    assert wide[0].split() == ["name", "role", "for", "where", "size", "licence", "summary"]
+    assert len(wide) == 5

@@ -41,8 +41,11 @@ def pickled(folder, shards=1, arch="llama", **options):
 
 
 @pytest.mark.parametrize(("arch", "shards"), [("llama", 1), ("llama", 3), ("gpt2", 1)])
-def test_a_converted_folder_is_the_same_model(tmp_path, arch, shards):
-    """GPT-2 ties its head to its embeddings: one memory under two names."""
+def test_a_converted_folder_is_the_same_model(tmp_path, monkeypatch, arch, shards):
+    """GPT-2 ties its head to its embeddings: one memory under two names. The working folder is no place for modules."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "torch.py").write_text("raise SystemExit('the torch of the working folder')")
+    monkeypatch.chdir(tmp_path / "m")
     source = pickled(tmp_path / "m", shards, arch)
     result = CliRunner().invoke(main, ["models", "convert", str(source), "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output

@@ -240,7 +240,7 @@ def test_a_recipe_without_a_sampler_gets_one_that_fits(plugins):
     [
         ("shapeless", r"energy 'temporary:shapeless' returned a tensor \[2, 2, 1?[0-9]\]"),
         ("listy", "energy 'temporary:listy' returned a list"),
-        ("counts-wrong", r"score_text of energy 'temporary:counts-wrong' returned \[5\] for 4 texts"),
+        ("counts-wrong", r"energy .temporary:counts-wrong. failed: it returned numbers of shape \[5\] for 4 texts"),
     ],
 )
 def test_wrong_outputs_are_named(name, message, plugins):

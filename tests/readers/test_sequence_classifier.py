@@ -185,14 +185,6 @@ def test_prompts_are_scored_alike_alone_and_together(models):
         torch.testing.assert_close(one(SoftResponse.from_ids(ids[p : p + 1], (EOS,)))[0], together[p], **CLOSE)
 
 
-def test_another_tokenizer_is_refused(tmp_path, models):
-    model = models["reward"][1]
-    model.save_pretrained(tmp_path)
-    tiny_tokenizer(120).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="another tokenizer"):
-        energy_of({"other": (tmp_path,)}, "other", output=None)
-
-
 def test_a_bare_language_model_is_refused(tmp_path):
     tiny_model().save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)

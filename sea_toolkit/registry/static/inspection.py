@@ -12,7 +12,15 @@ from pathlib import Path
 from sea_toolkit.registry import hookcheck
 from sea_toolkit.registry.records import KINDS, PluginRecord
 from sea_toolkit.registry.static.import_failure import certain_failure
-from sea_toolkit.registry.static.locate import MissingModuleError, find_spec, locate, module_of, source_file
+from sea_toolkit.registry.static.locate import (
+    MissingModuleError,
+    find_spec,
+    locate,
+    module_of,
+    source_file,
+    source_text,
+)
+from sea_toolkit.registry.static.mentions import mentions
 from sea_toolkit.registry.static.syntax import (
     commands_in,
     declared_hooks,
@@ -25,8 +33,8 @@ from sea_toolkit.registry.static.syntax import (
 
 def inspect(record: PluginRecord) -> None:
     """Fill a record that is not loaded with what its source tells."""
-    if record.failed and record.checked is None:
-        return  # its metadata cannot be read
+    if record.unloadable is not None:
+        return
     record.checked = "static"
     try:
         _inspect(record)
@@ -48,8 +56,11 @@ def _inspect(record: PluginRecord) -> None:
         problem = problem or (certain_failure(file, module) if file else None)
     if problem:
         record.fail(problem)
-    tree = _parsed(file) if file else None
+    tree = _parsed(_source(file, module))
     if tree is None:
+        if not problem:
+            record.hooks = sorted(mentions(record) or {})
+            record.unlisted = [kind for kind, hook in KINDS.items() if hook in record.hooks]
         return
     names = top_level_names(tree)
     if attribute and names is not None and attribute.split(".")[0] not in names and not problem:
@@ -60,13 +71,18 @@ def _inspect(record: PluginRecord) -> None:
         _judge(record, tree, body)
 
 
+def examined(record: PluginRecord) -> PluginRecord:
+    """A new record with what the source of a plugin tells, whatever the plugin's state."""
+    copy = PluginRecord(record.name, record.distribution, record.version, record.value)
+    copy.file, copy.from_user, copy.metadata = record.file, record.from_user, record.metadata
+    copy.unloadable = record.unloadable
+    inspect(copy)
+    return copy
+
+
 def provided(record: PluginRecord) -> dict[str, dict[str, str]]:
     """Kind to name to summary: what the source of a plugin registers by literal names, whatever its state."""
-    copy = PluginRecord(
-        record.name, record.distribution, record.version, record.value, file=record.file, from_user=record.from_user
-    )
-    inspect(copy)
-    return copy.provides
+    return examined(record).provides
 
 
 def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None:
@@ -84,9 +100,11 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
             record.provides["command"] = commands
         elif hook.hook in kinds:
-            items, repeated = items_in(function)
+            items, repeated, all_read = items_in(function)
             if items:
                 record.provides.setdefault(kinds[hook.hook], {}).update(items)
+            if not all_read:
+                record.unlisted.append(kinds[hook.hook])
             errors += [
                 f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
                 for name in repeated
@@ -119,8 +137,15 @@ def _failing_parent(module: str) -> str | None:
     return None
 
 
-def _parsed(file: Path) -> ast.Module | None:
+def _source(file: Path | None, module: str) -> bytes | str | None:
     try:
-        return ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return file.read_bytes() if file else source_text(module)
+    except OSError:
+        return None
+
+
+def _parsed(source: bytes | str | None) -> ast.Module | None:
+    try:
+        return None if source is None else ast.parse(source)
+    except (SyntaxError, ValueError):
         return None

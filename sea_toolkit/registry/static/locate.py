@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import zipimport
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -53,6 +54,25 @@ def locate(value: str) -> Path | None:
     try:
         return source_file(find_spec(module_of(value)))
     except MissingModuleError:
+        return None
+
+
+def origin_of(value: str) -> str | None:
+    """Where the module of an entry point's value lies: a source, bytecode, an extension, or a place in a zip file."""
+    try:
+        spec = find_spec(module_of(value))
+    except MissingModuleError:
+        return None
+    return spec.origin if spec is not None and spec.has_location else None
+
+
+def source_text(module: str) -> str | None:
+    """The source of a module in a zip file, or None."""
+    try:
+        spec = find_spec(module)
+        loader = None if spec is None else spec.loader
+        return loader.get_source(module) if isinstance(loader, zipimport.zipimporter) else None
+    except (MissingModuleError, ImportError, ValueError):
         return None
 
 

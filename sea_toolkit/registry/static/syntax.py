@@ -89,12 +89,14 @@ def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hoo
     return hooks
 
 
-def items_in(function: Function) -> tuple[dict[str, str], list[str]]:
-    """Names registered as literals in a hook, with their summaries; and those registered twice for certain."""
-    arguments = [a.arg for a in function.args.args]
+def items_in(function: Function) -> tuple[dict[str, str], list[str], bool]:
+    """Names registered as literals in a hook, with their summaries; those registered twice for certain; and whether
+    nothing else can be registered."""
+    arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
     register = "register" if "register" in arguments else None
     items: dict[str, str] = {}
     certain: list[str] = []
+    read = 0
     for node in ast.walk(function):
         calls: list[tuple[ast.Call, str]] = []
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node is not function:
@@ -107,9 +109,11 @@ def items_in(function: Function) -> tuple[dict[str, str], list[str]]:
             name = _literal(call, 0, "name")
             if isinstance(call.func, ast.Name) and call.func.id == register and name is not None:
                 items[name] = _literal(call, None, "summary") or doc
+                read += 1
                 if node in function.body:
                     certain.append(name)
-    return items, sorted({name for name in certain if certain.count(name) > 1})
+    used = sum(isinstance(node, ast.Name) and node.id == register for node in ast.walk(function))
+    return items, sorted({name for name in certain if certain.count(name) > 1}), read == used
 
 
 def commands_in(function: Function) -> dict[str, str]:

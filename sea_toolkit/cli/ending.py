@@ -1,0 +1,59 @@
+"""How a command ends: its exit code, and the words on stderr that go with it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+
+import click
+
+from sea_toolkit.cli.output import discard_output, say, say_error
+from sea_toolkit.errors import SeaError
+
+INTERRUPTED = 130
+
+
+def end(error: BaseException, interrupted: bool) -> int:
+    """Say what there is to say about an exception that ended a command.
+
+    Args:
+        error: what was raised.
+        interrupted: whether Ctrl-C was pressed: then it is the cause, whatever was raised.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BaseException: the error, if it is nobody's message: a defect.
+    """
+    with contextlib.suppress(BrokenPipeError):  # nobody reads stderr
+        if isinstance(error, click.Abort) and error.__cause__ is not None:  # click's, for Ctrl-C or the end of input
+            error = error.__cause__
+        if interrupted or isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, SystemExit) or error.code != INTERRUPTED:  # it has said so
+                say("interrupted", err=True)
+            return INTERRUPTED
+        if isinstance(error, SeaError):
+            say_error(str(error))
+            return error.exit_code
+        if isinstance(error, click.ClickException):
+            message = io.StringIO()
+            error.show(message)
+            say(message.getvalue().rstrip("\n"), err=True)
+            return error.exit_code
+        if isinstance(error, (click.Abort, EOFError)):
+            say("Aborted!", err=True)
+            return 1
+    if isinstance(error, OSError) and _of_the_output(error):
+        discard_output()
+        if error.errno != errno.EPIPE:
+            say_error(f"cannot write the output: {error.strerror}")
+        return 1
+    raise error
+
+
+def _of_the_output(error: OSError) -> bool:
+    """Whether a write to `> file` or to a pipe failed: it names no file."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF)
+    return error.filename is None and error.errno in full

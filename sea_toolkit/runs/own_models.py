@@ -1,0 +1,114 @@
+"""Models given in Python, as rewards or energies: any torch module, or a sequence classifier of transformers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import same_vocabulary
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.positions import usable_positions
+from sea_toolkit.models.reading import read_tokenizer
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
+from sea_toolkit.problem.functions import FunctionForm
+from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.sequence_scorer import SequenceScorer
+from sea_toolkit.readers.shown_text import Reading, ShownText
+
+
+class ModuleEnergy(Energy):
+    """A torch module; the parameters of its `forward` say what it is given, as those of a function do.
+
+    It is announced, moved to the policy's device, put into eval mode, and its weights are frozen.
+
+    Args:
+        module: returns `[P, C]` for a response, or N numbers for texts.
+        is_reward: higher is better.
+
+    Raises:
+        PluginError: its `forward` is of none of the forms; see `FunctionForm`.
+    """
+
+    def __init__(self, module: nn.Module, *, is_reward: bool) -> None:
+        self.module, self.is_reward = module, is_reward
+        self.form = FunctionForm(module, signature=inspect.signature(module.forward))
+        self.differentiable = not self.form.reads_text
+
+    def bind(self, context: Context) -> BoundEnergy:
+        context.use_model(f"own:{type(self.module).__name__}", self.module.to(context.policy.device))
+        return bound_function(self.form, is_reward=self.is_reward)
+
+
+class ClassifierReward(Energy):
+    """The output of a sequence classifier of transformers.
+
+    With the policy's vocabulary it is read token by token and has a gradient; with another it reads the text.
+
+    Args:
+        model: from `AutoModelForSequenceClassification`, already in memory.
+        tokenizer: its own; None: the one beside its weights, else the policy's if it fits.
+        output: which of several outputs is the reward, by label or index.
+        reads: what it is shown; see the energy `reward`.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, output: str | int | None = None, reads: Reading = "auto"
+    ) -> None:
+        self.model, self.tokenizer, self.output, self.reads = model, tokenizer, output, reads
+        self.name = type(model).__name__
+
+    def bind(self, context: Context) -> BoundEnergy:
+        """Find the tokenizer, and read two texts with the model to see that it can be read.
+
+        Raises:
+            ModelError: no tokenizer fits, or the model cannot be read through its embeddings.
+            RecipeError: it has several outputs and none is named, or no such output.
+        """
+        policy = context.policy
+        tokenizer, warnings = self._tokenizer(policy, context.finder.trust_remote_code)
+        model = self.model.to(policy.device).eval()
+        reader = ClassifierReader(model, ShownText(tokenizer, self.name, self.reads, limit=usable_positions(model)))
+        output = reader.output(self.output)
+        context.use_model(f"reward:{self.name}", model)
+        if not same_vocabulary(tokenizer, policy.tokenizer):
+            warnings += [f"{self.name} has another tokenizer than the policy: it reads the text and has no gradient"]
+            return BoundEnergy(score_text=_of_texts(reader, output), is_reward=True, warnings=warnings)
+        scorer = SequenceScorer(reader, context)
+        scorer.warnings[:0] = warnings
+        return BoundEnergy(energy=_of_responses(scorer, output), is_reward=True, warnings=scorer.warnings)
+
+    def _tokenizer(self, policy: Policy, trust_remote_code: bool) -> tuple[Any, list[str]]:
+        """The model's tokenizer, and what a person should know of it."""
+        if self.tokenizer is not None:
+            return self.tokenizer, []
+        source = self.model.name_or_path
+        if source:
+            try:
+                source = Path(source) if Path(source).exists() else source
+                return read_tokenizer(source, self.name, trust_remote_code=trust_remote_code), []
+            except ModelError:  # its weights came without one
+                pass
+        rows, wanted = len(self.model.get_input_embeddings().weight), len(policy.tokenizer)
+        if rows < wanted:
+            raise ModelError(
+                f"{self.name} came without a tokenizer, and has {rows} rows for the {wanted} tokens of the policy",
+                expected="the model with its own tokenizer",
+                hint="(model, tokenizer) in the place of the model",
+            )
+        return policy.tokenizer, [f"{self.name} came without a tokenizer: it reads the policy's tokens"]
+
+
+def _of_texts(reader: ClassifierReader, output: int) -> Callable[[Sequence[str], Sequence[str]], Tensor]:
+    return lambda prompts, texts: -reader.texts(prompts, texts)[:, output]
+
+
+def _of_responses(scorer: SequenceScorer, output: int) -> Callable[[SoftResponse], Float[Tensor, "P C"]]:
+    return lambda response: -scorer(response)[..., output]
