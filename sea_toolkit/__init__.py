@@ -97,6 +97,13 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return importlib.import_module("sea_toolkit.testing")
     if name in _LAZY:
         return getattr(importlib.import_module(f"sea_toolkit.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'sea_toolkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What Tab offers: the public names, whether they are imported yet or not."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__")), "testing"})

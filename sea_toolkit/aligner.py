@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, overload
 
 from typing_extensions import Unpack
 
-from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.folder import SavedRun, new_folder
-from sea_toolkit.runs.overrides import RecipeSource, build_recipe
+from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
+from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
@@ -21,10 +22,6 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
-
-Observer = Callable[[Event], None]
-Table = str | Mapping[str, Any]
-"""A plugin by name, or a table of the recipe: its name and options."""
 
 
 class RunSettings(TypedDict, total=False):
@@ -48,6 +45,7 @@ class RunSettings(TypedDict, total=False):
     out: str | Path | None
     checkpoint_every: int
     on_event: Observer | None
+    on_interrupt: OnInterrupt
 
 
 class Aligner:
@@ -65,7 +63,8 @@ class Aligner:
         template_options: variables of the chat template.
         hub: plugins; by default all that are installed.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
-        progress: called as `progress(done, total, what)` during a download.
+        progress: True shows on stderr how far a call is; a function is called as `progress(done, total, what)` while
+            something is loaded or downloaded.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -85,14 +84,29 @@ class Aligner:
         template_options: Mapping[str, Any] | None = None,
         hub: PluginHub | None = None,
         trust_remote_code: bool = False,
-        progress: Progress | None = None,
+        progress: bool | Progress = False,
     ) -> None:
         settings = {
             "model": model, "device": device, "dtype": dtype, "attention": attention,
             "template": template, "system": system, "template_options": template_options,
         }  # fmt: skip
         self.recipe = build_recipe(recipe, None, settings)
-        self.session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
+        self._live, told = watched(progress)
+        self.session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy, which is loaded where it has not been: for `compare(…, policy=…)`, or to look at.
+
+        Raises:
+            ModelError: it cannot be found, downloaded or read.
+        """
+        with shown(self._live):
+            return self.session.policy(self.recipe.policy)
+
+    def __repr__(self) -> str:
+        policy = self.session.own_policy or self.session.loaded
+        return f"Aligner({self.recipe.policy.model!r}, not loaded yet)" if policy is None else f"Aligner({policy!r})"
 
     @overload
     def align(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
@@ -122,6 +136,7 @@ class Aligner:
         out: str | Path | None = None,
         checkpoint_every: int = 10,
         on_event: Observer | None = None,
+        on_interrupt: OnInterrupt = "return",
     ) -> Result | list[Result]:
         """Align the policy's answers to prompts; the arguments are those of `sea_toolkit.align`.
 
@@ -129,8 +144,8 @@ class Aligner:
             recipe: another recipe than the aligner's; its policy has to be the same to stay loaded.
         """
         settings = {
-            "sampler": sampler, "chains": chains, "steps": steps, "budget": budget, "relaxation": _table(relaxation),
-            "initializer": _table(initializer), "constraints": constraints, "draft": draft, "rewrite": rewrite,
+            "sampler": sampler, "chains": chains, "steps": steps, "budget": budget, "relaxation": relaxation,
+            "initializer": initializer, "constraints": constraints, "draft": draft, "rewrite": rewrite,
             "max_new_tokens": max_new_tokens, "seed": seed,
         }  # fmt: skip
         terms = read_terms(reward, energies)
@@ -138,20 +153,24 @@ class Aligner:
         chosen = build_recipe(base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
         self.session.refuse_unused(chosen)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
-        composition = self.session.compose(chosen, terms.own, allow_code)
-        with new_folder(folder):
-            run = self.session.run(
-                composition, asked, folder=folder, checkpoint_every=checkpoint_every, on_event=on_event
-            )
-            if folder is not None:
-                dated = _dated(chosen, run.problem.policy)
-                SavedRun(dated, asked, list(terms.own), checkpoint_every).write(folder)
-            results = run.execute()
+
+        def run() -> list[Result]:
+            composition = self.session.compose(chosen, terms.own, allow_code)
+            with shown(self._live), new_folder(folder):
+                run = self.session.run(
+                    composition,
+                    asked,
+                    folder=folder,
+                    checkpoint_every=checkpoint_every,
+                    on_event=both(self._live, on_event),
+                )
+                if folder is not None:
+                    dated = _dated(chosen, run.problem.policy)
+                    SavedRun(dated, asked, list(terms.own), checkpoint_every).write(folder)
+                return run.execute()
+
+        results = best_so_far(run, on_interrupt, folder)
         return results[0] if is_one_prompt(prompts) else results
-
-
-def _table(value: Table | None) -> Mapping[str, Any] | None:
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _dated(recipe: Recipe, policy: Policy) -> Recipe:

@@ -8,17 +8,21 @@ from typing import Any, overload
 
 from typing_extensions import Unpack
 
-from sea_toolkit.aligner import Aligner, Observer, RunSettings, Table
-from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.aligner import Aligner, RunSettings
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.folder import SavedRun, held_folder
-from sea_toolkit.runs.manifest import differences
-from sea_toolkit.runs.overrides import RecipeSource
+from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
+from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.overrides import RecipeSource, Table
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.result import Result
+from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_file
 from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages
 from sea_toolkit.util.paths import user_path
@@ -38,7 +42,7 @@ class AlignSettings(RunSettings, total=False):
     template_options: Mapping[str, Any] | None
     trust_remote_code: bool
     hub: PluginHub | None
-    progress: Progress | None
+    progress: bool | Progress
 
 
 @overload
@@ -78,7 +82,8 @@ def align(
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
     on_event: Observer | None = None,
-    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
 ) -> Result | list[Result]:
     """Align the policy's answers to prompts. `Aligner` does the same and keeps the models loaded.
 
@@ -114,14 +119,18 @@ def align(
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
-        on_event: called at the start, after each step and at the end.
-        progress: called as `progress(done, total, what)` during a download.
+        on_event: called with an `Event` at the start, after each step and at the end.
+        on_interrupt: what Ctrl-C does: "return" ends the run and returns the best so far, with status "interrupted";
+            "raise" raises `Interrupted` with that as its `results`; so does a second Ctrl-C within three seconds.
+        progress: True shows on stderr how far the call is; a function is called as `progress(done, total, what)` while
+            something is loaded or downloaded.
 
     Raises:
         RecipeError: unknown names or options, no reward, impossible numbers.
         ModelError: a model that cannot be found, read or used together with the policy.
         PluginError: a plugin that the run needs is broken, or fails in the run.
-        Interrupted: Ctrl-C; its `results` hold what was found so far.
+        Interrupted: Ctrl-C, see `on_interrupt`.
+        KeyboardInterrupt: Ctrl-C before there was an answer.
     """
     aligner = Aligner(
         recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
@@ -132,7 +141,7 @@ def align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
         max_new_tokens=max_new_tokens, seed=seed, allow_code=allow_code, out=out, checkpoint_every=checkpoint_every,
-        on_event=on_event,
+        on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
 
@@ -146,12 +155,16 @@ def resume(
     allow_code: Collection[str] = (),
     trust_remote_code: bool = False,
     force: bool = False,
+    steps: int | None = None,
+    budget: float | None = None,
     on_event: Observer | None = None,
-    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
 ) -> list[Result]:
     """Go on with a run from its last checkpoint, to the same bytes that an uninterrupted run gives.
 
-    A run that was killed before its first checkpoint starts over.
+    A run that was killed before its first checkpoint starts over. A finished run gives its results again, and no model
+    is loaded. Every file of the folder is checked first.
 
     Args:
         folder: the run's folder.
@@ -160,40 +173,49 @@ def resume(
         hub: as for `align`.
         policy: as for `align`.
         on_event: as for `align`.
+        on_interrupt: as for `align`.
         progress: as for `align`.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
         trust_remote_code: whether Python that comes with a model may run, again.
         force: go on though plugins or models are others than before; the manifest records it.
+        steps: go on to this many in all, instead of what the recipe says; the manifest records it.
+        budget: the same in base samples per prompt.
 
     Raises:
-        SeaError: not a run's folder, one that another process works in, a damaged checkpoint, or (without `force`)
-            another version of a plugin or model.
+        RecipeError: `steps` or `budget` is no more than what the run has done.
+        SeaError: not a run's folder, one that another process works in, a file that is damaged, edited or of another
+            run, or (without `force`) another version of a plugin or model.
     """
     folder = user_path(folder, "the run's folder")
-    saved = SavedRun.read(folder)
-    own = _terms_again(saved, reward, energies)
-    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
-    composition = session.compose(saved.recipe, own, allow_code)
-    with held_folder(folder):
-        every = saved.checkpoint_every
-        run = session.run(composition, saved.prompts, folder=folder, checkpoint_every=every, on_event=on_event)
-        if not run.can_resume:  # killed before its first checkpoint
-            (folder / run_files.TRACE).unlink(missing_ok=True)
-            return run.execute()
-        then = run_files.read_json(folder / run_files.MANIFEST)
-        changed = differences(then["identity"], run.manifest["identity"])
-        if changed and not force:
-            raise SeaError(
-                f"{folder} was made with other versions:\n  " + "\n  ".join(changed),
-                expected="the same plugins, models and packages",
-                hint="install those, or go on regardless with --force",
+    if steps is not None and budget is not None:
+        raise RecipeError(f"steps = {steps} and budget = {budget}", expected="one of them")
+    longer = None if steps is None and budget is None else Length(steps, budget)
+    if longer is None and (done := finished(folder)) is not None:
+        if reward or energies:
+            _terms_again(done.saved, reward, energies)
+        return done.results
+    run_files.read_bytes(folder / run_files.RECIPE)  # where there is no run, no folder is made
+    live, told = watched(progress)
+    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+
+    def go_on() -> list[Result]:
+        with shown(live), held_folder(folder):
+            stored = StoredRun.read(folder)
+            saved = stored.saved
+            own = _terms_again(saved, reward, energies)
+            refuse_missing_file(stored, session.hub, folder)
+            run = session.run(
+                session.compose(saved.recipe, own, allow_code),
+                saved.prompts,
+                folder=folder,
+                checkpoint_every=saved.checkpoint_every,
+                on_event=both(live, on_event),
+                length=longer or length_of(stored),
             )
-        run.resume()
-        if changed:
-            then.setdefault("forced", []).append({"at_step": run.step, "changed": changed})
-            run_files.write_json(folder / run_files.MANIFEST, then)
-            run.notes += [f"resumed at step {run.step} with other versions: {line}" for line in changed]
-        return run.execute()
+            continue_run(run, stored, folder, longer is not None, force)
+            return run.execute()
+
+    return best_so_far(go_on, on_interrupt, folder)
 
 
 def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> dict[str, tuple[Any, Any]]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 4000
+"""Characters of a part of a message: what was found may be megabytes."""
+
 
 class SeaError(Exception):
     """A mistake or failure that a person can act on. The command line prints it without a traceback.
@@ -18,6 +21,8 @@ class SeaError(Exception):
     exit_code = 1
 
     def __init__(self, got: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        got = shortened(got, LONGEST)
+        expected, hint = (text and shortened(text, LONGEST) for text in (expected, hint))
         self.got, self.expected, self.hint = got, expected, hint
         lines = [got]
         if expected:
@@ -46,10 +51,17 @@ class NumericalError(SeaError):
     be drawn from NaN."""
 
 
+def shortened(text: str, length: int = 80) -> str:
+    """The text, or its beginning and its end where it is longer than a message may be."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length * 3 // 4]} … {text[-length // 4 :]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint with the closest known names; where none is close, the known names themselves (at most 20)."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
+    close = difflib.get_close_matches(name[:100], names, n=3, cutoff=0.55)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     if not names:

@@ -18,6 +18,7 @@ class Event:
         run: the run's id, unique also among the runs of other processes.
         step: steps done.
         steps: steps planned; None if the run has a budget instead.
+        budget: samples per prompt that it may spend; None if it has steps instead.
         progress: the part of the run that is done, 0 to 1.
         energy: for each prompt the lowest energy of a text so far.
         samples: compute spent per prompt, in samples.
@@ -29,6 +30,7 @@ class Event:
     run: str
     step: int
     steps: int | None
+    budget: float | None = None
     progress: float
     energy: list[float]
     samples: float

@@ -17,7 +17,7 @@ from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.setting import PROMPTS
-from sea_toolkit.testing.tiny import EOS, tiny_policy
+from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_policy, tiny_tokenizer
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +55,20 @@ def warmth(response: SoftResponse) -> torch.Tensor:
     """A smooth energy that prefers some tokens (ids 30 to 59) and reads nothing else."""
     liked = response.probability(list(range(30, 60))).sum(-1)
     return -(liked * response.content).sum(-1)
+
+
+def endless() -> Policy:
+    """A policy that never ends its texts, and whose texts read as they were written: single letters only."""
+    tokenizer = tiny_tokenizer(80)  # no merges
+    policy = Policy(tiny_model(vocab=80), tokenizer)
+    plain_logits = policy.logits
+    letters = torch.zeros(80).index_fill(0, torch.tensor(tokenizer.convert_tokens_to_ids(list("abcdefgh"))), 1.0)
+
+    def only_letters(hidden: torch.Tensor) -> torch.Tensor:
+        return plain_logits(hidden).masked_fill(letters == 0, -1e4)
+
+    policy.logits = only_letters  # type: ignore[method-assign]
+    return policy
 
 
 def problem_for(

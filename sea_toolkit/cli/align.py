@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
-from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.models.policy_spec import Attention
@@ -20,7 +22,22 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
 
 
-@click.command(cls=Command)
+_SECTIONS = {
+    "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
+    "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+}
+_EXAMPLES = """\b
+Examples:
+  sea-toolkit align "How was your day?" --reward sentiment=8 --budget 12
+  sea-toolkit align --prompts p.csv --reward sentiment=4 --energy length,target=40
+"""
+
+
+@click.command(cls=Command, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
@@ -35,12 +52,36 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
-@click.option("--sampler", metavar="NAME", type=GIVEN, help="Sampler; by default the best one that the energies allow.")
-@click.option("--chains", type=int, help="Chains per prompt.")
-@click.option("--steps", type=int, help="Steps to take.")
-@click.option("--budget", type=float, help="Compute to spend per prompt instead, in base samples.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=SAMPLERS,
+    help="Sampler; by default the best one that the energies allow.",
+)
+@click.option("--chains", type=int, help="Chains per prompt.  [default: the sampler's, for most 4]")
+@click.option("--steps", type=int, help="Steps to take.  [default: what the budget allows]")
+@click.option(
+    "--budget",
+    type=float,
+    help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
+)
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
@@ -49,7 +90,13 @@ if TYPE_CHECKING:
 )
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -87,13 +134,14 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    from sea_toolkit.api import align as run
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
+        from sea_toolkit.api import align as run
+
         return run(
             asked,
             recipe=chosen,
@@ -103,21 +151,47 @@ def align(
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
+            on_interrupt="raise",
             progress=progress,
         )
 
-    show(start, as_json, out)
+    again = resume_command(hub, out, allow_code, trust_remote_code)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> None:
-    """Run with a live line on stderr, print the results, and exit with 130 after Ctrl-C."""
-    from sea_toolkit.cli.render import live, print_results
-    from sea_toolkit.runs.result import Interrupted
+def resume_command(
+    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
+) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allow_code:
+        words += ["--allow-code", function]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
+
+
+def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, again: str | None) -> None:
+    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
+
+    Args:
+        start: imports what a run needs, and runs.
+        as_json: print JSON alone.
+        out: the run's folder.
+        first: what is shown at once.
+        again: what to type to go on with an interrupted one.
+    """
+    from sea_toolkit.cli.render import live
+    from sea_toolkit.cli.results import print_results
 
     interrupted = False
-    with live() as (on_event, progress):
+    with live(first) as shown:
+        from sea_toolkit.runs.result import Interrupted
+
         try:
-            results = start(on_event, progress)
+            results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
     if as_json:
@@ -126,6 +200,6 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None) -> N
     else:
         print_results(results, out)
     if interrupted:
-        where = f"; go on with: sea-toolkit resume {out}" if out else ""
+        where = f"; go on with: {again}" if again else ""
         say(f"interrupted: this is the best so far{where}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())

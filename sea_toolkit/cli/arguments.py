@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.values import shortened, split, table_of, value_of
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.cli.values import split, table_of, value_of
+from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.util.paths import user_path
 
 TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"
@@ -45,6 +46,10 @@ class _PathName(click.ParamType[Path]):
             RecipeError: it is empty, or none that a file system takes.
         """
         return user_path(value, _title(param))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files, by the shell itself."""
+        return [CompletionItem(incomplete, type="file")]
 
 
 GIVEN, PATH = _Given(), _PathName()

@@ -5,34 +5,58 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
-from sea_toolkit.cli.ending import INTERRUPTED
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
-    from sea_toolkit.evaluation.report import Report
     from sea_toolkit.registry.hub import PluginHub
 
 
 @click.command(cls=Command)
 @click.argument("prompts", metavar="PROMPTS", type=PATH)
-@click.option("--samplers", required=True, metavar="A,B,…", type=GIVEN, help="Names; LABEL=NAME to have one twice.")
-@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option("--reward", "rewards", multiple=True, metavar=TERM, help="A reward, its weight and its options.")
-@click.option("--energy", "energies", multiple=True, metavar=TERM, help="Another energy.")
 @click.option(
-    "--judge", "judges", multiple=True, metavar="NAME[,OPTION=VALUE]…", help="A reward that is not in the energy."
+    "--samplers",
+    required=True,
+    metavar="A,B,…",
+    type=GIVEN,
+    shell_complete=SAMPLER_LIST,
+    help="Names; LABEL=NAME to have one twice.",
+)
+@click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=REWARDS,
+    help="A reward, its weight (1 if none) and its options; may be repeated.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    metavar=TERM,
+    shell_complete=ENERGIES,
+    help="Another energy; may be repeated.",
+)
+@click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE]…",
+    shell_complete=REWARDS,
+    help="A reward that is not in the energy.",
 )
 @click.option(
     "--option", "options", multiple=True, metavar="LABEL.KEY=VALUE", help="For one method: tilted.strength=4."
@@ -62,7 +86,13 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
-@click.option("--model", metavar="NAME", type=GIVEN, help="The policy: a catalog name, a folder or a Hugging Face id.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    type=GIVEN,
+    shell_complete=POLICIES,
+    help="The policy: a catalog name, a folder or a Hugging Face id.",
+)
 @click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
 @click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
 @click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
@@ -76,6 +106,7 @@ if TYPE_CHECKING:
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
+@click.option("--wide", is_flag=True, help="Show all columns of the table, however narrow the terminal is.")
 @with_hub
 def compare(
     hub: PluginHub,
@@ -101,6 +132,7 @@ def compare(
     trust_remote_code: bool,
     out: Path | None,
     as_json: bool,
+    wide: bool,
     **flags: Any,
 ) -> None:
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
@@ -112,85 +144,32 @@ def compare(
 
     texts = choose(different(read_prompts(prompts, column)), skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
-    from sea_toolkit.evaluation.compare import compare as run
+    from sea_toolkit.cli.render import live
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
-    with _live() as (watch, progress):
+    with live(f"loading {chosen.policy.model}") as shown:
+        from sea_toolkit.evaluation.compare import compare as run
+
         try:
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
-                hub=hub, watch=watch, progress=progress, command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
+                hub=hub, watch=shown.watch, on_interrupt="raise", progress=shown.progress,
+                command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
             kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
             say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(exit_code())
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:
-        _print(report, out)
+        from sea_toolkit.cli.comparison import print_comparison
 
-
-@contextmanager
-def _live() -> Iterator[tuple[Callable[[float, float, str], None], Callable[[int, int, str], None]]]:
-    """Bars on stderr: the comparison with the time left, and downloads; nothing where stderr is not a terminal."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from sea_toolkit.cli.console import Console
-
-    console = Console(err=True)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600,
-        disable=not console.is_terminal,
-    )  # fmt: skip
-    tasks: dict[str, TaskID] = {}
-
-    def watch(done: float, total: float, what: str) -> None:
-        if "compare" not in tasks:  # rows of an earlier command do not count for the speed
-            tasks["compare"] = bar.add_task(what, total=total, completed=int(done))
-        bar.update(tasks["compare"], completed=done, total=total, description=what)
-
-    def progress(done: int, total: int, what: str) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done, total=total)
-
-    with bar:
-        yield watch, progress
-
-
-def _print(report: Report, out: Path | None) -> None:
-    from rich.table import Table
-
-    from sea_toolkit.cli.console import Console, styled
-    from sea_toolkit.reporting.tables import caption, main_table
-
-    console, data = Console(), report.data()
-    if not console.is_terminal:  # a file or a pipe: lines as long as the table
-        console.width = 250
-    for line in caption(data):
-        console.print(styled(line, style="dim"))
-    titles, rows = main_table(data)
-    table = Table(box=None, pad_edge=False)
-    for i, title in enumerate(titles):
-        # two lines where the window is narrow: the mean, and its interval below
-        table.add_column(title, justify="left" if i == 0 else "right", min_width=max(map(len, title.split())))
-    narrow = console.width < 160
-    for row in rows:
-        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in row))
-    console.print(table)
-    colors = {"higher": "green", "lower": "red"}
-    for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.print(styled(statement, style=colors.get(pair["verdict"], "")))
-    for note in data["notes"]:
-        console.print(styled(f"note: {note}", style="yellow"))
-    if out is not None:
-        console.print(styled(f"written to {out}", style="dim"))
+        print_comparison(report, out, wide)
 
 
 def _words(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from sea_toolkit.cli.completion import names_of
 from sea_toolkit.cli.group import Command, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.models.resolve import model_of
@@ -26,7 +27,7 @@ _WORDS: dict[Any, str] = {True: "yes", False: "no", None: "known when a run star
 
 
 @click.command("describe", cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=names_of())
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only the item of this kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_hub
@@ -100,12 +101,15 @@ def _option(option: Option) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value if JSON has it, else how Python prints it."""
+    """The value as a recipe would write it if it can, else how Python prints it."""
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+        plain = to_jsonable_python(value)
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError, PydanticSerializationError):
         return repr(value)
-    return value
+    return plain
 
 
 def _print(entry: dict[str, Any], prose: str) -> None:

@@ -8,10 +8,9 @@ import io
 
 import click
 
+from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import discard_output, say, say_error
 from sea_toolkit.errors import SeaError
-
-INTERRUPTED = 130
 
 
 def end(error: BaseException, interrupted: bool) -> int:
@@ -31,9 +30,9 @@ def end(error: BaseException, interrupted: bool) -> int:
         if isinstance(error, click.Abort) and error.__cause__ is not None:  # click's, for Ctrl-C or the end of input
             error = error.__cause__
         if interrupted or isinstance(error, KeyboardInterrupt):
-            if not isinstance(error, SystemExit) or error.code != INTERRUPTED:  # it has said so
+            if not isinstance(error, SystemExit) or error.code != exit_code():  # it has said so
                 say("interrupted", err=True)
-            return INTERRUPTED
+            return exit_code()
         if isinstance(error, SeaError):
             say_error(str(error))
             return error.exit_code

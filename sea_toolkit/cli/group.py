@@ -6,13 +6,15 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.ending import INTERRUPTED, end
-from sea_toolkit.cli.interrupt import noticed
+from sea_toolkit.cli.ending import end
+from sea_toolkit.cli.interrupt import exit_code, noticed
 from sea_toolkit.cli.output import as_written, nothing_printed, prepare_streams, put_back, results_only, say
 from sea_toolkit.errors import did_you_mean
 from sea_toolkit.registry.hub import PluginHub
@@ -26,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": (
         "sea_toolkit.cli.resume:resume",
         "Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.",
+    ),
+    "show": (
+        "sea_toolkit.cli.show:show",
+        "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
@@ -47,7 +53,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class Command(click.Command):
-    """A built-in command: standard output is for its results alone."""
+    """A built-in command: standard output is for its results alone.
+
+    Args:
+        sections: titles of groups of options in the help, and the options in them; the others stand at the end.
+    """
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]] = MappingProxyType({}), **more: Any):
+        super().__init__(*arguments, **more)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group."""
+        records = {
+            parameter.opts[0]: record
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None
+        }
+        grouped = {option for options in self.sections.values() for option in options}
+        others = [option for option in records if option not in grouped]
+        for title, options in [*self.sections.items(), ("Options" if not grouped else "Other", others)]:
+            with formatter.section(title):
+                formatter.write_dl([records[option] for option in options])
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text, in what standard output can write; to an ASCII stream click would write UTF-8."""
@@ -64,6 +91,20 @@ class Group(click.Group):
 
     command_class = Command
 
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """The names that a misspelt one may stand for."""
+        return self.list_commands(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look the command up; an unknown one gets a did-you-mean."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.known_commands(ctx))
+            raise click.UsageError(f"there is no command {args[0]!r}\ntry: {hint}", ctx) from error
+
     def get_help(self, ctx: click.Context) -> str:
         """As that of `Command`."""
         return as_written(super().get_help(ctx), sys.stdout)
@@ -75,6 +116,16 @@ class LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The built-in commands; those of plugins would need an import, `list-plugins` names them."""
         return list(COMMANDS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Built-in commands and options, and commands of plugins as far as their source shows them."""
+        hub_of(ctx).inspect()
+        more = [name for name in self.known_commands(ctx) if name not in COMMANDS and name.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, more)]
+
+    def known_commands(self, ctx: click.Context) -> list[str]:
+        """Built-in ones and those of plugins, which have been loaded for an unknown name."""
+        return [*COMMANDS, *(name for record in hub_of(ctx).records for name in record.provides.get("command", {}))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A built-in command, else one that a plugin adds."""
@@ -94,7 +145,7 @@ class LazyGroup(Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            lines = [f"there is no command {args[0]!r}", f"try: {did_you_mean(args[0], COMMANDS)}"]
+            lines = [error.message]
             for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")
             raise click.UsageError("\n".join(lines), ctx) from error
@@ -110,7 +161,7 @@ class LazyGroup(Group):
             super().invoke(ctx)
         except KeyboardInterrupt:  # click would say "Aborted!"
             say("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(exit_code())
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **named: Any) -> Any:
         """Run and end the process; a mistake is a message on stderr and an exit code, never a traceback.
@@ -127,7 +178,7 @@ class LazyGroup(Group):
         with noticed() as pressed:
             try:
                 code = run(*arguments, standalone_mode=False, **named) or 0
-                if pressed.is_set() and code != INTERRUPTED:  # something has swallowed it
+                if pressed.is_set() and code != exit_code():  # something has swallowed it
                     code = end(KeyboardInterrupt(), interrupted=True)
             except BaseException as error:
                 if isinstance(error, SystemExit) and not pressed.is_set():
@@ -136,9 +187,20 @@ class LazyGroup(Group):
         sys.exit(code)
 
 
+def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options `--plugin` and `--strict-plugins`."""
-    file = click.option("--plugin", "plugin", multiple=True, metavar="FILE", help="Also use this one-file plugin.")
+    file = click.option(
+        "--plugin",
+        "plugin",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=_files,
+        help="Also use this one-file plugin.",
+    )
     strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
     return file(strict(function))
 
@@ -177,13 +239,18 @@ def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def command(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool, **arguments: Any) -> Any:
-        before = ctx.find_root().params
-        files = [*before.get("plugin", ()), *plugin]
-        strict = strict_plugins or before.get("strict_plugins", False)
-        hub = PluginHub.discover(files=files, strict=strict) if plugin or strict_plugins else hub_of(ctx)
-        return function(hub, **arguments)
+        return function(hub_for(ctx), **arguments)
 
     return command
+
+
+def hub_for(ctx: click.Context) -> PluginHub:
+    """The hub of a command, with the plugin options before its name and after it."""
+    before, own = ctx.find_root().params, ctx.params
+    if ctx.parent is None or not (own.get("plugin") or own.get("strict_plugins")):
+        return hub_of(ctx)
+    strict = own.get("strict_plugins", False) or before.get("strict_plugins", False)
+    return PluginHub.discover(files=[*before.get("plugin", ()), *own.get("plugin", ())], strict=strict)
 
 
 def hub_of(ctx: click.Context) -> PluginHub:

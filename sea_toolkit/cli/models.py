@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import PATH
+from sea_toolkit.cli.completion import names_of
 from sea_toolkit.cli.group import Group, hub_of
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
@@ -32,7 +33,7 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--verify", is_flag=True, help="Check the SHA-256 of cached weights (reads all of them).")
+@click.option("--verify", is_flag=True, help="Check the SHA-256 of all cached files (reads all of them).")
 @click.option("--wide", is_flag=True, help="Show all columns, however narrow the terminal is.")
 @click.pass_context
 def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> None:
@@ -49,7 +50,7 @@ def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> 
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_of("model"))
 @click.pass_context
 def pull(ctx: click.Context, name: str) -> None:
     """Get the model NAME and keep it in the cache."""
@@ -64,7 +65,7 @@ def pull(ctx: click.Context, name: str) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_of("model"))
 @click.pass_context
 def remove(ctx: click.Context, name: str) -> None:
     """Delete the cached copy of the model NAME."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH
+from sea_toolkit.cli.completion import POLICIES
 from sea_toolkit.cli.group import Command, hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.util.files import write_whole
 
 if TYPE_CHECKING:
     from sea_toolkit.training.train import Settings, Trained
@@ -26,7 +29,12 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=PATH, help="The probe; its card goes beside it as .md.")
 @click.option(
-    "--policy", default="smollm2-135m", type=GIVEN, show_default=True, help="Catalog name, folder or Hugging Face id."
+    "--policy",
+    default="smollm2-135m",
+    type=GIVEN,
+    show_default=True,
+    shell_complete=POLICIES,
+    help="Catalog name, folder or Hugging Face id.",
 )
 @click.option("--format", "kind", type=click.Choice(["auto", "labels", "pairs"]), default="auto", show_default=True)
 @click.option("--text-column", "text", help="Labelled texts: the text.  [default: text]")
@@ -50,11 +58,12 @@ _PER_FILE = ("text", "label", "chosen", "rejected", "group", "positive", "negati
 @click.option("--test-fraction", type=click.FloatRange(0.01, 0.8), default=0.2, show_default=True)
 @click.option("--max-rows", type=click.IntRange(1), default=5000, show_default=True, help="Of each file, at random.")
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of each text.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @trust_option
 @click.option("--name", type=GIVEN, help="Name of the probe.  [default: name of the file]")
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence of the data.")
+@click.option("--force", is_flag=True, help="Replace a probe or card that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -76,13 +85,20 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
         raise RecipeError(f"--out {out}", expected="a name ending in .safetensors")
     if not out.parent.is_dir():
         raise ModelError(f"the folder {out.parent} does not exist", hint="create it, or choose another --out")
+    card_path = out.with_suffix(".md")
+    if not options["force"]:
+        for path in (out, card_path):
+            if os.path.lexists(path):
+                raise RecipeError(f"{path} exists already; nothing was changed", hint="another --out, or --force")
     defaults = {key: str(options[key]) for key in _PER_FILE if options[key] is not None}
     sources = [Source.parse(item, defaults) for item in data]
     trained = _run(ctx, train, sources, settings, options)
     probe = trained.named(options["name"] or out.stem, options["licence"], _command(ctx))
     probe.save(out)
-    card_path = out.with_suffix(".md")
-    card_path.write_text(card(trained, probe), encoding="utf-8")
+    try:
+        write_whole(card_path, card(trained, probe).encode())
+    except OSError as error:
+        raise ModelError(f"cannot write {card_path}: {error.strerror or error}", hint="another --out") from error
     if as_json:
         say_json(json.dumps(trained.summary() | {"probe": str(out), "card": str(card_path)}, indent=2))
     else:
@@ -119,7 +135,7 @@ def _command(ctx: click.Context) -> str:
     words = ["sea-toolkit", "train-probe"]
     for parameter in ctx.command.params:
         name, value = parameter.name or "", ctx.params[parameter.name or ""]
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name == "as_json":
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE or name in ("as_json", "force"):
             continue
         if value is True:
             words.append(parameter.opts[0])

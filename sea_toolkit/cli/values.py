@@ -10,11 +10,10 @@ import re
 import tomllib
 from typing import Any
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, shortened
 
 _CLOSING = {"[": "]", "{": "}"}
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=(.*)", re.DOTALL)
-_SHOWN = 80
 
 
 def value_of(text: str, where: str) -> Any:
@@ -88,11 +87,6 @@ def split(text: str, where: str) -> list[str]:
             fresh = False
         at += 1
     return [*parts, text[start:]]
-
-
-def shortened(text: str) -> str:
-    """The beginning of a text that may be long, for messages."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _value(text: str, where: str) -> Any:

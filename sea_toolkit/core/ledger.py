@@ -26,15 +26,21 @@ class Ledger:
     """Counts for a whole run, all prompts and chains together.
 
     `sample_flops` is the unit in which budgets are given: drawing one response of the run's length from the policy
-    and scoring it once by every reward. `samples` is what has been spent per prompt, in that unit.
+    and scoring it once by every reward. `samples` is what has been spent per prompt, in that unit, since `begin`:
+    reading the prompts comes before it, and costs every sampler the same.
     """
 
     models: dict[str, Tokens] = field(default_factory=dict)
     decode_steps: int = 0
     prompts: int = 1
     sample_flops: float = 0.0
+    flops_before: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
+
+    def begin(self, sample_flops: float) -> None:
+        """Count samples from here on, in this unit."""
+        self.sample_flops, self.flops_before = sample_flops, self.flops
 
     def forward(self, model: str, tokens: int, parameters: float, *, backward: bool = False) -> None:
         """Count `tokens` through `parameters` weights of `model`; with `backward`, the backward pass as well."""
@@ -51,7 +57,9 @@ class Ledger:
     @property
     def samples(self) -> float:
         """Samples per prompt spent so far; 0 while the unit is unknown."""
-        return self.flops / (self.sample_flops * self.prompts) if self.sample_flops else 0.0
+        if not self.sample_flops:
+            return 0.0
+        return (self.flops - self.flops_before) / (self.sample_flops * self.prompts)
 
     @property
     def seconds(self) -> float:

@@ -58,6 +58,12 @@ class Noise:
         """One number in [0, 1) that all prompts share; it does not depend on which prompts are run together."""
         return float(torch.rand((), generator=self._common, device=self.device))
 
+    def peek_common_uniform(self) -> float:
+        """What `common_uniform` gives next; the stream stays where it is."""
+        ahead = torch.Generator(device=self.device)
+        ahead.set_state(self._common.get_state())
+        return float(torch.rand((), generator=ahead, device=self.device))
+
     def normal(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Standard normal, float32."""
         return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self.generators])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import sys
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def reset_peak_memory() -> bool:
 
 def peak_memory_mb() -> float:
     """Peak memory in MiB since `reset_peak_memory`, or since the process began: of the GPU where one is used, else
-    resident memory."""
+    resident memory. 0 where the system does not tell."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
     try:
@@ -32,5 +31,9 @@ def peak_memory_mb() -> float:
         match = None
     if match:
         return int(match.group(1)) / 2**10
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -23,6 +23,11 @@ def sea_register_energies(register: Register) -> None:
         summary="Squared distance of the expected number of tokens from a target.",
     )
     register(
+        "finished",
+        target="sea_toolkit.energies.finished:Finished",
+        summary="1 for an answer that is cut at the length limit, 0 for one that ends by itself.",
+    )
+    register(
         "classifier",
         target="sea_toolkit.energies.classifier:Classifier",
         summary="−log probability that a sequence classifier gives one class.",

@@ -62,7 +62,12 @@ class Regex(Energy):
 
     def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return BoundEnergy(score_text=self.score_text, warnings=self.unjudged.notes)
+        return BoundEnergy(score_text=self.score_text, warnings=self.unjudged.notes, unmet=self._unmet)
+
+    def _unmet(self, prompt: str, text: str, value: float) -> str:
+        wrong = "occurs" if self.mode == "absent" else "matches too few or too many times"
+        wrong = "does not match" if self.mode in ("search", "fullmatch") else wrong
+        return f"{self.pattern.text!r} {wrong}" if value > 0 else ""
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text."""

@@ -106,7 +106,7 @@ class Work:
         if self.base.initializer.name != "base-samples":
             return []
         starts = [archive.starts[0] for archive in run.archives]
-        snapshot = Snapshot(starts, 1.0, float("nan"), None, 0, [1] * len(starts))
+        snapshot = Snapshot(starts, 1.0, float("nan"), None, 0, False, [1] * len(starts))
         return self._rows(
             run.problem, snapshot, {"method": "base", "budget": 1.0, "seed": seed, "batch": index}, first, {}
         )
@@ -128,6 +128,6 @@ class Work:
                 "terms": {k: finite(v) for k, v in c.terms.items()}, "nll_per_token": finite(nll[p][0]),
                 "judges": {k: finite(v[p]) for k, v in verdicts.items()}, "samples": snapshot.samples,
                 "seconds": finite(snapshot.seconds / len(chosen)), "acceptance": None if rates is None else rates[p],
-                "steps": snapshot.steps, "met": snapshot.met[p], **facts,
+                "steps": snapshot.steps, "idle": snapshot.idle, "met": snapshot.met[p], **facts,
             })  # fmt: skip
         return rows

@@ -13,16 +13,19 @@ from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
-from sea_toolkit.evaluation.rows import RowStore
-from sea_toolkit.lm.policy import Policy
+from sea_toolkit.evaluation.rows import RowStore, comparison_folder
+from sea_toolkit.lm.policy import Policy, Template
+from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.manifest import reading, weights_fingerprint
-from sea_toolkit.runs.overrides import RecipeSource, build_recipe
+from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
-from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.conversation import Messages, Prompt, as_prompts
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
@@ -49,9 +52,22 @@ def compare(
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
-    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
     command: str | None = None,
-    **settings: Any,
+    max_new_tokens: int | None = None,
+    relaxation: Table | None = None,
+    initializer: Table | None = None,
+    constraints: Sequence[Mapping[str, Any]] | None = None,
+    draft: str | None = None,
+    rewrite: int | Mapping[str, Any] | None = None,
+    model: str | None = None,
+    device: str | None = None,
+    dtype: DType | None = None,
+    attention: Attention | None = None,
+    template: Template | None = None,
+    system: str | None = None,
+    template_options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Run every sampler at every budget and seed on the same prompts.
 
@@ -76,17 +92,38 @@ def compare(
             of the comparison.
         out: folder; what is finished there is not done again, and the report is written after each batch.
         watch: is called with the progress.
+        on_interrupt: what Ctrl-C does: "return" gives the report of what is finished, with status "interrupted";
+            "raise" raises; so does a second Ctrl-C within three seconds.
         command: the command that the report prints to reproduce it.
-        **settings: `max_new_tokens`, `model`, `device`, … as for `align`.
+        max_new_tokens: as for `align`.
+        relaxation: as for `align`.
+        initializer: as for `align`.
+        constraints: as for `align`.
+        draft: one text to improve, for all prompts.
+        rewrite: as for `align`.
+        model: as for `align`.
+        device: as for `align`.
+        dtype: as for `align`.
+        attention: as for `align`.
+        template: as for `align`.
+        system: as for `align`.
+        template_options: as for `align`.
 
     Raises:
         RecipeError: unknown names or options, impossible budgets, a judge that is in the energy, no prompts.
         SeaError: the folder holds another comparison.
-        KeyboardInterrupt: Ctrl-C; what was finished is in the folder.
+        KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
     """
     texts = as_prompts(prompts)
     _check(texts, seeds, select, batch)
-    session = Session(hub, policy=policy, progress=progress, trust_remote_code=trust_remote_code)
+    settings = {
+        "max_new_tokens": max_new_tokens, "relaxation": relaxation, "initializer": initializer,
+        "constraints": constraints, "draft": draft, "rewrite": rewrite, "model": model, "device": device,
+        "dtype": dtype, "attention": attention, "template": template, "system": system,
+        "template_options": template_options,
+    }  # fmt: skip
+    live, told = watched(progress)
+    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     terms = read_terms(reward, energies)
     base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
@@ -104,37 +141,53 @@ def compare(
         for judge in panel:
             judge.refuse_if_in(compositions[0])
 
-    session.refuse_unused(base)
-    policy = session.policy(base.policy, check)
-    policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-    session.hub.load_for(hook="sea_observe")
-    batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
-    fixed = {
-        "recipe": _shared(base),
-        "own_terms": sorted(terms.own),
-        "prompts": [text.to_data() for text in texts],
-        "batch": batch,
-        "select": select,
-        "judges": [judge.spec for judge in panel],
-        "versions": _versions(policy),
-        "terms": _fingerprints(compositions[0]),
-    }
-    plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
-    store = RowStore(folder, plan, [len(b) for b in batches])
-    for judge in panel:
-        judge.load(policy, texts, base.max_new_tokens)
-    points = [point(text, {m.label: m for m in methods}) for text in versus]
-    report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-    work = Work(base, methods, session, terms.own, allow_code, panel, store, select)
-    total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
-    meter = ProgressMeter(watch, total)
-    for index, batch_texts in enumerate(batches):
-        for seed in seeds:
-            for method in methods:
-                meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
-                work.cell(method, seed, index, batch_texts, index * batch, meter)
-        report.write(final=index == len(batches) - 1)
+    with shown(live), comparison_folder(folder):
+        session.refuse_unused(base)
+        policy = session.policy(base.policy, check)
+        policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
+        session.hub.load_for(hook="sea_observe")
+        batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+        fixed = {
+            "recipe": _shared(base),
+            "own_terms": sorted(terms.own),
+            "prompts": [text.to_data() for text in texts],
+            "batch": batch,
+            "select": select,
+            "judges": [judge.spec for judge in panel],
+            "versions": _versions(policy),
+            "terms": _fingerprints(compositions[0]),
+        }
+        plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
+        store = RowStore(folder, plan)
+        for judge in panel:
+            judge.load(policy, texts, base.max_new_tokens)
+        points = [point(text, {m.label: m for m in methods}) for text in versus]
+        report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
+        work = Work(base, methods, session, terms.own, allow_code, panel, store, select)
+        total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
+        meter = ProgressMeter(live.watch if live is not None and watch is None else watch, total)
+        try:
+            _run_all(work, report, meter, batches, seeds)
+        except KeyboardInterrupt:
+            if pressed_again() or on_interrupt == "raise":
+                raise
+            report.interrupted()
+            tell(report.notes[-1])
     return report
+
+
+def _run_all(
+    work: Work, report: Report, meter: ProgressMeter, batches: Sequence[Sequence[Prompt]], seeds: Sequence[int]
+) -> None:
+    """Every method on every batch and seed; the report is written after each batch."""
+    first = 0
+    for index, texts in enumerate(batches):
+        for seed in seeds:
+            for method in work.methods:
+                meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
+                work.cell(method, seed, index, texts, first, meter)
+        first += len(texts)
+        report.write(final=index == len(batches) - 1)
 
 
 def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
@@ -143,8 +196,8 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(
             f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
         )
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+        raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0, below 2**63")
     if select not in ("energy", "reward"):
         raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
     if batch < 1:

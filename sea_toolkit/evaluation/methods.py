@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.samplers.base import sampler_class
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -53,8 +54,8 @@ def plan_methods(
     base: Recipe,
     hub: PluginHub,
 ) -> list[Method]:
-    """The methods, with their chains settled: those that were asked for, else the sampler's own number, but never more
-    than the smallest budget of any method, since each chain starts with one sample.
+    """The methods. Chains that are asked for are the same at every budget; else each run has as many as `align` would
+    take.
 
     Args:
         samplers: `name`, or `label=name` to have a sampler twice with different options.
@@ -118,7 +119,7 @@ def _method(
             raise RecipeError(
                 f"option {label}.{key}", expected="an option of the sampler, or chains; budgets are --budgets"
             )
-    sampler = hub.get("sampler", name, "samplers").target
+    sampler = sampler_class(hub.get("sampler", name, "samplers"))
     spec = base.sampler
     settings = {**(spec.options if spec.name == name else {}), **options}
     smallest = min(budgets)
@@ -133,5 +134,6 @@ def _method(
         )
     if smallest < 1:
         raise RecipeError(f"a budget of {smallest:g} samples", expected="at least 1: a chain starts with one sample")
-    settings["chains"] = chains or min(sampler.default_chains, int(smallest))
+    if chains is not None:
+        settings["chains"] = chains
     return Method(label, name, settings, sampler.default_relaxation is not None, budgets)

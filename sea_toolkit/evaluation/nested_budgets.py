@@ -31,6 +31,7 @@ class Snapshot:
         seconds: of the whole batch, without loading models.
         acceptance: per prompt, mean over chains and steps; None where the sampler reports none.
         steps: taken.
+        idle: no step was taken, of a sampler that takes steps: the answers are the starting texts.
         met: per prompt, texts scored.
     """
 
@@ -39,6 +40,7 @@ class Snapshot:
     seconds: float
     acceptance: list[float] | None
     steps: int
+    idle: bool
     met: list[int]
 
 
@@ -101,8 +103,9 @@ class BudgetedRun(Run):
             self.budget = self.problem.clock.budget = self.own
 
     def _is_beginning(self, budget: float) -> bool:
-        """Whether a run of that budget would have taken the same steps: none so far depends on the budget."""
-        if self.scheduled:
+        """Whether a run of that budget would have taken the same steps, with as many chains: none so far depends on
+        the budget."""
+        if self.scheduled or self.composition.chains(self.problem, budget) != self.problem.chains:
             return False
         reads = self.sampler.reads_budget
         return reads == "never" or (reads == "last-round" and budget % self.problem.chains == 0)
@@ -129,4 +132,5 @@ class BudgetedRun(Run):
             chosen = [replace(c, energy=sum(self.weights[k] * v for k, v in c.terms.items())) for c in best]
         rates = None if self.accepted is None else (self.accepted / self.counted).tolist()
         met = [archive.seen for archive in self.archives]
-        return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, met)
+        idle = self.step == 0 and not self.sampler.counts_budget
+        return Snapshot(chosen, self.problem.ledger.samples, seconds, rates, self.step, idle, met)

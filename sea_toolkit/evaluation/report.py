@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sea_toolkit.evaluation.equal_budgets import NO_COMPARISON, unequal
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.evaluation.statistics import RESAMPLES, SEED, Bootstrap, distinct
 from sea_toolkit.reporting import plots
 from sea_toolkit.reporting.tables import markdown, title_of
-from sea_toolkit.util.run_files import write_json, write_run_file
+from sea_toolkit.util.run_files import PLOT, RESULTS, TABLE, write_json, write_run_file
 
-RESULTS, TABLE, PLOT = "results.json", "table.md", "plot.png"
 Cell = tuple[str, float]
 """Method and budget."""
 
@@ -34,6 +34,7 @@ class Report:
     Attributes:
         folder: where it is written, or None.
         notes: whatever a person should know of how it was made.
+        status: "done", or "interrupted": the numbers are those of the prompts that were finished.
     """
 
     def __init__(
@@ -49,7 +50,19 @@ class Report:
     ) -> None:
         self.store, self.prompts, self.methods, self.seeds = store, prompts, methods, seeds
         self.plan, self.versus, self.folder = plan, versus, folder
-        self.command, self.notes = command, list[str]()
+        self.command, self.notes, self.status = command, list[str](), "done"
+
+    def interrupted(self) -> None:
+        """Say that not all was done."""
+        rest = "" if self.folder is None else f"; the same call with out={str(self.folder)!r} goes on"
+        finished = self.data()["prompts"]
+        self.status = "interrupted"
+        self.notes.append(f"interrupted: {finished} of {len(self.prompts)} prompts are finished{rest}")
+
+    def __repr__(self) -> str:
+        data = self.data()
+        head = f"Report of {data['prompts']} of {data['prompts_asked']} prompts ({self.status})"
+        return "\n".join([head, *data["statements"][:3], "report.data() has the numbers"])
 
     def data(self) -> dict[str, Any]:
         """Plain numbers, as in `results.json`; `cells` is empty while no prompt is finished."""
@@ -81,9 +94,12 @@ class Report:
         for i, (label, budget) in enumerate(cells):
             entry: dict[str, Any] = {"method": label, "budget": budget}
             entry["mean"] = {m: means[m][i].to_dict() for m in metrics}
-            entries.append({**entry, **self._plain(rows[label, budget], complete)})
-        pairs = self._pairs(cells, columns, bootstrap)
+            facts = self._plain(rows[label, budget], complete)
+            entries.append({**entry, **facts, "unequal": unequal(budget, facts["samples"], facts["idle"])})
+        excluded = {cell: entry["unequal"] for cell, entry in zip(cells, entries, strict=True) if entry["unequal"]}
+        pairs = self._pairs(cells, columns, bootstrap, excluded)
         notes = [*self.notes, *_notes(rows[c][key] for c in cells for key in rows[c])]
+        notes += [f"{name_of(cell)} {why}: it takes no part in any verdict" for cell, why in excluded.items()]
         shown = [self._statement(pair) for pair in pairs if pair["stated"]]
         return {**head, "cells": entries, "pairs": pairs, "statements": shown, "notes": notes}
 
@@ -92,9 +108,15 @@ class Report:
         if self.folder is None:
             return
         data = self.data()
-        if final:
-            self.notes += [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
-            data = self.data()
+        self._write_numbers(data)
+        if final:  # the plot last: it can fail
+            notes = [note for note in plots.draw(data, self.folder / PLOT) if note not in self.notes]
+            self.notes += notes
+            if notes:
+                self._write_numbers(self.data())
+
+    def _write_numbers(self, data: dict[str, Any]) -> None:
+        assert self.folder is not None
         write_json(self.folder / RESULTS, data)
         write_run_file(self.folder / TABLE, markdown(data).encode())
 
@@ -127,13 +149,18 @@ class Report:
             "unfinished": float(np.mean([not row["finished"] for row in flat])),
             "tokens": mean("tokens"), "samples": mean("samples"), "seconds_per_prompt": mean("seconds"),
             "peak_memory_mb": max(peaks, default=None), "acceptance": mean("acceptance"), "steps": mean("steps"),
+            "idle": float(np.mean([row["idle"] for row in flat])),
         }  # fmt: skip
 
     def _pairs(
-        self, cells: Sequence[Cell], columns: dict[str, NDArray[np.float64]], bootstrap: Bootstrap
+        self,
+        cells: Sequence[Cell],
+        columns: dict[str, NDArray[np.float64]],
+        bootstrap: Bootstrap,
+        excluded: Mapping[Cell, str],
     ) -> list[dict[str, Any]]:
         """Every two methods at the same budget, and every point against those of `versus`. The report states those of
-        the first method, and those of `versus`."""
+        the first method, and those of `versus`. With a cell of `excluded` there is no verdict."""
         first = self.methods[0].label
         asked: dict[tuple[int, int], bool] = {}
         for i, j in itertools.combinations(range(len(cells)), 2):
@@ -151,11 +178,13 @@ class Report:
                 asked.items(), bootstrap.differences(table, list(asked)), strict=True
             ):
                 names = {"a": name_of(cells[a]), "b": name_of(cells[b]), "metric": metric}
+                unfair = [name_of(cells[i]) for i in (a, b) if cells[i] in excluded]
                 pairs.append(
                     {
                         **names,
                         **interval.to_dict(),
-                        "verdict": interval.verdict,
+                        "verdict": NO_COMPARISON if unfair else interval.verdict,
+                        "unequal": unfair,
                         "stated": stated and metric in told | {"nll_per_token"},
                     }
                 )
@@ -166,6 +195,8 @@ class Report:
         what = f"{pair['a']} − {pair['b']}, {title_of(pair['metric'])}"
         if pair["mean"] is None:
             return f"{what}: unknown"
+        if pair["unequal"]:
+            return f"{what}: {NO_COMPARISON}, see the note on {' and '.join(pair['unequal'])}"
         numbers = f"{pair['mean']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
         return f"{what}: {numbers}, {pair['verdict']} ({pair['n']} prompts)"
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import SeaError
-from sea_toolkit.util.run_files import read_json, write_json, write_run_file
+from sea_toolkit.runs.folder import held_folder, refuse_used
+from sea_toolkit.util.files import append_whole, to_disk
+from sea_toolkit.util.run_files import (
+    PLAN,
+    ROWS,
+    SEAL,
+    cannot_write,
+    damaged,
+    digest_of,
+    read_bytes,
+    read_sealed,
+    to_line,
+    write_run_file,
+    write_sealed,
+)
 
-PLAN, ROWS = "compare.json", "rows.jsonl"
 Row = dict[str, Any]
 Key = tuple[str, float, int, int]
 """Method, budget, seed, batch."""
@@ -22,49 +34,65 @@ def key_of(row: Row) -> Key:
     return row["method"], float(row["budget"]), row["seed"], row["batch"]
 
 
+@contextmanager
+def comparison_folder(folder: Path | None) -> Iterator[None]:
+    """Lock the folder of a comparison, new or to be gone on with, as long as it is worked on.
+
+    Raises:
+        SeaError: it holds something else, is in use by another process, or cannot be written.
+    """
+    if folder is None:
+        yield
+        return
+    if not (folder / PLAN).exists():
+        refuse_used(folder)
+    with held_folder(folder):
+        if not (folder / PLAN).exists():
+            refuse_used(folder)
+        yield
+
+
 class RowStore:
-    """Rows in memory and, with a folder, on disk.
+    """Rows in memory and, with a folder, on disk. The last row of each run
+    has the hash of all rows up to it.
 
     Args:
         folder: of the comparison, or None.
         plan: what decides the rows (`"fixed"`, which must be unchanged) and the methods by label (methods present in
             both plans must be identical; new ones may be added).
-        sizes: prompts in each batch: rows of a batch that is not whole are dropped.
 
     Raises:
         SeaError: the folder holds another comparison or something else, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path | None, plan: dict[str, Any], sizes: Sequence[int]) -> None:
+    def __init__(self, folder: Path | None, plan: dict[str, Any]) -> None:
         self.folder, self.resumed = folder, 0
         self.rows: list[Row] = []
+        self._chain = ""
         if folder is not None:
-            self._open(folder, plan, sizes)
+            self._open(folder, plan)
         self.done = {key_of(row) for row in self.rows}
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep the rows of one run: all of them or, if the process dies here, none."""
         if self.folder is not None:
-            text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+            path, chain = self.folder / ROWS, digest_of([self._chain, *rows])
+            text = b"".join(to_line(row) for row in [*rows[:-1], {**rows[-1], SEAL: chain}])
             try:
-                with open(self.folder / ROWS, "ab") as file:
-                    file.write(text.encode())
-                    file.flush()
-                    os.fsync(file.fileno())
+                append_whole(path, text)
+                to_disk(path)
             except OSError as error:
-                raise SeaError(
-                    f"cannot write {self.folder / ROWS}: {error.strerror or error}", hint="free space"
-                ) from error
+                raise cannot_write(path, error) from error
+            self._chain = chain
         self.rows += rows
         self.done |= {key_of(row) for row in rows}
 
-    def _open(self, folder: Path, plan: dict[str, Any], sizes: Sequence[int]) -> None:
-        if (folder / "recipe.json").exists():
-            raise SeaError(f"{folder} holds a run of align", hint="another --out")
+    def _open(self, folder: Path, plan: dict[str, Any]) -> None:
+        self._chain = digest_of(plan["fixed"])
         if (folder / PLAN).exists():
-            before = read_json(folder / PLAN)
-            changed = _changes(before.get("fixed", {}), plan["fixed"])
-            methods = before.get("methods", {})
+            before = read_sealed(folder / PLAN)
+            changed = _changes(before["fixed"], plan["fixed"])
+            methods = before["methods"]
             changed += [f"method {m}" for m in plan["methods"] if m in methods and methods[m] != plan["methods"][m]]
             if changed:
                 raise SeaError(
@@ -73,29 +101,33 @@ class RowStore:
                     hint="another --out, or the same command as before",
                 )
             plan = {**plan, "methods": {**methods, **plan["methods"]}}
-            self._read(folder / ROWS, sizes)
-        write_json(folder / PLAN, plan)
+            self._read(folder / ROWS)
+        write_sealed(folder / PLAN, plan)
 
-    def _read(self, path: Path, sizes: Sequence[int]) -> None:
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        groups: dict[Key, dict[int, Row]] = defaultdict(dict)
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
+    def _read(self, path: Path) -> None:
+        """The rows so far. What a dying process left of its last run, or line, is cut off: it is done again."""
+        if not path.exists():
+            return
+        content, kept, size = read_bytes(path), 0, 0
+        run: list[Row] = []
+        for number, line in enumerate(content.split(b"\n")[:-1], 1):
+            size += len(line) + 1
             try:
-                row = json.loads(line)
-                groups[key_of(row)].setdefault(row["prompt_index"], row)
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):  # without its line end: the process died while it was written
-                    break
-                raise SeaError(f"{path}, line {number} is damaged", hint="remove that line, or the folder") from error
-        for key, group in groups.items():
-            if len(group) == sizes[key[3]]:
-                self.rows += group.values()
+                row = dict(json.loads(line))
+                key_of(row)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise damaged(path, f"line {number} is no row", "remove the folder") from error
+            seal = row.pop(SEAL, None)
+            run.append(row)
+            if seal is not None:
+                self._chain = digest_of([self._chain, *run])
+                if seal != self._chain:
+                    what = f"the lines up to {number} are not as they were written, or one is gone"
+                    raise damaged(path, what, "remove the folder")
+                self.rows, kept, run = self.rows + run, size, []
         self.resumed = len(self.rows)
-        if self.resumed != sum(map(bool, lines)) or (lines and lines[-1]):
-            text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in self.rows)
-            write_run_file(path, text.encode())
+        if kept < len(content):
+            write_run_file(path, content[:kept])
 
 
 def _changes(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:

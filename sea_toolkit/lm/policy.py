@@ -88,6 +88,11 @@ class Policy(TextInterface):
         self.body_parameters = sum(p.numel() for p in model.parameters() if id(p) not in tables)
         self._table: Tensor | None = None
 
+    def __repr__(self) -> str:
+        millions = sum(p.numel() for p in self.model.parameters()) / 1e6
+        kind, dtype = type(self.model).__name__, str(self.dtype).removeprefix("torch.")
+        return f"Policy({self.name!r}: {kind}, {millions:.3g} M weights, {dtype} on {self.device})"
+
     @property
     def device(self) -> torch.device:
         return self.backbone.weight.device

@@ -9,6 +9,7 @@ from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.models.hf_hub import is_hub_id
 from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, read_shapes, weights_files
 from sea_toolkit.util.json_text import parse_json
@@ -90,7 +91,7 @@ def _base(folder: Path, base: str, name: str) -> Path | str:
     for path in (user_path(base, f"the base of {name}"), folder / base) if base else ():
         if path.is_dir():
             return path
-    if base.count("/") == 1 and all(base.split("/")) and not base.startswith((".", "~")):
+    if is_hub_id(base) and not base.startswith((".", "~")):
         return base
     raise ModelError(
         f"{name} is an adapter for {base or 'an unnamed model'}, which is not here",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -117,13 +117,20 @@ def one_at_a_time(target: Path, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
-    """A temporary folder beside `target`, removed afterwards; old ones of killed processes go too."""
+    """A temporary folder beside `target`, removed afterwards; those of killed processes go too.
+
+    Args:
+        target: what is made in it.
+        cached: it is in the model cache, and the caller has its lock (`one_at_a_time`); elsewhere nobody knows whether
+            another process is at work, and only old folders go.
+    """
     with disk_errors(target.parent, cached=cached):
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in target.parent.glob(f".{target.name}.tmp-*"):
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            if cached or time.time() - old.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+        folder = target.parent / f".{target.name}.tmp-{secrets.token_hex(8)}"
+        folder.mkdir()
     try:
         yield folder
     finally:
@@ -133,15 +140,17 @@ def workspace(target: Path, *, cached: bool = True) -> Iterator[Path]:
 def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progress = silent) -> Path:
     """Write the record and rename `folder` to `target`; if another process was first, use what it made.
 
-    The record gets the size and SHA-256 of the weights and the sizes of all files.
+    The record gets the sizes of all files and their SHA-256.
     """
     with disk_errors(target):
         record = dict(record, weights_sha256=sha256_file(folder / WEIGHTS, progress, "checking the weights"))
-        record["files"] = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()}
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        record["files"] = {path.name: path.stat().st_size for path in files}
+        record["sha256"] = {path.name: sha256_file(path) for path in files if path.name != WEIGHTS}
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        for path in folder.iterdir():
-            path.chmod(0o644)
+        mode = (folder / RECORD).stat().st_mode  # the umask's; some writers of weights are for their owner alone
+        for path in (path for path in folder.iterdir() if path.is_file()):
+            path.chmod(mode)
         try:
             os.rename(folder, target)
         except OSError:
@@ -151,7 +160,7 @@ def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progre
 
 
 def check_folder(target: Path, name: str, full: bool = False, progress: Progress = silent) -> bool:
-    """Whether the model is in its cache folder; sizes are compared, with `full` also the hash of the weights.
+    """Whether the model is in its cache folder; sizes are compared, with `full` also the hashes of all files.
 
     Raises:
         ModelError: the folder is there and what it holds is damaged.
@@ -160,7 +169,8 @@ def check_folder(target: Path, name: str, full: bool = False, progress: Progress
         return False
     try:
         record = parse_json((target / RECORD).read_text(encoding="utf-8"))
-        sizes, expected_hash = dict(record["files"]), str(record["weights_sha256"])
+        sizes = dict(record["files"])
+        hashes = {WEIGHTS: str(record["weights_sha256"])} | dict(record.get("sha256", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(target, name, f"its record {RECORD} cannot be read") from error
     for file, size in sizes.items():
@@ -169,8 +179,9 @@ def check_folder(target: Path, name: str, full: bool = False, progress: Progress
             raise damaged(target, name, f"{file} is missing")
         if path.stat().st_size != size:
             raise damaged(target, name, f"{file} has {path.stat().st_size} bytes instead of {size}")
-    if full and sha256_file(target / WEIGHTS, progress) != expected_hash:
-        raise damaged(target, name, f"{WEIGHTS} does not have the SHA-256 it was saved with")
+    for file in hashes if full else ():
+        if not (target / file).is_file() or sha256_file(target / file, progress) != hashes[file]:
+            raise damaged(target, name, f"{file} does not have the SHA-256 it was saved with")
     return True
 
 

@@ -17,10 +17,6 @@ _SMALL = 4096
 """Bytes; a Git LFS pointer has about 130."""
 _TABLES = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 """Small files with a table in JSON; transformers goes on without a generation config that it cannot read."""
-_VALUE_HEADS = {
-    "v_head.": "the value head of TRL's AutoModelForCausalLMWithValueHead",
-    "value_head.": "the value head of an OpenRLHF critic or reward",
-}
 
 
 def facts_of(source: Path | str, name: str, *, trust_remote_code: bool) -> Path:
@@ -155,15 +151,6 @@ def no_tokenizer(folder: Path, name: str) -> ModelError:
         expected="tokenizer.json or the files of a slow tokenizer, and tokenizer_config.json",
         hint="save the tokenizer beside the model: tokenizer.save_pretrained(FOLDER)",
     )
-
-
-def value_head(shapes: Shapes) -> str | None:
-    """What the value head among a model's tensors is, or None if there is none."""
-    for mark, what in _VALUE_HEADS.items():
-        name = next((key for key in sorted(shapes) if key.startswith(mark) or f".{mark}" in key), None)
-        if name is not None:
-            return f"{what} ({name})"
-    return None
 
 
 def head_rows(shapes: Shapes) -> int | None:

@@ -42,8 +42,11 @@ def converted_gguf(gguf: Path, progress: Progress = silent) -> Path:
             return target
     except ModelError:  # damaged, and made again at little cost
         cache.remove_folder(target)
-    with cache.workspace(target) as work:
-        folder = work / name
-        folder.mkdir()
-        gguf_to_safetensors(gguf, folder, progress)
-        return cache.publish(folder, target, {"name": name, "source": str(gguf)}, progress)
+    with cache.one_at_a_time(target, progress):
+        if cache.check_folder(target, name):  # another process was faster
+            return target
+        with cache.workspace(target) as work:
+            folder = work / name
+            folder.mkdir()
+            gguf_to_safetensors(gguf, folder, progress)
+            return cache.publish(folder, target, {"name": name, "source": str(gguf)}, progress)

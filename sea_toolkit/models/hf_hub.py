@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def fetch_facts(repository: str, *, code: bool) -> Path:
     """The folder in the Hugging Face cache with everything of a model but its weights; downloaded if needed.
 
     Args:
-        repository: `owner/name`.
+        repository: `owner/name`, or `owner/name@revision`: a branch, a tag or a commit.
         code: whether Python files may come along.
 
     Raises:
@@ -67,12 +68,31 @@ def fetch_weights(repository: str, files: Sequence[str]) -> Path:
     return _fetch(repository, list(files))
 
 
-def _fetch(repository: str, patterns: list[str]) -> Path:
+def is_hub_id(text: str) -> bool:
+    """Whether a text has the form of a Hugging Face id: `owner/name` or `owner/name@revision`."""
+    return re.fullmatch(r"[^/@\s]+/[^/@\s]+(@[^@\s]+)?", text) is not None
+
+
+def _fetch(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
+    repository, _, revision = name.partition("@")
     try:
         with quiet_transformers():
-            return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=["*/*.json", "*/*.txt"]))
+            return Path(
+                snapshot_download(
+                    repository,
+                    revision=revision or None,
+                    allow_patterns=patterns,
+                    ignore_patterns=["*/*.json", "*/*.txt"],
+                )
+            )
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(
+            f"{repository} has no revision {revision!r}",
+            expected="a branch, a tag or a commit of it",
+            hint=f"https://huggingface.co/{repository}/commits/main lists them",
+        ) from error
     except errors.GatedRepoError as error:
         raise ModelError(
             f"{repository} is gated: it is given to those who accept its terms",
@@ -97,7 +117,7 @@ def _fetch(repository: str, patterns: list[str]) -> Path:
             ) from error
         reason = str(error).strip().partition("\n")[0].partition(". ")[0][:200]
         raise ModelError(
-            f"{repository} is not in the Hugging Face cache, and the hub was not reached: {reason}",
+            f"{name} is not in the Hugging Face cache, and the hub was not reached: {reason}",
             expected="a network, or a model that was downloaded before",
             hint="check the name and the network (HF_HUB_OFFLINE, proxies), or give a local folder",
         ) from error

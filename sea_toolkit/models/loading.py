@@ -43,6 +43,7 @@ def load_policy(
     if check is not None:
         check(tokenizer)
     dtype, attention = pick_dtype(spec.dtype, device), spec.attention
+    finder.progress(0, 0, f"loading {spec.model}")
     model = read_model("causal", source, spec.model, dtype, trust_remote_code=trust, attention=attention)
     return Policy(
         model.to(device),

@@ -58,7 +58,6 @@ def convert_folder(source: Path, target: Path, progress: Progress = silent) -> P
         _in_another_process(source, folder, pickles)
         read_shapes(folder, weights_files(folder) or [ADAPTER_WEIGHTS], str(source))
         with disk_errors(target, cached=False):
-            folder.chmod(0o755)
             folder.rename(target)
     progress(1, 1, what)
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -26,6 +27,14 @@ def _iso(value: Any) -> Any:
 
 def _is_date(value: str) -> str:
     datetime.date.fromisoformat(value)
+    return value
+
+
+def _torch_name(value: Any) -> Any:
+    """`torch.float32` and `torch.device("cpu")` by their names. Nobody has one of them without having torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.dtype | torch.device):
+        return str(value).removeprefix("torch.")
     return value
 
 
@@ -59,6 +68,6 @@ class PolicySpec(Strict):
                 expected=f"Policy(model, tokenizer, {set_keys[0]}=…)",
             )
 
-    device: str = "auto"
-    dtype: DType = "auto"
+    device: Annotated[str, BeforeValidator(_torch_name)] = "auto"
+    dtype: Annotated[DType, BeforeValidator(_torch_name)] = "auto"
     attention: Attention = "auto"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import refuse_kernels, user_said
+from sea_toolkit.models.reward_heads import HeadedModel, RewardHead, find_head, read_head
 from sea_toolkit.models.weights_files import Shapes, titled
 
 Role = Literal["causal", "classifier", "base"]
@@ -93,6 +95,13 @@ def read_model(
     if attention != "auto":
         config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
+    if role == "classifier" and adapter is None:
+        head = _own_head(config, shapes, name)
+        if head is not None:
+            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
+            body.name_or_path = str(source)
+            headed = HeadedModel(body, read_head(head, folder), head.outputs)
+            return headed.eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
@@ -102,6 +111,16 @@ def read_model(
         model = merge(model, adapter).to(dtype)
     model.name_or_path = str(source)
     return model.eval().requires_grad_(False)
+
+
+def _own_head(config: Any, shapes: Shapes, name: str) -> RewardHead | None:
+    """The head of a reward model that transformers has no class for, None for one of its own sequence classifiers."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    has_class = type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    if has_class and folders.head_rows(shapes) is not None:
+        return None
+    return find_head(shapes, config.get_text_config().hidden_size, name)
 
 
 def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
@@ -172,14 +191,10 @@ def _weights(
         key for key in report["missing_keys"] if key not in restored and not (unread and key.startswith(unread))
     )
     if missing:
-        head = folders.value_head(shapes)
         raise ModelError(
-            f"{name} lacks weights: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
-            + (f"; it has {head}" if head else ""),
+            f"{name} lacks weights: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}",
             expected=f"a complete {type(model).__name__}",
-            hint="save it as a sequence classifier, with a head called score (OpenRLHF: --value_head_prefix score)"
-            if head
-            else _HINTS[role],
+            hint=_HINTS[role],
         )
     return model
 
@@ -194,6 +209,12 @@ def _read(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **op
 
 def explained(error: Exception, folder: Path, name: str) -> ModelError:
     """What transformers raised, in the words of our errors."""
+    if sys.flags.optimize >= 2:
+        return ModelError(
+            f"{name} was not loaded: Python runs without docstrings, which transformers reads",
+            expected="Python without -OO, and PYTHONOPTIMIZE at most 1",
+            hint="unset PYTHONOPTIMIZE",
+        )
     text = str(error).strip()
     first = text.partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in text:

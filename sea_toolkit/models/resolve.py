@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import ModelError, PluginError, did_you_mean
+from sea_toolkit.models.hf_hub import is_hub_id
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress, silent
 
@@ -19,7 +20,7 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
     """Where to load a model from.
 
     Args:
-        name: a catalog name, a local folder or file, or a Hugging Face id (`owner/name`).
+        name: a catalog name, a local folder or file, or a Hugging Face id (`owner/name`, `owner/name@revision`).
         hub: knows the catalog.
         role: "policy" or "reward"; a catalog model of the other role is refused.
         progress: watches the download if one is needed.
@@ -39,7 +40,7 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
         return _from_catalog(text, hub, role, progress)
     if path.exists():
         return path
-    if text.count("/") == 1 and all(text.split("/")) and not text.endswith((".safetensors", ".gguf", ".bin")):
+    if is_hub_id(text) and not text.endswith((".safetensors", ".gguf", ".bin")):
         return text
     if "/" in text or "\\" in text:
         return _local(path, text)

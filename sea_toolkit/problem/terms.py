@@ -45,12 +45,24 @@ class Term:
     @property
     def differentiable(self) -> bool:
         """Whether it has an energy of relaxed responses, and so a gradient."""
-        return self.bound.energy is not None
+        return self.bound.energy is not None and self.bound.has_gradient
 
     @property
     def is_reward(self) -> bool:
         """Whether its negative is reported as a reward."""
         return self.bound.is_reward
+
+    def unmet(self, prompt: str, text: str, value: float) -> str:
+        """What the text lacks of what this term asks for, in words; "" where it lacks nothing, or asks nothing.
+
+        Raises:
+            PluginError: the energy fails.
+        """
+        ask = self.bound.unmet
+        if ask is None:
+            return ""
+        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True):
+            return str(ask(prompt, text, value))
 
     @property
     def policy_energy(self) -> PolicyEnergy | None:

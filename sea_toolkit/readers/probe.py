@@ -8,8 +8,7 @@ special tokens, from position 0 on, in training as in use.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,12 @@ from torch import Tensor
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import PolicyFingerprint
-from sea_toolkit.util.files import write_whole
-from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.readers.probe_file import ProbeInfo, read_probe, write_probe
 
-FORMAT = "sea_toolkit probe 1"
 _FLOOR = 1e-2
 """Least expected length that the mean divides by: below it the reward goes to `b`, with bounded gradients."""
 _SAME, _RELATED = 0.02, 0.5
 """Relative distance of embedding samples: rounding to bfloat16, and quantized or fine-tuned weights."""
-
-
-@dataclass(frozen=True)
-class ProbeInfo:
-    """What is known about a probe; saved with it as text.
-
-    `accuracy` was measured on held-out data; `data`, `license` and `command` say where it comes from.
-    """
-
-    name: str
-    policy: str
-    model_type: str
-    hidden_size: int
-    policy_layers: int
-    vocabulary: str
-    layer: int
-    accuracy: float
-    license: str = "unknown"
-    data: str = ""
-    command: str = ""
-    pooling: str = "mean over response tokens"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +87,9 @@ class Probe:
         distance = 0.0
         if not wrong:
             own_sample = self.embedding_sample
+            if own_sample.shape != policy.embedding_sample.shape:
+                wrong.append("embeddings of another shape")
+        if not wrong:
             distance = float((own_sample - policy.embedding_sample).norm() / own_sample.norm().clamp(min=1e-12))
             if not distance <= _RELATED:
                 wrong.append("other weights")
@@ -133,16 +112,8 @@ class Probe:
         Raises:
             ModelError: the file cannot be written.
         """
-        from safetensors.torch import save
-
-        tensors = {
-            "weight": self.weight.float().cpu().contiguous(),
-            "bias": self.bias.float().cpu().reshape(()).contiguous(),
-            "embedding_sample": self.embedding_sample,
-        }
-        # one key only: safetensors writes several in random order, and the same probe should be the same bytes
-        facts = json.dumps({"format": FORMAT} | asdict(self.info))
-        write_atomically(Path(path), save(tensors, {"probe": facts}))
+        tensors = {"weight": self.weight, "bias": self.bias.reshape(()), "embedding_sample": self.embedding_sample}
+        write_probe(Path(path), {k: t.detach().float().cpu().contiguous() for k, t in tensors.items()}, self.info)
 
     @classmethod
     def load(cls, path: str | Path) -> Probe:
@@ -151,54 +122,8 @@ class Probe:
         Raises:
             ModelError: no such file, not a probe, or corrupt.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = Path(path)
-        try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError as error:
-            raise ModelError(f"there is no probe at {path}", hint="check the path") from error
-        except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a probe file"
-            ) from error
-        try:
-            facts = parse_json(metadata.get("probe", "{}"))
-            stated = facts.pop("format", "not stated")
-        except (ValueError, AttributeError, TypeError):
-            facts, stated = {}, "not readable"
-        if stated != FORMAT:
-            raise ModelError(
-                f"{path} is no probe: its format is {stated!r}",
-                expected=f"{FORMAT!r}, as sea-toolkit train-probe writes it",
-            )
-        try:
-            info = ProbeInfo(**facts)
-            probe = cls(tensors["weight"], tensors["bias"], tensors["embedding_sample"], info)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path} is a damaged probe: {error}", hint="train or download it again") from error
-        finite = all(bool(t.isfinite().all()) for t in tensors.values())
-        if probe.weight.shape != (info.hidden_size,) or probe.bias.shape != () or not finite:
-            raise ModelError(
-                f"{path} is a damaged probe: weight {tuple(probe.weight.shape)}, finite: {finite}",
-                expected=f"{info.hidden_size} finite weights",
-                hint="train or download it again",
-            )
-        return probe
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, making its folder if need be.
-
-    Raises:
-        ModelError: it cannot be written.
-    """
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
+        tensors, info = read_probe(Path(path))
+        return cls(tensors["weight"], tensors["bias"], tensors["embedding_sample"], info)
 
 
 def fold(weight: Tensor, bias: Any, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:

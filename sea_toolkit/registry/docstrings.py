@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -50,12 +52,20 @@ def prose(target: Any) -> str:
 
 def _docstrings(target: Any) -> list[str]:
     own = target.__doc__ if isinstance(getattr(target, "__doc__", None), str) else ""
+    if isinstance(target, functools.partial) and own == functools.partial.__doc__:
+        return _docstrings(target.func)
+    if dataclasses.is_dataclass(target) and str(own).startswith(f"{_class_of(target).__name__}("):
+        own = ""  # the signature, which dataclasses write where there is no docstring
     texts = [inspect.cleandoc(own or "")]
     if inspect.isclass(target):
         constructor = vars(target).get("__init__")
         if inspect.isfunction(constructor) and constructor.__doc__:
             texts.append(inspect.cleandoc(constructor.__doc__))
     return [text for text in texts if text]
+
+
+def _class_of(target: Any) -> type:
+    return target if inspect.isclass(target) else type(target)
 
 
 def _parsed(text: str) -> Docstring:

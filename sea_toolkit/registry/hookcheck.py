@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sea_toolkit import hookspecs
 from sea_toolkit.errors import did_you_mean
@@ -17,6 +17,12 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     if name.startswith("sea_") and inspect.isfunction(function)
 }
 """Hook name to the argument names of its specification."""
+
+
+Form = Literal["function", "coroutine", "generator", "unbound", "covered", "object"]
+"""What a hook is. Only a function, or a bound method, is called as one: an "unbound" method belongs to a class that the
+entry point names in place of an instance, a "covered" one has `@classmethod` or `@staticmethod` below the mark, and an
+"object" is a `functools.partial`, a class or anything else that can be called."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,17 @@ class Hook:
     marked: bool = True
     optional: bool = False
     wrapper: bool = False
+    form: Form = "function"
+
+
+_CURES: dict[Form, str] = {
+    "coroutine": "is a coroutine function, and hooks are called without waiting; leave out async",
+    "generator": "has a yield, so that a call of it does nothing; leave out the yield",
+    "unbound": "is a method of a class, and the entry point names the class; let it name an instance",
+    "covered": "is marked above @classmethod or @staticmethod, where the mark is lost; put @sea.hookimpl next to def",
+    "object": "is marked and is no function, and only functions are called as hooks; write a def that calls it",
+}
+"""What is wrong with a form, and what to do."""
 
 
 def error_in(hook: Hook) -> str | None:
@@ -40,6 +57,8 @@ def error_in(hook: Hook) -> str | None:
     expected = f"expected: def {hook.function}({', '.join(SIGNATURES[hook.hook])})"
     if hook.wrapper:
         return f"{hook.function} is a hook wrapper, but each plugin is called by itself; {expected}"
+    if hook.form in _CURES:
+        return f"{hook.function} {_CURES[hook.form]}; {expected}"
     if hook.variadic:
         return f"{hook.function} takes *args or **kwargs, which no host fills; {expected}"
     if hook.defaults:
@@ -79,14 +98,14 @@ def hooks_of(plugin: Any) -> list[Hook]:
     for name in dir(plugin):
         try:
             function = getattr(plugin, name)
-            marks = getattr(function, f"{PROJECT}_impl", None)
-            routine = inspect.isroutine(function)
-        except Exception:  # a property that raises cannot be a hook
+            form = _form_of(plugin, name, function)
+            marks = getattr(function, f"{PROJECT}_impl", None) if form != "covered" else _covered_mark(plugin, name)
+            marks = marks if isinstance(marks, dict) else None
+            if not (callable(function) and (marks is not None or (form != "object" and name.startswith("sea_")))):
+                continue
+            parameters = inspect.signature(function).parameters.values()
+        except Exception:  # a property that raises, or has no signature, cannot be a hook
             continue
-        if not routine or not (isinstance(marks, dict) or name.startswith("sea_")):
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        marks = marks if isinstance(marks, dict) else None
         hooks.append(
             Hook(
                 function=name,
@@ -97,6 +116,30 @@ def hooks_of(plugin: Any) -> list[Hook]:
                 marked=marks is not None,
                 optional=bool((marks or {}).get("optionalhook")),
                 wrapper=bool((marks or {}).get("wrapper") or (marks or {}).get("hookwrapper")),
+                form=form,
             )
         )
     return hooks
+
+
+def _form_of(plugin: Any, name: str, function: Any) -> Form:
+    if _covered_mark(plugin, name) is not None:
+        return "covered"
+    if not inspect.isroutine(function):
+        return "object"
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "coroutine"
+    if inspect.isgeneratorfunction(function):
+        return "generator"
+    unbound = inspect.isclass(plugin) and inspect.isfunction(inspect.getattr_static(plugin, name, None))
+    return "unbound" if unbound else "function"
+
+
+def _covered_mark(plugin: Any, name: str) -> dict[str, Any] | None:
+    """The marks that `@sea.hookimpl` left on a `classmethod` or `staticmethod` object, where pluggy does not look."""
+    found = inspect.getattr_static(plugin, name, None)
+    if not isinstance(found, classmethod | staticmethod):
+        return None
+    below: Any = found.__func__
+    marks = vars(found).get(f"{PROJECT}_impl")
+    return None if not isinstance(marks, dict) or f"{PROJECT}_impl" in vars(below) else marks

@@ -22,6 +22,7 @@ from sea_toolkit.registry.commands import collect_commands
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE, KINDS, PluginRecord, Status
 from sea_toolkit.registry.registered import Registry
+from sea_toolkit.registry.signatures import signature_warnings
 from sea_toolkit.registry.sources import Source
 from sea_toolkit.registry.staging import RefusedError, call_hook, stage
 from sea_toolkit.registry.static import inspection
@@ -194,7 +195,9 @@ class PluginHub:
         for item in self.items():
             if item.distribution != CORE and self._registry.has(item.record):
                 try:
-                    _ = item.options
+                    _ = item.option_model
+                    for warning in signature_warnings(item.kind, item.name, item.target):
+                        item.record.warn(warning)
                 except AttributedError as error:
                     self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
         self._remember(self._sources)

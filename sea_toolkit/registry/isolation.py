@@ -95,14 +95,17 @@ class Isolated:
         self._restore_folder()
         self._restore_handler()
         if self._pressed:
-            if not isinstance(error, KeyboardInterrupt) and self._handler is signal.default_int_handler:
+            if not isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
         elif isinstance(error, KeyboardInterrupt | GeneratorExit):
             raise PluginError(cause_of(error), expected="no such exception from a plugin") from error
 
     def _press(self, number: int, frame: FrameType | None) -> Any:
-        self._pressed = True
-        return self._handler(number, frame)
+        try:
+            return self._handler(number, frame)
+        except KeyboardInterrupt:  # not every handler raises it
+            self._pressed = True
+            raise
 
     def _restore_torch(self) -> None:
         torch = sys.modules.get("torch")

@@ -73,7 +73,7 @@ class Item:
         with attribute_errors_to(self.owner, f"cannot be imported from {self.reference}"), Isolated(self.record):
             module, _, attribute = self.reference.partition(":")
             target = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-            check_signature(target)
+            check_signature(target, self.kind)
         return target
 
     @functools.cached_property

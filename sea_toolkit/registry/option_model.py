@@ -14,7 +14,7 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, core_schema, to_jsonable_python
 
-from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.registry.annotations import ScheduleLike, bounded_number, mentions, short, without_schedule
 from sea_toolkit.registry.options import Option
 
@@ -24,12 +24,18 @@ CONFIG = pydantic.ConfigDict(strict=True, extra="forbid", arbitrary_types_allowe
 SCHEDULE = {"type": "object", "properties": {"schedule": {"type": "string"}}, "required": ["schedule"]}
 """The JSON schema of a schedule in the place of a number; its other options depend on its name."""
 
+_OF_TABLES = frozenset({"dict_type", "model_type", "model_attributes_type", "dataclass_type"})
+"""Mistakes that pydantic tells in the words of Python's classes."""
+
 
 class OptionModel:
     """What a recipe may set of one item.
 
     Args:
         options: as `options_of` lists them.
+
+    Raises:
+        PluginError: the type of an option is one that neither TOML nor JSON can write, such as a tensor or a function.
     """
 
     def __init__(self, options: Sequence[Option]) -> None:
@@ -38,6 +44,13 @@ class OptionModel:
         self._fields = {name: f"option_{i}" for i, name in enumerate(self.options)}
         fields: dict[str, Any] = {self._fields[name]: _field(option) for name, option in self.options.items()}
         self.model = pydantic.create_model("Options", __config__=CONFIG, **fields)
+        for option in options:
+            if not _can_be_written(_adapter(without_schedule(option.annotation)).core_schema):
+                raise PluginError(
+                    f"option {option.name!r} is {option.type}, and no recipe can write one",
+                    expected="a number, a text, a truth value, or a list or table of them",
+                    hint="take the name as a text and look it up, or make it no parameter",
+                )
 
     def check(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
         """The values checked, with the defaults filled in.
@@ -57,6 +70,7 @@ class OptionModel:
         return {
             name: getattr(checked, self._fields[name]) if name in values else option.default
             for name, option in self.options.items()
+            if name in values or not option.made
         }
 
     def schema(self) -> dict[str, Any]:
@@ -88,8 +102,9 @@ class OptionModel:
         kind = self.options[name].type
         if detail["type"] == "schedule":
             return _Mistake(f"option {name!r} is {detail['msg']}", expected=kind)
+        wanted = "input should be a table" if detail["type"] in _OF_TABLES else detail["msg"].lower()
         place = "".join(f"[{key!r}]" for key in detail["loc"] if isinstance(key, int))
-        return _Mistake(f"option {name!r}{place} is {short(values[name])}", f"{kind} ({detail['msg'].lower()})")
+        return _Mistake(f"option {name!r}{place} is {short(values[name])}", f"{kind} ({wanted})")
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,8 @@ class _Rule:
         try:  # TOML and JSON have no tuples, paths or enums: strict JSON rules say what may stand for them
             return self._plain.validate_json(json.dumps(value), strict=True)
         except pydantic.ValidationError as error:
-            raise (error if _depth(error) > _depth(refusal) else refusal) from None
+            # JSON's refusal names what may stand there; that of Python asks for an instance of a class
+            raise (error if _depth(error) >= _depth(refusal) else refusal) from None
         except (TypeError, ValueError):  # not representable in JSON
             raise refusal from None
 
@@ -209,6 +225,26 @@ class RangedSchedule:
 def _depth(error: pydantic.ValidationError) -> int:
     """How precisely it tells the place within the value."""
     return len(error.errors(include_url=False)[0]["loc"])
+
+
+def _can_be_written(schema: Any) -> bool:
+    """Whether JSON has a value, besides null, that this schema of pydantic takes."""
+    kind = schema["type"]
+    if kind in ("is-instance", "is-subclass", "callable", "none", "custom-error"):
+        return False
+    if kind == "union":
+        return any(_can_be_written(c[0] if isinstance(c, tuple) else c) for c in schema["choices"])
+    if kind in ("list", "set", "frozenset", "generator"):
+        return "items_schema" not in schema or _can_be_written(schema["items_schema"])
+    if kind == "tuple":
+        return all(map(_can_be_written, schema["items_schema"]))
+    if kind == "dict":
+        return "values_schema" not in schema or _can_be_written(schema["values_schema"])
+    if kind == "json-or-python":
+        return _can_be_written(schema["json_schema"])
+    inner = schema.get("schema")
+    wraps = kind in ("nullable", "definitions", "default") or kind.startswith("function-")
+    return _can_be_written(inner) if wraps and inner is not None else True
 
 
 def _adapter(annotation: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sea_toolkit.registry.annotations import Number, ScheduleLike, mentions, printable, takes_table
+from sea_toolkit.registry.annotations import Number, ScheduleLike, mentions, model_class, printable, takes_table
 from sea_toolkit.registry.docstrings import argument_docs
 from sea_toolkit.registry.signatures import option_parameters
 
@@ -28,6 +30,7 @@ class Option:
         required: it has no default.
         doc: its text in the docstring.
         schedulable: a schedule may stand in the place of the number.
+        made: the class makes its default anew for each instance; it is passed only if a value is given.
         table: it takes a table that is not a schedule.
     """
 
@@ -37,6 +40,7 @@ class Option:
     required: bool
     doc: str
     schedulable: bool = False
+    made: bool = False
 
     @property
     def type(self) -> str:
@@ -61,18 +65,30 @@ def options_of(target: Any, kind: str) -> list[Option]:
     """
     docs: Mapping[str, str] = argument_docs(target)
     anew = kind in CALLED_EACH_STEP and not inspect.isclass(target)
+    factories = _factories(target)
     options = []
     for name, parameter in option_parameters(target).items():
         required = parameter.default is parameter.empty
         schedulable = mentions(parameter.annotation, (ScheduleLike, int, float) if anew else (ScheduleLike,))
-        options.append(
-            Option(
-                name,
-                parameter.annotation,
-                None if required else parameter.default,
-                required,
-                docs.get(name, ""),
-                schedulable,
-            )
-        )
+        default = factories[name]() if name in factories else None if required else parameter.default
+        doc, made = docs.get(name, ""), name in factories
+        options.append(Option(name, parameter.annotation, default, required, doc, schedulable, made))
     return options
+
+
+def _factories(target: Any) -> dict[str, Callable[[], Any]]:
+    """What makes the defaults of a dataclass or a pydantic model, by the name of the field."""
+    model = model_class()
+    if not inspect.isclass(target):
+        return {}
+    if model is not None and issubclass(target, model):
+        fields = target.model_fields.items()
+        return {
+            name: partial(field.get_default, call_default_factory=True)
+            for name, field in fields
+            if field.default_factory
+        }
+    if not dataclasses.is_dataclass(target):
+        return {}
+    own = {f.name: f.default_factory for f in dataclasses.fields(target)}
+    return {name: factory for name, factory in own.items() if factory is not dataclasses.MISSING}

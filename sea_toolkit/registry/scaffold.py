@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,14 +143,14 @@ def write_package(files: dict[str, bytes], folder: Path) -> None:
         raise RecipeError(f"{folder} exists already; nothing was changed", hint="another NAME, or --out DIR")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        scratch = folder.parent / f".{folder.name}.{secrets.token_hex(8)}"
+        scratch.mkdir()
     except OSError as error:
         raise RecipeError(f"cannot write to {folder.parent}: {error.strerror or error}", hint="--out DIR") from error
     try:
         for path, content in files.items():
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             (scratch / path).write_bytes(content)
-        scratch.chmod(0o755)  # mkdtemp's folders are for their owner alone
         os.rename(scratch, folder)
     except OSError as error:
         raise RecipeError(f"cannot write {folder}: {error.strerror or error}", hint="--out DIR") from error

@@ -13,11 +13,11 @@ from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API
 from sea_toolkit.registry import hookcheck
 from sea_toolkit.registry.blame import attribute_errors_to
-from sea_toolkit.registry.docstrings import first_line
+from sea_toolkit.registry.docstrings import first_line, full_doc
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS, PluginRecord
-from sea_toolkit.registry.signatures import check_signature
+from sea_toolkit.registry.signatures import check_signature, signature_warnings
 
 log = logging.getLogger("sea_toolkit.plugins")
 
@@ -65,18 +65,36 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     for kind, hook_name in KINDS.items():
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
-            registrar = Registrar(kind, record, staged.items)
+            registrar, before = Registrar(kind, record, staged.items), len(staged.items)
             with attribute_errors_to(record.label, f"in {hook_name}"), Isolated(record):
-                call_hook(record, hook_name, function, register=registrar)
+                returned = call_hook(record, hook_name, function, register=registrar)
                 registrar.close()
+            if returned is not None:
+                staged.warnings.append(
+                    f"{hook_name} returned a {type(returned).__name__}, which nothing reads: it has to call register(…)"
+                )
+            if len(staged.items) == before:
+                staged.warnings.append(f"{hook_name} registered nothing")
     return staged
 
 
-def call_hook(record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> None:
-    """Call a hook function with those of the arguments that it takes."""
+def call_hook(record: PluginRecord, hook: str, function: Callable[..., Any], **arguments: Any) -> Any:
+    """Call a hook function with those of the arguments that it takes.
+
+    Raises:
+        PluginError: it returned a coroutine or a generator, so that nothing of it was run.
+    """
     log.debug("%s of %s", hook, record.label)
     taken = inspect.signature(function).parameters
-    function(**{name: value for name, value in arguments.items() if name in taken})
+    returned = function(**{name: value for name, value in arguments.items() if name in taken})
+    if inspect.isawaitable(returned) or inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()  # or Python warns that nobody has awaited it
+        raise PluginError(
+            f"{hook} returned a {type(returned).__name__}, and hooks are called without waiting",
+            expected="a plain function that does its work when it is called",
+        )
+    return returned
 
 
 class Registrar:
@@ -131,7 +149,9 @@ class Registrar:
 
     def _check_name(self, name: Any) -> None:
         if self._closed:
-            raise PluginError(f"register was called after {KINDS[self._kind]} had returned")
+            late = f"register({name!r}) was called after {KINDS[self._kind]} had returned, so it registers nothing"
+            self._record.warn(late)  # nobody may see the error: a thread of the plugin's own has called
+            raise PluginError(late)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(
                 f"register got the name {name!r}",
@@ -142,7 +162,9 @@ class Registrar:
         if any(item.name == name and item.kind == self._kind for item in self._items):
             raise PluginError(f"{self._kind} {name!r} is registered twice", expected="one object for each name")
         if not isinstance(reference, str):
-            check_signature(reference)
-            summary = summary or first_line(inspect.getdoc(reference))
+            check_signature(reference, self._kind)
+            for warning in signature_warnings(self._kind, name, reference):
+                self._record.warn(warning)
+            summary = summary or first_line(full_doc(reference))
         self._items.append(Item(self._kind, name, summary or "", self._record, reference))
         return reference

@@ -6,6 +6,9 @@ import io
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.errors import SeaError
+from sea_toolkit.reporting.tables import title_of
+from sea_toolkit.util.printable import printable
 from sea_toolkit.util.run_files import write_run_file
 from sea_toolkit.util.version import install_hint
 
@@ -13,14 +16,25 @@ HINT = f"no plot: matplotlib is not installed ({install_hint('plots')})"
 
 
 def draw(data: dict[str, Any], path: Path) -> list[str]:
-    """Write the plot as PNG; returns a note where matplotlib is missing."""
+    """Write the plot as PNG; returns a note where there is none: matplotlib is missing, or fails."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib as _  # noqa: F401
     except ImportError:
         return [HINT]
-    if not data["cells"]:
-        return []
+    try:
+        if data["cells"]:
+            write_run_file(path, _png(data))
+    except SeaError:
+        raise
+    except Exception as error:  # a plot is an extra: what it shows is in the table
+        return [f"no plot: {type(error).__name__}: {error}"]
+    return []
+
+
+def _png(data: dict[str, Any]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     metrics = [m for m in data["cells"][0]["mean"] if ":" in m] or ["energy"]
     figure = Figure(figsize=(11, 4.2 * len(metrics)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -28,20 +42,25 @@ def draw(data: dict[str, Any], path: Path) -> list[str]:
     for (left, right), metric in zip(axes, metrics, strict=True):
         for i, label in enumerate(dict.fromkeys(c["method"] for c in data["cells"])):
             cells = [c for c in data["cells"] if c["method"] == label and _known(c, metric)]
-            _line(left, right, cells, metric, label, f"C{i}")
-        left.set(xscale="log", xlabel="budget (samples per prompt)", ylabel=metric.replace(":", " "))
+            _line(left, right, cells, metric, _plain(label), f"C{i}")
+        left.set(xscale="log", xlabel="budget (samples per prompt)", ylabel=_plain(title_of(metric)))
         budgets = sorted({c["budget"] for c in data["cells"]})
         left.set_xticks(budgets, [f"{b:g}" for b in budgets])
         left.minorticks_off()
-        right.set(xlabel="−log π per token (nats)", ylabel=metric.replace(":", " "))
+        right.set(xlabel="−log π per token (nats)", ylabel=_plain(title_of(metric)))
         left.legend()
     figure.suptitle(
         f"{data['prompts']} prompts, {len(data['seeds'])} seeds; bands and bars: 95 % bootstrap", fontsize=10
     )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    write_run_file(path, buffer.getvalue())
-    return []
+    return buffer.getvalue()
+
+
+def _plain(text: str) -> str:
+    """A text as matplotlib is to show it: a dollar starts no formula, a legend leaves out no name for its first _."""
+    shown = printable(text, one_line=True).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _known(cell: dict[str, Any], metric: str) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
+
+from sea_toolkit.util.printable import printable
 
 FEWEST = 6
 """Fewest prompts for which a difference is reported: with fewer, all signs agree by chance in over 5 % of cases."""
@@ -39,7 +43,8 @@ def main_table(data: dict[str, Any]) -> Table:
             plain(cell["peak_memory_mb"], ".0f"),
             plain(cell["acceptance"], ".2f"),
         ]
-        rows.append([cell["method"], f"{cell['budget']:g}", *numbers, *rest])
+        budget = f"{cell['budget']:g}" + (" (!)" if cell["unequal"] else "")
+        rows.append([cell["method"], budget, *numbers, *rest])
     return titles, rows
 
 
@@ -71,6 +76,8 @@ def caption(data: dict[str, Any]) -> list[str]:
         f"In brackets: 95 % percentile bootstrap over prompts, seeds averaged within a prompt first, "
         f"{data['bootstrap']['resamples']} resamples. Budgets and samples are per prompt.",
     ]
+    if any(cell["unequal"] for cell in data["cells"]):
+        lines.append("A budget with (!) was not kept, or paid for no step: see the notes; there is no verdict on it.")
     if n < FEWEST:
         lines.append(f"With fewer than {FEWEST} prompts no difference is called one.")
     if data["judges"]:
@@ -80,19 +87,26 @@ def caption(data: dict[str, Any]) -> list[str]:
 
 def markdown(data: dict[str, Any]) -> str:
     """The whole report."""
-    lines = [f"{line}\n" for line in caption(data)]
+    lines = [f"{_inline(line)}\n" for line in caption(data)]
     if data.get("command"):
-        lines.append(f"```text\n{data['command']}\n```\n")
+        command = printable(data["command"])
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))  # longer than any in the command
+        lines.append(f"{fence}text\n{command}\n{fence}\n")
     if data["cells"]:
         titles, rows = main_table(data)
         right = ["---"] + ["--:"] * (len(titles) - 1)
         lines += [_line(titles), _line(right), *map(_line, rows), ""]
     if data["statements"]:
         lines += ["Differences on the same prompts, with paired 95 % intervals (one by one, not jointly):\n"]
-        lines += [f"- {statement}" for statement in data["statements"]] + [""]
-    lines += [f"- note: {note}" for note in data["notes"]]
+        lines += [f"- {_inline(statement)}" for statement in data["statements"]] + [""]
+    lines += [f"- note: {_inline(note)}" for note in data["notes"]]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_inline(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _inline(text: str) -> str:
+    """Text of others within a line of Markdown: no tag, no link, no control character."""
+    return html.escape(printable(text, one_line=True), quote=False).replace("](", "]\\(")

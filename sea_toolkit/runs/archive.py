@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.problem.scores import Scored
+if TYPE_CHECKING:
+    from sea_toolkit.problem.scores import Scored
 
 KEEP = 256
 """Distinct candidates kept per prompt."""

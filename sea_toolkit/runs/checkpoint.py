@@ -1,4 +1,4 @@
-"""A run's folder on disk: recipe, manifest, trace, checkpoint and result; every file is written whole or not at all."""
+"""What of a run is saved in a checkpoint, and how it comes back."""
 
 from __future__ import annotations
 
@@ -8,41 +8,56 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
-from sea_toolkit.util.run_files import CHECKPOINT, TRACE, write_run_file
+from sea_toolkit.runs.checkpoint_file import METADATA, read_checkpoint_file, unpack, write_checkpoint_file
+from sea_toolkit.util.run_files import CHECKPOINT
 
 
-def save_checkpoint(folder: Path, state: Any, parts: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: Path, run: str, state: Any, parts: Mapping[str, Any]) -> None:
     """The sampler's state, and that of each part of the run, in one file: dataclasses, lists, tuples and tables of
-    tensors, numbers and texts."""
+    tensors, numbers and texts.
+
+    Args:
+        folder: of the run.
+        run: what it was asked for, as a hash: see `request_digest`.
+        state: of the sampler.
+        parts: name → state of a part.
+
+    Raises:
+        SeaError: the folder cannot be written, or the disk is full.
+    """
     tensors: dict[str, Tensor] = {}
     shape = {"state": pack(state, "state", tensors), "parts": pack(dict(parts), "parts", tensors)}
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
-    write_run_file(folder / CHECKPOINT, save(tensors, {"shape": json.dumps(shape)}))
+    write_checkpoint_file(folder / CHECKPOINT, save(tensors, {"shape": json.dumps(shape), "run": run} | METADATA))
 
 
-def load_checkpoint(folder: Path, state_type: type, device: Any) -> tuple[Any, dict[str, Any]]:
+def load_checkpoint(folder: Path, run: str, state_type: type, device: Any) -> tuple[Any, dict[str, Any]]:
     """The sampler's state, and those of the parts; tensors lie on `device`.
 
     Raises:
-        SeaError: there is none, or it is damaged.
+        SeaError: there is none, it is damaged, of another run, or of another version of the sampler.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         raise SeaError(
             f"{folder} holds no checkpoint", hint="a run writes one with --out, every --checkpoint-every steps"
         )
+    content, metadata = read_checkpoint_file(path)
+    if metadata.get("run") != run:
+        raise SeaError(f"{path} is of a run with another recipe or other prompts", expected="that of this run")
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            shape = json.loads(file.metadata()["shape"])
-            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118
+        shape = json.loads(metadata["shape"])
+        tensors = {name: tensor.to(device) for name, tensor in load(content).items()}
         return state_type(**unpack(shape["state"], tensors)), unpack(shape["parts"], tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise SeaError(f"the checkpoint {path} is damaged: {error}", hint="start the run again") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise SeaError(
+            f"the checkpoint {path} cannot be used by this version: {error}", hint="start the run again"
+        ) from error
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -61,47 +76,3 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{name} of a sampler's state is a {type(value).__name__}; only tensors, lists, numbers are saved")
-
-
-def unpack(shape: Any, tensors: dict[str, Tensor]) -> Any:
-    """What `pack` was given; dataclasses come back as tables of their fields."""
-    if isinstance(shape, list):
-        return [unpack(v, tensors) for v in shape]
-    if not isinstance(shape, dict):
-        return shape
-    ((kind, content),) = shape.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "tuple":
-        return tuple(unpack(v, tensors) for v in content)
-    return {k: unpack(v, tensors) for k, v in content.items()}
-
-
-def cut_trace(path: Path, step: int) -> None:
-    """Drop the trace's lines of steps after `step`, the final scoring of a run that now continues, and a line that a
-    killed run left half written."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-            if entry["step"] <= step and not entry.get("last"):
-                kept.append(line)
-        except (ValueError, KeyError):
-            break
-    write_run_file(path, "".join(f"{line}\n" for line in kept).encode())
-
-
-def append_trace(folder: Path, line: dict[str, Any]) -> None:
-    """Append one line.
-
-    Raises:
-        SeaError: the disk is full, or the folder went away.
-    """
-    try:
-        with open(folder / TRACE, "a", encoding="utf-8") as trace:
-            trace.write(json.dumps(line, ensure_ascii=False) + "\n")
-    except OSError as error:
-        what = f"cannot write {folder / TRACE}: {error.strerror or error}"
-        raise SeaError(what, hint="another --out, or free space") from error

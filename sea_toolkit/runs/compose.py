@@ -23,12 +23,13 @@ from sea_toolkit.registry.allowed_code import refuse_unless_allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import Part, recipe_part, with_weight
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.runs.sampling import Sampling, resolve_sampling
-from sea_toolkit.samplers.base import Sampler
+from sea_toolkit.samplers.base import Sampler, samples_of
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.util.conversation import Messages, as_prompts
 
@@ -122,8 +123,8 @@ class Composition:
         terms = [part.bind(context) for part in self.parts]
         self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])
         assert self.sampling is not None
-        chains = self.recipe.sampler.chains or self.sampler.default_chains
-        return Problem(
+        chains = self.sampler.default_chains
+        problem = Problem(
             policy=policy,
             prompts=asked,
             prefix=prefix,
@@ -136,6 +137,22 @@ class Composition:
             run=RunState.begin(ledger, clock, len(asked), chains, policy.device),
             locked=locked,
         )
+        chains = self.chains(problem, self.length.budget)
+        return replace(problem, chains=chains, run=RunState.begin(ledger, clock, len(asked), chains, policy.device))
+
+    @property
+    def length(self) -> Length:
+        """How long a run is: what the recipe sets, else the sampler's default."""
+        return Length.of(self.recipe.sampler, self.sampler)
+
+    def chains(self, problem: Problem, budget: float | None) -> int:
+        """Chains per prompt: what the recipe sets; else the sampler's own number, or as many as a small budget pays
+        for, so that they can take a step."""
+        asked, usual = self.recipe.sampler.chains, self.sampler.default_chains
+        if asked is not None or budget is None:
+            return asked or usual
+        each = 1.0 if self.sampler.first_step is None else samples_of(problem, *self.sampler.first_step)
+        return max(min(usual, int(budget / each)), 2 if self.joint else 1)
 
     def settle(self, terms: Sequence[TermFacts]) -> None:
         """Settle on a sampler as soon as the terms tell which one it is, and check that it can work with them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Prompt, as_prompts
+from sea_toolkit.util.files import SCRATCH
 from sea_toolkit.util.locks import hold
 
 
@@ -43,59 +44,105 @@ class SavedRun:
             "own_terms": sorted(self.own_terms),
             "checkpoint_every": self.checkpoint_every,
         }
-        run_files.write_json(folder / run_files.RECIPE, data)
+        run_files.write_sealed(folder / run_files.RECIPE, data)
+
+    @property
+    def digest(self) -> str:
+        """What ties the files of the run together; see `request_digest`."""
+        return request_digest(self.recipe, self.prompts)
 
     @classmethod
     def read(cls, folder: Path) -> SavedRun:
         """Read it from a run's folder.
 
         Raises:
-            SeaError: not the folder of a run, or damaged.
+            SeaError: not the folder of a run, damaged or edited.
         """
         path = folder / run_files.RECIPE
-        saved = run_files.read_json(path)
+        longer = shlex.join(["sea-toolkit", "resume", str(folder), "--steps", "N"])
+        saved = run_files.read_sealed(path, f"bring the file back; to go on for longer: {longer} (or --budget N)")
         try:
             recipe, prompts = Recipe.parse(saved["recipe"], where=str(path)), as_prompts(saved["prompts"])
             return cls(recipe, prompts, list(saved["own_terms"]), int(saved["checkpoint_every"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise SeaError(f"{path} is damaged: {error}", expected="the recipe.json of a run") from error
+            raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error
+
+
+def request_digest(recipe: Recipe, prompts: Sequence[str]) -> str:
+    """SHA-256 of what a run is asked for, recipe and prompts. The date that a chat template reads is left out: a run
+    learns it when its policy is loaded."""
+    policy = recipe.policy.model_copy(update={"date": None})
+    data = recipe.model_copy(update={"policy": policy}).model_dump(mode="json", exclude_none=True)
+    return run_files.digest_of([data, [Prompt.of(prompt).to_data() for prompt in prompts]])
 
 
 @contextmanager
 def new_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder of a new run, and lock it as long as the run lasts.
+    """Make the folder of a new run, and lock it as long as the run lasts. Somebody's files are left alone.
 
     Args:
         folder: of the run; None for a run without files.
 
     Raises:
-        SeaError: it holds a run already, is in use by another process, or cannot be written.
+        SeaError: it holds a run already or anything else, is in use by another process, or cannot be written.
     """
     if folder is None:
         yield
         return
+    refuse_used(folder)
     with held_folder(folder):
-        if (folder / run_files.RECIPE).exists():
-            raise SeaError(f"{folder} holds a run already", hint=f"another --out, or sea-toolkit resume {folder}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(13, "not writable")
-        except OSError as error:
-            raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
+        refuse_used(folder)  # another process may have been faster
         yield
+
+
+def refuse_used(folder: Path) -> None:
+    """Raises: SeaError if a folder is there and holds files; hidden ones do not count."""
+    try:
+        if not folder.is_dir():
+            return
+        found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except (OSError, ValueError) as error:
+        raise _unusable(folder, error) from error
+    if run_files.RECIPE in found:
+        again = shlex.join(["sea-toolkit", "resume", str(folder)])
+        raise SeaError(f"{folder} holds a run already", hint=f"another --out, or {again}")
+    if found:
+        names = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
+        raise SeaError(f"{folder} is not empty: it holds {names}", expected="a new folder", hint="another --out")
 
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Lock a run's folder.
+    """Lock the folder of a run or of a comparison, which is made if need be; what killed processes left goes.
 
     Raises:
-        SeaError: another process works in it, or its parent cannot be written.
+        SeaError: another process works in it, it cannot be written, or one of our names in it is a link.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(hold(folder, f"the run in {folder}"))
-        except OSError as error:
-            raise SeaError(f"cannot use {folder} for a run: {error.strerror or error}", hint="another --out") from error
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold(lock_name(folder), f"the folder {folder}"))
+            _refuse_links(folder)
+            for left in folder.glob(SCRATCH):
+                left.unlink(missing_ok=True)
+        except (OSError, ValueError) as error:
+            raise _unusable(folder, error) from error
         yield
+
+
+def lock_name(folder: Path) -> Path:
+    """What is locked for a folder. It lies inside, so that other names for the folder lead to the same."""
+    return folder / "run"
+
+
+def _refuse_links(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_symlink() and path.name in run_files.NAMES:
+            raise SeaError(
+                f"{path} is a symbolic link", expected="a file of its own: a link would be followed to write elsewhere"
+            )
+
+
+def _unusable(folder: Path, error: OSError | ValueError) -> SeaError:
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return SeaError(f"cannot use {folder} for a run: {reason}", hint="another --out")

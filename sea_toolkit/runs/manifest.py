@@ -5,44 +5,61 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.records import CORE
+from sea_toolkit.registry.static.files import content_digest
 from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
+    from sea_toolkit.registry.records import PluginRecord
+    from sea_toolkit.runs.compose import Composition
 
-ENTRIES = 64
-"""Weights read per tensor for a model's fingerprint, evenly spread."""
+_PIECE = 1 << 20
+"""Words that are read at once, so that no copy of a large tensor is made."""
 
 _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries without effect on the outputs; dtype and versions are compared separately."""
 
 
 def weights_fingerprint(model: nn.Module) -> str:
-    """SHA-256 over a model's class, its config if it is one of transformers, and names, shapes and a spread of entries
-    of every weight: it differs between models and between fine-tunings of a model. The whole of a large model would
-    take minutes to read."""
+    """SHA-256 over a model's class, its config if it is one of transformers, and names, types, shapes and checksums of
+    all weights: every byte of them counts."""
     config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
     told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
     digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
-        flat = weight.detach().flatten()
-        if not flat.numel():
-            continue
-        count = min(ENTRIES, flat.numel())
-        places = torch.arange(count, device=flat.device) * (flat.numel() - 1) // max(1, count - 1)
-        digest.update(f"{name}{tuple(weight.shape)}".encode())
-        digest.update(flat[places].float().cpu().numpy().tobytes())
+        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}{checksum(weight)}".encode())
     return digest.hexdigest()
+
+
+@torch.no_grad()
+def checksum(tensor: Tensor) -> int:
+    """Σ wᵢ·mᵢ mod 2⁶⁴ over a tensor's bytes as 64-bit words wᵢ, with odd multipliers mᵢ that depend on the place.
+
+    One word that differs always shows, several all but surely. It is no protection against somebody who wants two
+    models to have the same one. It reads memory as fast as it can be read, on the device where the tensor is: SHA-256
+    would take a minute for a large model.
+    """
+    data = tensor.detach().contiguous().flatten().view(torch.uint8)
+    data = torch.nn.functional.pad(data, (0, -len(data) % 8)) if len(data) % 8 else data
+    total, seed = 0, 0x9E3779B97F4A7C15
+    for begin in range(0, len(data) // 8, _PIECE):
+        words = data[8 * begin : 8 * (begin + _PIECE)].view(torch.int64)
+        places = torch.arange(begin, begin + len(words), device=data.device)
+        # the low bits of a product know the low bits of its factors alone: shift the high ones down
+        mixed = places * (seed - (1 << 64))
+        mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1D
+        total += int((words * (mixed | 1)).sum())
+    return total % (1 << 64)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
@@ -77,9 +94,9 @@ def prompts_digest(problem: Problem) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -> dict[str, Any]:
-    """What a run depends on; `identity` is what a resumed run must share."""
-    used = {i.qualified: {"kind": i.kind, "distribution": i.distribution, "version": i.version} for i in items}
+def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[str, Any]:
+    """What a run depends on: `identity` is what a resumed run must share, `loaded` every plugin in the process."""
+    used = {item.qualified: _used(item) for item in composition.items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
     for t in problem.terms:
         models |= {f"{t.label}, {m.name}": weights_fingerprint(m.module) for m in t.meter.models}
@@ -98,12 +115,23 @@ def manifest(problem: Problem, items: Iterable[Item], sampler: str, seed: int) -
         },
         "policy": problem.policy.name,
         "sampler": sampler,
-        "seed": seed,
+        "seed": composition.recipe.seed,
+        "loaded": [_loaded(r) for r in composition.hub.records if r.distribution != CORE and r.status != "not loaded"],
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": str(problem.policy.device),
         "threads": torch.get_num_threads(),
     }
+
+
+def _used(item: Item) -> dict[str, Any]:
+    facts = {"kind": item.kind, "distribution": item.distribution, "version": item.version}
+    return facts if item.distribution == CORE else {**facts, "code": content_digest(item.record)}
+
+
+def _loaded(record: PluginRecord) -> dict[str, Any]:
+    facts = {"plugin": record.key, "version": record.version, "status": record.status, "code": content_digest(record)}
+    return {**facts, "file": record.value} if record.from_user and record.file else facts
 
 
 def differences(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:

@@ -18,6 +18,9 @@ from sea_toolkit.runs.recipe import Recipe
 RecipeSource = Recipe | Mapping[str, Any] | str | Path
 """A recipe, its plain data, or a TOML file."""
 
+Table = str | Mapping[str, Any]
+"""A plugin by name, or a table of the recipe: its name and options."""
+
 _POLICY = tuple(PolicySpec.model_fields)
 _LENGTHS = ("steps", "budget")
 
@@ -76,6 +79,8 @@ def _lay(data: dict[str, Any], key: str, value: Any) -> None:
         data["policy"] = {**data.get("policy", {}), key: value}
     elif key == "draft":
         data["initializer"] = {"name": "draft", "text": value}
+    elif key in ("relaxation", "initializer") and isinstance(value, str):
+        data[key] = {"name": value}
     elif key == "rewrite" and isinstance(value, int):
         data[key] = {**(data.get(key) or {}), "samples": value}
     elif key in Recipe.model_fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -9,12 +10,17 @@ from typing import Any, get_args
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.errors import RecipeError, did_you_mean, shortened
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
 from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.plain_data import plain_data
 from sea_toolkit.util.text_files import read_text
-from sea_toolkit.util.unicode import require_unicode
+
+MOST = 2**16
+"""Chains of a prompt, and rewrites of an answer: more of them is a slip of the finger."""
+
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 
 
 class PluginSpec(BaseModel):
@@ -32,9 +38,9 @@ class SamplerSpec(PluginSpec):
     """The sampler, how many chains it runs per prompt, and for how long."""
 
     name: str = "auto"
-    chains: int | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, gt=0)
-    budget: float | None = Field(default=None, gt=0)
+    chains: int | None = Field(default=None, gt=0, le=MOST)
+    steps: int | None = Field(default=None, gt=0, le=10**9)
+    budget: float | None = Field(default=None, gt=0, le=1e9)
 
 
 class EnergySpec(PluginSpec):
@@ -62,7 +68,7 @@ REQUEST = (
 class RewriteSpec(Strict):
     """The post-step `rewrite`: how many rewrites of the answer compete with it, and how the policy is asked."""
 
-    samples: int = Field(default=4, gt=0)
+    samples: int = Field(default=4, gt=0, le=MOST)
     prompt: str = Field(default=REQUEST, pattern=r"\{response\}")
 
 
@@ -80,8 +86,8 @@ class Recipe(Strict):
     energies: list[EnergySpec] = Field(default_factory=list)
     constraints: list[ConstraintSpec] = Field(default_factory=list)
     rewrite: RewriteSpec | None = None
-    max_new_tokens: int = Field(default=48, gt=0)
-    seed: int = Field(default=0, ge=0)
+    max_new_tokens: int = Field(default=48, gt=0, le=2**20)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -89,7 +95,9 @@ class Recipe(Strict):
         path = user_path(path, "the name of the recipe")
         text, is_json = read_text(path), path.suffix == ".json"
         try:
-            data = parse_json(text)["recipe"] if is_json else tomllib.loads(text)
+            data = parse_json(text)["recipe"] if is_json else _toml(text)
+            if not isinstance(data, dict):
+                raise TypeError(f"its recipe is a {type(data).__name__}")
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             reason = "it is nested too deep" if isinstance(error, RecursionError) else error
             raise RecipeError(
@@ -101,16 +109,22 @@ class Recipe(Strict):
     @classmethod
     def parse(cls, data: dict[str, Any], where: str = "recipe") -> Recipe:
         """Check plain data."""
-        require_unicode(data, f"the {where}" if where == "recipe" else where)
+        data = plain_data(data, f"the {where}" if where == "recipe" else where)
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
             raise _explained(error, where) from error
 
 
+def _toml(text: str) -> dict[str, Any]:
+    if _LONG_KEY.search(text):  # tomllib takes minutes for a key of many parts
+        raise ValueError("a key has too many parts")
+    return tomllib.loads(text)
+
+
 def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
     """The first mistake, in the words of the other errors."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False, include_context=False)[0]
     loc = [k for k in first["loc"] if k not in ("float", "dict[str,any]")]  # without arms of unions
     place = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in loc).lstrip(".")
     if first["type"] == "extra_forbidden" and first["loc"][-1] == "trust_remote_code":
@@ -127,5 +141,5 @@ def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:
         return RecipeError(
             f"{where}: unknown key {place!r}", hint=did_you_mean(str(first["loc"][-1]), owner.model_fields)
         )
-    got = "nothing" if first["type"] == "missing" else f"{first['input']!r}"
+    got = "nothing" if first["type"] == "missing" else shortened(repr(first["input"]))
     return RecipeError(f"{where}: {place} is {got}", expected=first["msg"].lower())

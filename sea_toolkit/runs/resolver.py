@@ -9,6 +9,7 @@ from typing import Any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.options import Option
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 
@@ -52,8 +53,11 @@ class Resolver:
             RecipeError: a wrong option.
             PluginError: the plugin's code failed.
         """
-        tables = {option.name for option in item.options if option.table}
-        values = {k: v if k in tables else self.number(v, f"{place}.{k}") for k, v in options.items()}
+        taken = {option.name: option for option in item.options}
+        values = {
+            name: value if _is_table(value, taken.get(name)) else self.number(value, f"{place}.{name}")
+            for name, value in options.items()
+        }
         return item.build(values, f"{place} ({item.name})")
 
     def number(self, value: Any, place: str) -> Any:
@@ -76,3 +80,9 @@ class Resolver:
         schedule = ReactiveSchedule(item.qualified, built, owner=item.distribution)
         self.reactive[place] = schedule
         return schedule
+
+
+def _is_table(value: Any, option: Option | None) -> bool:
+    """Whether a value is a table that the option takes as it is, and not a schedule in the place of a number."""
+    schedule = isinstance(value, dict) and "schedule" in value
+    return option is not None and option.table and not (schedule and option.schedulable)

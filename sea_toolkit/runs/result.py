@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import NumericalError
-from sea_toolkit.problem.problem import Problem
+from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Archive, Candidate
+from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.util.conversation import Prompt
 
+if TYPE_CHECKING:
+    from sea_toolkit.problem.problem import Problem
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Result:
     """The outcome for one prompt.
 
@@ -30,9 +36,14 @@ class Result:
         nll_per_token: (before, after), −log π per token in nats.
         chains: per chain its starting text, its best text, their energies, and whether it was stopped.
         candidates: distinct texts, best first (at most 256).
+        finished: (before, after): whether the text ended by itself, rather than at the length limit.
+        unmet: label → what the answer lacks of a limit or a wish, in words.
+        medians: label → median over the starting texts, unweighted, of the reward terms as the reward model gives them.
+        met: texts that were scored for this prompt.
         ledger: what the whole run spent, all prompts together.
         sampler, steps, status: which sampler ran how many steps; "done", "interrupted" or "failed".
-        notes: whatever a person should know: stopped chains, observers that failed, probes that fit only nearly.
+        notes: whatever a person should know: of the run (stopped chains, observers that failed, a budget that paid for
+            no step), then of this prompt (a reward that fell, an answer that stayed or was cut, an unmet wish).
     """
 
     prompt: Prompt
@@ -45,6 +56,10 @@ class Result:
     nll_per_token: tuple[float, float]
     chains: list[dict[str, Any]]
     candidates: list[Candidate]
+    finished: tuple[bool, bool]
+    unmet: dict[str, str]
+    medians: dict[str, float]
+    met: int
     ledger: dict[str, Any]
     sampler: str
     law: str
@@ -52,6 +67,16 @@ class Result:
     seed: int
     status: str
     notes: list[str]
+
+    @property
+    def contributions(self) -> dict[str, float]:
+        """Label → Δ(weight · term) in nats, after minus before: what each term has paid (above 0) or gained."""
+        return {k: self.weights[k] * (after - before) for k, (before, after) in self.terms.items()}
+
+    @property
+    def ended(self) -> int:
+        """Candidates that ended by themselves."""
+        return sum(c.finished for c in self.candidates)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; pairs become `{"before": …, "after": …}`."""
@@ -69,6 +94,12 @@ class Result:
             "weights": self.weights,
             "energy": pair(self.energy),
             "nll_per_token": pair(self.nll_per_token),
+            "contributions": {k: finite(v) for k, v in self.contributions.items()},
+            "medians": {k: finite(v) for k, v in self.medians.items()},
+            "finished": {"before": self.finished[0], "after": self.finished[1]},
+            "candidates_finished": {"finished": self.ended, "of": len(self.candidates)},
+            "unmet": self.unmet,
+            "met": self.met,
             "sampler": self.sampler,
             "law": self.law,
             "steps": self.steps,
@@ -82,14 +113,45 @@ class Result:
 
     def to_json(self, indent: int | None = None) -> str:
         """JSON; numbers that are not finite become null."""
-        return json.dumps(_plain(self.to_dict()), ensure_ascii=False, indent=indent, allow_nan=False)
+        return json.dumps(self.to_data(), ensure_ascii=False, indent=indent, allow_nan=False)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON; numbers that are not finite are None."""
+        data: dict[str, Any] = plain(self.to_dict())
+        return data
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Result:
+        """The result that `to_data` gave; a number that was not finite is +inf, or −inf for a reward."""
+        values = {f.name: data[f.name] for f in fields(cls)}
+        rewards = data["rewards"]
+        return cls(
+            **values
+            | {
+                "prompt": Prompt.of(data.get("messages", data["prompt"])),
+                "terms": {k: _pair(v) for k, v in data["terms"].items()},
+                "rewards": {k: _pair(v, -math.inf) for k, v in rewards.items()},
+                "energy": _pair(data["energy"]),
+                "nll_per_token": _pair(data["nll_per_token"]),
+                "candidates": [_candidate(c) for c in data["candidates"]],
+                "finished": (data["finished"]["before"], data["finished"]["after"]),
+                "medians": {k: _number(v, -math.inf if k in rewards else math.inf) for k, v in data["medians"].items()},
+            }
+        )
+
+    def __repr__(self) -> str:
+        return five_lines(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """For a notebook: both answers with the words that differ, terms, candidates and notes."""
+        return as_html(self.to_dict())
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a run: `results` holds what there is, and the folder (if any) can be resumed."""
 
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("interrupted")
+    def __init__(self, results: list[Result], message: str = "interrupted") -> None:
+        super().__init__(message)
         self.results = results
 
 
@@ -98,12 +160,26 @@ def finite(value: float) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
 
-def _plain(value: Any) -> Any:
+def _number(value: float | None, absent: float = math.inf) -> float:
+    return absent if value is None else value
+
+
+def _pair(values: dict[str, float | None], absent: float = math.inf) -> tuple[float, float]:
+    return _number(values["before"], absent), _number(values["after"], absent)
+
+
+def _candidate(data: dict[str, Any]) -> Candidate:
+    terms = {k: _number(v) for k, v in data["terms"].items()}
+    return Candidate(**data | {"energy": _number(data["energy"]), "terms": terms})
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON: tuples as lists, None for numbers that are not finite."""
     if isinstance(value, float):
         return finite(value)
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:
@@ -140,13 +216,17 @@ def _mean_charge(problem: Problem, candidate: Candidate) -> float:
     return float("nan")
 
 
-def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str, Any]) -> list[Result]:
+def build_results(
+    problem: Problem, archives: Sequence[Archive], facts: dict[str, Any], conduct: Conduct, accepted: Sequence[int]
+) -> list[Result]:
     """One result per prompt.
 
     Args:
         problem: the problem of the run.
         archives: what was met, one per prompt.
         facts: the fields of `Result` that all prompts share.
+        conduct: how the run went.
+        accepted: per prompt the proposals that were accepted; empty if the sampler accepts or rejects nothing.
 
     Raises:
         NumericalError: no text of any prompt has a finite energy.
@@ -163,11 +243,23 @@ def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str
             named_here = " and ".join(f"energy {owner!r}" for owner in owners)
             facts["notes"].append(f"prompt {p}: no text has a finite energy: {named_here} was +inf for all")
     nll = nll_per_token(problem, [[a.starts[0], a.best[0]] for a in archives])
-    rewards = {t.label for t in problem.terms if t.is_reward}
+    rewards = [t.label for t in problem.terms if t.is_reward]
+    shared = {k: v for k, v in facts.items() if k != "notes"}
     results = []
     for p, archive in enumerate(archives):
         base, best = archive.starts[0], archive.best[0]
         pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
+        unmet = {t.label: t.unmet(problem.prompts[p], best.text, best.terms[t.label]) for t in problem.terms}
+        outcome = Outcome(
+            base=base,
+            best=best,
+            candidates=archive.best,
+            met=archive.seen,
+            weights=facts["weights"],
+            rewards=rewards,
+            unmet={label: what for label, what in unmet.items() if what},
+            accepted=accepted[p] if accepted else None,
+        )
         results.append(
             Result(
                 prompt=Prompt.of(problem.prompts[p]),
@@ -179,7 +271,14 @@ def build_results(problem: Problem, archives: Sequence[Archive], facts: dict[str
                 nll_per_token=(nll[p][0], nll[p][1]),
                 chains=[_chain(archive, start, problem.stopped[p].tolist()) for start in archive.starts],
                 candidates=archive.best,
-                **facts,
+                finished=(base.finished, best.finished),
+                unmet=dict(outcome.unmet),
+                medians={
+                    k: median((-1.0 if k in rewards else 1.0) * c.terms[k] for c in archive.starts) for k in pairs
+                },
+                met=archive.seen,
+                notes=[*facts["notes"], *notes_on(outcome, conduct)],
+                **shared,
             )
         )
     return results

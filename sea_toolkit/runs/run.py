@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs import checkpoint
-from sea_toolkit.runs.acceptance import AcceptanceCounter, budget_notes
+from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.folder import request_digest
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
+from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.result import Interrupted, Result, build_results
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
+from sea_toolkit.runs.stored import write_end
 from sea_toolkit.runs.trace import Trace
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
+
+ROUNDING = 1e-6
+"""Samples: sums of FLOPs that are equal on paper."""
 
 
 class Run:
@@ -38,6 +44,7 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+        length: how long, instead of what the recipe says.
 
     Attributes:
         parts: everything that changes in the course of the run besides the sampler's state, by name.
@@ -52,24 +59,27 @@ class Run:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
-        spec, self.sampler = composition.recipe.sampler, composition.sampler
+        self.sampler = composition.sampler
         self.name = next(i.name for i in composition.items if i.kind == "sampler")
-        self.steps = spec.steps if spec.steps or spec.budget else self.sampler.default_steps
-        self.budget = spec.budget if spec.steps or spec.budget else self.sampler.default_budget
+        self.length = length or composition.length
+        self.steps, self.budget = self.length.steps, self.length.budget
         if self.budget is not None and self.budget < problem.chains:
+            chains = "a chain that starts" if problem.chains == 1 else f"{problem.chains} chains that each start"
             raise RecipeError(
-                f"a budget of {self.budget:g} samples, and {problem.chains} chains that each start with one",
+                f"a budget of {self.budget:g} samples, and {chains} with one",
                 expected=f"a budget of at least {problem.chains}",
-                hint="fewer --chains, or a larger --budget",
+                hint="a larger budget" if problem.chains == 1 else "fewer chains, or a larger budget",
             )
         self.identity = uuid.uuid4().hex
+        self.request = request_digest(composition.recipe, problem.prompts)
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
-        self.acceptance, self.position = AcceptanceCounter(), Position()
+        self.acceptance, self.position, self.trace = AcceptanceCounter(), Position(), Trace(folder)
         self.parts: dict[str, Stateful] = {
             "noise": self.noise,
             "ledger": problem.ledger,
@@ -78,21 +88,25 @@ class Run:
             "archives": self.archives,
             "acceptance": self.acceptance,
             "position": self.position,
+            "trace": self.trace,
         }
         self.state: Any = None
-        self.trace = Trace(folder)
         self.notes: list[str] = []
-        self.manifest = manifest(problem, composition.items, self.name, composition.recipe.seed)
         self.status = "ready"
-        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
-        self.weights = {t.label: end.value(t.weight) for t in problem.terms}
+        self.weights = self.length.weights(problem.terms)
         problem.clock.budget = self.budget
-        problem.ledger.sample_flops = problem.sample_flops
+        problem.ledger.begin(problem.sample_flops)
 
     @property
     def step(self) -> int:
         """Steps done."""
         return self.position.step
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Who takes part; reads all weights."""
+        length = {"steps": self.steps, "budget": self.budget}
+        return manifest(self.problem, self.composition, self.name) | {"run": self.request, "length": length}
 
     @property
     def can_resume(self) -> bool:
@@ -104,14 +118,19 @@ class Run:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
         Raises:
-            SeaError: there is none, or it is damaged.
+            SeaError: there is none, or it is damaged, of another run, or of another version.
         """
         assert self.folder is not None
         self.state, states = checkpoint.load_checkpoint(
-            self.folder, self.sampler.state_type, self.problem.policy.device
+            self.folder, self.request, self.sampler.state_type, self.problem.policy.device
         )
-        self._load(states)
-        checkpoint.cut_trace(self.folder / run_files.TRACE, self.step)
+        try:
+            self._load(states)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # with --force
+            raise SeaError(
+                f"the checkpoint in {self.folder} is of another version of sea_toolkit: {error!r}",
+                hint="start the run again in another folder",
+            ) from error
 
     @own_torch_state()
     def execute(self) -> list[Result]:
@@ -139,8 +158,7 @@ class Run:
             if isinstance(error, KeyboardInterrupt) and not closing:
                 self._checkpoint()
         results = self._results()
-        if self.folder is not None:
-            run_files.write_json(self.folder / run_files.RESULT, [json.loads(r.to_json()) for r in results])
+        self._write_end(results)
         self._emit("end")
         if isinstance(failure, KeyboardInterrupt):
             raise Interrupted(results) from failure
@@ -152,7 +170,7 @@ class Run:
         problem = self.problem
         if self.state is None:
             if self.folder is not None:
-                run_files.write_json(self.folder / run_files.MANIFEST, self.manifest)
+                run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
             state, info = self.sampler.init(problem, self.noise)
             self._log_step(info, -1)
@@ -220,7 +238,16 @@ class Run:
         # answers that end early are cheaper than a sample: a sampler with its own count decides alone
         if self.budget is None or self.sampler.counts_budget:
             return True
-        return self.problem.ledger.samples + self.position.last_cost <= self.budget
+        return self.problem.ledger.samples + (self._next_cost() or 0.0) <= self.budget + ROUNDING
+
+    def _next_cost(self) -> float | None:
+        """What the next step costs in samples, as far as is known."""
+        problem = self.problem
+        ahead = self.sampler.step_cost(problem, self.state, self.noise)
+        if ahead is not None or self.step > 0:
+            return self.position.last_cost if ahead is None else ahead
+        first = self.sampler.first_step_cost(problem)
+        return None if first is None else max(0.0, first - problem.ledger.samples)
 
     def _set_clock(self) -> None:
         clock = self.problem.clock
@@ -243,8 +270,15 @@ class Run:
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:
+            self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
-            checkpoint.save_checkpoint(self.folder, self.state, states)
+            checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+
+    def _write_end(self, results: list[Result]) -> None:
+        """Write the results; those of a run that only pauses (`stop_after`) are not its end."""
+        if self.folder is not None:
+            status = self.status if self.stop_after is None else "paused"
+            write_end(self.folder, self.request, status, results, self.trace.state())
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]
@@ -253,6 +287,7 @@ class Run:
             run=self.identity,
             step=self.step,
             steps=self.steps,
+            budget=self.budget,
             progress=self.problem.clock.progress,
             energy=[c.energy for c in best],
             samples=self.problem.ledger.samples,
@@ -272,10 +307,8 @@ class Run:
             *warnings,
             *self.notes,
             *problem.run.incidents,
-            *self.acceptance.notes(self.name),
+            *notes_on_budget(self.conduct, self._next_cost()),
         ]
-        if self.budget is not None and self.status == "done" and not self.sampler.counts_budget:
-            notes += budget_notes(self.budget, problem.ledger.samples, self.step)
         locked = problem.locked
         facts = {
             "weights": self.weights,
@@ -287,4 +320,20 @@ class Run:
             "status": self.status,
             "notes": notes,
         }
-        return build_results(problem, self.archives, facts)
+        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted)
+
+    @property
+    def conduct(self) -> Conduct:
+        """How the run went so far, for notes."""
+        item = next(i for i in self.composition.items if i.kind == "sampler")
+        return Conduct(
+            sampler=self.name,
+            options=[option.name for option in item.options],
+            steps=self.step,
+            budget=self.budget,
+            spent=self.problem.ledger.samples,
+            chains=self.problem.chains,
+            length=self.composition.recipe.max_new_tokens,
+            draws=self.sampler.counts_budget,
+            done=self.status == "done",
+        )

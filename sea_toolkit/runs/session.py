@@ -17,6 +17,7 @@ from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
@@ -72,8 +73,13 @@ class Session:
         if self.own_policy is not None:
             recipe.policy.refuse_template_settings()
 
+    @property
+    def loaded(self) -> Policy | None:
+        """The policy that was loaded last."""
+        return None if self._loaded is None else self._loaded[1]
+
     @own_torch_state()
-    def policy(self, spec: PolicySpec, check: Callable[[Any], None]) -> Policy:
+    def policy(self, spec: PolicySpec, check: Callable[[Any], None] | None = None) -> Policy:
         """The policy of a recipe: the one that was given, or loaded last, where it is the same.
 
         Args:
@@ -85,7 +91,8 @@ class Session:
         """
         loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
         if loaded is not None:
-            check(loaded.tokenizer)
+            if check is not None:
+                check(loaded.tokenizer)
             return loaded
         self._loaded = None  # two policies at once may be too many
         policy = load_policy(spec, self.finder, check)
@@ -123,13 +130,14 @@ class Session:
         checkpoint_every: int = 10,
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
+        length: Length | None = None,
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for(hook="sea_observe")
@@ -140,4 +148,5 @@ class Session:
             checkpoint_every=checkpoint_every,
             on_event=on_event,
             stop_after=stop_after,
+            length=length,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,23 @@ from typing import Any
 from torch import Tensor
 
 from sea_toolkit.problem.scores import Scored
-from sea_toolkit.runs.checkpoint import append_trace
 from sea_toolkit.runs.result import finite
+from sea_toolkit.runs.trace_file import part_of_trace
 from sea_toolkit.samplers.base import Info
+from sea_toolkit.util import run_files
+from sea_toolkit.util.files import append_whole, to_disk
 
 
 class Trace:
-    """Writes lines to a run's folder, or nowhere.
+    """Writes lines to a run's folder, or nowhere. It is a part of the run: its state says where it ends, with a hash.
 
     Args:
         folder: of the run, or None.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+        self.path = None if folder is None else folder / run_files.TRACE
+        self._written = 0, hashlib.sha256()
 
     def step(self, step: int, samples: float, info: Info, stopped: Tensor, schedules: Mapping[str, float]) -> None:
         """A step: what it scored, its metrics, and the values of the schedules that follow the run."""
@@ -40,9 +44,51 @@ class Trace:
         line = {"last": True, "rewrites": scored.texts, "energy": numbers(scored.energies.total)}
         self._write(step, samples, line)
 
+    def state(self) -> dict[str, Any]:
+        """How long the trace is, and the hash of all that."""
+        size, digest = self._written
+        return {"bytes": size, "sha256": digest.hexdigest()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Drop what was written since: those steps are taken again.
+
+        Raises:
+            SeaError: what was written before is not as it was written.
+        """
+        if self.path is None:
+            return
+        kept = part_of_trace(self.path, state)
+        self._written = len(kept), hashlib.sha256(kept)
+        if self.path.exists():
+            self._put(b"")
+
+    def sync(self) -> None:
+        """Have it on the disk, whatever happens to the machine: before a checkpoint that goes with it.
+
+        Raises:
+            SeaError: the disk is full.
+        """
+        if self.path is not None and self._written[0]:
+            try:
+                to_disk(self.path)
+            except OSError as error:
+                raise run_files.cannot_write(self.path, error) from error
+
     def _write(self, step: int, samples: float, line: dict[str, Any]) -> None:
-        if self.folder is not None:
-            append_trace(self.folder, {"step": step, "samples": samples, **line})
+        if self.path is not None:
+            self._put(run_files.to_line({"step": step, "samples": samples, **line}))
+
+    def _put(self, content: bytes) -> None:
+        """Write after what is known, and let the file end there; a part of a line does not stay on a full disk."""
+        assert self.path is not None
+        size, digest = self._written
+        try:
+            append_whole(self.path, content, size)
+        except OSError as error:
+            raise run_files.cannot_write(self.path, error) from error
+        digest = digest.copy()
+        digest.update(content)
+        self._written = size + len(content), digest  # at once: a signal comes before or after
 
 
 def _scored(scored: Scored | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sea_toolkit.lm.kv_cache import buffered_cache
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.left_to_right import (
-    affordable,
+    PassCost,
     drawing_cost,
     ended,
     energy_so_far,
@@ -65,14 +65,20 @@ class Args(Sampler):
         return State(start.ids, 0), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        per_candidate = problem.chains * scoring_cost(problem, range(1, problem.length + 1))
-        fixed = problem.chains * (drawing_cost(problem) + scoring_cost(problem, [problem.length]))
-        top_k = affordable(problem, min(self.top_k, problem.policy.vocab_size), fixed, per_candidate)
+        top_k = self._pass_cost(problem).affordable(problem)
         uniform = noise.uniform(problem.chains, problem.length)
         ids, log_prob = self.write(problem, uniform, top_k, self.greedy and state.passes == 0)
         scored = problem.score_as_text(ids, log_prob)
         new = State(select_chains(problem.stopped, state.ids, ids), state.passes + 1)
         return new, Info(scored, {"width": torch.full_like(scored.energies.total, top_k)})
+
+    def first_step_cost(self, problem: Problem) -> float:
+        return self._pass_cost(problem).up_to_the_first(problem)
+
+    def _pass_cost(self, problem: Problem) -> PassCost:
+        per_candidate = problem.chains * scoring_cost(problem, range(1, problem.length + 1))
+        fixed = problem.chains * (drawing_cost(problem) + scoring_cost(problem, [problem.length]))
+        return PassCost(min(self.top_k, problem.policy.vocab_size), fixed, per_candidate)
 
     @torch.no_grad()
     def write(

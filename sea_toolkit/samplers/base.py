@@ -64,6 +64,9 @@ class Sampler(ABC):
             Energies over all chains of a prompt require it.
         reads_budget: whether a step asks for `clock.budget` or `clock.progress`. `compare` takes the answers of
             several budgets from one run where it does not. (Schedules in the recipe do not count.)
+        first_step: passes of the policy over an answer, and scorings of it by all rewards, that a chain costs at most
+            until its first step is done, its start included; None where that is unknown. Where the recipe sets no
+            chains, a small budget gets as many as it pays for.
         counts_budget: the sampler counts its budget itself, and `finished` says when it is spent; otherwise the run
             ends before the step that would exceed it.
         unfit_relaxations: kinds of relaxations that it cannot work with; the core refuses them.
@@ -76,6 +79,7 @@ class Sampler(ABC):
     needs_gradient: ClassVar[Gradients] = "none"
     joint: ClassVar[bool] = False
     reads_budget: ClassVar[ReadsBudget] = "always"
+    first_step: ClassVar[tuple[float, float] | None] = None
     counts_budget: ClassVar[bool] = False
     unfit_relaxations: ClassVar[tuple[Unfit, ...]] = ()
     default_chains: ClassVar[Annotated[int, Field(gt=0)]] = 4
@@ -105,6 +109,24 @@ class Sampler(ABC):
     def finished(self, problem: Problem, state: Any) -> bool:
         """Whether the run is to end here, before its steps or its budget are spent."""
         return False
+
+    def first_step_cost(self, problem: Problem) -> float | None:
+        """Samples per prompt that the start and the first step cost at most, all chains together; None: unknown."""
+        return None if self.first_step is None else problem.chains * samples_of(problem, *self.first_step)
+
+    def step_cost(self, problem: Problem, state: Any, noise: Noise) -> float | None:
+        """Samples per prompt that the next step costs at most, all chains together; None: about what the last one did.
+
+        A run ends before a step that it cannot pay for. Nothing may be drawn from `noise` here, but looked at ahead.
+        """
+        return None
+
+
+def samples_of(problem: Problem, drawings: float, scorings: float) -> float:
+    """What so many passes of the policy over an answer and scorings of it by all rewards cost, in samples."""
+    policy, unit = problem.policy, problem.sample_flops
+    drawing = 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length
+    return (drawings * drawing + scorings * (unit - drawing)) / unit
 
 
 def _check_consistent(cls: type[Sampler]) -> None:

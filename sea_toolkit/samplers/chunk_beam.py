@@ -15,7 +15,7 @@ from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.left_to_right import (
-    affordable,
+    PassCost,
     drawing_cost,
     ended,
     ends_of,
@@ -50,6 +50,7 @@ class ChunkBeam(Sampler):
 
     state_type = State
     law = Law.none()
+    first_step = (2.0, 4.0)
 
     def __init__(
         self,
@@ -66,8 +67,7 @@ class ChunkBeam(Sampler):
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends, beams = ends_of(problem.length, self.chunk), problem.chains
-        each = beams * (drawing_cost(problem) + scoring_cost(problem, ends))
-        k = affordable(problem, self.successors, 0.0, each)
+        k = self._pass_cost(problem).affordable(problem)
         ids = torch.empty(len(problem.prompts), beams, 0, dtype=torch.long, device=problem.policy.device)
         log_prob, layers = torch.empty(ids.shape, device=ids.device), None
         uniform = noise.uniform(beams * k, problem.length)
@@ -100,6 +100,13 @@ class ChunkBeam(Sampler):
         best = scored.energies.total.masked_fill(again, torch.inf).topk(beams, largest=False).indices
         new = State(select_chains(problem.stopped, state.ids, _rows(ids, best)))
         return new, Info(scored, {"width": torch.full(best.shape, float(k), device=best.device)})
+
+    def first_step_cost(self, problem: Problem) -> float:
+        return self._pass_cost(problem).up_to_the_first(problem)
+
+    def _pass_cost(self, problem: Problem) -> PassCost:
+        each = drawing_cost(problem) + scoring_cost(problem, ends_of(problem.length, self.chunk))
+        return PassCost(self.successors, 0.0, problem.chains * each)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids

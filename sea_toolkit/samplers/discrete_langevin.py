@@ -67,6 +67,7 @@ class DiscreteLangevin(Sampler):
     law = Law.target(beta="inverse_temperature")
     needs_gradient = "any-term"
     reads_budget = "never"
+    first_step = (7.0, 7.0)
 
     def __init__(
         self,

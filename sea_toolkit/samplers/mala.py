@@ -65,6 +65,7 @@ class Mala(Sampler):
     )
     needs_gradient = "every-term"
     reads_budget = "never"
+    first_step = (6.0, 6.0)
     unfit_relaxations = ("noisy",)  # the same logits would have another energy each time
     default_steps = 30
     default_budget = None

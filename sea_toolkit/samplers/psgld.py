@@ -72,6 +72,7 @@ class Psgld(Sampler):
     needs_gradient = "every-term"
     joint = True
     reads_budget = "never"
+    first_step = (6.0, 6.0)
     default_steps = 30
     default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 1.0, "top_k": 100}

@@ -59,6 +59,7 @@ class SeaAdam(Sampler):
     needs_gradient = "every-term"
     joint = True
     unfit_relaxations = ("points",)  # it decodes with logits
+    first_step = (4.0, 5.0)
     default_steps = 200
     default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "softmax", "temperature": 0.1, "top_k": 100}

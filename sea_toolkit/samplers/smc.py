@@ -22,7 +22,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.left_to_right import (
-    affordable,
+    PassCost,
     drawing_cost,
     ended,
     ends_of,
@@ -78,7 +78,7 @@ class Smc(Sampler):
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends = ends_of(problem.length, self.chunk)
-        n = affordable(problem, self.particles, 0.0, drawing_cost(problem) + scoring_cost(problem, ends))
+        n = self._pass_cost(problem).affordable(problem)
         beta = problem.clock.value(self.inverse_temperature)
         p, device = len(problem.prompts), problem.policy.device
         ids, layers = torch.empty(p, n, 0, dtype=torch.long, device=device), None
@@ -122,6 +122,13 @@ class Smc(Sampler):
         }
         shape = problem.stopped.shape
         return new, Info(scored, {k: v[:, None].float().expand(shape) for k, v in metrics.items()})
+
+    def first_step_cost(self, problem: Problem) -> float:
+        return self._pass_cost(problem).up_to_the_first(problem)
+
+    def _pass_cost(self, problem: Problem) -> PassCost:
+        each = drawing_cost(problem) + scoring_cost(problem, ends_of(problem.length, self.chunk))
+        return PassCost(self.particles, 0.0, each)
 
     @staticmethod
     def account(few: Bool[Tensor, " P"], level: Float[Tensor, "P n"], counted: Float[Tensor, "P n"]) -> Tensor:

@@ -28,6 +28,7 @@ class Tilted(SuffixSampler):
 
     law = Law.none()
     needs_gradient = "any-reward"
+    first_step = (2.5, 4.0)
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class TiltedExact(SuffixSampler):
 
     law = Law.target(beta="inverse_temperature")
     needs_gradient = "any-reward"
+    first_step = (3.5, 4.0)
 
     def __init__(
         self,

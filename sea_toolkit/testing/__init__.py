@@ -51,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"sea_toolkit.testing.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'sea_toolkit.testing' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -23,6 +23,7 @@ def left_behind(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Any, s
     """Tensors and facts of the checkpoint, the result and the trace."""
     with safe_open(folder / run_files.CHECKPOINT, "pt") as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        facts = {k: timeless(json.loads(v)) for k, v in file.metadata().items()}
+        metadata = file.metadata()
+        facts = {"shape": timeless(json.loads(metadata["shape"])), "run": metadata["run"]}
     result = timeless(json.loads((folder / run_files.RESULT).read_text(encoding="utf-8")))
     return tensors, facts, result, (folder / run_files.TRACE).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.util.unicode import require_unicode
 
 _EXPECTED = 'a text, or messages such as [{"role": "user", "content": "…"}], the last one a user\'s'
@@ -69,10 +69,10 @@ class Prompt(str):
             require_unicode(value, where)
             return cls(value)
         if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
-            raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED, hint=_hint(value))
+            raise RecipeError(f"{where} is {shortened(repr(value))}", expected=_EXPECTED, hint=_hint(value))
         value = list(value)
         if not value:
-            raise RecipeError(f"{where} is {_short(value)}", expected=_EXPECTED)
+            raise RecipeError(f"{where} is {shortened(repr(value))}", expected=_EXPECTED)
         messages = [_message(turn, f"message {i} of {where}") for i, turn in enumerate(value, 1)]
         if messages[-1].role != "user":
             raise RecipeError(
@@ -130,7 +130,7 @@ def as_prompts(prompts: Any) -> list[Prompt]:
     if is_one_prompt(prompts):
         several = [prompts]
     elif isinstance(prompts, bytes | Mapping | Set | PathLike) or not isinstance(prompts, Iterable):
-        raise RecipeError(f"the prompt is {_short(prompts)}", expected=_EXPECTED, hint=_hint(prompts))
+        raise RecipeError(f"the prompt is {shortened(repr(prompts))}", expected=_EXPECTED, hint=_hint(prompts))
     else:
         several = list(prompts)
     if not several:
@@ -140,13 +140,15 @@ def as_prompts(prompts: Any) -> list[Prompt]:
 
 def _message(turn: Any, where: str) -> Message:
     if not isinstance(turn, Mapping):
-        raise RecipeError(f"{where} is {_short(turn)}", expected='{"role": …, "content": …}')
+        raise RecipeError(f"{where} is {shortened(repr(turn))}", expected='{"role": …, "content": …}')
     others = [key for key, value in turn.items() if key not in ("role", "content") and value is not None]
     role, content = turn.get("role"), turn.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str) and content and all(map(_is_text_part, content)):
         content = "".join(part["text"] for part in content)
     if others or not isinstance(role, str) or not role or not isinstance(content, str):
-        raise RecipeError(f"{where} is {_short(dict(turn))}", expected='{"role": …, "content": …}, both of them texts')
+        raise RecipeError(
+            f"{where} is {shortened(repr(dict(turn)))}", expected='{"role": …, "content": …}, both of them texts'
+        )
     for text in (role, content):
         require_unicode(text, where)
     return Message(role, content)
@@ -169,8 +171,3 @@ def _hint(value: Any) -> str | None:
 
 def _is_text_part(part: Any) -> bool:
     return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -24,7 +24,7 @@ _PIECES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(\d+)(?:,\d*)?\}|.", re.
 class Pattern:
     """A regular expression in Python's syntax, matched by the package `regex`, which can be told to stop.
 
-    Args:
+    Attributes:
         text: the expression.
 
     Raises:
@@ -32,6 +32,7 @@ class Pattern:
     """
 
     def __init__(self, text: str) -> None:
+        self.text = text
         try:
             re.compile(text)
             if _written_out(text) > LONGEST:

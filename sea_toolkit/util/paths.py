@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, shortened
 
 _LONGEST = 255
 """Bytes of a name; more than that no usual file system takes."""
@@ -31,14 +31,14 @@ def user_path(text: str | os.PathLike[str], what: str) -> Path:
         path.stat()
     except RuntimeError as error:  # what pathlib raises for a user or a home that does not exist
         raise RecipeError(
-            f"{what} is {_short(written)}, and there is no such home folder", expected="a path without ~"
+            f"{what} is {shortened(written)!r}, and there is no such home folder", expected="a path without ~"
         ) from error
     except ValueError as error:
-        raise RecipeError(f"{what} is {_short(written)}: {error}", expected="a path") from error
+        raise RecipeError(f"{what} is {shortened(written)!r}: {error}", expected="a path") from error
     except OSError as error:
         is_long = is_long or error.errno == errno.ENAMETOOLONG
     if is_long:
-        raise RecipeError(f"{what} is too long a name: {_short(written)}", expected="a path")
+        raise RecipeError(f"{what} is too long a name: {shortened(written)!r}", expected="a path")
     return path
 
 
@@ -64,7 +64,3 @@ def cache_folder() -> Path:
             hint="set the environment variable SEA_CACHE to a folder",
         )
     return Path(folder)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:79] + "…")

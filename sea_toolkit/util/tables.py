@@ -12,8 +12,8 @@ from typing import Any
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.plain_data import plain_data
 from sea_toolkit.util.text_files import lines_of, read_text
-from sea_toolkit.util.unicode import require_unicode
 
 COLUMNS = ("text", "label", "chosen", "rejected", "group")
 KEYS = (*COLUMNS, "positive", "negative", "threshold", "gap", "all", "rows", "header")
@@ -105,8 +105,7 @@ def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
             raise RecipeError(f"{path}, line {number} is not JSON: {error}", expected="one object per line") from error
         if not isinstance(row, dict):
             raise RecipeError(f"{path}, line {number} is a {type(row).__name__}", expected="one object per line")
-        require_unicode(row, f"{path}, line {number}")
-        rows.append(row)
+        rows.append(plain_data(row, f"{path}, line {number}"))
     return rows
 
 

@@ -154,7 +154,7 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     refused(run(folder, "hi", good, "--set", "polcy.model=x"), 2, "polcy", "did you mean 'policy'")
     refused(run(folder, "hi", good, "--chains", "0"), 2, "chains is 0", "greater than 0")
     refused(run(folder, "hi", good, "--steps", "0"), 2, "steps is 0")
-    refused(run(folder, "hi", good, "--budget", "1"), 2, "a budget of 1 samples", "at least 4")
+    refused(run(folder, "hi", good, "--budget", "1", "--chains", "4"), 2, "a budget of 1 samples", "at least 4")
     refused(run(folder, "", good), 2, "prompt 1 is empty")
     refused(run(folder, good, stdin="\n\n"), 2, "standard input has no prompts")
     refused(run(folder, "the " * 600, good), 2, "tokens", "at most 512")

@@ -54,7 +54,7 @@ def test_a_table_the_differences_and_where_they_are(folder: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     for words in ("Over 3 prompts", "lowest re-scored energy", "suffix-mh", "best-of-n@8 − suffix-mh@8", "written to"):
         assert words in result.stdout
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")) == [
         "compare.json", "plot.png", "results.json", "rows.jsonl", "table.md",
     ]  # fmt: skip
 

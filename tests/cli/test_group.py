@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -11,8 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 import sea_toolkit
-from sea_toolkit.cli import group, main
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.cli import group, interrupt, main
+from sea_toolkit.cli.render import live
+from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.events import Event
 from tests.registry.hub_sources import energy
 
 
@@ -146,3 +152,46 @@ def test_a_full_disk_behind_the_output_is_a_message(command):
         done = subprocess.run([sys.executable, "-m", "sea_toolkit.cli", *command], stdout=full, stderr=subprocess.PIPE)
     assert done.stderr.decode() == "error: cannot write the output: No space left on device\n"
     assert done.returncode == 1
+
+
+def test_a_misspelt_command_of_a_plugin_or_of_a_group_is_recognized(install):
+    install("sea-cmd", command("welcome", "hello"))
+    assert "did you mean 'welcome'?" in run("welcom").stderr
+    assert "there is no command 'lst'\ntry: did you mean 'list'?" in run("models", "lst").stderr
+
+
+STRUCK = [ImportError("cannot import name 'LlamaConfig'"), ModelError("it cannot be loaded"), SystemExit(1), None]
+
+
+@pytest.mark.parametrize("raised", STRUCK)
+def test_ctrl_c_is_an_interruption_whatever_the_code_makes_of_it(monkeypatch, raised):
+    @click.command(cls=group.Command)
+    def struck():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            if raised is not None:
+                raise raised from None
+
+    monkeypatch.setitem(group.COMMANDS, "struck", ("tests.cli.test_group:struck", ""))
+    monkeypatch.setattr(sys.modules[__name__], "struck", struck, raising=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = run("struck")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_a_run_stops_at_its_next_step_if_a_ctrl_c_was_swallowed():
+    with interrupt.noticed() as pressed, live("") as shown:
+        event = Event(
+            kind="step", run="", step=1, steps=2, progress=0.5, energy=[1.0], samples=1.0, texts=[""], metrics={}
+        )
+        shown.on_event(event)
+        pressed.set()
+        with pytest.raises(KeyboardInterrupt):
+            shown.on_event(event)
+        shown.on_event(dataclasses.replace(event, kind="end"))

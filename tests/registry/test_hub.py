@@ -196,23 +196,25 @@ def test_a_constructor_that_fails(install):
         import sea_toolkit as sea
 
         @sea.hookimpl
-        def sea_register_samplers(register):
+        def sea_register_energies(register):
             @register("picky")
             class Picky:
                 def __init__(self, *, size: int = 1):
                     if size > 9:
                         raise ValueError("size is at most 9")
                     self.size = 8 // size
+
+                def bind(self, context): ...
     """
     install("sea-picky", source)
-    item = PluginHub.discover().get("sampler", "picky")
-    assert item.build({"size": 4}, "sampler").size == 2
-    with pytest.raises(sea.RecipeError, match=r"^sampler: size is at most 9"):
-        item.build({"size": 10}, "sampler")
+    item = PluginHub.discover().get("energy", "picky")
+    assert item.build({"size": 4}, "energy").size == 2
+    with pytest.raises(sea.RecipeError, match=r"^energy: size is at most 9"):
+        item.build({"size": 10}, "energy")
     with pytest.raises(
         sea.PluginError, match=r"plugin 'sea_picky' of sea-picky 1\.0\) cannot be made: ZeroDivisionError"
     ):
-        item.build({"size": 0}, "sampler")
+        item.build({"size": 0}, "energy")
 
 
 def test_observers_are_called_in_order_and_a_failing_one_is_left_out(install, caplog):

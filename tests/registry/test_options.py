@@ -91,7 +91,7 @@ def test_a_functions_options_are_its_keyword_only_parameters():
         "pair": "tuple[float, float]",
         "limit": "int | none",
         "file": "Path | none",
-        "size": "Size",
+        "size": "'small' | 'large'",
         "on": "bool",
         "plain": "float",
         "whole": "int | float",
@@ -165,7 +165,7 @@ def test_what_fits(given, bound):
         ({"limit": True}, r"int \| none"),
         ({"limit": 1.5}, r"int \| none"),
         ({"file": 3}, r"Path \| none"),
-        ({"size": "huge"}, "Size"),
+        ({"size": "huge"}, "'small' | 'large'"),
         ({"on": 1}, "bool"),
         ({"on": "yes"}, "bool"),
         ({"plain": "x"}, "float"),
@@ -274,7 +274,9 @@ def test_all_mistakes_are_told_at_once():
     assert lines[0] == "energies[1] (reward): 5 mistakes in the options"
     assert lines[1].startswith("- unknown option 'colour'; one of: ")
     assert lines[2].startswith("- option 'mode' is 'first' (str); expected: 'mean' | 'last' (")
-    assert lines[3].startswith("- option 'size' is a schedule, but this option is not a number; expected: Size")
+    assert lines[3].startswith(
+        "- option 'size' is a schedule, but this option is not a number; expected: 'small' | 'large'"
+    )
     assert lines[4].startswith("- option 'on' is 'yes' (str); expected: bool (")
     assert lines[5] == "- missing option target (float ≥ 0 < 100); expected: a value for each option without a default"
     assert len(lines) == 6
@@ -301,7 +303,7 @@ def test_a_default_is_bound_as_it_is():
 
 
 def test_annotations_of_partials_wrapped_functions_and_callable_objects():
-    def inner(response, *, size: int = 1, name: str = "n"):
+    def inner(response, *, size: int = 1, text: str = "n"):
         """Inner."""
 
     @functools.wraps(inner)
@@ -314,8 +316,8 @@ def test_annotations_of_partials_wrapped_functions_and_callable_objects():
         def __call__(self, response, *, size: int = 1):
             """Call it."""
 
-    for target in (functools.partial(inner, name="m"), wrapped, Callable()):
-        check_signature(target)
+    for target in (functools.partial(inner, text="m"), wrapped, Callable()):
+        check_signature(target, "energy")
         assert check(target, size=2)["size"] == 2
         with pytest.raises(sea.RecipeError):
             check(target, size="2")

@@ -16,10 +16,12 @@ import torch
 from sea_toolkit import api
 from sea_toolkit.errors import SeaError
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
+from sea_toolkit.util.files import SCRATCH
 from tests.helpers import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
@@ -214,7 +216,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(sampler, moment, tmp_path
     assert not (tmp_path / "cut" / run_files.RESULT).exists()
     api.resume(tmp_path / "cut", hub=hub())
     assert_same(tmp_path / "whole", tmp_path / "cut")
-    assert not list((tmp_path / "cut").glob(".*")) or moment == "random"
+    assert not list((tmp_path / "cut").glob(SCRATCH))
 
 
 def test_a_run_killed_in_random_places_still_resumes(tmp_path, monkeypatch):
@@ -291,33 +293,45 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 def test_a_checkpoint_of_another_sampler_is_refused(tmp_path):
     run_for(tmp_path, **settings_of("sea")).execute()
-    with pytest.raises(SeaError, match="damaged"):
+    with pytest.raises(SeaError, match="of a run with another recipe"):
         run_for(tmp_path, **settings_of("best-of-n")).resume()
 
 
+def stop_at(step):
+    """Watches a run, and interrupts it there."""
+
+    def watch(event):
+        if event.kind == "step" and event.step == step:
+            raise KeyboardInterrupt
+
+    return watch
+
+
 def align(folder, **more):
-    return api.align(
-        list(PROMPTS[:2]), policy=tiny_policy(), hub=hub(), energies=OWN, out=folder, sampler="sea", steps=4, chains=2,
-        max_new_tokens=8, checkpoint_every=2, **more,
-    )  # fmt: skip
+    """A run that is interrupted at step 2 of 4."""
+    with pytest.raises(Interrupted):
+        api.align(
+            list(PROMPTS[:2]), policy=tiny_policy(), hub=hub(), energies=OWN, out=folder, sampler="sea", steps=4,
+            chains=2, max_new_tokens=8, checkpoint_every=2, on_event=stop_at(2), on_interrupt="raise", **more,
+        )  # fmt: skip
 
 
 def test_other_versions_are_refused_with_the_difference_and_forced_on_record(tmp_path):
     align(tmp_path)
     file = tmp_path / run_files.MANIFEST
-    manifest = json.loads(file.read_text())
-    manifest["identity"]["plugins"]["sea-alignment:sea"]["version"] = "0.0.9"
+    manifest = run_files.read_sealed(file)
+    manifest["identity"]["plugins"][f"{CORE}:sea"]["version"] = "0.0.9"
     manifest["identity"]["models"]["policy"] = "f" * 64
-    file.write_text(json.dumps(manifest))
+    run_files.write_sealed(file, manifest)
     with pytest.raises(SeaError) as error:
         api.resume(tmp_path, policy=tiny_policy(), hub=hub(), energies=OWN)
-    assert "plugins.sea-alignment:sea.version: 0.0.9 then" in str(error.value)
+    assert f"plugins.{CORE}:sea.version: 0.0.9 then" in str(error.value)
     assert "models.policy: ffffffffffff… then" in str(error.value)
     assert "--force" in str(error.value)
     results = api.resume(tmp_path, policy=tiny_policy(), hub=hub(), energies=OWN, force=True)
     assert any("0.0.9" in note for note in results[0].notes)
     recorded = json.loads(file.read_text())["forced"]
-    assert recorded[0]["at_step"] == 4
+    assert recorded[0]["at_step"] == 2
     assert len(recorded[0]["changed"]) == 2
 
 
@@ -362,10 +376,12 @@ def test_a_resumed_run_reads_the_date_that_it_began_with(tmp_path, monkeypatch):
             return cls(2001, 2, 3)
 
     model, out = dated(tmp_path), tmp_path / "out"
-    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 1, "max_new_tokens": 6, "model": model, "hub": hub()}
+    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 2, "max_new_tokens": 6, "model": model, "hub": hub()}
     with monkeypatch.context() as then:
         then.setattr(template, "Date", Past)
-        first = api.align("the rain", out=out, **settings)
+        first = api.align("the rain", **settings)
+        with pytest.raises(Interrupted):
+            api.align("the rain", out=out, on_event=stop_at(1), on_interrupt="raise", **settings)
     saved = run_files.read_json(out / run_files.RECIPE)
     assert saved["recipe"]["policy"]["date"] == "2001-02-03"
     again = api.resume(out, energies=OWN, hub=hub())[0]
@@ -377,8 +393,9 @@ def test_a_resumed_run_reads_the_date_that_it_began_with(tmp_path, monkeypatch):
 @pytest.mark.parametrize("changed", ["template", "prompts", "tokenizer"])
 def test_a_run_is_not_resumed_with_another_reading_of_its_prompts(changed, tmp_path):
     model, out = dated(tmp_path, ""), tmp_path / "out"
-    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 1, "max_new_tokens": 6, "model": model, "hub": hub()}
-    api.align("the rain", out=out, **settings)
+    settings = {"energies": OWN, "sampler": "best-of-n", "steps": 2, "max_new_tokens": 6, "model": model, "hub": hub()}
+    with pytest.raises(Interrupted):
+        api.align("the rain", out=out, on_event=stop_at(1), on_interrupt="raise", **settings)
     if changed == "tokenizer":
         path = tmp_path / "model" / "tokenizer.json"
         data = json.loads(path.read_text())

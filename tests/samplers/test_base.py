@@ -105,17 +105,31 @@ def test_the_sentence_of_a_law_says_what_the_value_claims():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("thing", [object, lambda: None, type("Lookalike", (), {"law": Law.none()})])
-def test_a_registered_sampler_that_is_none_is_the_plugins_fault(thing):
+class Lookalike:
+    """Has the methods of a sampler and declares nothing."""
+
+    law = Law.none()
+
+    def init(self, problem, noise): ...
+
+    def step(self, problem, state, noise): ...
+
+    def current(self, problem, state): ...
+
+
+@pytest.mark.parametrize(
+    ("thing", "cause"),
+    [(object, "class object has no method init"), (lambda: None, "is no class"), (Lookalike, "is no sampler")],
+)
+def test_a_registered_sampler_that_is_none_is_the_plugins_fault(thing, cause):
     class Plugin:
         @hookimpl
         def sea_register_samplers(self, register):
             register("walk", thing)
 
-    with hub().temporarily(Plugin(), name="mine"):
-        item = hub().get("sampler", "walk")
-        with pytest.raises(PluginError, match=r"sampler 'walk' \(plugin 'mine' of temporary 0\): .* is no sampler"):
-            sampler_class(item)
+    with pytest.raises(PluginError, match=rf"plugin 'mine' of temporary 0.*{cause}"):  # noqa: SIM117
+        with hub().temporarily(Plugin(), name="mine"):
+            sampler_class(hub().get("sampler", "walk"))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ def politeness(text):
     return float("please" in text)
 
 
+def test_an_energy_of_how_a_text_ended():
+    assert set(check_energy("finished", Setting(**ON))) == {"builds", "models"}
+
+
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
 TEXTS = [
     ("verifier", {"function": "tests.testing.test_builtin:politeness"}, ["please", "no"]),

@@ -34,7 +34,9 @@ def holder(tmp_path):
 
 def test_who_comes_second_is_refused(tmp_path, holder):
     with (
-        pytest.raises(SeaError, match=r"the run in .* is in use by another process\nexpected: .*\ntry: wait") as caught,
+        pytest.raises(
+            SeaError, match=r"the run in .* is in use by process \d+ on .+\nexpected: .*\ntry: wait"
+        ) as caught,
         hold(tmp_path / "run", f"the run in {tmp_path}"),
     ):
         pytest.fail("two have it")

@@ -58,7 +58,7 @@ class JsonSchema(Energy):
 
     def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return BoundEnergy(score_text=self.score_text, warnings=self.unjudged.notes)
+        return BoundEnergy(score_text=self.score_text, warnings=self.unjudged.notes, unmet=_unmet)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text, from 0 to 2."""
@@ -77,6 +77,10 @@ class JsonSchema(Energy):
             self.unjudged.add()
             return 2.0
         return count / (count + 1.0)
+
+
+def _unmet(prompt: str, text: str, value: float) -> str:
+    return "" if value <= 0 else "is no JSON" if value >= 1 else "is JSON, and does not fit the schema"
 
 
 def beginning(text: str, error: json.JSONDecodeError) -> int:

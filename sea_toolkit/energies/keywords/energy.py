@@ -89,7 +89,16 @@ class Keywords(Energy):
             for prompt, row in rows.items()
         }
         counter = KeywordCounter(machines, reader, signs, context.prompts)
-        return BoundEnergy(energy=counter.energy, score_text=counter.score_text)
+
+        def unmet(prompt: str, text: str, value: float) -> str:
+            pairs = zip(words, machines, signs[prompt].tolist(), strict=True)
+            found = [(word, sign, machine.finds(text)) for word, machine, sign in pairs]
+            missing = [word for word, sign, there in found if sign < 0 and not there]
+            forbidden = [word for word, sign, there in found if sign > 0 and there]
+            lists = (("without", missing), ("with the forbidden", forbidden))
+            return "; ".join(f"{what} {', '.join(map(repr, row))}" for what, row in lists if row)
+
+        return BoundEnergy(energy=counter.energy, score_text=counter.score_text, unmet=unmet)
 
     def _of(self, prompt: str) -> list[str]:
         if self.pattern is None:

@@ -21,10 +21,11 @@ from sea_toolkit.registry.static.locate import (
     source_text,
 )
 from sea_toolkit.registry.static.mentions import mentions
+from sea_toolkit.registry.static.registrations import judge, registrations_in
 from sea_toolkit.registry.static.syntax import (
     commands_in,
     declared_hooks,
-    items_in,
+    defines_class,
     plugin_body,
     stated_api,
     top_level_names,
@@ -68,7 +69,7 @@ def _inspect(record: PluginRecord) -> None:
         return
     body = plugin_body(tree, attribute)
     if body is not None:
-        _judge(record, tree, body)
+        _judge(record, tree, body, of_class=defines_class(tree, attribute))
 
 
 def examined(record: PluginRecord) -> PluginRecord:
@@ -85,9 +86,9 @@ def provided(record: PluginRecord) -> dict[str, dict[str, str]]:
     return examined(record).provides
 
 
-def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None:
+def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt], of_class: bool) -> None:
     refusal = hookcheck.api_error(api) if (api := stated_api(body)) is not None else None
-    functions = declared_hooks(tree, body)
+    functions = declared_hooks(tree, body, of_class)
     hooks = [hook for hook, _ in functions]
     errors = [error for hook in hooks if hook.marked and (error := hookcheck.error_in(hook))]
     for hook in hooks:
@@ -100,15 +101,13 @@ def _judge(record: PluginRecord, tree: ast.Module, body: list[ast.stmt]) -> None
         if hook.hook == "sea_register_commands" and (commands := commands_in(function)):
             record.provides["command"] = commands
         elif hook.hook in kinds:
-            items, repeated, all_read = items_in(function)
-            if items:
-                record.provides.setdefault(kinds[hook.hook], {}).update(items)
+            kind = kinds[hook.hook]
+            found, all_read = registrations_in(function, tree)
+            if found:
+                record.provides.setdefault(kind, {}).update({one.name: one.summary for one in found})
             if not all_read:
-                record.unlisted.append(kinds[hook.hook])
-            errors += [
-                f"{kinds[hook.hook]} {name!r} is registered twice; expected: one object for each name"
-                for name in repeated
-            ]
+                record.unlisted.append(kind)
+            errors += judge(record, kind, found)
     if record.failed:
         return
     if refusal:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sea_toolkit.registry.docstrings import first_line
-from sea_toolkit.registry.hookcheck import Hook
+from sea_toolkit.registry.hookcheck import Form, Hook
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -42,6 +42,20 @@ def plugin_body(tree: ast.Module, attribute: str) -> list[ast.stmt] | None:
     return definition.body if definition is not None and not definition.bases else None
 
 
+def defines_class(tree: ast.Module, attribute: str) -> bool:
+    """Whether the attribute is a class of the module, and not an instance of one."""
+    bound = [node for node in tree.body if attribute and attribute in _bound_by(node)]
+    return bool(bound) and isinstance(bound[-1], ast.ClassDef)
+
+
+def _bound_by(node: ast.stmt) -> list[str]:
+    """Names that one statement at the top level binds, as far as it matters for classes and instances."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
 def stated_api(body: Sequence[ast.stmt]) -> Any:
     """The constant assigned to `sea_api`, or None."""
     stated = None
@@ -55,8 +69,14 @@ def stated_api(body: Sequence[ast.stmt]) -> Any:
     return stated
 
 
-def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hook, Function]]:
-    """The functions in `body` that are hooks by their mark or their name."""
+def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt], of_class: bool = False) -> list[tuple[Hook, Function]]:
+    """The functions in `body` that are hooks by their mark or their name.
+
+    Args:
+        tree: the module.
+        body: what defines the plugin object; see `plugin_body`.
+        of_class: the plugin object is a class, not an instance of it.
+    """
     markers = _markers(tree)
     hooks = []
     for node in body:
@@ -68,7 +88,8 @@ def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hoo
         marks: dict[str, Any] = {}
         if isinstance(mark, ast.Call):
             marks = {k.arg: k.value.value for k in mark.keywords if k.arg and isinstance(k.value, ast.Constant)}
-        static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
+        names_of_decorators = [ast.unparse(d) for d in node.decorator_list]
+        static = "staticmethod" in names_of_decorators
         names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
         if body is not tree.body and not static:
             names = names[1:]  # self
@@ -84,36 +105,28 @@ def declared_hooks(tree: ast.Module, body: Sequence[ast.stmt]) -> list[tuple[Hoo
             marked=mark is not None,
             optional=bool(marks.get("optionalhook")),
             wrapper=bool(marks.get("wrapper") or marks.get("hookwrapper")),
+            form=_form_of(node, None if mark is None else node.decorator_list.index(mark), of_class),
         )
         hooks.append((hook, node))
     return hooks
 
 
-def items_in(function: Function) -> tuple[dict[str, str], list[str], bool]:
-    """Names registered as literals in a hook, with their summaries; those registered twice for certain; and whether
-    nothing else can be registered."""
-    arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    register = "register" if "register" in arguments else None
-    items: dict[str, str] = {}
-    certain: list[str] = []
-    read = 0
-    for node in ast.walk(function):
-        calls: list[tuple[ast.Call, str]] = []
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node is not function:
-            doc = first_line(ast.get_docstring(node))
-            calls = [(d, doc) for d in node.decorator_list if isinstance(d, ast.Call)]
-        elif isinstance(node, ast.Expr):
-            inner = node.value.func if isinstance(node.value, ast.Call) else None
-            calls = [(c, "") for c in (node.value, inner) if isinstance(c, ast.Call)]
-        for call, doc in calls:
-            name = _literal(call, 0, "name")
-            if isinstance(call.func, ast.Name) and call.func.id == register and name is not None:
-                items[name] = _literal(call, None, "summary") or doc
-                read += 1
-                if node in function.body:
-                    certain.append(name)
-    used = sum(isinstance(node, ast.Name) and node.id == register for node in ast.walk(function))
-    return items, sorted({name for name in certain if certain.count(name) > 1}), read == used
+def _form_of(function: Function, mark: int | None, of_class: bool) -> Form:
+    """The form of a hook; `mark` is the place of its mark among the decorators."""
+    names = [ast.unparse(decorator) for decorator in function.decorator_list]
+    bound = [i for i, name in enumerate(names) if name in ("classmethod", "staticmethod")]
+    if mark is not None and any(place > mark for place in bound):
+        return "covered"
+    if isinstance(function, ast.AsyncFunctionDef):
+        return "coroutine"
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(function)):
+        return "generator"
+    return "unbound" if of_class and not bound else "function"
+
+
+def _own_nodes(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function's body, without those of functions and classes in it."""
+    return _outside_functions(ast.Module(body=function.body, type_ignores=[]))
 
 
 def commands_in(function: Function) -> dict[str, str]:
@@ -124,7 +137,7 @@ def commands_in(function: Function) -> dict[str, str]:
             continue
         for call in (decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)):
             if ast.unparse(call.func) in ("cli.command", "cli.group"):
-                name = _literal(call, 0, "name") or node.name.replace("_", "-")
+                name = literal(call, 0, "name") or node.name.replace("_", "-")
                 commands[name] = first_line(ast.get_docstring(node))
     return commands
 
@@ -147,7 +160,8 @@ def _is_marker(decorator: ast.expr, markers: set[str]) -> bool:
     return isinstance(inner, ast.Name) and inner.id in markers
 
 
-def _literal(call: ast.Call, position: int | None, keyword: str) -> str | None:
+def literal(call: ast.Call, position: int | None, keyword: str) -> str | None:
+    """The text that a call passes at this position or by this keyword, if it is written there."""
     values: list[ast.expr] = [k.value for k in call.keywords if k.arg == keyword]
     if position is not None:
         values = [*call.args[position : position + 1], *values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -67,17 +68,30 @@ def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
     return problem.scoring_flops * tokens / unit if unit else 0.0
 
 
-def affordable(problem: Problem, most: int, fixed: float, each: float) -> int:
-    """How many, at least one and at most `most`, the budget pays for in one pass after the starting texts.
+@dataclass(frozen=True)
+class PassCost:
+    """What one pass from the first token to the last costs, in samples.
 
-    It depends on the recipe alone, so that a prompt's answer does not depend on what its neighbors cost.
-
-    Args:
-        most: how many are wanted.
-        fixed: what every pass costs, in samples.
-        each: what each one adds, in samples.
+    Attributes:
+        most: how many candidates (or particles, or successors) are wanted.
+        fixed: what every pass costs.
+        each: what each of them adds.
     """
-    budget = problem.clock.budget
-    if budget is None or each <= 0.0:
-        return most
-    return max(1, min(most, int((budget - problem.chains - fixed) / each)))
+
+    most: int
+    fixed: float
+    each: float
+
+    def affordable(self, problem: Problem) -> int:
+        """How many, at least one and at most `most`, the budget pays for in one pass after the starting texts.
+
+        It depends on the recipe alone, so that a prompt's answer does not depend on what its neighbors cost.
+        """
+        budget = problem.clock.budget
+        if budget is None or self.each <= 0.0:
+            return self.most
+        return max(1, min(self.most, int((budget - problem.chains - self.fixed) / self.each)))
+
+    def up_to_the_first(self, problem: Problem) -> float:
+        """The starting texts and one pass, at most."""
+        return problem.chains + self.fixed + self.affordable(problem) * self.each

@@ -68,6 +68,14 @@ class Proposal(ABC):
         """How the policy's log-probabilities are changed; None: not at all."""
         return None
 
+    def gradient_flops(self, problem: Problem) -> float:
+        """FLOPs per text of the gradients that this proposal reads, beside the scoring itself."""
+        return 0.0
+
+    def flops_back(self, problem: Problem, cut: int) -> float:
+        """FLOPs per text of `log_prob_back`."""
+        return 0.0
+
     @abstractmethod
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         """log q of the suffix of `state` when it is proposed from `moved`; 0 after the end of text."""
@@ -109,6 +117,7 @@ class SuffixSampler(Sampler, abstract=True):
 
     state_type = State
     reads_budget = "never"
+    first_step = (2.0, 2.0)
 
     def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number) -> None:
         self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature
@@ -138,10 +147,24 @@ class SuffixSampler(Sampler, abstract=True):
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids
 
+    def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
+        """By where the next step will cut. Texts that read back as other tokens cost a little more."""
+        policy, proposal, length = problem.policy, self.proposal, problem.length
+        cut = self._cut(problem, noise.peek_common_uniform())
+        scoring = problem.scoring_flops * (length + len(problem.locked or ())) + proposal.gradient_flops(problem)
+        flops = 2.0 * (policy.body_parameters + policy.head_parameters) * (length - cut)
+        flops += scoring * (2 if problem.is_time_dependent else 1)
+        flops += proposal.flops_back(problem, cut) if self.correction is exact else 0.0
+        return problem.chains * flops / problem.sample_flops
+
+    def _cut(self, problem: Problem, uniform: float) -> int:
+        """How many tokens are kept."""
+        return min(problem.length - 1, int(uniform**self.proposal.cut_power * problem.length))
+
     def _propose(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Scored, Decoded, int]:
         """Texts with new suffixes, scored; where they were cut."""
         length, proposal = problem.length, self.proposal
-        cut = min(length - 1, int(noise.common_uniform() ** proposal.cut_power * length))
+        cut = self._cut(problem, noise.common_uniform())
         uniform = noise.uniform(problem.chains, length - cut)
         drawn = decode(
             problem.policy,

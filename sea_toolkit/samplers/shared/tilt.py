@@ -128,6 +128,16 @@ class TiltedProposal(Proposal):
         scaled = (centered * (spread / size).clamp(max=strength)).clamp(-self.clip, self.clip)
         return scaled.expand(-1, problem.chains, -1)
 
+    def gradient_flops(self, problem: Problem) -> float:
+        """A backward pass through each reward, and a product of the size of the LM's head: see `token_gradients`."""
+        terms, tokens = problem.differentiable_rewards, problem.length + len(problem.locked or ())
+        backward = sum(t.meter.flops_per_token for t in terms)
+        return tokens * (backward + 2.0 * len(terms) * problem.policy.head_parameters)
+
+    def flops_back(self, problem: Problem, cut: int) -> float:
+        policy, length = problem.policy, problem.length
+        return 2.0 * (policy.body_parameters * (length - 1) + policy.head_parameters * (length - cut))
+
     @torch.no_grad()
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         """One more pass of the LM over the old text, tilted by the gradients at the new one."""

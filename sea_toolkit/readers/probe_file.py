@@ -1,0 +1,143 @@
+"""Files of probes: safetensors with what is known about the probe, and a hash of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from torch import Tensor
+
+from sea_toolkit.errors import ModelError
+from sea_toolkit.util.files import write_whole
+from sea_toolkit.util.json_text import parse_json
+
+FORMAT = "sea_toolkit probe 2"
+TENSORS = ("weight", "bias", "embedding_sample")
+_AGAIN = "train or download it again"
+
+
+@dataclass(frozen=True)
+class ProbeInfo:
+    """What is known about a probe; saved with it as text.
+
+    `accuracy` was measured on held-out data; `data`, `license` and `command` say where it comes from.
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    policy: str
+    model_type: str
+    hidden_size: Annotated[int, Field(gt=0)]
+    policy_layers: Annotated[int, Field(gt=0)]
+    vocabulary: str
+    layer: Annotated[int, Field(gt=0)]
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    license: str = "unknown"
+    data: str = ""
+    command: str = ""
+    pooling: Literal["mean over response tokens"] = "mean over response tokens"
+
+
+def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
+    """Write a probe, whole or not at all.
+
+    Args:
+        path: of the file; its folder is made if need be.
+        tensors: those of `TENSORS`, float32 on the CPU.
+        info: what is known about it.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    facts = {"format": FORMAT} | asdict(info)
+    # one key only: safetensors writes several in random order, and the same probe should be the same bytes
+    content = save(dict(tensors), {"probe": json.dumps(facts | {"sha256": _hash(facts, tensors)})})
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
+
+
+def read_probe(path: Path) -> tuple[dict[str, Tensor], ProbeInfo]:
+    """The tensors of a probe, and what is known about it.
+
+    Raises:
+        ModelError: no such file, not a probe, or not the bytes that were written.
+    """
+    tensors, metadata = _contents(path)
+    facts = _facts(metadata)
+    stated, written = facts.get("format", "not stated"), facts.pop("sha256", None)
+    if stated != FORMAT:
+        raise ModelError(
+            f"{path} is no probe: its format is {stated!r}",
+            expected=f"{FORMAT!r}, as sea-toolkit train-probe writes it",
+        )
+    if written != _hash(facts, tensors):
+        raise ModelError(f"{path} is a damaged probe: it is not what was written", hint=_AGAIN)
+    del facts["format"]
+    try:
+        info = TypeAdapter(ProbeInfo).validate_json(json.dumps(facts))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{path} is a damaged probe: {place}: {first['msg']}", hint=_AGAIN) from error
+    _check(path, tensors, info)
+    return tensors, info
+
+
+def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no probe at {path}", hint="check the path") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a probe file"
+        ) from error
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        facts = parse_json(metadata.get("probe", "{}"))
+    except ValueError:
+        facts = None
+    return facts if isinstance(facts, dict) else {"format": "not readable"}
+
+
+def _check(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
+    """Refuse tensors and facts that do not go together."""
+    found = {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()}
+    shapes = {"weight": (info.hidden_size,), "bias": ()}
+    shapes["embedding_sample"] = found.get("embedding_sample", ((0, 0),))[0]
+    fits = found == {name: (shapes.get(name), torch.float32) for name in TENSORS}
+    finite = all(bool(t.isfinite().all()) for t in tensors.values())
+    if not fits or len(shapes["embedding_sample"]) != 2 or not finite:
+        told = ", ".join(f"{name} {list(shape)} {str(dtype)[6:]}" for name, (shape, dtype) in sorted(found.items()))
+        raise ModelError(
+            f"{path} is a damaged probe: {told}, finite: {finite}",
+            expected=f"weight [{info.hidden_size}], bias [] and embedding_sample [R, S], float32 and finite",
+            hint=_AGAIN,
+        )
+    if info.layer > info.policy_layers:
+        raise ModelError(f"{path} is a damaged probe: layer {info.layer} of {info.policy_layers}", hint=_AGAIN)
+
+
+def _hash(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the facts and of names, dtypes, shapes and bytes of the tensors."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

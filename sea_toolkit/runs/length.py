@@ -1,0 +1,37 @@
+"""How long a run is: so many steps, or so many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sea_toolkit.core.clock import Clock
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem.terms import Term
+    from sea_toolkit.runs.recipe import SamplerSpec
+    from sea_toolkit.samplers.base import Sampler
+
+
+class Length(NamedTuple):
+    """How long a run is.
+
+    Attributes:
+        steps: to take, or None.
+        budget: to spend per prompt, in samples, or None.
+    """
+
+    steps: int | None
+    budget: float | None
+
+    @classmethod
+    def of(cls, spec: SamplerSpec, sampler: Sampler) -> Length:
+        """What is set, else the sampler's default."""
+        if spec.steps or spec.budget:
+            return cls(spec.steps, spec.budget)
+        return cls(sampler.default_steps, sampler.default_budget)
+
+    def weights(self, terms: Sequence[Term]) -> dict[str, float]:
+        """Label → weight at the end, by which all texts of the run are compared."""
+        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
+        return {term.label: end.value(term.weight) for term in terms}
