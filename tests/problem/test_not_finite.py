@@ -202,14 +202,14 @@ def test_what_an_energy_returned_does_not_change_when_it_writes_into_its_own_mem
         value.copy_(warmth(response).detach())
         return value
 
-    def texts(prompts, answers):
-        value = kept.setdefault("texts", torch.zeros(len(answers)))
+    def scored(prompts, texts):
+        value = kept.setdefault("texts", torch.zeros(len(texts)))
         value.fill_(float(len(kept)))
         return value
 
     (soft,) = problem_for({"forgetful": (1.0, forgetful)}).rewards
     first = soft(problem_for().as_text(random_ids(1, 2, 10))[1])
-    (hard,) = problem_for({"texts": (1.0, texts)}, sampler="best-of-n").rewards
+    (hard,) = problem_for({"scored": (1.0, scored)}, sampler="best-of-n").rewards
     second = hard.score_text(["a"], [["b", "c"]])
     before = first.clone(), second.clone()
     for memory in kept.values():
