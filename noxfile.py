@@ -12,8 +12,8 @@ nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_venv = "yes"  # torch is large; `nox --reuse-venv=no` starts afresh
 
 PINS = "constraints.txt"
-ASK = ["Write one sentence about the weather on a rainy Monday.", "--reward", "sentiment=8"]
-ASK += ["--seed", "2", "--max-new-tokens", "32", "--budget", "40"]
+ASK = ["Describe the sea in one sentence.", "--reward", "sentiment=8"]
+ASK += ["--seed", "3", "--max-new-tokens", "20", "--budget", "12"]
 
 
 def install(session: nox.Session, *extras: str) -> None:

@@ -16,6 +16,7 @@ from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SECTIONS = {
     "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code"),
-    "What is kept and shown": ("--out", "--checkpoint-every", "--json"),
+    "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -110,6 +111,8 @@ Examples:
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
 )
+@click.option("--dry-run", is_flag=True, help="Only look: the recipe with its defaults, what each term says, the cost.")
+@click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
 def align(
@@ -126,6 +129,8 @@ def align(
     trust_remote_code: bool,
     out: Path | None,
     checkpoint_every: int,
+    dry_run: bool,
+    table: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -138,6 +143,13 @@ def align(
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
+    if dry_run:
+        if out is not None or table is not None:
+            raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
+        from sea_toolkit.cli.dry_run import look
+
+        look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
+        return
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         from sea_toolkit.api import align as run
@@ -156,7 +168,7 @@ def align(
         )
 
     again = resume_command(hub, out, allow_code, trust_remote_code)
-    show(start, as_json, out, f"loading {chosen.policy.model}", again)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
 
 
 def resume_command(
@@ -173,7 +185,14 @@ def resume_command(
     return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
 
 
-def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, first: str, again: str | None) -> None:
+def show(
+    start: Callable[[Any, Any], Any],
+    as_json: bool,
+    out: Path | None,
+    first: str,
+    again: str | None,
+    table: Path | None = None,
+) -> None:
     """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
 
     Args:
@@ -182,9 +201,10 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
         out: the run's folder.
         first: what is shown at once.
         again: what to type to go on with an interrupted one.
+        table: a CSV file to write the results to.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results
+    from sea_toolkit.cli.results import print_results, write_table
 
     interrupted = False
     with live(first) as shown:
@@ -194,6 +214,8 @@ def show(start: Callable[[Any, Any], Any], as_json: bool, out: Path | None, firs
             results = start(shown.on_event, shown.progress)
         except Interrupted as stop:
             results, interrupted = stop.results, True
+    if table is not None:
+        write_table(table, results)
     if as_json:
         for result in results:
             say_json(result.to_json())

@@ -36,7 +36,7 @@ def describe(hub: PluginHub, name: str, kind: str | None, as_json: bool) -> None
 
     NAME is a short name or distribution:name, as in list-plugins. If several kinds have it, all are shown.
     """
-    items = hub.find(name, kind)
+    items = hub.find_anywhere(name, kind)
     if not items:
         raise hub.unknown(kind, name)
     described = [description(item) for item in items]

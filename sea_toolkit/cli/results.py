@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sea_toolkit.cli.console import Console, styled
-from sea_toolkit.reporting.answers import FEW, answers_table
+from sea_toolkit.errors import SeaError
+from sea_toolkit.reporting.answers import FEW, answers_csv, answers_table
 from sea_toolkit.reporting.word_diff import Piece, marked_diff, word_diff
 from sea_toolkit.runs.explain import reason
+from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.printable import printable
 from sea_toolkit.util.wording import counted
 
@@ -43,6 +45,18 @@ def print_results(results: list[Result], out: str | Path | None) -> None:
     _print_notes(console, shared)
     if out is not None:
         console.print(styled(f"written to {out}", style="dim"))
+
+
+def write_table(path: Path, results: Sequence[Result]) -> None:
+    """A line per prompt, as CSV.
+
+    Raises:
+        SeaError: the file cannot be written.
+    """
+    try:
+        write_whole(path, answers_csv([result.to_dict() for result in results]).encode())
+    except OSError as error:
+        raise SeaError(f"cannot write {path}: {error.strerror or error}", hint="another --csv") from error
 
 
 def _print_notes(console: Console, notes: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
+from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import refuse_kernels, user_said
 from sea_toolkit.models.reward_heads import HeadedModel, RewardHead, find_head, read_head
@@ -95,6 +96,7 @@ def read_model(
     if attention != "auto":
         config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
+    refuse_impossible_sizes(folders.read_config_file(folder, name), shapes, name)
     if role == "classifier" and adapter is None:
         head = _own_head(config, shapes, name)
         if head is not None:
@@ -187,6 +189,7 @@ def _weights(
             f"the weights of {name} do not fit its config: {'; '.join(wrong[:3])}{'; …' if len(wrong) > 3 else ''}",
             expected=f"the config that {type(model).__name__} was saved with",
         )
+    refuse_unread_layers(report["unexpected_keys"], model.state_dict(), name)
     missing = sorted(
         key for key in report["missing_keys"] if key not in restored and not (unread and key.startswith(unread))
     )
@@ -217,6 +220,8 @@ def explained(error: Exception, folder: Path, name: str) -> ModelError:
         )
     text = str(error).strip()
     first = text.partition("\n")[0] or type(error).__name__
+    if first.endswith(":"):  # the reason stands on the next line
+        first = " ".join(text.split("\n", 2)[:2])
     if "trust_remote_code" in text:
         return ModelError(
             f"{name} comes with Python code of its own, which was not run",

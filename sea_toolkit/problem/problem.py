@@ -182,9 +182,6 @@ class Problem:
             PluginError: the way back through a term fails.
         """
         terms = [t for t in self.terms if t.label in energies.terms]
-        for t in terms:
-            if not energies.terms[t.label].requires_grad:
-                self._note_no_gradient(t)
         try:
             gradient = gradient_at(objective, latent)
         except Exception:
@@ -311,8 +308,6 @@ class Problem:
         read = response.with_gradient_taps()
         value = term(read)
         assert read.taps is not None
-        if not value.requires_grad:
-            self._note_no_gradient(term)
         with attribute_errors_to(f"energy {term.owner!r}", "failed in its gradient"):
             gradient = read.taps.gradient(value.sum()).within(response.expected_length())
         broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
@@ -320,9 +315,6 @@ class Problem:
             self.run.stop(f"the gradient of energy {term.owner!r}", broken & value.detach().isfinite())
             gradient = gradient.without(broken)
         return value, gradient
-
-    def _note_no_gradient(self, term: Term) -> None:
-        self.run.note(f"energy {term.owner!r} gave values without a gradient: they do not steer the sampler")
 
     def mask_nonfinite(self, energies: Energies) -> Energies:
         """Set the total to +inf where a weighted term is NaN or −inf; stop those chains and note which term it was."""

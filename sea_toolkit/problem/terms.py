@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from jaxtyping import Float
@@ -13,7 +14,9 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
+from sea_toolkit.problem.first_look import FirstLook
 from sea_toolkit.problem.functions import numbers_for
+from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.options import Number
 
@@ -32,6 +35,8 @@ class Term:
         meter: counts the tokens of the models that the energy has announced.
         is_time_dependent: an option follows a schedule, so the same response has another value later.
         can_announce: whether it was bound with a context, and so has to announce the models that it runs.
+        cache: of the texts that were scored; None where they are scored each time.
+        first: what its first calls have shown.
     """
 
     label: str
@@ -41,6 +46,8 @@ class Term:
     meter: Meter
     is_time_dependent: bool = False
     can_announce: bool = True
+    cache: TextCache | None = None
+    first: FirstLook = field(default_factory=FirstLook)
 
     @property
     def differentiable(self) -> bool:
@@ -82,6 +89,7 @@ class Term:
         """
         energy = self.bound.energy
         assert energy is not None, self.label
+        spent = self.meter.ledger.flops
         value = self._guarded("energy", lambda: energy(response))
         expected = response.shape[:2]
         if not isinstance(value, Tensor) or tuple(value.shape) != expected:
@@ -90,6 +98,10 @@ class Term:
                 expected=f"a tensor [P, C] = {list(expected)}: one number for each prompt and chain",
                 hint=_way_to_shape(value),
             )
+        self.first.at_gradient(self.label, response, value)
+        if not self.meter.models and self.meter.ledger.flops == spent and not self.is_policy:
+            again = partial(self._guarded, "energy")
+            self.first.at_dead_positions(self.label, response, value, lambda other: again(partial(energy, other)))
         return value.float().clone()  # the plugin may go on writing into its own
 
     def of_text(
@@ -116,7 +128,11 @@ class Term:
         chains = len(texts[0])
         flat_prompts = [p for p in prompts for _ in range(chains)]
         flat = [t for row in texts for t in row]
-        value = self._guarded("score_text", lambda: numbers_for(score(flat_prompts, flat), len(flat)).clone())
+
+        def ask(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
+            return self._guarded("score_text", lambda: numbers_for(score(prompts, texts), len(texts)).clone())
+
+        value = ask(flat_prompts, flat) if self.cache is None else self.cache.ask(flat_prompts, flat, ask)
         return value.reshape(len(texts), chains)
 
     def of_policy(
@@ -130,7 +146,7 @@ class Term:
     @property
     def notes(self) -> list[str]:
         """What a person should know of it."""
-        lines = list(self.bound.warnings)
+        lines = [*self.bound.warnings, *self.first.notes]
         if self.meter.unannounced:
             lines.append(
                 f"{self.label} runs a model ({_listed(self.meter.unannounced)}) that the budget does not count and a "

@@ -133,7 +133,7 @@ class PluginHub:
         """
         if kind not in KINDS:
             raise RecipeError(f"there is no kind of item {kind!r}", hint=did_you_mean(kind, KINDS))
-        items = self.find(name, kind)
+        items = self.find_anywhere(name, kind)
         if len(items) == 1:
             return items[0]
         raise lookup.clash(items, for_what) if items else self.unknown(kind, name, for_what)
@@ -150,9 +150,17 @@ class PluginHub:
             kinds = list(KINDS) if kind is None else [kind]  # another plugin may claim the name, or have it elsewhere
             could = [s for s in self._sources if any(self._could(s).provides(of_kind, name) for of_kind in kinds)]
             self._load([source for source in self._sources if self._wanted(source) or source in could])
-            if not lookup.matching(self.items(kind), name):
-                self.load()  # nobody has it: now a plugin counts too that hides what it registers
         return lookup.matching(self.items(kind), name)
+
+    def find_anywhere(self, name: str, kind: str | None = None) -> list[Item]:
+        """As `find`; where nobody seems to have the name, every plugin is loaded: one may hide what it registers.
+
+        Raises:
+            PluginError: as `find`.
+        """
+        if not self.find(name, kind):
+            self.load()
+        return self.find(name, kind)
 
     def unknown(self, kind: str | None, name: str, for_what: str = "") -> SeaError:
         """The error for an unknown name; see `lookup.unknown`."""

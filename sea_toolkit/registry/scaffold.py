@@ -27,13 +27,17 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 EXAMPLES = {
     "energy": ("Words", "Answers that use certain words, each once: differentiable."),
+    "reward": ("ShortSentences", "Answers of short sentences: a reward of the text alone."),
     "relaxation": ("best_few", "Softmax over the best few candidates; the others get exactly 0."),
     "schedule": ("trapezoid", "Rise, stay, fall: a trapezoid over the run."),
     "sampler": ("FreshAnswers", "A fresh answer of the policy per step, accepted or rejected: an exact law."),
     "initializer": ("opening", "Every chain starts with the same words and goes on as the policy likes."),
     "model": ("ShippedProbe", "A probe reward that ships in this package."),
 }
-"""Kind to the class or function of its template, and what that does."""
+"""Kind of package to the class or function of its template, and what that does."""
+
+ITEM_KINDS = {kind: "energy" if kind == "reward" else kind for kind in EXAMPLES}
+"""Kind of package to the kind of its item: a reward is an energy whose negative people read."""
 
 FILES = {
     "common/pyproject.toml.in": "pyproject.toml",
@@ -77,7 +81,7 @@ class Names:
             "kind": self.kind,
             "dist": self.dist,
             "module": self.module,
-            "hook": KINDS[self.kind],
+            "hook": KINDS[ITEM_KINDS[self.kind]],
             "object": example,
             "summary": summary,
             "year": str(datetime.now(UTC).year),
@@ -89,7 +93,7 @@ def names_of(name: str, kind: str, built_in: Collection[str]) -> Names:
 
     Args:
         name: lower-case words with hyphens.
-        kind: a key of `KINDS`.
+        kind: a key of `EXAMPLES`.
         built_in: names that cannot be taken.
 
     Raises:

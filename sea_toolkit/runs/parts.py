@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
@@ -13,6 +16,7 @@ from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
 from sea_toolkit.problem.terms import Term
+from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
@@ -74,14 +78,29 @@ class Part:
             PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger, context.policy.model)
-        with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting():
+        with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting(), same_random_stream():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.no_reward is not None and not bound.is_reward:
             raise self.no_reward
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
-        return Term(self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce)
+        return Term(
+            self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce,
+            cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
+        )  # fmt: skip
+
+    def _is_asked_once(self, meter: Meter) -> bool:
+        """Whether a text's value is kept: always the same, without a gradient, and from no model that is counted."""
+        no_gradient = self.energy.differentiable is False
+        return no_gradient and not (self.energy.joint or self.is_time_dependent or meter.models)
+
+
+@contextlib.contextmanager
+def same_random_stream() -> Iterator[None]:
+    """Put torch's global stream back: a layer that `bind` makes fills itself from it before its weights are read."""
+    with torch.random.fork_rng(devices=[]):
+        yield
 
 
 def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -247,3 +248,64 @@ def test_ctrl_c_keeps_what_exists(folder: Path, tmp_path: Path) -> None:
 def test_resume_needs_a_run(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["resume", str(tmp_path)])
     refused(result, 1, "cannot read", "the folder of a run")
+
+
+def test_a_dry_run_shows_recipe_terms_and_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    asked = ["the rain", "in and on", taste(folder, 3), "--energy", "length=0.5,target=6", "--dry-run"]
+    data = json.loads(run(folder, *asked, "--budget", "6", "--json").stdout)
+    sampler = data["recipe"]["sampler"]
+    assert (sampler["name"], sampler["chains"], sampler["budget"], sampler["strength"]) == ("tilted", 2, 6.0, 4.0)
+    assert data["recipe"]["energies"][2] == {
+        "name": "length", "tolerance": 10.0, "weight": 0.5, "target": 6
+    }  # fmt: skip
+    assert data["recipe"]["policy"]["device"] == "cpu"
+    assert [t["label"] for t in data["terms"]] == ["reference", "taste", "length"]
+    assert sum(t["share"] for t in data["terms"]) == pytest.approx(1.0)
+    assert all(t["low"] <= t["high"] and t["nats"] >= 0 for t in data["terms"])
+    assert (data["prompts"], data["samples"]) == (2, 6.0)
+    assert data["seconds"] > 0 < data["memory_mb"]
+    shown = run(folder, *asked).stdout
+    for words in (
+        "chains",
+        "reward taste",
+        "energy −log π",
+        "share of the energy",
+        "would spend 32 samples per prompt",
+    ):
+        assert words in shown
+    refused(run(folder, *asked, "--out", str(tmp_path / "run")), 2, "--dry-run writes no files")
+    assert not (tmp_path / "run").exists()
+
+
+def test_many_prompts_end_in_a_table_with_means_and_a_csv_file(folder: Path, tmp_path: Path) -> None:
+    prompts = [f"the rain {i}" for i in range(6)]
+    result = run(folder, *prompts, taste(folder), "--budget", "4", "--csv", str(tmp_path / "t.csv"))
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) < 20
+    for words in ("prompt", "−log π per token", "ended", "mean of 6", "the rain 5"):
+        assert words in result.stdout
+    rows = list(csv.DictReader((tmp_path / "t.csv").open(encoding="utf-8")))
+    assert [row["prompt"] for row in rows] == prompts
+    for row in rows:
+        assert float(row["energy after"]) <= float(row["energy before"])
+        assert row["finished after"] in ("True", "False")
+        assert float(row["reward taste after"]) == -float(row["term taste after"])
+        assert ("the answer is cut" in row["notes"]) == (row["finished after"] == "False")
+    refused_ = run(folder, "the rain", taste(folder), "--budget", "2", "--csv", str(tmp_path / "t.csv" / "x"))
+    assert refused_.exit_code == 1
+    assert "error: cannot write" in refused_.stderr
+
+
+def test_a_page_says_what_was_cut_which_term_paid_and_why_the_others_lost(folder: Path) -> None:
+    result = run(folder, "the rain", taste(folder), "--energy", 'keywords=2,words=["zebra"]', "--budget", "12")
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    for words in (
+        "Δ(weight·term)",
+        "best candidates",
+        "chosen: the lowest energy",
+        "…",
+        "unmet: keywords: without 'zebra'",
+    ):
+        assert words in shown
+    assert "candidates ended by themselves" in shown

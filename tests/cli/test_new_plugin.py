@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry import scaffold
-from sea_toolkit.registry.records import KINDS
+from sea_toolkit.registry.scaffold import EXAMPLES
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EXAMPLES)
 def test_a_package_is_complete_and_nothing_is_left_to_fill_in(run, tmp_path, kind):
     done = run("short-answers", "--kind", kind)
     assert done.exit_code == 0, done.output
@@ -71,6 +71,8 @@ def test_a_built_in_name_is_refused_in_its_own_kind_only(run, tmp_path):
     assert done.exit_code == 2
     assert "energy 'length' is built-in" in done.output
     assert run("sea-cosine", "--kind", "schedule").exit_code == 2
+    for taken in ("length", "sentiment"):  # a built-in energy, a built-in reward model
+        assert f"reward '{taken}' is built-in" in run(taken, "--kind", "reward").output
     assert run("sea-toolkit", "--kind", "energy").exit_code == 2
     assert not list(tmp_path.iterdir())
     assert run("length", "--kind", "schedule").exit_code == 0
@@ -121,7 +123,7 @@ def test_it_asks_nothing_and_imports_no_torch(tmp_path):
 
 
 def test_every_template_is_used():
-    names = {kind: scaffold.Names("x", kind) for kind in KINDS}
-    used = {scaffold._filled(t, names[kind].words) for kind in KINDS for t in scaffold.FILES}
-    used |= {f"{kind}/readme.md.in" for kind in KINDS}
+    names = {kind: scaffold.Names("x", kind) for kind in EXAMPLES}
+    used = {scaffold._filled(t, names[kind].words) for kind in EXAMPLES for t in scaffold.FILES}
+    used |= {f"{kind}/readme.md.in" for kind in EXAMPLES}
     assert files_in(scaffold.TEMPLATES) == used

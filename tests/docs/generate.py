@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
+import re
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import click
@@ -29,7 +33,51 @@ TITLES = {
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     os.environ["SEA_PLUGINS"] = ""
-    return {FOLDER / "items.md": items_page(), FOLDER / "cli.md": cli_page()}
+    return {FOLDER / "items.md": items_page(), FOLDER / "cli.md": cli_page(), FOLDER / "python.md": python_page()}
+
+
+IN_SHORT = "<!-- in short -->\n"
+
+
+def python_page() -> str:
+    """The page of public names, with all of them in short at its end: to be read without the site."""
+    kept = (FOLDER / "python.md").read_text(encoding="utf-8").partition(IN_SHORT)[0]
+    lines = [f"{kept}{IN_SHORT}", "## In short", "", NOTE]
+    lines += ["What `help` prints of each, and the methods of a class.", ""]
+    for module in ("sea_toolkit", "sea_toolkit.testing"):
+        package = importlib.import_module(module)
+        for name in sorted(package.__all__, key=str.lower):
+            lines += ["```text", *in_short(f"{module.rpartition('.')[2]}.{name}", getattr(package, name)), "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def in_short(name: str, thing: Any) -> list[str]:
+    """A public name as `help` prints it."""
+    if not inspect.isroutine(thing) and not inspect.isclass(thing):
+        return [name]
+    lines = [*wrapped(name + plain_signature(thing)), *textwrap.indent(inspect.getdoc(thing) or "", "    ").split("\n")]
+    methods = vars(thing).items() if inspect.isclass(thing) else ()
+    for key, value in methods:
+        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        if inspect.isfunction(function) and not key.startswith("_"):
+            summary = (inspect.getdoc(function) or "").partition("\n")[0]
+            lines += ["", *wrapped(f".{key}{plain_signature(function)}", 4), *wrapped(summary, 8)]
+    return lines
+
+
+def plain_signature(thing: Any) -> str:
+    """Names and defaults of the parameters, without annotations."""
+    try:
+        parameters = inspect.signature(thing).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    plain = [p.replace(annotation=p.empty) for p in parameters if p.name not in ("self", "cls")]
+    return re.sub(r"<function (\w+) at 0x\w+>", r"\1", str(inspect.Signature(plain)))
+
+
+def wrapped(text: str, by: int = 0) -> list[str]:
+    """The text in lines of at most 116 characters, indented."""
+    return textwrap.wrap(text, 116, initial_indent=" " * by, subsequent_indent=" " * (by + 4), break_on_hyphens=False)
 
 
 def items_page() -> str:

@@ -6,6 +6,8 @@ import inspect
 
 import pytest
 
+import sea_toolkit
+import sea_toolkit.testing
 from sea_toolkit import hookspecs
 from sea_toolkit.registry.hub import PluginHub
 from tests.docs import generate
@@ -20,6 +22,18 @@ def test_a_generated_page_is_up_to_date(path, monkeypatch):
     monkeypatch.setenv("SEA_PLUGINS", "")
     page = generate.FOLDER / path
     assert page.read_text(encoding="utf-8") == generate.pages()[page], "run python tests/docs/generate.py"
+
+
+def test_the_page_of_public_names_can_be_read_as_a_file():
+    shown = (generate.FOLDER / "python.md").read_text(encoding="utf-8").partition(generate.IN_SHORT)[2]
+    for package in (sea_toolkit, sea_toolkit.testing):
+        for name in package.__all__:
+            thing, block = getattr(package, name), shown.split(f"\n```text\n{package.__name__}.{name}", 1)
+            assert len(block) == 2, f"{name}: run python tests/docs/generate.py"
+            head = " ".join(block[1].split("\n```", 1)[0].split())
+            if inspect.isroutine(thing) or inspect.isclass(thing):
+                assert head.startswith(" ".join(generate.plain_signature(thing).split())), name
+                assert " ".join((inspect.getdoc(thing) or "").partition("\n")[0].split()) in head, name
 
 
 def test_every_built_in_item_and_option_is_documented():

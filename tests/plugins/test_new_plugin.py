@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from sea_toolkit.cli import main
-from sea_toolkit.registry.records import CORE, KINDS
-from sea_toolkit.registry.scaffold import TEMPLATES
+from sea_toolkit.registry.records import CORE
+from sea_toolkit.registry.scaffold import EXAMPLES, ITEM_KINDS, TEMPLATES
 from tests.plugins.environments import ROOT, Environment, build
 
-NAMES = {kind: f"my-{kind}" for kind in KINDS}
+NAMES = {kind: f"my-{kind}" for kind in EXAMPLES}
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 
 def new_plugin(name: str, kind: str, out: Path) -> Path:
@@ -28,9 +30,17 @@ def new_plugin(name: str, kind: str, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory) -> dict[str, Path]:
-    """One package of each kind."""
+    """One package of each kind, and the one that the tutorial ends with."""
     root = tmp_path_factory.mktemp("new")
-    return {kind: new_plugin(name, kind, root) for kind, name in NAMES.items()}
+    made = {kind: new_plugin(name, kind, root) for kind, name in NAMES.items()}
+    made["tutorial"] = new_plugin("cosy", "energy", root)
+    blocks = re.findall(
+        r'```python title="sea-cosy/([^"]+)"\n(.*?)```', TUTORIAL.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert [path for path, _ in blocks] == ["src/sea_cosy/energy.py", "tests/test_energy.py"]
+    for path, source in blocks:
+        (made["tutorial"] / path).write_text(source, encoding="utf-8")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +66,8 @@ def test_they_are_listed_and_load(environment):
     rows = {r["distribution"]: r for r in json.loads(done.stdout)["plugins"]}
     for kind, name in NAMES.items():
         row = rows[f"sea-{name}"]
-        assert (row["status"], row["provides"], row["warnings"]) == ("not loaded", {kind: [name]}, [])
+        assert (row["status"], row["warnings"]) == ("not loaded", [])
+        assert row["provides"] == {ITEM_KINDS[kind]: [name]}
     loaded = json.loads(environment.sea("list-plugins", "--load", "--json").stdout)
     assert {r["status"] for r in loaded["plugins"] if r["distribution"] != CORE} == {"ok"}
     assert loaded["clashes"] == []
@@ -97,7 +108,7 @@ def test_the_model_is_in_the_catalog(environment):
 
 
 def test_they_are_formatted_linted_and_typed(projects, tmp_path):
-    for kind in KINDS:
+    for kind in EXAMPLES:
         new_plugin("x", kind, tmp_path / kind)
         new_plugin("name-as-long-as-a-name-may-be-"[:29] + "x", kind, tmp_path / kind)
     for folder in (projects["energy"].parent, tmp_path):

@@ -89,15 +89,6 @@ def test_a_huge_slope_gives_no_empty_proposals(sampler):
     assert not run.problem.stopped.any()
 
 
-def test_values_without_a_gradient_are_noted_once():
-    for sampler in ("sea", "tilted"):
-        run = run_for(energies={"flat": (1.0, lambda r: warmth(r).detach())}, sampler=sampler, steps=3)
-        run.execute()
-        assert run.problem.run.incidents == [
-            "energy 'flat' gave values without a gradient: they do not steer the sampler"
-        ]
-
-
 class Failing(Policy):
     """Its logits are NaN where a hidden state says so: never after the prompt, now and then in an answer."""
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, require
+from sea_toolkit.testing.conformance import Checks, global_seed, off, require
 from sea_toolkit.testing.energies import gradients
+from sea_toolkit.testing.energies.streams import check_streams
 from sea_toolkit.testing.energies.subject import Subject
 from sea_toolkit.testing.responses import Answers, chosen, closed, plain_ids
 from sea_toolkit.testing.tiny import converted
@@ -50,8 +51,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
                 detail=f"{name}: {value.tolist()}",
                 hint="an answer may be empty: clamp what is divided by",
             )
-    with checks("global random state"), global_streams_untouched():
-        subject.bound(policy, subject.prompts).terms[0](answers.soft())
+    with checks("global random state"):
+        check_streams(subject, lambda term: term(answers.soft()))
     with checks("repeatable"), torch.no_grad():
         for seed in (1, 2):
             with global_seed(seed):

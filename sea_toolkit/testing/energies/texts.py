@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.testing.conformance import Broken, Checks, global_seed, global_streams_untouched, off, require
+from sea_toolkit.testing.conformance import Broken, Checks, global_seed, off, require
+from sea_toolkit.testing.energies.streams import check_streams
 from sea_toolkit.testing.energies.subject import Subject
 
 Pairs = tuple[list[str], list[str]]
@@ -48,8 +49,8 @@ def check_texts(checks: Checks, subject: Subject) -> None:
             text for text, v in zip(flat, value.tolist(), strict=True) if v != v or v in (float("inf"), -float("inf"))
         ]
         require(not bad, "an energy is not finite", detail=f"of the text {bad[:1]}")
-    with checks("global random state"), global_streams_untouched():
-        _scores(subject.bound(subject.policy, subject.prompts).terms[0], (prompts, flat))
+    with checks("global random state"):
+        check_streams(subject, lambda term: _scores(term, (prompts, flat)))
     with checks("repeatable"):
         for seed in (1, 2):
             with global_seed(seed):

@@ -1,0 +1,65 @@
+"""What the first calls of an energy show of it: mistakes that give numbers, and so would go unnoticed.
+
+A few comparisons at the first call of each kind, nothing at the later ones. The conformance kit looks much closer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse, is_any
+
+
+@dataclass
+class FirstLook:
+    """What was seen of one energy in one run.
+
+    Attributes:
+        notes: lines for the result.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    _gradient: bool = False
+    _dead: bool = False
+
+    def at_gradient(self, label: str, response: SoftResponse, value: Tensor) -> None:
+        """Note an energy whose value does not depend on the response, as autograd sees it."""
+        asked = torch.is_grad_enabled() and (response.taps is not None or response.weights.requires_grad)
+        if self._gradient or not asked:
+            return
+        self._gradient = True
+        if not value.requires_grad:
+            self.notes.append(
+                f"no gradient reaches {label!r}: it only takes part in the choice (.item(), .detach(), numpy and "
+                "response.ids cut it off)"
+            )
+
+    def at_dead_positions(
+        self, label: str, response: SoftResponse, value: Tensor, energy: Callable[[SoftResponse], Tensor]
+    ) -> None:
+        """Note an energy that reads what stands after the end of a text: asked once more with other tokens there.
+
+        Args:
+            label: of the term.
+            response: what it was asked about.
+            value: what it said, `[P, C]`.
+            energy: asks again.
+        """
+        if self._dead or response.candidates is None or response.candidates.shape[-1] > 1:
+            return
+        dead, plain = response.alive <= 0, response.ids[~is_any(response.ids, response.eos_ids)]
+        if not bool(dead.any()) or not len(plain):
+            return
+        self._dead = True
+        ids = torch.where(dead, plain[0], response.ids)
+        with torch.no_grad():
+            again = energy(replace(response, ids=ids, candidates=ids[..., None], taps=None))
+        if not torch.allclose(again, value.detach(), rtol=1e-4, atol=1e-4, equal_nan=True):
+            self.notes.append(
+                f"{label!r} reads positions after the end of the text, so that the same answer has another energy "
+                "beside a longer one: weigh each position with response.content or response.alive"
+            )

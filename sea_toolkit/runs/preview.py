@@ -1,0 +1,182 @@
+"""A look ahead before a run is paid for: the recipe with all defaults, what the terms say of a few base samples, and
+about what the run will cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from sea_toolkit.core.clock import Clock
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.peak_memory import peak_memory_mb, reset_peak_memory
+from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.run_state import RunState
+from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.result import finite
+from sea_toolkit.util.conversation import Prompt
+
+SAMPLES, MOST_PROMPTS = 4, 4
+"""Base samples for each prompt, and the prompts that are looked at."""
+
+
+@dataclass(frozen=True)
+class TermRange:
+    """One term over the base samples.
+
+    Attributes:
+        label: its name in results.
+        weight: at the end of the run.
+        low, high: of the unweighted term, over all samples; of a reward with its sign.
+        nats: |weight| · (largest − smallest) among the samples of one prompt, mean over prompts: how much it has to say
+            in the choice between answers.
+        share: of the `nats` of all terms.
+        is_reward: higher is better.
+    """
+
+    label: str
+    weight: float
+    low: float
+    high: float
+    nats: float
+    share: float
+    is_reward: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `align --dry-run` shows.
+
+    Attributes:
+        recipe: as it would run: the sampler that is chosen, its chains and length, every option with its default.
+        prompts: how many are asked; `looked_at`: how many of them the samples are of.
+        terms: one for each term of the energy.
+        finished: part of the samples that ended by themselves.
+        samples: that the run will spend per prompt; None where the sampler does not say what a step costs.
+        seconds: about what the run takes, without reading models.
+        memory_mb: about its peak, at least.
+        notes: what the energies have to say.
+    """
+
+    recipe: dict[str, Any]
+    prompts: int
+    looked_at: int
+    terms: list[TermRange]
+    finished: float
+    samples: float | None
+    seconds: float | None
+    memory_mb: float
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; numbers that are not finite are None."""
+        data = asdict(self)
+        data["terms"] = [{k: finite(v) if isinstance(v, float) else v for k, v in t.items()} for t in data["terms"]]
+        return data
+
+
+def preview(composition: Composition, problem: Problem, prompts: int) -> Preview:
+    """Draw a few base samples and score them; nothing is searched.
+
+    Args:
+        composition: a bound composition.
+        problem: what it was bound to: the first `MOST_PROMPTS` prompts, or all of fewer.
+        prompts: how many the run will have.
+    """
+    run = RunState.begin(problem.ledger, problem.clock, len(problem.prompts), SAMPLES, problem.policy.device)
+    few = replace(problem, chains=SAMPLES, run=run)
+    few.ledger.begin(few.sample_flops)
+    noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+    reset_peak_memory()
+    resting, began = peak_memory_mb(), time.perf_counter()
+    drawn = decode(few.policy, few.prefix, noise.uniform(SAMPLES, few.length), ledger=few.ledger)
+    scored = few.score_as_text(drawn.ids, drawn.log_prob)
+    seconds, peak = time.perf_counter() - began, peak_memory_mb()
+    steps, budget = composition.length
+    samples = budget if budget is not None else _samples_of_steps(composition, problem, steps or 0)
+    each = seconds / (SAMPLES * len(problem.prompts))
+    rows = problem.chains * prompts / (SAMPLES * len(problem.prompts))
+    return Preview(
+        recipe=resolved(composition, problem),
+        prompts=prompts,
+        looked_at=len(problem.prompts),
+        terms=_ranges(few, {k: v.tolist() for k, v in scored.energies.terms.items()}, steps),
+        finished=float(scored.finished.float().mean()),
+        samples=samples,
+        seconds=None if samples is None else each * samples * prompts,
+        memory_mb=round(resting + (peak - resting) * max(1.0, rows)),
+        notes=[*problem.policy.notes, *(n for t in problem.terms for n in t.notes), *few.run.incidents],
+    )
+
+
+def _samples_of_steps(composition: Composition, problem: Problem, steps: int) -> float | None:
+    first = composition.sampler.first_step_cost(problem)
+    return None if first is None else problem.chains + steps * (first - problem.chains)
+
+
+def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], steps: int | None) -> list[TermRange]:
+    end = Clock(step=max(0, (steps or 1) - 1), progress=1.0)
+    weights = {t.label: end.value(t.weight) for t in problem.terms}
+    rows = {k: [[v for v in row if math.isfinite(v)] for row in values] for k, values in terms.items()}
+    nats = {k: abs(weights[k]) * fmean(max(row) - min(row) if row else 0.0 for row in rows[k]) for k in rows}
+    total = sum(nats.values())
+    ranges = []
+    for term in problem.terms:
+        values = [(-v if term.is_reward else v) for row in rows[term.label] for v in row] or [math.nan]
+        share = nats[term.label] / total if total else 0.0
+        ranges.append(
+            TermRange(
+                term.label,
+                weights[term.label],
+                min(values),
+                max(values),
+                nats[term.label],
+                share,
+                term.is_reward,
+            )
+        )
+    return ranges
+
+
+def resolved(composition: Composition, problem: Problem) -> dict[str, Any]:
+    """The recipe as it runs: with the sampler's name, chains and length, and the defaults of what was left out."""
+    recipe, policy = composition.recipe, problem.policy
+    data: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
+    items = {(item.kind, name): item for item in composition.items for name in (item.name, item.qualified)}
+    steps, budget = composition.length
+    assert composition.sampling is not None
+    length = {"steps": steps} if budget is None else {"budget": budget}
+    name = composition.sampling.name
+    head = {"name": name, "chains": problem.chains, **length}
+    data["sampler"] = head | _defaults(items.get(("sampler", name))) | recipe.sampler.options
+    if composition.sampling.relaxation is not None:
+        relaxation = items.get(("relaxation", composition.sampling.relaxation_name))
+        given = composition.sampler.default_relaxation if recipe.relaxation is None else recipe.relaxation.options
+        head = {"name": composition.sampling.relaxation_name}
+        data["relaxation"] = head | _defaults(relaxation) | {**(given or {}), "top_k": composition.sampling.top_k or 0}
+    data["initializer"] = _filled(data["initializer"], items.get(("initializer", recipe.initializer.name)))
+    for key in ("energies", "constraints"):
+        data[key] = [_filled(spec, items.get(("energy", spec["name"]))) for spec in data.get(key, [])]
+    settled = {"device": str(policy.device), "dtype": str(policy.dtype).removeprefix("torch.")}
+    data["policy"] = data["policy"] | settled | {"template": "chat" if policy.chat is not None else "plain"}
+    return data
+
+
+def _filled(spec: dict[str, Any], item: Item | None) -> dict[str, Any]:
+    return {"name": spec["name"]} | _defaults(item) | spec
+
+
+def _defaults(item: Item | None) -> dict[str, Any]:
+    """Options of a plugin that have a default; None stands for "left out"."""
+    options = [] if item is None else item.options
+    return {o.name: o.default for o in options if not o.required and o.default is not None}
+
+
+def first_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Those that are looked at."""
+    return list(prompts[:MOST_PROMPTS])
