@@ -13,9 +13,13 @@ from typing import Any
 from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.util.conversation import Message
 from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.time_limit import OutOfTime, time_limit
 
 MARK = "\u2063ANSWER\u2063"
 """Placeholder that marks an answer's place in the rendered conversation; no template trims these characters."""
+
+SECONDS = 10.0
+"""That a template may take for one conversation; it needs milliseconds, unless it loops."""
 
 _QUESTION = "\u2063QUESTION\u2063"
 
@@ -82,11 +86,14 @@ class ChatTemplate:
             add_generation_prompt: end with what the template writes before an assistant's answer.
 
         Raises:
-            ModelError: the template refuses the conversation, is broken, or leaves a turn out.
+            ModelError: the template refuses the conversation, is broken, takes too long, or leaves a turn out.
         """
         turns = self._with_system(messages)
         try:
-            text = self._apply(turns, add_generation_prompt, parts=self._takes_parts)
+            with time_limit(SECONDS):
+                text = self._apply(turns, add_generation_prompt, parts=self._takes_parts)
+        except OutOfTime as error:
+            raise self._failure(f"takes more than {SECONDS:g} seconds to render {_roles(turns)}") from error
         except Exception as error:  # a template may raise anything
             sentence = (str(error).strip() or "no reason given").partition("\n")[0]
             kind = "" if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: "
@@ -148,6 +155,8 @@ class ChatTemplate:
                 try:
                     if _QUESTION in self._apply(turns, False, parts=parts):
                         return parts
+                except OutOfTime:
+                    raise
                 except Exception:  # the conversation itself will say what is wrong
                     continue
         return False

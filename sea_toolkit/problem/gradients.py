@@ -11,18 +11,9 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.registry.blame import attribute_errors_to
 
 if TYPE_CHECKING:
     from sea_toolkit.problem.problem import Problem
-
-
-def gradient_at(objective: Float[Tensor, "P C"], latent: Float[Tensor, "P C *rest"]) -> Float[Tensor, "P C *rest"]:
-    """∂ Σ objective / ∂ latent; 0 where the objective does not depend on it."""
-    if not objective.requires_grad:
-        return torch.zeros_like(latent)
-    (gradient,) = torch.autograd.grad(objective.sum(), latent, allow_unused=True)
-    return torch.zeros_like(latent) if gradient is None else gradient
 
 
 def not_finite(values: Float[Tensor, "P C *rest"]) -> Bool[Tensor, "P C"]:
@@ -48,23 +39,19 @@ def stop_by_gradient(
         if not bool(broken.any()):
             break
         own = broken & not_finite(gradient_of(problem, term, response))
-        whose = f"policy {problem.policy.name!r}" if term.is_policy else f"energy {term.owner!r}"
+        whose = f"policy {problem.policy.name!r}" if term.is_policy else f"energy {term.qualified!r}"
         problem.run.stop(f"the gradient of {whose}", own)
         broken = broken & ~own
     problem.ledger.load_state(spent)  # looking for a fault is no part of the method
-    through = "" if problem.relaxation is None else f" through relaxation {problem.relaxation.name!r}"
+    through = "" if problem.relaxation is None else f" through {problem.relaxation.owner}"
     problem.run.stop(f"the gradient of the energy{through}", broken)
 
 
 @torch.enable_grad()
 def gradient_of(problem: Problem, term: Term, response: SoftResponse) -> Float[Tensor, "P C T K"]:
-    """The gradient of one weighted term with respect to a response's weights.
-
-    Raises:
-        PluginError: the way back through the term fails.
-    """
+    """The gradient of one weighted term with respect to a response's weights; 0 where it does not depend on them."""
     weights = response.weights.detach().requires_grad_()
     read = SoftResponse.from_weights(weights, response.candidates, response.eos_ids)
     total = problem.energy(read, [term]).total
-    with attribute_errors_to(f"energy {term.owner!r}", "failed in its gradient"):
-        return gradient_at(total, weights)
+    found = torch.autograd.grad(total.sum(), weights, allow_unused=True)[0] if total.requires_grad else None
+    return torch.zeros_like(weights) if found is None else found

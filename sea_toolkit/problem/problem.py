@@ -19,11 +19,11 @@ from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cach
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.charge import charge_for
-from sea_toolkit.problem.gradients import gradient_at, gradient_of, not_finite, stop_by_gradient
-from sea_toolkit.problem.initializer import Initializer
+from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
+from sea_toolkit.problem.initializer import CheckedInitializer
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows
+from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows, wrong_ids
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.relaxations.base import Relaxation
@@ -52,7 +52,7 @@ class Problem:
     chains: int
     length: int
     terms: Sequence[Term]
-    initializer: Initializer
+    initializer: CheckedInitializer
     relaxation: Relaxation | None
     top_k: int | None
     run: RunState
@@ -84,33 +84,16 @@ class Problem:
                 have a parameter of that name.
 
         Raises:
-            PluginError: the initializer returned something else than token ids `[P, C, T]` or what `decode` returns.
+            PluginError: the initializer failed, or returned something else than token ids `[P, C, T]` or what `decode`
+                returns.
         """
-        written = self.written(noise, keep_cache)
-        ids = written.ids if isinstance(written, Decoded) else written
-        if ids.dtype != torch.long or bool(((ids < 0) | (ids >= self.policy.vocab_size)).any()):
-            raise PluginError(
-                f"the initializer returned numbers that are no tokens ({ids.dtype})",
-                expected=f"int64 ids from 0 to {self.policy.vocab_size - 1}",
-            )
+        written = self.initializer.write(self, noise, keep_cache)
         if isinstance(written, Decoded):
-            return InitialResponses(ids, written.log_prob, written.layers)
+            return InitialResponses(written.ids, written.log_prob, written.layers)
+        ids = written
         log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
         self.ledger.forward("policy", ids.numel(), self.policy.body_parameters + self.policy.head_parameters)
         return InitialResponses(ids, log_prob)
-
-    def written(self, noise: Noise, keep_cache: bool = False) -> Tensor | Decoded:
-        """What the initializer writes: ids of the right shape, or such ids with log π; see `start`."""
-        written = self.initializer.write(self, noise, keep_cache)
-        if not isinstance(written, Tensor | Decoded):
-            raise PluginError(
-                f"the initializer returned a {type(written).__name__}", expected="ids [P, C, T], or what decode returns"
-            )
-        shape = list(written.shape if isinstance(written, Tensor) else written.ids.shape)
-        expected = [len(self.prompts), self.chains, self.length]
-        if shape != expected:
-            raise PluginError(f"the initializer returned ids {shape}", expected=f"[P, C, T] = {expected}")
-        return written
 
     @property
     def prompt_prefix(self) -> Prefix:
@@ -142,12 +125,12 @@ class Problem:
         """Relax logits over candidates into a response. Chains whose weights are not finite are stopped, and get equal
         ones."""
         assert self.relaxation is not None  # the core gives one to every sampler that states a `default_relaxation`
-        weights = self.relaxation(logits, noise)
+        weights = self.run.backward.mark(self.relaxation(logits, noise), self.relaxation.owner)
         broken = not_finite(weights.detach())
         if bool(broken.any()):
             given = logits.detach()
             self.run.stop("a logit of the sampler", broken & (given.isnan() | given.isposinf()).flatten(2).any(-1))
-            self.run.stop(f"a weight of relaxation {self.relaxation.name!r}", broken)
+            self.run.stop(f"a weight of {self.relaxation.owner}", broken)
             weights = torch.where(broken[..., None, None], 1.0 / weights.shape[-1], weights)
         return SoftResponse.from_weights(weights, candidates, self.policy.eos_ids)
 
@@ -155,7 +138,7 @@ class Problem:
         """The differentiable terms (all of them, or those given) of a response."""
         chosen = self.differentiable if terms is None else terms
         response = response if self.locked is None else response.prepend(self.locked.ids)
-        values = {t.label: t(response) for t in chosen}
+        values = {t.label: self.run.backward.mark(t(response), t.owner) for t in chosen}
         total = torch.zeros(response.shape[:2], device=response.weights.device)
         for t in chosen:
             total = total + self.clock.value(t.weight) * values[t.label]
@@ -179,15 +162,11 @@ class Problem:
             energies: see `energy`.
 
         Raises:
-            PluginError: the way back through a term fails.
+            PluginError: the backward pass of an energy or of the relaxation fails, or no energy has a gradient.
+            OutOfMemoryError: it takes more memory than there is.
         """
         terms = [t for t in self.terms if t.label in energies.terms]
-        try:
-            gradient = gradient_at(objective, latent)
-        except Exception:
-            for t in terms:
-                gradient_of(self, t, response)  # names the one that fails
-            raise
+        gradient = self.run.backward.gradient(objective, latent, [t.owner for t in terms])
         broken = not_finite(gradient)
         if not bool(broken.any()):
             return gradient
@@ -252,7 +231,13 @@ class Problem:
 
         Returns:
             The texts with the locked text in front, their tokens, and which rows have the same tokens as `ids`.
+
+        Raises:
+            PluginError: they are no token ids.
         """
+        wrong = wrong_ids(ids, (len(self.prompts), None, None), self.policy.vocab_size)
+        if wrong is not None:
+            raise PluginError(f"the responses to be scored are {wrong[0]}", expected=wrong[1])
         whole, policy = self.with_locked_prefix(ids), self.policy
         drawn = SoftResponse.from_ids(whole, policy.eos_ids)
         texts, ends = policy.text(whole), policy.ends(ids)
@@ -308,11 +293,11 @@ class Problem:
         read = response.with_gradient_taps()
         value = term(read)
         assert read.taps is not None
-        with attribute_errors_to(f"energy {term.owner!r}", "failed in its gradient"):
+        with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
             gradient = read.taps.gradient(value.sum()).within(response.expected_length())
         broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
         if bool(broken.any()):
-            self.run.stop(f"the gradient of energy {term.owner!r}", broken & value.detach().isfinite())
+            self.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())
             gradient = gradient.without(broken)
         return value, gradient
 
@@ -324,7 +309,7 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    own = f"a logit of policy {self.policy.name!r}" if t.is_policy else f"energy {t.owner!r}"
+                    own = f"a logit of policy {self.policy.name!r}" if t.is_policy else f"energy {t.qualified!r}"
                     self.run.stop(own, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)

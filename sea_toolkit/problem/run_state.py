@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.problem.backward import Backward
 
 
 @dataclass
@@ -22,12 +23,14 @@ class RunState:
         clock: where the run stands.
         stopped: `[P, C]`, chains that met a number that is not finite and no longer move.
         left_out: what was not finite in texts that are no chains → how many, the first step, the last one.
+        backward: finds out who is at fault when a gradient fails.
     """
 
     ledger: Ledger
     clock: Clock
     stopped: Bool[Tensor, "P C"]
     left_out: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    backward: Backward = field(default_factory=Backward, repr=False)
     _notes: list[str] = field(default_factory=list)
 
     @classmethod

@@ -137,3 +137,10 @@ def test_what_stands_around_an_answer():
     ):
         with pytest.raises(ModelError, match=f"{count} times"):
             chat(template).around([USER])
+
+
+def test_a_template_that_loops_is_ended(monkeypatch):
+    monkeypatch.setattr("sea_toolkit.lm.template.SECONDS", 0.3)
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(ModelError, match=r"takes more than 0\.3 seconds to render the turns user"):
+        chat(loop).render([USER])
