@@ -44,9 +44,12 @@ class Noise:
         self._common = torch.Generator(device=self.device).manual_seed(common)
 
     @classmethod
-    def for_prompts(cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu") -> Noise:
-        """The streams of a run: see `prompt_seeds`."""
-        return cls(prompt_seeds(prompts, seed), device, seed)
+    def for_prompts(
+        cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu", *, before: Sequence[str] = ()
+    ) -> Noise:
+        """The streams of a run: see `prompt_seeds`. A prompt that was given in an earlier batch (`before`) is one that
+        is given again."""
+        return cls(prompt_seeds([*before, *prompts], seed)[len(before) :], device, seed)
 
     def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Uniform on the open interval (0, 1), float32."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+        before: prompts of earlier batches: one that is given again has a stream of its own.
         length: how long, instead of what the recipe says.
 
     Attributes:
@@ -62,6 +63,7 @@ class Run:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
@@ -79,7 +81,8 @@ class Run:
             )
         self.identity = uuid.uuid4().hex
         self.request = request_digest(composition.recipe, problem.prompts)
-        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+        self.before = before
+        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
         self.acceptance, self.position, self.trace = AcceptanceCounter(), Position(), Trace(folder)
@@ -267,7 +270,9 @@ class Run:
     def _rewrite(self) -> None:
         """Let rewrites of the answers compete, if the recipe asks for them."""
         recipe, texts = self.composition.recipe, [a.best[0].text for a in self.archives]
-        scored = None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed)
+        scored = (
+            None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed, self.before)
+        )
         if scored is not None:
             add_rewrites(self.archives, scored, self.step, self.weights)
             self.trace.rewrites(self.step, self.problem.ledger.samples, scored)

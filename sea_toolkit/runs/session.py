@@ -134,13 +134,14 @@ class Session:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
+        before: Sequence[str] = (),
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after, length: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length, before: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for(hook="sea_observe")
@@ -152,4 +153,5 @@ class Session:
             on_event=on_event,
             stop_after=stop_after,
             length=length,
+            before=before,
         )
