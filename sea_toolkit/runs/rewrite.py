@@ -54,7 +54,7 @@ def rewrite(
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
     except (RecipeError, ModelError) as error:  # a failure this late must not lose the run
-        problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
+        problem.run.note(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)

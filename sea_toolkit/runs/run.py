@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
@@ -118,6 +119,7 @@ class Run:
         """Whether the folder holds a checkpoint; a run killed before its first one starts over."""
         return self.folder is not None and (self.folder / run_files.CHECKPOINT).exists()
 
+    @own_torch_state()
     def resume(self) -> None:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
@@ -136,6 +138,7 @@ class Run:
                 hint="start the run again in another folder",
             ) from error
 
+    @own_torch_state()
     def execute(self) -> list[Result]:
         """Run to the end.
 
@@ -212,7 +215,7 @@ class Run:
                 self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
-                problem.run.incidents.append(
+                problem.run.note(
                     "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
                     "as it is read"
                 )
