@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
@@ -30,6 +31,7 @@ from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
 
+@own_torch_state()
 def compare(
     prompts: Sequence[str | Messages],
     *,
