@@ -145,7 +145,7 @@ def compare(
         session.refuse_unused(base)
         policy = session.policy(base.policy, check)
         policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-        session.hub.load_for(hook="sea_observe")
+        session.hub.load_for("sea_observe")
         batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
         fixed = {
             "recipe": _shared(base),

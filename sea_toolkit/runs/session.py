@@ -144,7 +144,7 @@ class Session:
             folder, checkpoint_every, on_event, stop_after, length, before: see `Run`.
         """
         problem = self.bind(composition, prompts)
-        self.hub.load_for(hook="sea_observe")
+        self.hub.load_for("sea_observe")
         return Run(
             composition,
             problem,
