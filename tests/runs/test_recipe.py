@@ -245,3 +245,11 @@ def test_a_constraint_is_a_hinge():
 def test_equal_names_get_numbers():
     terms = problem_for(recipe={"energies": [*LENGTH, *LENGTH, LENGTH[0] | {"label": "mine"}]}).terms
     assert [t.label for t in terms] == ["length", "length#2", "mine"]
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), [1.0, -float("inf")], {"schedule": "linear", "start": float("inf")}]
+)
+def test_a_number_that_no_json_file_can_hold_is_refused(value):
+    with pytest.raises(RecipeError, match=r"recipe: energies\[0\]\.target.* is -?(inf|nan)"):
+        Recipe.parse({"energies": [{"name": "length", "target": value}]})
