@@ -245,3 +245,9 @@ def test_a_constraint_is_a_hinge():
 def test_equal_names_get_numbers():
     terms = problem_for(recipe={"energies": [*LENGTH, *LENGTH, LENGTH[0] | {"label": "mine"}]}).terms
     assert [t.label for t in terms] == ["length", "length#2", "mine"]
+
+
+@pytest.mark.parametrize("path", ["energies.²", "energies.-1", "energies.9", "energies.x.weight", "energies."])
+def test_an_assignment_that_leads_nowhere_says_so(path):
+    with pytest.raises(RecipeError, match="--set energies"):
+        build_recipe(None, None, terms=[{"name": "length"}], assignments=[(path, 2)])
