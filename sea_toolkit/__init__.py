@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.errors import ModelError, NumericalError, PluginError, RecipeError, SeaError
+from sea_toolkit.errors import ModelError, NumericalError, OutOfMemoryError, PluginError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.hookspecs import SEA_API, Register, hookimpl
 from sea_toolkit.util.version import VERSION
@@ -48,10 +48,10 @@ __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Clock", "Context", "Decoded", "EmbeddingSpace", "Energy", "Event", "Info",
     "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
-    "NumericalError", "Observation", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
-    "align", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "resume",
-    "select_chains",
+    "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy", "Probe", "Problem",
+    "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse",
+    "WheelFiles", "after_end", "align", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of",
+    "metropolis", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 LONGEST = 4000
 """Characters of a part of a message: what was found may be megabytes."""
@@ -16,9 +17,14 @@ class SeaError(Exception):
         got: what was found, in one sentence.
         expected: what would have been right.
         hint: what to try next.
+
+    Attributes:
+        results: of an error that ended a run after it had met a text: what the run found until then, as `align` would
+            have returned it; else empty.
     """
 
     exit_code = 1
+    results: Sequence[Any] = ()
 
     def __init__(self, got: str, *, expected: str | None = None, hint: str | None = None) -> None:
         got = shortened(got, LONGEST)
@@ -48,6 +54,10 @@ class ModelError(SeaError):
 
 class NumericalError(SeaError):
     """No text of a run has a finite energy, so there is nothing to choose from."""
+
+
+class OutOfMemoryError(SeaError):
+    """A device, or the machine, has no memory left."""
 
 
 def shortened(text: str, length: int = 80) -> str:

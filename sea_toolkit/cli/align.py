@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
-from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
@@ -193,27 +194,32 @@ def show(
     again: str | None,
     table: Path | None = None,
 ) -> None:
-    """Run with what goes on on stderr, print the results, and exit with the signal's code after Ctrl-C and its like.
+    """Run with what goes on on stderr, and print the results; those of a run that ended early too.
 
     Args:
         start: imports what a run needs, and runs.
         as_json: print JSON alone.
         out: the run's folder.
         first: what is shown at once.
-        again: what to type to go on with an interrupted one.
+        again: what to type to go on with one that ended early.
         table: a CSV file to write the results to.
+
+    Raises:
+        SeaError: the run failed; the best that it had met is printed first.
     """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results, write_table
 
-    interrupted = False
+    ended: KeyboardInterrupt | SeaError | None = None
     with live(first) as shown:
         from sea_toolkit.runs.result import Interrupted
 
         try:
             results = start(shown.on_event, shown.progress)
-        except Interrupted as stop:
-            results, interrupted = stop.results, True
+        except (Interrupted, SeaError) as error:
+            if not error.results:
+                raise
+            results, ended = error.results, error
     if table is not None:
         write_table(table, results)
     if as_json:
@@ -221,7 +227,11 @@ def show(
             say_json(result.to_json())
     else:
         print_results(results, out)
-    if interrupted:
+    if ended is not None:
+        word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: {again}" if again else ""
-        say(f"interrupted: this is the best so far{where}", err=True)
+        say(f"{word}: this is the best so far{where}", err=True)
+    if isinstance(ended, SeaError):
+        raise ended
+    if ended is not None:
         sys.exit(exit_code())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
-from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.values import value_of

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import traceback
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
 
 import click
 
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import discard_output, say, say_error
 from sea_toolkit.errors import SeaError
+
+_wanted: ContextVar[bool] = ContextVar("sea_toolkit_traceback", default=False)
 
 
 def end(error: BaseException, interrupted: bool) -> int:
@@ -34,6 +40,7 @@ def end(error: BaseException, interrupted: bool) -> int:
                 say("interrupted", err=True)
             return exit_code()
         if isinstance(error, SeaError):
+            say_traceback(error)
             say_error(str(error))
             return error.exit_code
         if isinstance(error, click.ClickException):
@@ -50,6 +57,35 @@ def end(error: BaseException, interrupted: bool) -> int:
             say_error(f"cannot write the output: {error.strerror}")
         return 1
     raise error
+
+
+def traceback_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--traceback`, for authors of plugins."""
+
+    def ask(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            _wanted.set(True)
+
+    return click.option(
+        "--traceback", is_flag=True, expose_value=False, is_eager=True, callback=ask, envvar="SEA_TRACEBACK",
+        help="Show the whole traceback of an error, and of every plugin that fails (or: SEA_TRACEBACK=1).",
+    )(function)  # fmt: skip
+
+
+def say_traceback(error: BaseException) -> None:
+    """Write where an error comes from to stderr, its causes first, if this command was asked to."""
+    if _wanted.get():
+        say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+
+
+@contextlib.contextmanager
+def tracebacks_as_asked() -> Iterator[None]:
+    """Within the block, a command shows tracebacks if its own options say so."""
+    token = _wanted.set(False)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 def _of_the_output(error: OSError) -> bool:

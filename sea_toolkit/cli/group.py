@@ -6,17 +6,16 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.ending import end
+from sea_toolkit.cli.command import Group
+from sea_toolkit.cli.ending import end, say_traceback, traceback_option, tracebacks_as_asked
 from sea_toolkit.cli.interrupt import exit_code, noticed
-from sea_toolkit.cli.output import as_written, nothing_printed, prepare_streams, put_back, results_only, say
-from sea_toolkit.errors import did_you_mean
+from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, say
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.version import VERSION
 
@@ -50,64 +49,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 """Name to the command's object and its line in `--help`; a command is imported only to run it."""
-
-
-class Command(click.Command):
-    """A built-in command: standard output is for its results alone.
-
-    Args:
-        sections: titles of groups of options in the help, and the options in them; the others stand at the end.
-    """
-
-    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]] = MappingProxyType({}), **more: Any):
-        super().__init__(*arguments, **more)
-        self.sections = sections
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, group by group."""
-        records = {
-            parameter.opts[0]: record
-            for parameter in self.get_params(ctx)
-            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None
-        }
-        grouped = {option for options in self.sections.values() for option in options}
-        others = [option for option in records if option not in grouped]
-        for title, options in [*self.sections.items(), ("Options" if not grouped else "Other", others)]:
-            with formatter.section(title):
-                formatter.write_dl([records[option] for option in options])
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The help text, in what standard output can write; to an ASCII stream click would write UTF-8."""
-        return as_written(super().get_help(ctx), sys.stdout)
-
-    def invoke(self, ctx: click.Context) -> None:
-        """Run it."""
-        with results_only():
-            super().invoke(ctx)
-
-
-class Group(click.Group):
-    """A built-in command with commands under it."""
-
-    command_class = Command
-
-    def known_commands(self, ctx: click.Context) -> list[str]:
-        """The names that a misspelt one may stand for."""
-        return self.list_commands(ctx)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look the command up; an unknown one gets a did-you-mean."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            hint = did_you_mean(args[0], self.known_commands(ctx))
-            raise click.UsageError(f"there is no command {args[0]!r}\ntry: {hint}", ctx) from error
-
-    def get_help(self, ctx: click.Context) -> str:
-        """As that of `Command`."""
-        return as_written(super().get_help(ctx), sys.stdout)
 
 
 class LazyGroup(Group):
@@ -162,6 +103,10 @@ class LazyGroup(Group):
         except KeyboardInterrupt:  # click would say "Aborted!"
             say("interrupted", err=True)
             ctx.exit(exit_code())
+        finally:
+            for record in ctx.obj.records if isinstance(ctx.obj, PluginHub) else ():
+                if record.exception is not None:
+                    say_traceback(record.exception)
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **named: Any) -> Any:
         """Run and end the process; a mistake is a message on stderr and an exit code, never a traceback.
@@ -169,6 +114,10 @@ class LazyGroup(Group):
         Without `standalone_mode` errors are raised, and standard output is the caller's again afterwards.
         """
         prepare_streams()
+        with tracebacks_as_asked():
+            return self._main(*arguments, standalone_mode=standalone_mode, **named)
+
+    def _main(self, *arguments: Any, standalone_mode: bool, **named: Any) -> Any:
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             try:
@@ -192,7 +141,7 @@ def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 
 
 def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options `--plugin` and `--strict-plugins`."""
+    """The options `--plugin`, `--strict-plugins` and `--traceback`."""
     file = click.option(
         "--plugin",
         "plugin",
@@ -202,7 +151,7 @@ def plugin_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Also use this one-file plugin.",
     )
     strict = click.option("--strict-plugins", is_flag=True, help="Let any broken plugin be an error.")
-    return file(strict(function))
+    return file(strict(traceback_option(function)))
 
 
 def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -239,7 +188,9 @@ def with_hub(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def command(ctx: click.Context, plugin: tuple[str, ...], strict_plugins: bool, **arguments: Any) -> Any:
-        return function(hub_for(ctx), **arguments)
+        root = ctx.find_root()
+        root.obj = hub_for(ctx)  # whose failures are told at the end
+        return function(root.obj, **arguments)
 
     return command
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import click
 
-from sea_toolkit.cli.group import Command, with_hub
+from sea_toolkit.cli.command import Command
+from sea_toolkit.cli.group import with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API

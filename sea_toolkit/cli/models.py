@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import PATH
+from sea_toolkit.cli.command import Group
 from sea_toolkit.cli.completion import names_of
-from sea_toolkit.cli.group import Group, hub_of
+from sea_toolkit.cli.group import hub_of
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
 from sea_toolkit.models.resolve import model_of

@@ -1,7 +1,8 @@
 """Where commands print: results on standard output, through a handle that nobody else has; the rest on stderr.
 
-While a command runs, `sys.stdout` and file descriptor 1 lead to stderr. So whatever a plugin, a thread, a subprocess
-or a library prints, at whatever moment until the process ends, standard output holds the command's results alone.
+While a command runs, file descriptor 1, and with it `sys.stdout`, leads to stderr. So whatever a plugin, a thread, a
+subprocess or a library prints, at whatever moment until the process ends, standard output holds the command's results
+alone.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class _Taken:
 
     def put_back(self) -> None:
         if self.owns_descriptor and self.results is not None:
-            if sys.__stdout__ is not None:
-                sys.__stdout__.flush()  # what was printed past the command belongs on stderr
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # a plugin has closed or removed it
+                sys.stdout.flush()  # what was printed past the command belongs on stderr
             os.dup2(self.results.fileno(), 1)
             with contextlib.suppress(OSError):  # a full disk or a closed pipe has been reported
                 self.results.close()
@@ -175,20 +176,18 @@ def has_colors() -> bool:
 
 def _take() -> _Taken:
     before = sys.stdout
-    if before is not None:
-        before.flush()
-    instead = sys.stderr if sys.stderr is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    taken = _Taken(before, before, instead, owns_descriptor=False)
-    if before is None:
-        # closed: descriptor 1 is the null device (see prepare_streams)
-        taken = _Taken(None, None, instead, owns_descriptor=True)
-    elif _descriptor(before) == 1:
-        handle = open(os.dup(1), "w", encoding=before.encoding, errors=READABLE)  # noqa: SIM115
-        taken = _Taken(handle, before, instead, owns_descriptor=True)
-    if taken.owns_descriptor:
+    if before is None:  # closed: descriptor 1 is the null device (see prepare_streams)
         os.dup2(2, 1)
-    sys.stdout = instead
-    return taken
+        return _Taken(None, None, None, owns_descriptor=True)
+    before.flush()
+    if _descriptor(before) == 1:
+        handle = open(os.dup(1), "w", encoding=before.encoding, errors=READABLE)  # noqa: SIM115
+        os.dup2(2, 1)
+        if isinstance(before, io.TextIOWrapper):
+            before.reconfigure(line_buffering=True)  # in order with what is printed to stderr
+        return _Taken(handle, before, before, owns_descriptor=True)
+    sys.stdout = sys.stderr
+    return _Taken(before, before, sys.stderr, owns_descriptor=False)
 
 
 def _descriptor(stream: TextIO) -> int | None:

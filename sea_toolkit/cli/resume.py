@@ -10,7 +10,8 @@ import click
 
 from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
-from sea_toolkit.cli.group import Command, code_option, trust_option, with_hub
+from sea_toolkit.cli.command import Command
+from sea_toolkit.cli.group import code_option, trust_option, with_hub
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub

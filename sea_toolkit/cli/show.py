@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import PATH
-from sea_toolkit.cli.group import Command
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.output import say, say_json
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import POLICIES
-from sea_toolkit.cli.group import Command, hub_of, trust_option
+from sea_toolkit.cli.group import hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.errors import ModelError, RecipeError

@@ -57,7 +57,18 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
 
 
 def model_of(item: Item) -> NamedModel:
-    """The model behind a catalog item.
+    """The model behind a catalog item; its failures name the plugin.
+
+    Raises:
+        PluginError: as `made_model`.
+    """
+    from sea_toolkit.models.checked import CheckedModel
+
+    return CheckedModel(made_model(item), item.owner)
+
+
+def made_model(item: Item) -> NamedModel:
+    """The model behind a catalog item, as its plugin has made it.
 
     Raises:
         PluginError: it cannot be made, or is not a `NamedModel`.

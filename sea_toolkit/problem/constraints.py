@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.energy import BoundEnergy
+from sea_toolkit.problem.functions import numbers_for
 
 
 def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEnergy:
@@ -33,13 +35,14 @@ def hinge(bound: BoundEnergy, low: float | None, high: float | None) -> BoundEne
             excess = excess + (low - reading).clamp(min=0)
         return excess
 
-    def of_response(response: SoftResponse) -> Tensor:
+    def of_response(response: SoftResponse) -> Any:  # what is no tensor is told by the term
         assert energy is not None
-        return outside(energy(response))
+        value: Any = energy(response)
+        return outside(value) if isinstance(value, Tensor) and not value.is_complex() else value
 
     def of_texts(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
         assert score_text is not None
-        return outside(torch.as_tensor(score_text(prompts, texts)))
+        return outside(numbers_for(score_text(prompts, texts), len(texts)))
 
     def unmet(prompt: str, text: str, value: float) -> str:
         limits = " and ".join(f"{k} = {v:g}" for k, v in (("min", low), ("max", high)) if v is not None)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.functions import FunctionForm, numbers_for
-from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
+from sea_toolkit.problem.stated import check_bound, check_statements
+from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
 from sea_toolkit.registry.declared import check_declared
 from sea_toolkit.registry.options import ScheduleLike
 
@@ -130,7 +131,7 @@ CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code"
 """What the core reads from an `Energy` besides `bind`."""
 
 
-def as_energy(built: Any, owner: str) -> Energy:
+def as_energy(built: Any, owner: Owner | str) -> Energy:
     """Turn what `Item.build` returned for a registered energy into an `Energy`.
 
     A function keeps its options. A plain class with `bind` gets the defaults of `Energy`.
@@ -140,9 +141,11 @@ def as_energy(built: Any, owner: str) -> Energy:
         owner: the plugin's name for messages.
 
     Raises:
-        PluginError: it is neither, a function of no known form, or a plain class that sets an attribute of `Energy`.
+        PluginError: it is neither, a function of no known form, a plain class that sets an attribute of `Energy`, or
+            one whose attributes cannot be read or have another type.
     """
     if isinstance(built, Energy):
+        check_statements(built, owner)
         return built
     if isinstance(built, functools.partial):
         with attribute_errors_to(owner):
@@ -220,7 +223,7 @@ class _PlainEnergy(Energy):
         return self._bind(context)
 
 
-def as_bound(returned: Any, owner: str) -> BoundEnergy:
+def as_bound(returned: Any, owner: Owner | str) -> BoundEnergy:
     """Turn what `bind` returned into a `BoundEnergy`.
 
     Raises:
@@ -228,6 +231,7 @@ def as_bound(returned: Any, owner: str) -> BoundEnergy:
             refused because a misspelt attribute would go unnoticed.
     """
     if isinstance(returned, BoundEnergy):
+        check_bound(returned, owner)
         return returned
     if inspect.isroutine(returned) or isinstance(returned, functools.partial):
         return bound_function(FunctionForm(returned))

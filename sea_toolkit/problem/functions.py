@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
-from sea_toolkit.registry.blame import cause_of
+from sea_toolkit.registry.blame import Owner, cause_of
 from sea_toolkit.registry.forms import BATCH, SINGLE
 
 FORMS = "f(response), f(prompts, texts) or f(prompt, text)"
@@ -75,7 +75,7 @@ class FunctionForm:
             if parameter.name == "response":
                 raise
             raise PluginError(
-                cause_of(error),
+                cause_of(error, Owner("").with_code_of(self.function)),
                 expected=f"a function of a response, which {parameter.name!r} is",
                 hint="a function of texts names its parameters (prompts, texts), or (text) for one at a time",
             ) from error
@@ -117,8 +117,8 @@ def numbers_for(value: Any, count: int) -> Tensor:
     hint = None
     try:
         found = torch.as_tensor(value, dtype=torch.float32)
-        if found.shape == (count,):
-            return found
+        if found.shape == (count,) and not found.is_meta:
+            return found.detach()
         got = _shown(value) if found.ndim == 0 else f"numbers of shape {list(found.shape)}"
         if found.ndim == 0:
             hint = "it gets all texts at once; a function of one text names its parameters (text) or (prompt, text)"

@@ -18,11 +18,12 @@ from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
-from sea_toolkit.problem.initializer import Initializer
+from sea_toolkit.problem.initializer import CheckedInitializer
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows
+from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows, wrong_ids
 from sea_toolkit.problem.terms import Term
+from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.relaxations.base import Relaxation
 
 
@@ -49,7 +50,7 @@ class Problem:
     chains: int
     length: int
     terms: Sequence[Term]
-    initializer: Initializer
+    initializer: CheckedInitializer
     relaxation: Relaxation | None
     top_k: int | None
     run: RunState
@@ -81,33 +82,16 @@ class Problem:
                 have a parameter of that name.
 
         Raises:
-            PluginError: the initializer returned something else than token ids `[P, C, T]` or what `decode` returns.
+            PluginError: the initializer failed, or returned something else than token ids `[P, C, T]` or what `decode`
+                returns.
         """
-        written = self.written(noise, keep_cache)
-        ids = written.ids if isinstance(written, Decoded) else written
-        if ids.dtype != torch.long or bool(((ids < 0) | (ids >= self.policy.vocab_size)).any()):
-            raise PluginError(
-                f"the initializer returned numbers that are no tokens ({ids.dtype})",
-                expected=f"int64 ids from 0 to {self.policy.vocab_size - 1}",
-            )
+        written = self.initializer.write(self, noise, keep_cache)
         if isinstance(written, Decoded):
-            return InitialResponses(ids, written.log_prob, written.layers)
+            return InitialResponses(written.ids, written.log_prob, written.layers)
+        ids = written
         log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
         self.ledger.forward("policy", ids.numel(), self.policy.body_parameters + self.policy.head_parameters)
         return InitialResponses(ids, log_prob)
-
-    def written(self, noise: Noise, keep_cache: bool = False) -> Tensor | Decoded:
-        """What the initializer writes: ids of the right shape, or such ids with log π; see `start`."""
-        written = self.initializer.write(self, noise, keep_cache)
-        if not isinstance(written, Tensor | Decoded):
-            raise PluginError(
-                f"the initializer returned a {type(written).__name__}", expected="ids [P, C, T], or what decode returns"
-            )
-        shape = list(written.shape if isinstance(written, Tensor) else written.ids.shape)
-        expected = [len(self.prompts), self.chains, self.length]
-        if shape != expected:
-            raise PluginError(f"the initializer returned ids {shape}", expected=f"[P, C, T] = {expected}")
-        return written
 
     @property
     def prompt_prefix(self) -> Prefix:
@@ -138,17 +122,27 @@ class Problem:
     ) -> SoftResponse:
         """Relax logits over candidates into a response."""
         assert self.relaxation is not None  # the core gives one to every sampler that states a `default_relaxation`
-        return SoftResponse.from_weights(self.relaxation(logits, noise), candidates, self.policy.eos_ids)
+        weights = self.run.backward.mark(self.relaxation(logits, noise), self.relaxation.owner)
+        return SoftResponse.from_weights(weights, candidates, self.policy.eos_ids)
 
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
         """The differentiable terms (all of them, or those given) of a response."""
         chosen = self.differentiable if terms is None else terms
         response = response if self.locked is None else response.prepend(self.locked.ids)
-        values = {t.label: t(response) for t in chosen}
+        values = {t.label: self.run.backward.mark(t(response), t.owner) for t in chosen}
         total = torch.zeros(response.shape[:2], device=response.weights.device)
         for t in chosen:
             total = total + self.clock.value(t.weight) * values[t.label]
         return Energies(total, values)
+
+    def gradient(self, value: Float[Tensor, "P C"], latent: Float[Tensor, "P C T K"]) -> Float[Tensor, "P C T K"]:
+        """`∂ Σ value / ∂ latent`, of energies that were asked about a response made from `latent`.
+
+        Raises:
+            PluginError: the backward pass of an energy or of the relaxation fails, or no energy has a gradient.
+            OutOfMemoryError: it takes more memory than there is.
+        """
+        return self.run.backward.gradient(value, latent, [t.owner for t in self.differentiable])
 
     @property
     def sample_flops(self) -> float:
@@ -208,7 +202,13 @@ class Problem:
 
         Returns:
             The texts with the locked text in front, their tokens, and which rows have the same tokens as `ids`.
+
+        Raises:
+            PluginError: they are no token ids.
         """
+        wrong = wrong_ids(ids, (len(self.prompts), None, None), self.policy.vocab_size)
+        if wrong is not None:
+            raise PluginError(f"the responses to be scored are {wrong[0]}", expected=wrong[1])
         whole, policy = self.with_locked_prefix(ids), self.policy
         drawn = SoftResponse.from_ids(whole, policy.eos_ids)
         texts, ends = policy.text(whole), policy.ends(ids)
@@ -266,7 +266,8 @@ class Problem:
         read = response.with_gradient_taps()
         value = term(read)
         assert read.taps is not None
-        return value, read.taps.gradient(value.sum())
+        with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
+            return value, read.taps.gradient(value.sum())
 
     def mask_nonfinite(self, energies: Energies) -> Energies:
         """Set the total to +inf where a weighted term is NaN or −inf; stop those chains and note which term it was."""
@@ -276,6 +277,6 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self.run.stop(t.owner, broken)
+                    self.run.stop(t.qualified, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.problem.backward import Backward
 
 
 @dataclass
@@ -22,12 +23,14 @@ class RunState:
         clock: where the run stands.
         stopped: `[P, C]`, chains that met a NaN and no longer move.
         incidents: what a person should know, one sentence each.
+        backward: finds out who is at fault when a gradient fails.
     """
 
     ledger: Ledger
     clock: Clock
     stopped: Bool[Tensor, "P C"]
     incidents: list[str] = field(default_factory=list)
+    backward: Backward = field(default_factory=Backward, repr=False)
 
     @classmethod
     def begin(cls, ledger: Ledger, clock: Clock, prompts: int, chains: int, device: torch.device) -> RunState:

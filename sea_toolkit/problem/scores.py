@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, TokenGradient
+from sea_toolkit.core.values import described
 from sea_toolkit.lm.kv_cache import KeysValues
 
 
@@ -68,6 +70,24 @@ class InitialResponses:
     ids: Int[Tensor, "P C T"]
     log_prob: Float[Tensor, "P C T"]
     layers: KeysValues | None = None
+
+
+def wrong_ids(ids: Any, shape: tuple[int | None, int | None, int | None], vocab_size: int) -> tuple[str, str] | None:
+    """What is wrong with token ids that a plugin made: what was got and what was expected, or None.
+
+    Args:
+        ids: what is checked.
+        shape: of responses; None where any size will do.
+        vocab_size: ids go from 0 to one less.
+    """
+    sizes = ", ".join("n" if size is None else str(size) for size in shape)
+    expected = f"int64 ids [P, C, T] = [{sizes}], each from 0 to {vocab_size - 1}"
+    if not isinstance(ids, Tensor) or ids.dtype != torch.long or ids.is_meta or ids.ndim != len(shape):
+        return described(ids), expected
+    if any(want is not None and have != want for have, want in zip(ids.shape, shape, strict=True)):
+        return described(ids), expected
+    outside = ids[(ids < 0) | (ids >= vocab_size)]
+    return (f"ids that are no tokens ({outside.flatten()[:3].tolist()})", expected) if len(outside) else None
 
 
 def same_rows(a: SoftResponse, b: SoftResponse) -> Bool[Tensor, "P C"]:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.errors import PluginError
+from sea_toolkit.core.values import described
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
 from sea_toolkit.problem.first_look import FirstLook
 from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.text_cache import TextCache
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 from sea_toolkit.registry.options import Number
 
 Value = TypeVar("Value")
@@ -31,7 +31,8 @@ class Term:
         label: its name in results and traces, unique in a run.
         weight: what it is multiplied by; a number or a schedule.
         bound: the bound energy.
-        owner: the plugin, as `distribution:name`, for messages.
+        qualified: the plugin, as `distribution:name`, for notes.
+        owner: whose code it is, for errors.
         meter: counts the tokens of the models that the energy has announced.
         is_time_dependent: an option follows a schedule, so the same response has another value later.
         can_announce: whether it was bound with a context, and so has to announce the models that it runs.
@@ -42,7 +43,8 @@ class Term:
     label: str
     weight: Number
     bound: BoundEnergy
-    owner: str
+    qualified: str
+    owner: Owner
     meter: Meter
     is_time_dependent: bool = False
     can_announce: bool = True
@@ -85,18 +87,28 @@ class Term:
         """The unweighted energy of each response, float32.
 
         Raises:
-            PluginError: the energy fails, or returns a tensor of the wrong shape.
+            PluginError: the energy fails, changes the response, or returns something else than a number for each.
         """
         energy = self.bound.energy
         assert energy is not None, self.label
         spent = self.meter.ledger.flops
-        value = self._guarded("energy", lambda: energy(response))
-        expected = response.shape[:2]
-        if not isinstance(value, Tensor) or tuple(value.shape) != expected:
-            raise PluginError(
-                f"energy {self.owner!r} returned {_described(value)}",
-                expected=f"a tensor [P, C] = {list(expected)}: one number for each prompt and chain",
-                hint=_way_to_shape(value),
+        before = _versions(response)
+        value: Any = self._guarded("energy", lambda: energy(response))
+        changed = [name for name, version in _versions(response).items() if version != before[name]]
+        if changed:
+            raise wrong_return(
+                self.owner,
+                f"changed the {' and '.join(changed)} of the response in place",
+                expected="a response that is as it was: the other terms read it, and so does the gradient",
+                hint="work on a copy, such as response.weights.clone()",
+            )
+        shape, device = response.shape[:2], response.ids.device
+        if not isinstance(value, Tensor) or value.shape != shape or value.device != device or value.is_complex():
+            raise wrong_return(
+                self.owner,
+                f"returned {described(value)}",
+                expected=f"a tensor [P, C] = {list(shape)} on {device}: one real number for each prompt and chain",
+                hint=_way_to_shape(value, shape),
             )
         self.first.at_gradient(self.label, response, value)
         if not self.meter.models and self.meter.ledger.flops == spent and not self.is_policy:
@@ -155,27 +167,34 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
-        with attribute_errors_to(f"energy {self.owner!r}", "failed", user_errors_pass=True), self.meter.watching(kind):
+        with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
             value = call()
         if self.meter.unannounced and self.can_announce:
-            raise PluginError(
-                f"energy {self.owner!r} runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
+            raise wrong_return(
+                self.owner,
+                f"it runs a model ({_listed(self.meter.unannounced)}) that it has not announced",
                 expected="models that are counted in the budget, and compared when a run is resumed",
                 hint="in bind: model = context.use_model(name, model)",
             )
         return value
 
 
-def _described(value: Any) -> str:
-    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+def _versions(response: SoftResponse) -> dict[str, int]:
+    """How often each tensor of a response has been written to; tensors of inference mode do not count it."""
+    parts = {"weights": response.weights, "ids": response.ids, "survival": response.alive}
+    if response.candidates is not None:
+        parts["candidates"] = response.candidates
+    return {name: 0 if part.is_inference() else part._version for name, part in parts.items()}
 
 
-def _way_to_shape(value: Any) -> str:
+def _way_to_shape(value: Any, shape: Sequence[int]) -> str | None:
     if not isinstance(value, Tensor):
         return "compute with tensors alone, without .item(), float() or numpy; a function of texts is f(prompts, texts)"
     if value.ndim > 2:
         return "sum or average over positions inside the energy: .sum(-1)"
-    return "sum or average over positions alone: dimensions 0 and 1 are prompts and chains"
+    if value.shape != shape:
+        return "sum or average over positions alone: dimensions 0 and 1 are prompts and chains"
+    return None
 
 
 def _listed(names: set[str]) -> str:

@@ -207,6 +207,7 @@ class PluginHub:
                     for warning in signature_warnings(item.kind, item.name, item.target):
                         item.record.warn(warning)
                 except AttributedError as error:
+                    item.record.exception = error
                     self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
         self._remember(self._sources)
 
@@ -217,10 +218,11 @@ class PluginHub:
             if record in self._muted:
                 continue
             try:
-                with attribute_errors_to(record.label, "in sea_observe"):
+                with attribute_errors_to(record.owner.with_code_of(function), "in sea_observe"):
                     call_hook(record, "sea_observe", function, event=event)
             except SeaError as error:
                 self._muted.add(record)
+                record.exception = error
                 record.warn(str(error))
                 log.warning("%s; it no longer watches", error)
                 failures.append(str(error))
@@ -301,6 +303,7 @@ class PluginHub:
         try:
             self._registry.add(record, stage(record, source.load), "ok")
         except AttributedError as error:
+            record.exception = error
             self._fail(record, error.cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
         if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
             record.provides |= {k: v for k, v in inspection.provided(record).items() if k == "command"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.errors import PluginError, RecipeError
 from sea_toolkit.registry import docstrings
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import HERE, Owner, attribute_errors_to
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.options import Option, options_of
 from sea_toolkit.registry.records import CORE, PluginRecord
@@ -55,11 +55,15 @@ class Item:
         return f"{self.distribution}:{self.name}"
 
     @property
-    def owner(self) -> str:
-        """For messages: which plugin and distribution this comes from."""
+    def owner(self) -> Owner:
+        """Which plugin and distribution this comes from: for messages, and to tell whose line it was that failed."""
         if self.distribution == CORE:
-            return f"{self.kind} {self.name!r} (built-in)"
-        return f"{self.kind} {self.name!r} ({self.record.label})"
+            return Owner(f"{self.kind} {self.name!r} (built-in)", frozenset([HERE]))
+        owner = Owner(f"{self.kind} {self.name!r} ({self.record.label})", self.record.owner.code)
+        target = vars(self).get("target", self.reference)
+        if isinstance(target, str):  # not imported yet
+            return Owner(owner.label, owner.code | {target.partition(":")[0].partition(".")[0]})
+        return owner.with_code_of(target)
 
     @functools.cached_property
     def target(self) -> Any:

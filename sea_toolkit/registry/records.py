@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.util.version import DISTRIBUTION
 
 CORE = DISTRIBUTION
@@ -42,6 +43,7 @@ class PluginRecord:
         oddities: warnings about the metadata; they are among the `warnings` in any state.
         unloadable: why the metadata alone rules a load out, or None.
         changes: what its code changed for the whole process, and the hub put back.
+        exception: what it last failed with.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PluginRecord:
     oddities: list[str] = field(default_factory=list)
     unloadable: str | None = None
     changes: list[str] = field(default_factory=list)
+    exception: BaseException | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -72,6 +75,11 @@ class PluginRecord:
     def label(self) -> str:
         """For messages."""
         return f"plugin {self.name!r} of {self.distribution} {self.version}"
+
+    @property
+    def owner(self) -> Owner:
+        """Who is at fault when its code fails: a file, or the top package of the entry point."""
+        return Owner(self.label, frozenset([self.file or self.value.partition(":")[0].partition(".")[0]]))
 
     @property
     def failed(self) -> bool:

@@ -33,7 +33,7 @@ class Registry:
         for other, plugin in self._plugins.items():
             if plugin is staged.plugin:
                 raise AttributedError(record.label, f"is the same object as {other.label}")
-        with attribute_errors_to(record.label):  # two files, or two temporary plugins, may share a key
+        with attribute_errors_to(record.owner):  # two files, or two temporary plugins, may share a key
             self._manager.register(staged.plugin, f"{record.key} {id(record)}" if record.from_user else record.key)
         self._plugins[record] = staged.plugin
         self.items += staged.items

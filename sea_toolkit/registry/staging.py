@@ -49,7 +49,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
     Raises:
         AttributedError: something is wrong with it; its cause is a RefusedError if it states another `sea_api`.
     """
-    with attribute_errors_to(record.label), Isolated(record):
+    with attribute_errors_to(record.owner), Isolated(record):
         staged = Staged(load())
         refusal = hookcheck.api_error(getattr(staged.plugin, "sea_api", SEA_API))
         if refusal:
@@ -66,7 +66,7 @@ def stage(record: PluginRecord, load: Callable[[], Any]) -> Staged:
         if hook_name in functions:
             function = getattr(staged.plugin, functions[hook_name])
             registrar, before = Registrar(kind, record, staged.items), len(staged.items)
-            with attribute_errors_to(record.label, f"in {hook_name}"), Isolated(record):
+            with attribute_errors_to(record.owner.with_code_of(function), f"in {hook_name}"), Isolated(record):
                 returned = call_hook(record, hook_name, function, register=registrar)
                 registrar.close()
             if returned is not None:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.values import described
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
+from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 from sea_toolkit.schedules.base import is_schedule
 
 
@@ -38,26 +40,44 @@ class Relaxation:
         built: the function with its options bound.
         clock: of the run.
         space: of the policy; used if the relaxation takes points.
-        name: for messages.
+        owner: whose code it is.
     """
 
     def __init__(
-        self, built: functools.partial[Tensor], clock: Clock, space: EmbeddingSpace | None = None, name: str = ""
+        self,
+        built: functools.partial[Tensor],
+        clock: Clock,
+        space: EmbeddingSpace | None = None,
+        owner: Owner | None = None,
     ) -> None:
-        self.function, self.options, self.clock, self.name = built.func, dict(built.keywords), clock, name
+        self.function, self.options, self.clock = built.func, dict(built.keywords), clock
+        self.owner = owner or Owner("the relaxation").with_code_of(built)
         self.noisy = draws_noise(built.func)
         self.space = space if takes_points(built.func) else None
 
     def __call__(self, latent: Tensor, noise: Noise) -> Tensor:
-        """Weights `[P, C, T, K]` of logits `[P, C, T, K]`, or `[P, C, T, V]` of points `[P, C, T, D]`."""
+        """Weights `[P, C, T, K]` of logits `[P, C, T, K]`, or `[P, C, T, V]` of points `[P, C, T, D]`.
+
+        Raises:
+            PluginError: the relaxation fails, or returns something else than weights of this shape.
+            RecipeError: it works on points, and the sampler has logits.
+        """
         filled: dict[str, Any] = {"noise": noise} if self.noisy else {}
         if self.space is not None:
             width = self.space.table.shape[-1]
             if latent.shape[-1] != width:
                 raise RecipeError(
-                    f"relaxation {self.name!r} works on points of {width} coordinates, and the sampler has logits",
+                    f"{self.owner} works on points of {width} coordinates, and the sampler has logits",
                     hint="a sampler that takes its latent from the relaxation: sea, mala or psgld",
                 )
             latent, filled["space"] = latent * self.space.unit, self.space
         now = {k: self.clock.value(v) if is_schedule(v) else v for k, v in self.options.items()}
-        return self.function(latent, **filled, **now)
+        with attribute_errors_to(self.owner, "failed", user_errors_pass=True):
+            weights: Any = self.function(latent, **filled, **now)
+        shape = [*latent.shape[:-1], latent.shape[-1] if self.space is None else len(self.space.table)]
+        if not isinstance(weights, Tensor):
+            raise wrong_return(self.owner, f"returned {described(weights)}", expected=f"weights {shape}")
+        if list(weights.shape) != shape or not weights.is_floating_point() or weights.device != latent.device:
+            what = f"returned {described(weights)}"
+            raise wrong_return(self.owner, what, expected=f"weights {shape}, floats on {latent.device}")
+        return weights

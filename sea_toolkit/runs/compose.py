@@ -14,7 +14,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.initializer import Initializer, as_initializer
+from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
 from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
@@ -49,7 +49,7 @@ class Composition:
     recipe: Recipe
     resolver: Resolver
     parts: list[Part]
-    initializer: Initializer
+    initializer: CheckedInitializer
     sampling: Sampling | None = None
 
     @property
@@ -85,7 +85,7 @@ class Composition:
             ModelError: a reward model that cannot be found.
         """
         for part in self.parts:
-            with attribute_errors_to(part.owner, user_errors_pass=True):
+            with attribute_errors_to(part.owner, "failed in check", user_errors_pass=True):
                 part.energy.check(finder, tokenizer)
 
     def bind(

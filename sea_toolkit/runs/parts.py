@@ -17,7 +17,7 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_cache import TextCache
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
@@ -39,6 +39,7 @@ class Part:
         label: its name in results, unique in the recipe.
         limits: of a constraint: smallest and largest allowed reading.
         is_time_dependent: an option follows a schedule.
+        code: of a term given in Python, the top packages whose lines its errors name.
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
     """
 
@@ -48,12 +49,13 @@ class Part:
     label: str
     limits: tuple[float | None, float | None] | None = None
     is_time_dependent: bool = False
+    code: frozenset[str] = frozenset()
     no_reward: RecipeError | None = None
 
     @property
-    def owner(self) -> str:
-        """The plugin and its distribution, for messages."""
-        return self.item.owner if self.item else f"energy {self.label!r}"
+    def owner(self) -> Owner:
+        """Whose code it is; of a term given in Python, that of the object."""
+        return self.item.owner if self.item else Owner(f"energy {self.label!r}", self.code)
 
     @property
     def qualified(self) -> str:
@@ -78,7 +80,8 @@ class Part:
             PluginError: its code failed, or returned something that is not an energy.
         """
         meter = Meter(context.ledger, context.policy.model)
-        with attribute_errors_to(self.owner, user_errors_pass=True), meter.counting(), same_random_stream():
+        guard = attribute_errors_to(self.owner, "failed in bind", user_errors_pass=True)
+        with guard, meter.counting(), same_random_stream():
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.no_reward is not None and not bound.is_reward:
             raise self.no_reward
@@ -86,7 +89,8 @@ class Part:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
         return Term(
-            self.label, self.weight, bound, self.qualified, meter, self.is_time_dependent, can_announce,
+            self.label, self.weight, bound, self.qualified, self.owner, meter, self.is_time_dependent,
+            can_announce,
             cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
         )  # fmt: skip
 
@@ -108,7 +112,9 @@ def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
     parts = []
     for label, (weight, thing) in (energies or {}).items():
         energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
-        parts.append(Part(as_energy(energy, f"energy {label!r}"), None, weight, label))
+        written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
+        owner = Owner(f"energy {label!r}").with_code_of(written)
+        parts.append(Part(as_energy(energy, owner), None, weight, label, code=owner.code))
     return parts
 
 
@@ -147,7 +153,7 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, refusal)
+    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, no_reward=refusal)
 
 
 def with_weight(part: Part, resolver: Resolver) -> Part:

@@ -46,7 +46,7 @@ class TermFacts:
     @classmethod
     def bound(cls, term: Term, joint: bool) -> TermFacts:
         """Facts of a bound term, all of them known."""
-        return cls(term.label, term.owner, term.is_policy, term.differentiable, joint)
+        return cls(term.label, term.qualified, term.is_policy, term.differentiable, joint)
 
 
 def automatic(terms: Sequence[TermFacts]) -> str | None:

@@ -76,8 +76,8 @@ class Resolver:
         item = self.find("schedule", value["schedule"], place)
         built = item.build(options, f"{place} ({item.name})")
         if not inspect.isclass(item.target):
-            return Schedule(item.qualified, built, owner=item.distribution)
-        schedule = ReactiveSchedule(item.qualified, built, owner=item.distribution)
+            return Schedule(item.qualified, built, owner=item.owner)
+        schedule = ReactiveSchedule(item.qualified, built, owner=item.owner)
         self.reactive[place] = schedule
         return schedule
 

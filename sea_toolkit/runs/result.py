@@ -218,7 +218,8 @@ def build_results(
             "no text has a finite energy: " + "; ".join(problem.run.incidents),
             hint="leave out the energy that is named",
         )
-    nll = nll_per_token(problem, [[a.starts[0], a.best[0]] for a in archives])
+    failed = facts["status"] == "failed"
+    nll, stopped = _nll_and_stopped(problem, [[a.starts[0], a.best[0]] for a in archives], failed)
     rewards = [t.label for t in problem.terms if t.is_reward]
     shared = {k: v for k, v in facts.items() if k != "notes"}
     results = []
@@ -245,7 +246,7 @@ def build_results(
                 rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
                 energy=(base.energy, best.energy),
                 nll_per_token=(nll[p][0], nll[p][1]),
-                chains=[_chain(archive, start, problem.stopped[p].tolist()) for start in archive.starts],
+                chains=[_chain(archive, start, stopped[p]) for start in archive.starts],
                 candidates=archive.best,
                 finished=(base.finished, best.finished),
                 unmet=dict(outcome.unmet),
@@ -258,6 +259,19 @@ def build_results(
             )
         )
     return results
+
+
+def _nll_and_stopped(
+    problem: Problem, shown: list[list[Candidate]], failed: bool
+) -> tuple[list[list[float]], list[list[bool]]]:
+    """−log π per token of the shown texts, and which chains are stopped. After a failure the device may be of no use
+    any more: nan, and none."""
+    try:
+        return nll_per_token(problem, shown), problem.stopped.tolist()
+    except Exception:
+        if not failed:
+            raise
+        return [[float("nan")] * len(row) for row in shown], [[False] * problem.chains for _ in shown]
 
 
 def _chain(archive: Archive, start: Candidate, stopped: list[bool]) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.blame import attribute_errors_to, cause_of, during, is_out_of_memory, out_of_memory
 from sea_toolkit.runs import checkpoint
 from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
 from sea_toolkit.runs.archive import Archive, Archives, record
+from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
@@ -63,7 +65,8 @@ class Run:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
         self.sampler = composition.sampler
-        self.name = next(i.name for i in composition.items if i.kind == "sampler")
+        item = next(i for i in composition.items if i.kind == "sampler")
+        self.name, self.calls = item.name, CheckedSampler(self.sampler, item.owner, problem)
         self.length = length or composition.length
         self.steps, self.budget = self.length.steps, self.length.budget
         if self.budget is not None and self.budget < problem.chains:
@@ -133,11 +136,44 @@ class Run:
     def execute(self) -> list[Result]:
         """Run to the end.
 
+        Whatever ends a run that has met a text, the best so far is kept: result and checkpoint are written, and the
+        error carries the results.
+
         Raises:
-            Interrupted: on Ctrl-C; what exists is written first.
-            SeaError: a plugin failed, or nothing finite was met; what exists is written first.
+            Interrupted: on Ctrl-C.
+            SeaError: a plugin failed, memory is used up, or nothing finite was met.
+            Exception: what `on_event` raises.
         """
-        failure: BaseException | None = None
+        failure = self._attempt()
+        if failure is not None and not self._has_answers:
+            raise failure
+        try:
+            results = self._results()
+        except BaseException as error:
+            if failure is not None:
+                raise failure from failure.__cause__  # not the other, which came of it
+            if isinstance(error, SeaError):
+                raise
+            failure, self.status = _said(error), _status(error)
+            results = self._results()
+        try:
+            self._write_end(results)
+            self._emit("end")
+        except BaseException as error:
+            failure = failure or error
+        if failure is None:
+            return results
+        if isinstance(failure, KeyboardInterrupt):
+            raise Interrupted(results) from failure
+        vars(failure)["results"] = results
+        raise failure
+
+    @property
+    def _has_answers(self) -> bool:
+        return all(a.best for a in self.archives)
+
+    def _attempt(self) -> BaseException | None:
+        """Take the steps and score the last texts; what ended the run early, once its last whole step is saved."""
         closing = False
         self.status = "done"
         try:
@@ -145,23 +181,22 @@ class Run:
             # before the final scoring, which a resumed run repeats at its own end
             self._checkpoint()
             closing = True
-            self._score_final_texts()
-            self._rewrite()
-        except (KeyboardInterrupt, SeaError) as error:
-            self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            failure = error
-            if not all(a.best for a in self.archives):
-                raise
-            if isinstance(error, KeyboardInterrupt) and not closing:
-                self._checkpoint()
-        results = self._results()
-        self._write_end(results)
-        self._emit("end")
-        if isinstance(failure, KeyboardInterrupt):
-            raise Interrupted(results) from failure
-        if failure is not None:
-            raise failure
-        return results
+            with during("at the end of the run"):
+                self._score_final_texts()
+                self._rewrite()
+        except BaseException as error:
+            self.status = _status(error)
+            if self._has_answers and not closing:
+                self._save_what_is_left()
+            return _said(error)
+        return None
+
+    def _save_what_is_left(self) -> None:
+        """A checkpoint after a failure, which must not hide the failure by one of its own."""
+        try:
+            self._checkpoint()
+        except Exception as error:
+            self.notes.append(f"the last step could not be saved: {cause_of(error)}")
 
     def _loop(self) -> None:
         problem = self.problem
@@ -169,8 +204,9 @@ class Run:
             if self.folder is not None:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self._set_clock()
-            state, info = self.sampler.init(problem, self.noise)
-            self._log_step(info, -1)
+            with during("at the start"):
+                state, info = self.calls.init(self.noise)
+                self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
                 problem.run.incidents.append(
@@ -183,17 +219,21 @@ class Run:
                     hint="leave out the energy that is named",
                 )
         self._emit("start")
-        while self._goes_on():
+        while True:
+            with during(f"before step {self.step + 1}"):
+                if not self._goes_on():
+                    break
             self._set_clock()
             before, spent = {name: part.state() for name, part in self.parts.items()}, problem.ledger.samples
             try:
-                state, info = self.sampler.step(problem, self.state, self.noise)
-                self._log_step(info, self.step + 1)
-                self.acceptance.count(info.metrics)
-                self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                with during(f"in step {self.step + 1}"):
+                    state, info = self.calls.step(self.state, self.noise)
+                    self._log_step(info, self.step + 1)
+                    self.acceptance.count(info.metrics)
+                    self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
                 done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
-            except KeyboardInterrupt:
-                self._load(before)  # the step did not happen: a resumed run takes it again, from the same streams
+            except BaseException:
+                self._undo(before)
                 raise
             # no call in between: an interrupt leaves either the old step or the new one
             at, self.state = self.position, state
@@ -203,6 +243,12 @@ class Run:
                 self._checkpoint()
                 self._emit("checkpoint")
 
+    def _undo(self, before: dict[str, Any]) -> None:
+        """The step did not happen: a resumed run takes it again, from the same streams."""
+        state, self.state = self.state, None  # as long as the parts do not fit, there is nothing to be saved
+        self._load(before)
+        self.state = state
+
     def _load(self, states: dict[str, Any]) -> None:
         for name, part in self.parts.items():
             part.load_state(states[name])
@@ -211,7 +257,7 @@ class Run:
         """Score the texts of the last step, if the sampler has not."""
         problem = self.problem
         if not self.position.scored_last_step and not bool(problem.stopped.all()):
-            info = Info(problem.score_as_text(self.sampler.current(problem, self.state)))
+            info = Info(problem.score_as_text(self.calls.current(self.state)))
             self._record(info, self.step)
             self.trace.last_look(self.step, problem.ledger.samples, info, problem.stopped)
 
@@ -228,7 +274,7 @@ class Run:
             return False
         if bool(self.problem.stopped.all()):
             return False
-        if self.sampler.finished(self.problem, self.state):
+        if self.calls.finished(self.state):
             return False
         if self.steps is not None and self.step >= self.steps:
             return False
@@ -240,10 +286,10 @@ class Run:
     def _next_cost(self) -> float | None:
         """What the next step costs in samples, as far as is known."""
         problem = self.problem
-        ahead = self.sampler.step_cost(problem, self.state, self.noise)
+        ahead = self.calls.step_cost(self.state, self.noise)
         if ahead is not None or self.step > 0:
             return self.position.last_cost if ahead is None else ahead
-        first = self.sampler.first_step_cost(problem)
+        first = self.calls.first_step_cost()
         return None if first is None else max(0.0, first - problem.ledger.samples)
 
     def _set_clock(self) -> None:
@@ -269,7 +315,8 @@ class Run:
         if self.folder is not None and self.state is not None:
             self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
-            checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+            with attribute_errors_to(self.calls.owner, "cannot be saved", user_errors_pass=True):
+                checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
 
     def _write_end(self, results: list[Result]) -> None:
         """Write the results; those of a run that only pauses (`stop_after`) are not its end."""
@@ -334,3 +381,16 @@ class Run:
             draws=self.sampler.counts_budget,
             done=self.status == "done",
         )
+
+
+def _status(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def _said(error: BaseException) -> BaseException:
+    """The error, in words where memory is used up."""
+    if not is_out_of_memory(error):
+        return error
+    said = out_of_memory(error)
+    said.__cause__ = error
+    return said

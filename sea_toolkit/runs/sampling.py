@@ -10,6 +10,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.relaxations.base import Relaxation, takes_points
 from sea_toolkit.runs.recipe import PluginSpec, Recipe
 from sea_toolkit.runs.requirements import check_relaxation
@@ -25,7 +26,7 @@ class Sampling:
         name: of the sampler, as the recipe asks for it.
         sampler: the sampler.
         relaxation: the function with its options; None for a sampler on hard responses.
-        relaxation_name: for messages.
+        relaxation_name, relaxation_owner: of the relaxation, and whose code it is.
         top_k: candidates per position of a relaxed response; None for the whole vocabulary.
     """
 
@@ -33,6 +34,7 @@ class Sampling:
     sampler: Sampler
     relaxation: partial[Any] | None = None
     relaxation_name: str = ""
+    relaxation_owner: Owner | None = None
     top_k: int | None = None
 
     def relax(self, policy: Policy, clock: Clock) -> Relaxation | None:
@@ -40,7 +42,7 @@ class Sampling:
         if self.relaxation is None:
             return None
         space = EmbeddingSpace(policy.table, policy.token_ids)
-        return Relaxation(self.relaxation, clock, space, self.relaxation_name)
+        return Relaxation(self.relaxation, clock, space, self.relaxation_owner)
 
 
 def resolve_sampling(recipe: Recipe, name: str, resolver: Resolver) -> Sampling:
@@ -74,7 +76,7 @@ def resolve_sampling(recipe: Recipe, name: str, resolver: Resolver) -> Sampling:
     if takes_points(relaxation.target):
         _refuse_top_k(spec, kind)
         top_k = None
-    return Sampling(name, sampler, built, kind, top_k)
+    return Sampling(name, sampler, built, kind, relaxation.owner, top_k)
 
 
 def _top_k(value: Any) -> int | None:

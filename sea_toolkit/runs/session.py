@@ -14,6 +14,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.blame import memory_said
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.length import Length
@@ -106,13 +107,15 @@ class Session:
 
         Raises:
             RecipeError, ModelError: see `Composition.check` and `Composition.bind`.
+            OutOfMemoryError: they take more memory than there is.
         """
 
         def check(tokenizer: Any) -> None:
             composition.check(self.finder, tokenizer)
 
-        policy = self.policy(composition.recipe.policy, check)
-        return composition.bind(policy, self.finder, prompts, ledger, clock)
+        with memory_said("while the models are loaded"):
+            policy = self.policy(composition.recipe.policy, check)
+            return composition.bind(policy, self.finder, prompts, ledger, clock)
 
     def run(
         self,

@@ -143,7 +143,4 @@ def token_gradient_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tens
     """∂E/∂p_t(v) of the differentiable terms at a hard response, for every token of the vocabulary."""
     weights = torch.nn.functional.one_hot(ids, problem.policy.vocab_size).float().requires_grad_()
     total = problem.energy(SoftResponse.from_weights(weights, None, problem.policy.eos_ids)).total
-    if not total.requires_grad:
-        return torch.zeros_like(weights).detach()
-    (gradient,) = torch.autograd.grad(total.sum(), weights)
-    return gradient.nan_to_num(0.0, 0.0, 0.0)
+    return problem.gradient(total, weights).nan_to_num(0.0, 0.0, 0.0)

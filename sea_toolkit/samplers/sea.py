@@ -75,7 +75,7 @@ class Sea(Sampler):
         step_size, temperature = clock.value(self.step_size), clock.value(self.temperature)
         z = state.logits.detach().requires_grad_()
         energies = problem.mask_nonfinite(problem.energy(problem.relax(z, state.candidates, noise)))
-        (gradient,) = torch.autograd.grad(energies.total.sum(), z)
+        gradient = problem.gradient(energies.total, z)
         draw = noise.normal(*z.shape[1:])
         moved = langevin(state.logits, gradient, step_size, temperature, draw)
         new = State(select_chains(problem.stopped, state.logits, moved), state.candidates)

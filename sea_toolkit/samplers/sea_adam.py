@@ -92,7 +92,7 @@ class SeaAdam(Sampler):
         fluency = self._cross_entropy(problem, z, state)
         scale = sum(abs(clock.value(t.weight)) for t in problem.rewards) or 1.0
         objective = energies.total / scale + clock.value(self.reference_weight) * fluency
-        (gradient,) = torch.autograd.grad(objective.sum(), z)
+        gradient = problem.gradient(objective, z)
         moved, first, second = adam(state, gradient, clock.value(self.learning_rate))
         stopped = problem.stopped
         moved = select_chains(stopped, state.logits, moved)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from numbers import Real
 from typing import TypeGuard
 
-from sea_toolkit.errors import PluginError, SeaError
+from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
 from sea_toolkit.registry.options import Number, ScheduleLike
-from sea_toolkit.util.version import DISTRIBUTION
 
 
 class Schedule:
@@ -20,16 +19,16 @@ class Schedule:
     Args:
         name: what to call it in messages, for example `sea-waves:sine`.
         function: `f(progress, step) -> float`, a pure function.
-        owner: the plugin or distribution that the function comes from, named in errors.
+        owner: whose code it is, named in errors.
 
     Raises:
         RecipeError: the function refuses its options.
         PluginError: the function fails, or returns something else than a finite number.
     """
 
-    def __init__(self, name: str, function: Callable[[float, int], float], *, owner: str = DISTRIBUTION) -> None:
+    def __init__(self, name: str, function: Callable[[float, int], float], *, owner: Owner | None = None) -> None:
         self.name = name
-        self.owner = owner
+        self.owner = owner or Owner(f"schedule {name!r}").with_code_of(function)
         self._function = function
         self.at(0.0, 0)
         self.at(1.0, 1)
@@ -48,25 +47,13 @@ class Schedule:
         Raises:
             PluginError: the schedule fails, or returns something else than a finite number.
         """
-        try:
+        point = f"at progress {progress:g}, step {step}"
+        with attribute_errors_to(self.owner, f"failed {point}", user_errors_pass=True, dated=False):
             result = self._function(min(max(float(progress), 0.0), 1.0), step)
-        except SeaError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"schedule {self.name!r} of {self.owner} failed at progress {progress:g}, step {step}: "
-                f"{type(error).__name__}: {error}",
-                expected="a finite number",
-                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
-            ) from error
         # A bool is an int to Python, but nobody means one here.
         if isinstance(result, bool) or not isinstance(result, Real) or not math.isfinite(result):
-            raise PluginError(
-                f"schedule {self.name!r} of {self.owner} returned {result!r} ({type(result).__name__}) "
-                f"at progress {progress:g}, step {step}",
-                expected="a finite number",
-                hint="report it to the plugin's author, or use another schedule (sea-toolkit list-plugins)",
-            )
+            what = f"returned {result!r} ({type(result).__name__}) {point}"
+            raise AttributedError(self.owner, what, expected="a finite number")
         return float(result)
 
 

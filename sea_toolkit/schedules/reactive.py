@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from sea_toolkit.errors import PluginError
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
 from sea_toolkit.schedules.base import Schedule
-from sea_toolkit.util.version import DISTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,12 @@ class ReactiveSchedule(Schedule):
         PluginError: a method is missing or fails, the state is not plain data, a value is not a finite number.
     """
 
-    def __init__(self, name: str, schedule: Any, *, owner: str = DISTRIBUTION) -> None:
+    def __init__(self, name: str, schedule: Any, *, owner: Owner | None = None) -> None:
         if not isinstance(schedule, Reactive):
             missing = [method for method in METHODS if not callable(inspect.getattr_static(schedule, method, None))]
-            raise PluginError(
-                f"schedule {name!r} of {owner} is a class without {', '.join(missing)}",
+            raise AttributedError(
+                owner or f"schedule {name!r}",
+                f"it is a class without {', '.join(missing)}",
                 expected="at(progress, step), observe(seen), state() and load_state(state)",
             )
         super().__init__(name, schedule.at, owner=owner)
@@ -95,5 +94,5 @@ class ReactiveSchedule(Schedule):
         self.load_state(self._fresh)
 
     def _guard(self, method: str, call: Callable[[], Any]) -> Any:
-        with attribute_errors_to(f"schedule {self.name!r} of {self.owner}", f"in {method}", user_errors_pass=True):
+        with attribute_errors_to(self.owner, f"failed in {method}", user_errors_pass=True):
             return call()

@@ -10,6 +10,7 @@ import torch
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
+from sea_toolkit.core.values import described as described_value
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.compose import Part
@@ -77,8 +78,10 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, setting: Setting) 
     policy, prompts = setting.model, list(setting.prompts)
     weights = {k: v.clone() for k, v in policy.model.state_dict().items()}
     with checks("shape"):
-        written = problem.written(_noise(prompts, setting))
+        written = problem.initializer.initializer.write(problem, _noise(prompts, setting), False)
         ids = written.ids if isinstance(written, Decoded) else written
+        right = isinstance(ids, torch.Tensor) and list(ids.shape) == [len(prompts), setting.chains, setting.length]
+        require(right, "it returns no ids [P, C, T]", detail=described_value(ids))
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device
         require(right, "its ids are not int64 on the policy's device", detail=f"{ids.dtype}, {ids.device}")

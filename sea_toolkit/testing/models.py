@@ -12,7 +12,7 @@ from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.named import NamedModel
-from sea_toolkit.models.resolve import model_of
+from sea_toolkit.models.resolve import made_model
 from sea_toolkit.testing.conformance import Broken, Checks, reported, require
 from sea_toolkit.testing.setting import Setting, described, registered
 
@@ -56,7 +56,7 @@ def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -
         with checks("builds"):
             _, item = stack.enter_context(registered("model", model, setting.hub))
             item.option_model.check(options, f"model {item.name!r}")
-            named = model_of(item)
+            named = made_model(item)
         with checks("statements"):
             _statements(named)
         with checks("find"):

@@ -54,7 +54,7 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
             _, item = stack.enter_context(registered("schedule", schedule, setting.hub))
             follows = inspect.isclass(item.target)
             if follows:
-                ReactiveSchedule(item.qualified, item.build(options), owner=item.distribution)
+                ReactiveSchedule(item.qualified, item.build(options), owner=item.owner)
             walk = Walk(item.build(options), follows)
         with checks("float"):
             for value in walk.values:
@@ -66,7 +66,7 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
             at = _at(item.build(options), follows)
             for place in ((0.0, 0), (1.0, 0), (1.0, 1), (0.0, 10**6), (1.0, 10**6)):
                 require(math.isfinite(at(*place)), "it is not finite at an end of the run", detail=str(place))
-            Schedule(item.qualified, at, owner=item.distribution)
+            Schedule(item.qualified, at, owner=item.owner)
         with checks("finite"):
             for place, value in zip(PLACES, walk.values, strict=True):
                 require(math.isfinite(value), "it is not finite within the run", detail=f"{value} at {place}")
@@ -123,7 +123,7 @@ def _observation(progress: float, step: int) -> Observation:
 
 def _state(item: Any, options: dict[str, Any], walk: Walk) -> None:
     cut = STEPS // 2
-    resumed = ReactiveSchedule(item.qualified, item.build(copy.deepcopy(options)), owner=item.distribution)
+    resumed = ReactiveSchedule(item.qualified, item.build(copy.deepcopy(options)), owner=item.owner)
     resumed.load_state(walk.states[cut - 1])
     values = Walk(resumed, True, begin=cut).values
     require(

@@ -13,6 +13,7 @@ from click.shell_completion import ShellComplete
 import sea_toolkit.cli
 from sea_toolkit.cli import group, main
 from sea_toolkit.cli.align import align
+from sea_toolkit.cli.command import Command
 from tests.cli.test_group import command
 from tests.registry.hub_sources import energy
 
@@ -88,4 +89,4 @@ def test_all_commands_print_through_one_door():
     for name in group.COMMANDS:
         built_in = main.get_command(click.Context(main), name)
         inner = built_in.commands.values() if isinstance(built_in, click.Group) else [built_in]
-        assert all(isinstance(one, group.Command) for one in inner), f"{name}: its output is not kept clean"
+        assert all(isinstance(one, Command) for one in inner), f"{name}: its output is not kept clean"

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 import sea_toolkit
 from sea_toolkit.cli import group, interrupt, main
+from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.render import live
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.events import Event
@@ -165,7 +166,7 @@ STRUCK = [ImportError("cannot import name 'LlamaConfig'"), ModelError("it cannot
 
 @pytest.mark.parametrize("raised", STRUCK)
 def test_ctrl_c_is_an_interruption_whatever_the_code_makes_of_it(monkeypatch, raised):
-    @click.command(cls=group.Command)
+    @click.command(cls=Command)
     def struck():
         try:
             os.kill(os.getpid(), signal.SIGINT)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import py_compile
+import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +17,7 @@ from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.util.version import VERSION
 from tests.cli.processes import sea_toolkit
-from tests.registry.hub_sources import BROKEN, energy
+from tests.registry.hub_sources import BROKEN, energy, hook
 
 
 @pytest.fixture
@@ -201,3 +204,32 @@ def test_plugins_that_are_left_out_are_a_short_line(install, monkeypatch):
     unknown = CliRunner().invoke(main, ["describe", "nothing"]).stderr
     assert "SEA_PLUGINS leaves out sea-n01:sea_n01," in unknown
     assert "and 14 more" in unknown
+
+
+def test_a_kind_shows_what_may_have_items_of_it(install, tmp_path, monkeypatch):
+    loop = 'for name in ("one", "two"):\n        register(name, target="a.b:c")'
+    install("sea-loop", hook("sea_register_energies(register)", loop))
+    install("sea-watch", hook("sea_observe(event)"))
+    install("sea-sampler", hook("sea_register_samplers(register)", 'register("s", target="a.b:c")'))
+    compiled, archived = install("sea-pyc", energy("compiled")), install("sea-zip", energy("zipped"))
+    py_compile.compile(str(compiled), cfile=str(compiled.with_suffix(".pyc")))
+    with zipfile.ZipFile(tmp_path / "plugins.zip", "w") as archive:
+        archive.write(archived, archived.name)
+    compiled.unlink()
+    archived.unlink()
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins.zip"))
+    shown = CliRunner().invoke(main, ["list-plugins", "--kind", "energy"]).stdout
+    for name, provides in (("sea-loop", "energy: …"), ("sea-pyc", "energy: …"), ("sea-zip", "energy: zipped")):
+        assert any(name in line and provides in line for line in shown.splitlines()), name
+    assert "sea-watch" not in shown
+    assert "sea-sampler" not in shown
+    everything = CliRunner().invoke(main, ["list-plugins"]).stdout
+    assert any("sea-watch" in line and "watches runs" in line for line in everything.splitlines())
+    assert not [name for name in ("sea_loop", "sea_pyc", "sea_zip", "sea_watch") if name in sys.modules]
+
+
+def test_a_failure_of_an_earlier_load_says_of_when_it_is(install):
+    install("sea-bad", "if 1:\n    raise OSError('the disk is away')\n")
+    CliRunner().invoke(main, ["list-plugins", "--load"])
+    shown = CliRunner().invoke(main, ["list-plugins"]).stdout
+    assert re.search(r"sea-bad:sea_bad is broken \(as of 20\d\d-\d\d-\d\dT[^)]+\): OSError: the disk is away", shown)

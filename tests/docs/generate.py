@@ -47,7 +47,7 @@ def python_page() -> str:
     for module in ("sea_toolkit", "sea_toolkit.testing"):
         package = importlib.import_module(module)
         for name in sorted(package.__all__, key=str.lower):
-            lines += ["```text", *in_short(f"{module.rpartition('.')[2]}.{name}", getattr(package, name)), "```", ""]
+            lines += ["```text", *in_short(f"{module}.{name}", getattr(package, name)), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,31 @@ def test_a_model_that_derives_from_nothing_is_the_plugins_fault():
 def test_what_the_models_in_the_box_declare():
     assert (Sentiment().in_package, Sentiment().folder, Sentiment().policy) == (True, None, "smollm2-135m")
     assert (SmolLM2().in_package, SmolLM2().folder.name, SmolLM2().policy) == (False, "smollm2-135m", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ask", "message"),
+    [
+        ({"find": lambda self: 1 / 0}, "find", "failed in find: ZeroDivisionError"),
+        ({"find": lambda self: "/here"}, "find", "find gave '/here'.*\n.*Path | None"),
+        ({"pull": lambda self, progress=None: None}, "pull", "pull gave None"),
+        ({"pull": lambda self, progress=None: sys.exit(2)}, "pull", "failed in pull: SystemExit: 2"),
+        ({"remove": lambda self: None}, "remove", "remove gave None"),
+        ({"verify": lambda self, progress=None: 1}, "verify", "verify gave 1"),
+        ({"folder": property(lambda self: 1 / 0)}, "folder", "failed in folder: ZeroDivisionError"),
+        ({"megabytes": property(lambda self: "big")}, "megabytes", "megabytes gave 'big'"),
+        ({"role": property(lambda self: "teacher")}, "role", "its role is 'teacher'"),
+    ],
+)
+def test_a_model_that_fails_or_answers_nonsense_names_its_plugin(changes, ask, message):
+    class Plugin:
+        @sea.hookimpl
+        def sea_register_models(self, register):
+            register("odd", type("Odd", (NamedModel,), stated(**changes)))
+
+    hub = sea.PluginHub.discover(plugins=())
+    with hub.temporarily(Plugin()):
+        model = model_of(hub.get("model", "odd"))
+    with pytest.raises(sea.PluginError, match=message) as error:
+        operator.methodcaller(ask)(model) if ask in ("find", "pull", "remove", "verify") else getattr(model, ask)
+    assert str(error.value).startswith("model 'odd' (plugin 'plugin' of temporary 0)")

@@ -12,7 +12,8 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError
-from sea_toolkit.problem.initializer import FunctionInitializer
+from sea_toolkit.problem.initializer import as_initializer
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 from sea_toolkit.testing.tiny import EOS
@@ -21,7 +22,7 @@ from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_
 
 
 def written_by(function):
-    return FunctionInitializer(functools.partial(function))
+    return as_initializer(functools.partial(function), Owner("initializer 'mine'"))
 
 
 GRADIENT_FREE = ["best-of-n", "suffix-mh"]
@@ -152,7 +153,7 @@ def test_an_empty_answer_is_scored():
 
 def test_start_has_the_right_shape_or_names_the_initializer():
     problem = replace(problem_for(), initializer=written_by(lambda problem, noise: random_ids(1, 2, 9)))
-    with pytest.raises(PluginError, match=r"ids \[1, 2, 9\]"):
+    with pytest.raises(PluginError, match=r"a tensor \[1, 2, 9\]"):
         problem.start(noise_for(problem))
 
 
@@ -238,9 +239,12 @@ def test_a_recipe_without_a_sampler_gets_one_that_fits(plugins):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shapeless", r"energy 'temporary:shapeless' returned a tensor \[2, 2, 1?[0-9]\]"),
-        ("listy", "energy 'temporary:listy' returned a list"),
-        ("counts-wrong", r"energy .temporary:counts-wrong. failed: it returned numbers of shape \[5\] for 4 texts"),
+        ("shapeless", r"energy 'shapeless' \(plugin .* of temporary 0\): returned a tensor \[2, 2, 1?[0-9]\]"),
+        ("listy", r"energy .listy. \(plugin .*\): returned a list"),
+        (
+            "counts-wrong",
+            r"energy 'counts-wrong' \(plugin .*\) failed at the start: it returned numbers of shape \[5\] for 4 texts",
+        ),
     ],
 )
 def test_wrong_outputs_are_named(name, message, plugins):
@@ -306,7 +310,9 @@ def test_an_energy_that_raises_in_the_middle_ends_the_run_and_leaves_a_result(tm
         return -response.expected_length()
 
     run = run_for(tmp_path, energies={"tired": (1.0, tired)}, sampler="sea", steps=9)
-    with pytest.raises(PluginError, match=r"energy 'tired' failed: RuntimeError: I am tired"):
+    with pytest.raises(
+        PluginError, match=r"energy 'tired' failed in step \d: RuntimeError: I am tired \(.*test_problem.py, line"
+    ):
         run.execute()
     written = json.loads((tmp_path / run_files.RESULT).read_text())
     assert [r["status"] for r in written] == ["failed", "failed"]
@@ -392,9 +398,9 @@ def test_an_initializer_that_draws_is_told_to_keep_its_cache():
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        (lambda ids: ids.float(), "numbers that are no tokens"),
-        (lambda ids: ids + 1000, "numbers that are no tokens"),
-        (lambda ids: ids[..., :-1], r"ids \[1, 2, 9\]"),
+        (lambda ids: ids.float(), r"returned a tensor \[1, 2, 10\] \(float32, cpu\)"),
+        (lambda ids: ids + 1000, r"ids that are no tokens \(\["),
+        (lambda ids: ids[..., :-1], r"a tensor \[1, 2, 9\]"),
         (lambda ids: ids.tolist(), "returned a list"),
     ],
 )

@@ -39,7 +39,7 @@ def align(energy):
 
 @pytest.mark.parametrize("reads_text", [False, True])
 def test_a_model_that_was_not_announced_is_refused_in_a_run(reads_text):
-    with pytest.raises(PluginError, match=r"energy 'mine' runs a model \(.*\) that it has not announced") as error:
+    with pytest.raises(PluginError, match=r"energy 'mine': it runs a model \(.*\) that it has not announced") as error:
         align(Reward(announces=False, reads_text=reads_text))
     assert "context.use_model(name, model)" in str(error.value)
     assert not align(Reward(reads_text=reads_text)).notes

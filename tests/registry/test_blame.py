@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
+import re
 import sys
 import types
 
 import pytest
 
 import sea_toolkit as sea
-from sea_toolkit.registry.blame import AttributedError, attribute_errors_to, cause_of
+from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to, cause_of, during
 
 
 def raised(function, *arguments) -> BaseException:
@@ -62,11 +65,10 @@ def test_an_error_carries_owner_and_cause_apart():
 
     error = raised(fail)
     assert isinstance(error, AttributedError)
-    assert str(error) == "plugin 'a' of sea-a 1.0, in sea_observe: it is odd\nexpected: another\ntry: mend it"
-    assert (error.owner, error.cause) == (
-        "plugin 'a' of sea-a 1.0",
-        "in sea_observe: it is odd\nexpected: another\ntry: mend it",
-    )
+    here = "\nexpected: another\ntry: mend it"
+    assert re.fullmatch(rf"plugin 'a' of sea-a 1.0, in sea_observe: it is odd \(.*, line \d+\){here}", str(error))
+    assert error.owner == "plugin 'a' of sea-a 1.0"
+    assert re.fullmatch(rf"in sea_observe: it is odd \(.*\){here}", error.cause)
 
 
 def test_an_owner_is_named_once():
@@ -88,3 +90,43 @@ def test_what_is_no_fault_of_the_plugin_passes():
 
     assert isinstance(raised(stop), KeyboardInterrupt)
     assert str(raised(user)) == "wrong option"
+
+
+def test_the_last_line_of_the_owners_own_code_is_named_however_deep_the_error_came_from():
+    plugin = module("sea_mine", "import json\n\ndef fail():\n    json.loads('{')\n")
+    error = raised(plugin.fail)
+    assert cause_of(error, Owner("x", frozenset(["sea_mine"]))).endswith("(/somewhere/sea_mine.py, line 4)")
+    assert cause_of(error, Owner("x", frozenset(["/somewhere/sea_mine.py"]))).endswith("/sea_mine.py, line 4)")
+    assert Owner("x").with_code_of(functools.partial(plugin.fail)).code == {"sea_mine"}
+    assert Owner("x").with_code_of(json.loads).code == frozenset(), "a library's function has no lines of a plugin"
+
+
+def test_an_error_that_has_an_owner_passes_the_guards_around_it():
+    def fail():
+        with attribute_errors_to("outer", user_errors_pass=True), attribute_errors_to("inner", user_errors_pass=True):
+            raise ValueError("no")
+
+    assert raised(fail).owner == "inner"
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, StopIteration, RecursionError, BaseException])
+def test_every_exception_but_ctrl_c_is_a_failure(kind):
+    def fail():
+        with attribute_errors_to("x", user_errors_pass=True):
+            raise kind
+
+    assert str(raised(fail)).startswith(f"x: {kind.__name__}")
+
+
+def test_standard_output_is_left_alone():
+    before = sys.stdout
+    with attribute_errors_to("a"):
+        assert sys.stdout is before
+
+
+def test_the_step_of_the_run_is_said():
+    def fail():
+        with during("in step 3"), attribute_errors_to("x", "failed"):
+            raise ValueError("no")
+
+    assert str(raised(fail)).startswith("x failed in step 3: ValueError: no (")

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,30 @@ def test_two_entry_points_to_one_object_and_two_objects_in_one_module(install):
         assert second.status == "broken"
         assert "leads to the same object as entry point 'a'" in second.error
         assert names_of(third) == {"energy": ["t"]}
+
+
+def test_metadata_that_cannot_be_read_at_all_hides_no_other(install, site, tmp_path, monkeypatch):
+    install("sea-fine", energy("fine"))
+    for place, content in enumerate((None, b"", b"\x00\xff[sea_toolkit", b"[sea_toolkit]\n", b"sea_toolkit = x")):
+        info = site / f"odd_{place}-1.dist-info"
+        info.mkdir()
+        if content is None:
+            (info / "entry_points.txt").mkdir()
+        else:
+            (info / "entry_points.txt").write_bytes(content)
+    egg = site / "sea_egg.egg-info"
+    egg.mkdir()
+    (egg / "entry_points.txt").write_text("[other]\nx = y\n\n[sea_toolkit]\n; a comment\negg = sea_egg [extra]\n")
+    (egg / "PKG-INFO").write_text("Name: Sea_Egg\nVersion: 3.0\n")
+    (site / "sea_egg.py").write_text(energy("egg"))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("sea_zip.py", energy("zipped"))
+        archive.writestr("sea_zip-4.0.dist-info/METADATA", "Name: sea-zip\nVersion: 4.0\n")
+        archive.writestr("sea_zip-4.0.dist-info/entry_points.txt", "[sea_toolkit]\nzipped = sea_zip\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "all.zip"))
+    for load in (False, True):
+        assert [(r.distribution, r.version, names_of(r), r.warnings) for r in rows(load)] == [
+            ("sea-egg", "3.0", {"energy": ["egg"]}, []),
+            ("sea-fine", "1.0", {"energy": ["fine"]}, []),
+            ("sea-zip", "4.0", {"energy": ["zipped"]}, []),
+        ]

@@ -153,5 +153,5 @@ def test_what_means_nothing_for_points_is_refused(changes, message):
 
 def test_a_sampler_with_logits_of_its_own_is_refused():
     problem = problem_for(recipe=TERMS, sampler="sea")
-    with pytest.raises(RecipeError, match=r"relaxation 'embedding' works on points of .* coordinates"):
+    with pytest.raises(RecipeError, match=r"relaxation 'embedding' \(built-in\) works on points of .* coordinates"):
         problem.relax(torch.zeros(1, 2, 10, 128), None, noise_for(problem))

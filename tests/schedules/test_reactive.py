@@ -10,6 +10,7 @@ import torch
 
 import sea_toolkit as sea
 from sea_toolkit.errors import PluginError, RecipeError
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
@@ -185,18 +186,18 @@ def broken(**changes):
     [
         ({"observe": None}, "a class without observe"),
         ({"load_state": None, "state": None}, "without state, load_state"),
-        ({"state": lambda self: {1, 2}}, r"schedule 'waves' of sea-waves, in state: TypeError"),
+        ({"state": lambda self: {1, 2}}, r"schedule 'waves' of sea-waves failed in state: TypeError"),
         ({"at": lambda self, progress, step: math.nan}, "returned nan"),
     ],
 )
 def test_a_class_that_keeps_no_contract_is_named_when_it_is_made(changes, message):
     with pytest.raises(PluginError, match=message):
-        ReactiveSchedule("waves", broken(**changes), owner="sea-waves")
+        ReactiveSchedule("waves", broken(**changes), owner=Owner("schedule 'waves' of sea-waves"))
 
 
 def test_a_schedule_that_fails_to_observe_is_named():
-    made = ReactiveSchedule("waves", broken(observe=lambda self, seen: 1 / 0), owner="sea-waves")
-    with pytest.raises(PluginError, match=r"schedule 'waves' of sea-waves, in observe: ZeroDivisionError"):
+    made = ReactiveSchedule("waves", broken(observe=lambda self, seen: 1 / 0), owner=Owner("schedule of sea-waves"))
+    with pytest.raises(PluginError, match=r"schedule of sea-waves failed in observe: ZeroDivisionError"):
         made.observe(Observation(0, 0.0, 0.0, {}))
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 import pytest
 
 from sea_toolkit.errors import PluginError, RecipeError
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.schedules import Schedule, value
 from sea_toolkit.schedules.linear import linear
 from sea_toolkit.schedules.piecewise import piecewise
@@ -41,7 +42,7 @@ def test_whole_numbers_and_fractions_become_floats():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, "0.5", True, [1.0]])
 def test_what_is_not_a_finite_number_is_blamed_on_the_plugin(bad):
     with pytest.raises(PluginError) as caught:
-        Schedule("waves", lambda progress, step: bad, owner="sea-waves 0.3")
+        Schedule("waves", lambda progress, step: bad, owner=Owner("schedule 'waves' of sea-waves 0.3"))
     message = str(caught.value)
     assert "'waves'" in message
     assert "sea-waves 0.3" in message
@@ -50,9 +51,11 @@ def test_what_is_not_a_finite_number_is_blamed_on_the_plugin(bad):
 
 
 def test_a_schedule_that_turns_bad_in_the_middle_is_caught_there():
-    schedule = Schedule("hole", lambda progress, step: math.nan if step == 5 else 1.0, owner="sea-hole")
+    schedule = Schedule(
+        "hole", lambda progress, step: math.nan if step == 5 else 1.0, owner=Owner("'hole' of sea-hole")
+    )
     assert schedule.at(0.4, 4) == 1.0
-    with pytest.raises(PluginError, match=r"'hole' of sea-hole returned nan .*progress 0.5, step 5"):
+    with pytest.raises(PluginError, match=r"'hole' of sea-hole: returned nan .*progress 0.5, step 5"):
         schedule.at(0.5, 5)
 
 
@@ -61,7 +64,7 @@ def test_a_schedule_that_raises_is_named_and_the_cause_is_kept():
         return 1 / 0
 
     with pytest.raises(PluginError, match=r"'broken' of sea-broken failed .*ZeroDivisionError") as caught:
-        Schedule("broken", broken, owner="sea-broken")
+        Schedule("broken", broken, owner=Owner("'broken' of sea-broken"))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -43,7 +42,7 @@ def potential_at(
     """H and its gradient: one pass forward and back through everything in the energy."""
     z = logits.detach().requires_grad_()
     energies = problem.mask_nonfinite(problem.energy(problem.relax(z, candidates, noise)))
-    (gradient,) = torch.autograd.grad(energies.total.sum(), z)
+    gradient = problem.gradient(energies.total, z)
     pull, off = temperature / width**2, logits - center
     value = energies.total.detach() + 0.5 * pull * off.square().flatten(2).sum(-1)
     return Potential(value, gradient + pull * off, energies)

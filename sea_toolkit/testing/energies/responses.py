@@ -41,6 +41,8 @@ def check_responses(checks: Checks, subject: Subject) -> None:
             hint="start from the response's probabilities, or .float()",
         )
         require(raw.device == policy.device, "its result is on another device", detail=str(raw.device))
+    with checks("inputs"):  # first: what changes the response spoils the other checks
+        _inputs(subject)
     with torch.no_grad():
         values = {name: term(response) for name, response in samples.items()}
     with checks("finite"):
@@ -82,8 +84,6 @@ def check_responses(checks: Checks, subject: Subject) -> None:
         _padding(term, answers)
     with checks("dead positions"):
         _dead_positions(term, answers)
-    with checks("inputs"):
-        _inputs(subject)
     with checks("bfloat16"):
         _elsewhere(subject, converted(policy, torch.bfloat16), "in bfloat16")
     if torch.cuda.is_available():

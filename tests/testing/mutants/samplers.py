@@ -9,7 +9,8 @@ import torch
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.decoding import decode
-from sea_toolkit.problem.initializer import FunctionInitializer
+from sea_toolkit.problem.initializer import as_initializer
+from sea_toolkit.registry.blame import Owner
 from sea_toolkit.samplers.base import Info, Law
 from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.shared.suffix import exact
@@ -53,7 +54,7 @@ class FreshStart(Search):
     def init(self, problem, noise):
         problem.start(noise)
         drawn = decode(problem.policy, problem.prefix, noise.uniform(problem.chains, problem.length))
-        own = FunctionInitializer(partial(lambda problem, noise: drawn.ids))
+        own = as_initializer(partial(lambda problem, noise: drawn.ids), Owner("its own"))
         return super().init(replace(problem, initializer=own), noise)
 
 
