@@ -12,6 +12,7 @@ from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Observer, both, shown, watched
+from sea_toolkit.runs.batches import in_batches, refuse_in_batches, run_batches
 from sea_toolkit.runs.folder import SavedRun, new_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
@@ -19,7 +20,7 @@ from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
-from sea_toolkit.util.conversation import Messages, as_prompts, is_one_prompt
+from sea_toolkit.util.conversation import Messages, Prompt, as_prompts, is_one_prompt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
@@ -41,6 +42,7 @@ class RunSettings(TypedDict, total=False):
     rewrite: int | Mapping[str, Any] | None
     max_new_tokens: int | None
     seed: int | None
+    batch: int | None
     allow_code: Collection[str]
     out: str | Path | None
     checkpoint_every: int
@@ -132,6 +134,7 @@ class Aligner:
         rewrite: int | Mapping[str, Any] | None = None,
         max_new_tokens: int | None = None,
         seed: int | None = None,
+        batch: int | None = None,
         allow_code: Collection[str] = (),
         out: str | Path | None = None,
         checkpoint_every: int = 10,
@@ -154,19 +157,28 @@ class Aligner:
         self.session.refuse_unused(chosen)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
+        batches = in_batches(asked, batch)
+        if len(batches) > 1:
+            refuse_in_batches(chosen, folder, len(batches))
+
         def run() -> list[Result]:
+            with shown(self._live):
+                return run_batches(batches, run_one)
+
+        def run_one(some: Sequence[Prompt], before: Sequence[Prompt]) -> list[Result]:
             composition = self.session.compose(chosen, terms.own, allow_code)
-            with shown(self._live), new_folder(folder):
+            with new_folder(folder):
                 run = self.session.run(
                     composition,
-                    asked,
+                    some,
                     folder=folder,
                     checkpoint_every=checkpoint_every,
                     on_event=both(self._live, on_event),
+                    before=before,
                 )
                 if folder is not None:
                     dated = _dated(chosen, run.problem.policy)
-                    SavedRun(dated, asked, list(terms.own), checkpoint_every).write(folder)
+                    SavedRun(dated, some, list(terms.own), checkpoint_every).write(folder)
                 return run.execute()
 
         results = best_so_far(run, on_interrupt, folder)

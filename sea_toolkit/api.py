@@ -68,6 +68,7 @@ def align(
     rewrite: int | Mapping[str, Any] | None = None,
     max_new_tokens: int | None = None,
     seed: int | None = None,
+    batch: int | None = None,
     policy: Policy | None = None,
     model: str | None = None,
     device: str | None = None,
@@ -106,6 +107,7 @@ def align(
         rewrite: how many rewrites by the policy compete with the answer.
         max_new_tokens: length of an answer, at most.
         seed: of all randomness.
+        batch: prompts that are worked on together, at most: it bounds the memory; all of them if it is None.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
         model: the policy's name in the catalog, Hugging Face id or folder.
         device: where it runs; `auto` is the first GPU, or the CPU.
@@ -140,8 +142,8 @@ def align(
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
-        max_new_tokens=max_new_tokens, seed=seed, allow_code=allow_code, out=out, checkpoint_every=checkpoint_every,
-        on_event=on_event, on_interrupt=on_interrupt,
+        max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code, out=out,
+        checkpoint_every=checkpoint_every, on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
 

@@ -53,7 +53,8 @@ class ModelError(SeaError):
 
 
 class NumericalError(SeaError):
-    """No text of a run has a finite energy, so there is nothing to choose from."""
+    """Numbers that are not finite where nothing can go on without: no text of a run has a finite energy, a token is to
+    be drawn from NaN."""
 
 
 class OutOfMemoryError(SeaError):

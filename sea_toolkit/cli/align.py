@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
     "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
-    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed"),
+    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed", "--batch"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code"),
     "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
@@ -86,6 +86,7 @@ Examples:
 )
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
+@click.option("--batch", type=click.IntRange(min=1), help="Prompts in flight, at most.  [default: all]")
 @click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: sampler.step_size=0.2"
@@ -124,6 +125,7 @@ def align(
     messages: str | None,
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
+    batch: int | None,
     recipe: Path | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
@@ -161,6 +163,7 @@ def align(
             allow_code=allow_code,
             trust_remote_code=trust_remote_code,
             out=out,
+            batch=batch,
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sea_toolkit.models.named import NamedModel
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.records import KINDS
 
 
 @click.group(cls=Group)
@@ -40,7 +41,7 @@ def models() -> None:
 def list_models(ctx: click.Context, as_json: bool, verify: bool, wide: bool) -> None:
     """Show every model of the catalog and where it is."""
     hub = hub_of(ctx)
-    hub.load_for(kind="model", tolerant=True)
+    hub.load_for(KINDS["model"], tolerant=True)
     rows = [_row(item, verify) for item in hub.items("model")]
     if as_json:
         say_json(json.dumps(rows, indent=2))
@@ -123,7 +124,7 @@ def progress_bar() -> Iterator[Progress]:
 def _item(hub: PluginHub, name: str) -> Item:
     known = {key for item in hub.items("model") for key in (item.name, item.qualified)}
     if name not in known:
-        hub.load_for(kind="model")
+        hub.load_for(KINDS["model"])
         names = [item.name for item in hub.items("model")]
         if name not in names:
             raise ModelError(

@@ -39,12 +39,19 @@ def print_results(results: list[Result], out: str | Path | None) -> None:
         for result in results:
             console.print(_page(result, console.color_system is not None))
             _print_notes(console, [n for n in result.notes if n not in shared])
-    ledger = results[0].ledger
-    spent = f"{ledger['samples_per_prompt']:.1f} samples per prompt, {ledger['flops']:.2e} FLOPs"
-    console.print(f"spent: {spent}, {ledger['seconds']:.1f} s, peak memory {ledger['peak_memory_mb']} MB", style="dim")
+    console.print(f"spent: {_spent(results)}", style="dim")
     _print_notes(console, shared)
     if out is not None:
         console.print(styled(f"written to {out}", style="dim"))
+
+
+def _spent(results: Sequence[Result]) -> str:
+    """Of all batches: each has a ledger of its own, which its results share."""
+    ledgers = list({id(r.ledger): r.ledger for r in results}.values())
+    samples = sum(r.ledger["samples_per_prompt"] for r in results) / len(results)
+    flops, seconds = (sum(ledger[key] for ledger in ledgers) for key in ("flops", "seconds"))
+    peak = max(ledger["peak_memory_mb"] for ledger in ledgers)
+    return f"{samples:.1f} samples per prompt, {flops:.2e} FLOPs, {seconds:.1f} s, peak memory {peak} MB"
 
 
 def write_table(path: Path, results: Sequence[Result]) -> None:

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from sea_toolkit.errors import SeaError
+from sea_toolkit.errors import NumericalError, SeaError
 from sea_toolkit.util.conversation import Prompt
 
 
@@ -44,9 +44,12 @@ class Noise:
         self._common = torch.Generator(device=self.device).manual_seed(common)
 
     @classmethod
-    def for_prompts(cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu") -> Noise:
-        """The streams of a run: see `prompt_seeds`."""
-        return cls(prompt_seeds(prompts, seed), device, seed)
+    def for_prompts(
+        cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu", *, before: Sequence[str] = ()
+    ) -> Noise:
+        """The streams of a run: see `prompt_seeds`. A prompt that was given in an earlier batch (`before`) is one that
+        is given again."""
+        return cls(prompt_seeds([*before, *prompts], seed)[len(before) :], device, seed)
 
     def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Uniform on the open interval (0, 1), float32."""
@@ -93,10 +96,28 @@ class Noise:
 
 
 def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
-    """Draw one index per row by inverting the cumulative distribution at `uniform`.
+    """Draw one index per row by inverting the cumulative distribution at `uniform`. Rows need not sum to one.
+
+    Raises:
+        NumericalError: a row is not finite, or has no mass.
+    """
+    index, drawn = draw(probabilities, uniform)
+    if not bool(drawn.all()):
+        raise NumericalError(
+            f"probabilities that are not finite, or all 0, in {int((~drawn).sum())} of {drawn.numel()} rows",
+            expected="finite probabilities, one of them above 0, in each row",
+        )
+    return index
+
+
+def draw(
+    probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, "*rows"]
+) -> tuple[Int[Tensor, "*rows"], Bool[Tensor, "*rows"]]:
+    """As `categorical`, without waiting for the device: an index per row, and where it means something, which is where
+    the row is finite and has mass.
 
     It first draws a block of indices, then an index in the block: in one float32 running sum over a whole vocabulary
-    the rounding errors would be as large as the probability of a rare token. Rows need not sum to one.
+    the rounding errors would be as large as the probability of a rare token.
     """
     *rows, size = probabilities.shape
     block = max(1, int(size**0.5))
@@ -112,4 +133,5 @@ def categorical(probabilities: Float[Tensor, "*rows V"], uniform: Float[Tensor, 
     inner = inside.cumsum(-1)
     last = (inside > 0).long().mul(torch.arange(block, device=sums.device)).amax(-1, keepdim=True)
     index = torch.searchsorted(inner, (point - before).clamp(min=0), right=True).minimum(last)
-    return (which * block + index).squeeze(-1)
+    mass = edges[..., -1]
+    return (which * block + index).squeeze(-1), mass.isfinite() & (mass > 0)

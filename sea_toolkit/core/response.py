@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -272,15 +272,26 @@ class TokenGradient:
             total = total.scatter_add(-1, names, grad[:, :, position].float())
         return total
 
+    def within(self, length: Float[Tensor, "P C"]) -> TokenGradient:
+        """The same with 0 at the positions after the first `length`, which are not part of the text."""
+
+        def kept(grad: Tensor) -> Tensor:
+            outside = torch.arange(grad.shape[2], device=grad.device) >= length[..., None]
+            return grad.masked_fill(outside[..., None], 0.0)
+
+        return self._each(kept)
+
     def mean(self, length: Float[Tensor, "P C"]) -> TokenGradient:
-        """The mean over the first `length` positions, as one position; values that are not finite count as 0."""
+        """The mean over the first `length` positions, as one position."""
+        parts = self.within(length)
+        return parts._each(lambda grad: grad.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None])
 
-        def averaged(grad: Tensor) -> Tensor:
-            mask = torch.arange(grad.shape[2], device=grad.device) < length[..., None]
-            kept = grad.nan_to_num(0.0, 0.0, 0.0).masked_fill(~mask[..., None], 0.0)
-            return kept.sum(2, keepdim=True) / length.clamp(min=1)[..., None, None]
+    def without(self, chains: Bool[Tensor, "P C"]) -> TokenGradient:
+        """The same with 0 for these chains."""
+        return self._each(lambda grad: grad.masked_fill(chains[..., None, None], 0.0))
 
-        parts = ([(which, averaged(g)) for which, g in part] for part in (self.tables, self.tokens, self.own))
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TokenGradient:
+        parts = ([(which, change(grad)) for which, grad in part] for part in (self.tables, self.tokens, self.own))
         return TokenGradient(*parts)
 
 

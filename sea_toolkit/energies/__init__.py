@@ -54,7 +54,7 @@ def sea_register_energies(register: Register) -> None:
     )
     register(
         "json-schema",
-        target="sea_toolkit.energies.json_schema:JsonSchema",
+        target="sea_toolkit.energies.json_schema.energy:JsonSchema",
         summary="JSON that fits a schema, graded: parses, how much of it parses, how many violations.",
     )
     register(

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
@@ -30,6 +31,7 @@ from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
 
+@own_torch_state()
 def compare(
     prompts: Sequence[str | Messages],
     *,
@@ -143,7 +145,7 @@ def compare(
         session.refuse_unused(base)
         policy = session.policy(base.policy, check)
         policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-        session.hub.load_for(hook="sea_observe")
+        session.hub.load_for("sea_observe")
         batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
         fixed = {
             "recipe": _shared(base),

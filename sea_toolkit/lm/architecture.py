@@ -101,7 +101,8 @@ def dissect(model: Any, name: str) -> Anatomy:
         name: for messages.
 
     Raises:
-        ModelError: it looks ahead (a masked LM, an encoder), or it cannot be split into base and head.
+        ModelError: it looks ahead (a masked LM, an encoder), it cannot be split into base and head, or its logits are
+            not finite.
     """
     what = f"{name} ({_model_type(model)}, {type(model).__name__})"
     embedding = model.get_input_embeddings()
@@ -122,6 +123,7 @@ def dissect(model: Any, name: str) -> Anatomy:
     finally:
         for hook in hooks:
             hook.remove()
+    require_distribution(logits, what, "a few tokens")
     _require_causal(model, ids, logits, what)
     problems = []
     for path in sorted(calls, key=lambda path: path.count(".")):
@@ -150,6 +152,25 @@ def accepted(module: nn.Module, **options: Any) -> dict[str, Any]:
     """The options that the module's `forward` names."""
     parameters = inspect.signature(module.forward).parameters
     return {key: value for key, value in options.items() if key in parameters}
+
+
+def require_distribution(logits: Float[Tensor, "*n V"], what: str, after: str) -> None:
+    """Refuse a model whose next tokens have no distribution anywhere: all that is made of it would be NaN.
+
+    Args:
+        logits: of its next tokens.
+        what: the model, for messages.
+        after: what it has read.
+
+    Raises:
+        ModelError: it is such a model.
+    """
+    if not bool(logits.logsumexp(-1).isfinite().any()):
+        raise ModelError(
+            f"{what} gives logits that are not finite (NaN or infinite) after {after}",
+            expected="a distribution over tokens",
+            hint="the weights are damaged, or their dtype is too narrow: another copy, or --dtype float32",
+        )
 
 
 @torch.no_grad()

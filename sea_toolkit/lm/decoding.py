@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.ledger import Ledger
-from sea_toolkit.core.noise import categorical
+from sea_toolkit.core.noise import draw
 from sea_toolkit.core.response import is_any
+from sea_toolkit.errors import NumericalError
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, extend_cache, keep_rows, read_cache
 from sea_toolkit.lm.policy import Policy
 
@@ -29,7 +30,8 @@ class Decoded:
 
     Attributes:
         ids: `[P, C, n]`; after a row's end of text, the end-of-text token again.
-        log_prob: `[P, C, n]`, log π of each token, 0 after the end.
+        log_prob: `[P, C, n]`, log π of each token, 0 after the end. NaN where the policy's logits were no
+            distribution: the row ends there, and the chain is stopped when it is scored.
         log_proposal: the same under the distribution the token was drawn from.
         layers: keys and values of all response positions but the last (empty for a model that shares none), or None.
     """
@@ -65,6 +67,9 @@ def decode(
         logits_processor: turns the policy's log-probabilities into those of the proposal (unnormalized is fine).
         temperature: divides the logits before drawing; `log_prob` is always the policy's own.
         keep_cache: return the keys and values of the response; rows that ended are then carried along.
+
+    Raises:
+        NumericalError: the proposal is not finite where the policy is.
     """
     p = prefix.ids.shape[0]
     c, n = (chains, length) if uniform is None else uniform.shape[1:]
@@ -96,13 +101,15 @@ def decode(
     out_ids = written[:, t0:]
     out_logp = torch.zeros(rows, n, device=device)
     out_logq = torch.zeros(rows, n, device=device)
+    lost = torch.zeros(rows, dtype=torch.bool, device=device)
     uniforms = None if uniform is None else uniform.to(device).flatten(0, 1)
     active_rows = torch.arange(rows, device=device)
     for i in range(n):
         logits = policy.logits(hidden)
         token, logp, logq = _draw(logits, i, written[:, : t0 + i], active_rows, uniforms, logits_processor, temperature)
         over = done[active_rows]
-        token = token.masked_fill(over, eos)
+        token = token.masked_fill(over | logp.isnan(), eos)
+        lost[active_rows] |= logq.isnan() & ~logp.isnan() & ~over
         out_ids[active_rows, i] = token
         out_logp[active_rows, i] = logp.masked_fill(over, 0.0)
         out_logq[active_rows, i] = logq.masked_fill(over, 0.0)
@@ -124,6 +131,11 @@ def decode(
         hidden = policy.backbone.run(
             policy.backbone.embedding(token[:, None]), seen, (offset[active_rows] + t0 + i)[:, None], cache
         )[:, 0]
+    if (logits_processor is not None or temperature != 1.0) and bool(lost.any()):
+        raise NumericalError(
+            f"the distribution that tokens are proposed from is not finite in {int(lost.sum())} of {rows} answers",
+            hint="a smaller weight, a temperature nearer to 1, or another sampler",
+        )
     size = prefix.mask.shape[1]
     layers = read_cache(cache, size, size + t0 + n - 1) if keep_cache else None
     shape_of = (p, c)
@@ -141,20 +153,22 @@ def _draw(
     logits_processor: LogitsProcessor | None,
     temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One token per row, with its log-probability under the policy and under what it was drawn from."""
+    """One token per row, with its log-probability under the policy and under what it was drawn from; NaN where that is
+    no distribution."""
     if uniforms is None:
         token = logits.argmax(-1)
         logp = logits.log_softmax(-1).gather(-1, token[:, None]).squeeze(-1)
         return token, logp, torch.zeros_like(logp)
     if logits_processor is None and temperature == 1.0:
         probs = logits.softmax(-1)
-        token = categorical(probs, uniforms[active_rows, i])
-        logp = probs.gather(-1, token[:, None]).squeeze(-1).log()
+        token, drawn = draw(probs, uniforms[active_rows, i])
+        logp = probs.gather(-1, token[:, None]).squeeze(-1).log().where(drawn, torch.nan)
         return token, logp, logp
     log_probs = logits.log_softmax(-1)
     target = log_probs / temperature if temperature != 1.0 else log_probs
     if logits_processor is not None:
         target = logits_processor(before[active_rows], target, active_rows)
     target = target.log_softmax(-1)
-    token = categorical(target.exp(), uniforms[active_rows, i])[:, None]
-    return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1), target.gather(-1, token).squeeze(-1)
+    token, drawn = draw(target.exp(), uniforms[active_rows, i])
+    logp, logq = (x.gather(-1, token[:, None]).squeeze(-1) for x in (log_probs, target))
+    return token, logp, logq.where(drawn, torch.nan)

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.response import fit_rows
-from sea_toolkit.lm.architecture import dissect
+from sea_toolkit.core.torch_state import own_torch_state
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.architecture import dissect, require_distribution
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
@@ -41,10 +43,12 @@ class Policy(TextInterface):
 
     Raises:
         ModelError: the tokenizer is empty or has no end-of-text token, there is no chat template though "chat" was
-            asked for, the model looks ahead, or its parts are not understood (see `dissect` and `Backbone`).
+            asked for, the model looks ahead, its parts are not understood (see `dissect` and `Backbone`), or it was
+            made inside `torch.inference_mode`.
         RecipeError: options of a chat template where prompts are plain, or options that the template does not mention.
     """
 
+    @own_torch_state()
     def __init__(
         self,
         model: Any,
@@ -58,6 +62,11 @@ class Policy(TextInterface):
         date: Date | None = None,
     ) -> None:
         require_tokens(tokenizer, name)
+        if any(weight.is_inference() for weight in model.parameters()):
+            raise ModelError(
+                f"{name} was loaded inside torch.inference_mode(), and no gradient runs through such weights",
+                hint="load the model outside of that block; the run itself may stand in it",
+            )
         super().__init__(
             tokenizer, name, template, system=system, options=template_options, chat_template=chat_template, date=date
         )
@@ -115,6 +124,11 @@ class Policy(TextInterface):
             ModelError: a token has no row in the embedding.
         """
         return self.backbone.prefix(rows)
+
+    @torch.no_grad()
+    def require_finite(self, prefix: Prefix) -> None:
+        """Raises: ModelError if the next token has no distribution after any of the prompts."""
+        require_distribution(self.logits(prefix.last_hidden), self.name, "the prompts")
 
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
         """Next-token logits of final hidden states, float32; −inf for ids that the tokenizer cannot write."""

@@ -64,13 +64,18 @@ class TextCodec:
             rows[i] = ids
         return rows
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens stripped."""
+    def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
+        """Text of token ids.
+
+        Args:
+            ids: of an answer.
+            special: whether special tokens are spelled out rather than stripped.
+        """
         for anchor in self.anchors:
-            shown = _text(self.tokenizer, [*anchor.ids, *ids])
+            shown = _text(self.tokenizer, [*anchor.ids, *ids], special)
             if shown.startswith(anchor.shown):
                 return shown[len(anchor.shown) :]
-        return _text(self.tokenizer, ids)
+        return _text(self.tokenizer, ids, special)
 
 
 def start_of_text(tokenizer: Any) -> TextCodec:
@@ -149,5 +154,5 @@ def _ids(tokenizer: Any, texts: Sequence[str], special: bool = False) -> list[li
     return rows
 
 
-def _text(tokenizer: Any, ids: Sequence[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+def _text(tokenizer: Any, ids: Sequence[int], special: bool = False) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import ModelError, PluginError, did_you_mean
 from sea_toolkit.models.hf_hub import is_hub_id
+from sea_toolkit.registry.records import KINDS
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress, silent
 
@@ -44,7 +45,7 @@ def resolve_model(name: str | Path, hub: PluginHub, role: str, progress: Progres
         return text
     if "/" in text or "\\" in text:
         return _local(path, text)
-    hub.load_for(kind="model")  # the name may come from a plugin that is known only once it is loaded
+    hub.load_for(KINDS["model"])  # the name may come from a plugin that is known only once it is loaded
     names = {item.name: item for item in hub.items("model")}
     if text in names or any(text == item.qualified for item in names.values()):
         return _from_catalog(text, hub, role, progress)

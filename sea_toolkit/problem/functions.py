@@ -32,7 +32,7 @@ class FunctionForm:
     Args:
         function: the function, or an object that can be called.
         options: names of further parameters that are given at each call.
-        signature: of what is called, where it is not that of `function` itself.
+        stated_by: whose parameters count, where it is not `function` itself.
 
     Attributes:
         reads_text: it scores texts; else it is asked about a response.
@@ -42,10 +42,10 @@ class FunctionForm:
     """
 
     def __init__(
-        self, function: Callable[..., Any], options: Sequence[str] = (), signature: inspect.Signature | None = None
+        self, function: Callable[..., Any], options: Sequence[str] = (), stated_by: Callable[..., Any] | None = None
     ) -> None:
         self.function = function
-        name, parameters = name_of(function), _parameters(function, signature)
+        name, parameters = name_of(function), _parameters(stated_by or function, name_of(function))
         given = [p for p in parameters if p.name in BATCH + SINGLE and p.name not in options]
         self.each = bool(given) and given[0].name in SINGLE
         self.reads_text = bool(given)
@@ -71,7 +71,7 @@ class FunctionForm:
         parameter = self._given[0]
         try:
             return self._call({parameter.name: response}, options)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ValueError, KeyError) as error:
             if parameter.name == "response":
                 raise
             raise PluginError(
@@ -132,11 +132,11 @@ def name_of(function: Any) -> str:
     return function.__name__ if inspect.isroutine(function) else type(function).__name__
 
 
-def _parameters(function: Callable[..., Any], signature: inspect.Signature | None) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     try:
-        return list((signature or inspect.signature(function)).parameters.values())
+        return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        raise PluginError(f"{name_of(function)} does not say which parameters it has", expected=FORMS) from None
+        raise PluginError(f"{name} does not say which parameters it has", expected=FORMS) from None
 
 
 def _shown(value: Any) -> str:

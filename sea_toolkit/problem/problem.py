@@ -18,6 +18,8 @@ from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
+from sea_toolkit.problem.charge import charge_for
+from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
 from sea_toolkit.problem.initializer import CheckedInitializer
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
@@ -68,7 +70,7 @@ class Problem:
 
     @property
     def stopped(self) -> Bool[Tensor, "P C"]:
-        """Chains that met a NaN and no longer move."""
+        """Chains that met a number that is not finite and no longer move."""
         return self.run.stopped
 
     def start(self, noise: Noise, *, keep_cache: bool = False) -> InitialResponses:
@@ -120,9 +122,16 @@ class Problem:
     def relax(
         self, logits: Float[Tensor, "P C T K"], candidates: Int[Tensor, "P C T K"] | None, noise: Noise
     ) -> SoftResponse:
-        """Relax logits over candidates into a response."""
+        """Relax logits over candidates into a response. Chains whose weights are not finite are stopped, and get equal
+        ones."""
         assert self.relaxation is not None  # the core gives one to every sampler that states a `default_relaxation`
         weights = self.run.backward.mark(self.relaxation(logits, noise), self.relaxation.owner)
+        broken = not_finite(weights.detach())
+        if bool(broken.any()):
+            given = logits.detach()
+            self.run.stop("a logit of the sampler", broken & (given.isnan() | given.isposinf()).flatten(2).any(-1))
+            self.run.stop(f"a weight of {self.relaxation.owner}", broken)
+            weights = torch.where(broken[..., None, None], 1.0 / weights.shape[-1], weights)
         return SoftResponse.from_weights(weights, candidates, self.policy.eos_ids)
 
     def energy(self, response: SoftResponse, terms: Sequence[Term] | None = None) -> Energies:
@@ -135,14 +144,34 @@ class Problem:
             total = total + self.clock.value(t.weight) * values[t.label]
         return Energies(total, values)
 
-    def gradient(self, value: Float[Tensor, "P C"], latent: Float[Tensor, "P C T K"]) -> Float[Tensor, "P C T K"]:
-        """`∂ Σ value / ∂ latent`, of energies that were asked about a response made from `latent`.
+    def gradient(
+        self,
+        objective: Float[Tensor, "P C"],
+        latent: Float[Tensor, "P C T K"],
+        response: SoftResponse,
+        energies: Energies,
+    ) -> Float[Tensor, "P C T K"]:
+        """∂ Σ objective / ∂ latent. A chain in which it is not finite is stopped and gets 0; a note names the term.
+
+        Where the objective is +inf, nothing is wrong: such a wall has no slope, and the chain gets 0 where it is NaN.
+
+        Args:
+            objective: what is differentiated: the total of `energies`, or something made of it.
+            latent: the logits, points or weights that `response` was made of.
+            response: what `energies` are of.
+            energies: see `energy`.
 
         Raises:
             PluginError: the backward pass of an energy or of the relaxation fails, or no energy has a gradient.
             OutOfMemoryError: it takes more memory than there is.
         """
-        return self.run.backward.gradient(value, latent, [t.owner for t in self.differentiable])
+        terms = [t for t in self.terms if t.label in energies.terms]
+        gradient = self.run.backward.gradient(objective, latent, [t.owner for t in terms])
+        broken = not_finite(gradient)
+        if not bool(broken.any()):
+            return gradient
+        stop_by_gradient(self, broken & ~self.stopped & ~objective.detach().isposinf(), response, terms)
+        return gradient.masked_fill(broken[..., None, None], 0.0)
 
     @property
     def sample_flops(self) -> float:
@@ -224,7 +253,8 @@ class Problem:
     ) -> Scored:
         """Score hard responses as text: decode, tokenize again, evaluate every term.
 
-        Where a term is NaN or −inf, the energy is +inf, the chain is stopped, and a note names the term.
+        Where a term is NaN or −inf, the energy is +inf, the chain is stopped, and a note names the term. A text that
+        has not ended and lost special tokens on the way, which nobody reads, is charged log π of its `ids`.
 
         Args:
             ids: the sampler's hard responses.
@@ -233,20 +263,16 @@ class Problem:
                 probability, from the same forward pass.
         """
         texts, response, same = self.as_text(ids)
-        length = response.expected_length()
-        known = None
-        if log_prob is not None:
-            mask = ~after_end(ids, self.policy.eos_ids)
-            known = torch.where(mask, log_prob, 0.0).sum(-1)
-            if self.locked is not None:
-                known = known + self.locked.log_prob[:, None]
+        charge = charge_for(self, ids, texts, response, same, log_prob)
+        length = charge.length
+        if charge.drawn is not None:
+            self.run.stop(f"a logit of policy {self.policy.name!r}", charge.drawn.isnan())
         values: dict[str, Tensor] = {}
         token_gradients: list[TokenGradient] = []
         total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
         for t in self.terms:
             if t.policy_energy is not None:
-                value = t.of_policy(response, known, None if known is None else same)
-                nll = value / t.policy_energy.per_nat(length)
+                value, nll = charge.of(t, response)
             elif gradients and t.differentiable:
                 value, gradient = self._value_and_gradient(t, response)
                 token_gradients.append(gradient)
@@ -255,19 +281,25 @@ class Problem:
                     value = t.of_text(response, self.prompts, texts)
             values[t.label] = value.detach()
             total = total + self.clock.value(t.weight) * values[t.label]
+        if charge.drawn is not None:
+            total = total.masked_fill(charge.drawn.isnan(), torch.inf)
         energies = self.mask_nonfinite(Energies(total, values))
         read = token_gradients if gradients else None
         return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, read)
 
-    @staticmethod
     @torch.enable_grad()
-    def _value_and_gradient(term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
-        """A term's value, and its gradient with respect to every token's probability."""
+    def _value_and_gradient(self, term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
+        """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
         read = response.with_gradient_taps()
         value = term(read)
         assert read.taps is not None
         with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
-            return value, read.taps.gradient(value.sum())
+            gradient = read.taps.gradient(value.sum()).within(response.expected_length())
+        broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
+        if bool(broken.any()):
+            self.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())
+            gradient = gradient.without(broken)
+        return value, gradient
 
     def mask_nonfinite(self, energies: Energies) -> Energies:
         """Set the total to +inf where a weighted term is NaN or −inf; stop those chains and note which term it was."""
@@ -277,6 +309,7 @@ class Problem:
                 weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
-                    self.run.stop(t.qualified, broken)
+                    own = f"a logit of policy {self.policy.name!r}" if t.is_policy else f"energy {t.qualified!r}"
+                    self.run.stop(own, broken)
                 bad |= broken
         return Energies(energies.total.masked_fill(bad, torch.inf), energies.terms)

@@ -21,40 +21,61 @@ class RunState:
     Attributes:
         ledger: what has been spent; checkpoints store it separately.
         clock: where the run stands.
-        stopped: `[P, C]`, chains that met a NaN and no longer move.
-        incidents: what a person should know, one sentence each.
+        stopped: `[P, C]`, chains that met a number that is not finite and no longer move.
+        left_out: what was not finite in texts that are no chains → how many, the first step, the last one.
         backward: finds out who is at fault when a gradient fails.
     """
 
     ledger: Ledger
     clock: Clock
     stopped: Bool[Tensor, "P C"]
-    incidents: list[str] = field(default_factory=list)
+    left_out: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     backward: Backward = field(default_factory=Backward, repr=False)
+    _notes: list[str] = field(default_factory=list)
 
     @classmethod
     def begin(cls, ledger: Ledger, clock: Clock, prompts: int, chains: int, device: torch.device) -> RunState:
         """The state at the start of a run: no chain is stopped."""
         return cls(ledger, clock, torch.zeros(prompts, chains, dtype=torch.bool, device=device))
 
-    def stop(self, owner: str, broken: Bool[Tensor, "P n"]) -> None:
-        """Stop the chains whose energy is not finite, and note which.
+    @property
+    def incidents(self) -> list[str]:
+        """What a person should know, one sentence each."""
+        return [*self._notes, *(_counted(what, *seen) for what, seen in self.left_out.items())]
+
+    def note(self, incident: str) -> None:
+        """Keep a sentence for the result; the same one is kept once."""
+        if incident not in self._notes:
+            self._notes.append(incident)
+
+    def stop(self, what: str, broken: Bool[Tensor, "P n"]) -> None:
+        """Stop the chains that met a number that is not finite, and note which and what it was.
 
         Args:
-            owner: the energy's plugin.
-            broken: the chains. A mask of another shape is about texts that are not chains; they are only noted.
+            what: whose number it is, such as "energy 'sea-toolkit:reward'".
+            broken: the chains. A mask of another shape is about texts that are not chains; they are only counted.
         """
-        what = f"energy {owner!r} was not finite at step {self.clock.step}"
         if broken.shape != self.stopped.shape:
-            self.incidents.append(f"{int(broken.sum())} texts left out: {what}")
+            texts, (count, first, _) = int(broken.sum()), self.left_out.get(what, (0, self.clock.step, 0))
+            if texts:
+                self.left_out[what] = count + texts, first, self.clock.step
             return
         for p, c in (broken & ~self.stopped).nonzero().tolist():
-            self.incidents.append(f"prompt {p + 1}, chain {c + 1} stopped: {what}")
+            self.note(f"prompt {p + 1}, chain {c + 1} stopped: {what} was not finite at step {self.clock.step}")
         self.stopped = self.stopped | broken
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; the ledger and the clock are stored separately."""
-        return {"stopped": self.stopped, "incidents": list(self.incidents)}
+        left_out = {what: list(seen) for what, seen in self.left_out.items()}
+        return {"stopped": self.stopped, "notes": list(self._notes), "left_out": left_out}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.stopped, self.incidents = state["stopped"], list(state["incidents"])
+        """Go on where `state()` was taken."""
+        self.stopped, self._notes = state["stopped"], list(state["notes"])
+        self.left_out = {what: (count, first, last) for what, (count, first, last) in state["left_out"].items()}
+
+
+def _counted(what: str, count: int, first: int, last: int) -> str:
+    texts = "1 text" if count == 1 else f"{count} texts"
+    when = f"at step {first}" if first == last else f"in steps {first} to {last}"
+    return f"{texts} left out: {what} was not finite {when}"

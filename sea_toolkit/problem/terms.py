@@ -114,7 +114,7 @@ class Term:
         if not self.meter.models and self.meter.ledger.flops == spent and not self.is_policy:
             again = partial(self._guarded, "energy")
             self.first.at_dead_positions(self.label, response, value, lambda other: again(partial(energy, other)))
-        return value.float()
+        return value.float().clone()  # the plugin may go on writing into its own
 
     def of_text(
         self, response: SoftResponse, prompts: Sequence[str], texts: Sequence[Sequence[str]]
@@ -142,7 +142,7 @@ class Term:
         flat = [t for row in texts for t in row]
 
         def ask(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
-            return self._guarded("score_text", lambda: numbers_for(score(prompts, texts), len(texts)))
+            return self._guarded("score_text", lambda: numbers_for(score(prompts, texts), len(texts)).clone())
 
         value = ask(flat_prompts, flat) if self.cache is None else self.cache.ask(flat_prompts, flat, ask)
         return value.reshape(len(texts), chains)

@@ -8,28 +8,22 @@ passed along.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
+from sea_toolkit.errors import RecipeError, SeaError, did_you_mean
 from sea_toolkit.registry import lookup, outcomes, sources
 from sea_toolkit.registry.blame import AttributedError, attribute_errors_to
 from sea_toolkit.registry.commands import collect_commands
 from sea_toolkit.registry.items import Item
-from sea_toolkit.registry.records import CORE, KINDS, PluginRecord, Status
-from sea_toolkit.registry.registered import Registry
+from sea_toolkit.registry.loader import Loader
+from sea_toolkit.registry.records import CORE, KINDS, PluginRecord
 from sea_toolkit.registry.signatures import signature_warnings
 from sea_toolkit.registry.sources import Source
-from sea_toolkit.registry.staging import RefusedError, call_hook, stage
+from sea_toolkit.registry.staging import call_hook
 from sea_toolkit.registry.static import inspection
-from sea_toolkit.registry.static.files import content_digest
-from sea_toolkit.registry.static.inspection import examined
-from sea_toolkit.registry.static.possible import Possible, possible
-from sea_toolkit.util.version import VERSION
 
 if TYPE_CHECKING:
     import click
@@ -38,9 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sea_toolkit.plugins")
 
-BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models")
-"""The family packages; each registers through the same hooks as any plugin, with targets imported at first use."""
-
 TRACE = "SEA_TRACE_PLUGINS"
 
 
@@ -48,14 +39,10 @@ class PluginHub:
     """All plugins of a process, their items and their state. Make one with `PluginHub.discover()`."""
 
     def __init__(self, sources: Iterable[Source], left_out: Iterable[str] = (), *, strict: bool = False) -> None:
-        self._sources = list(sources)
         self.left_out = list(left_out)
         self.strict = strict
-        self._registry = Registry()
-        self._attempted: set[PluginRecord] = set()
+        self._loader = Loader(sources, strict=strict)
         self._muted: set[PluginRecord] = set()
-        self._possible: dict[PluginRecord, Possible] = {}
-        self._built_in = [self._load_built_in(family) for family in BUILT_IN]
 
     @classmethod
     def discover(
@@ -84,11 +71,11 @@ class PluginHub:
     @property
     def records(self) -> list[PluginRecord]:
         """One for each plugin: the built-in families, then by distribution and name, then files."""
-        return [*self._built_in, *(source.record for source in self._sources)]
+        return self._loader.records
 
     def items(self, kind: str | None = None) -> list[Item]:
         """What is registered so far (see `load`), built-in first, then by name."""
-        chosen = [item for item in self._registry.items if kind in (None, item.kind)]
+        chosen = [item for item in self._loader.registry.items if kind in (None, item.kind)]
         order = list(KINDS)
         return sorted(chosen, key=lambda i: (order.index(i.kind), i.distribution != CORE, i.name, i.distribution))
 
@@ -101,23 +88,21 @@ class PluginHub:
         Raises:
             PluginError: a plugin is broken and the hub is strict, or the user named the plugin's file.
         """
-        self._load(self._sources, tolerant)
+        self._loader.load(self._loader.sources, tolerant)
 
-    def load_for(self, *, kind: str | None = None, hook: str | None = None, tolerant: bool = False) -> None:
-        """Load the plugins that may provide items of a kind or implement a hook, judged by their code and last load.
+    def load_for(self, hook: str, *, tolerant: bool = False) -> None:
+        """Load the plugins that may implement a hook, judged by their code and their last load.
 
         Files that the user gave are loaded in any case, and every plugin if the hub is strict.
 
         Args:
-            kind: a key of `KINDS`, or None.
-            hook: the name of a hook, or None.
+            hook: its name.
             tolerant: as of `load`.
 
         Raises:
             PluginError: as `load`.
         """
-        wanted = hook or KINDS[kind or ""]
-        self._load([s for s in self._sources if self._wanted(s) or self._could(s).has_hook(wanted)], tolerant)
+        self._loader.load(self._loader.choose(lambda could: could.has_hook(hook)), tolerant)
 
     def get(self, kind: str, name: str, for_what: str = "") -> Item:
         """The item of this name.
@@ -145,11 +130,10 @@ class PluginHub:
             PluginError: a plugin had to be loaded, is broken, and the hub is strict or the user named its file.
         """
         if ":" in name:
-            self._load([s for s in self._sources if lookup.is_from(s.record, name)])
+            self._loader.load([s for s in self._loader.sources if lookup.is_from(s.record, name)])
         elif kind is None or not any(item.name == name and item.distribution == CORE for item in self.items(kind)):
             kinds = list(KINDS) if kind is None else [kind]  # another plugin may claim the name, or have it elsewhere
-            could = [s for s in self._sources if any(self._could(s).provides(of_kind, name) for of_kind in kinds)]
-            self._load([source for source in self._sources if self._wanted(source) or source in could])
+            self._loader.load(self._loader.choose(lambda could: any(could.provides(k, name) for k in kinds)))
         return lookup.matching(self.items(kind), name)
 
     def find_anywhere(self, name: str, kind: str | None = None) -> list[Item]:
@@ -172,17 +156,8 @@ class PluginHub:
         return [f"{record.label}: {change}" for record in self.records for change in record.changes]
 
     def loaded(self) -> dict[str, dict[str, str]]:
-        """Every plugin whose code was imported, used or not, by `distribution:name`: its version, its status, and the
-        SHA-256 of its `files` (the whole of its package, data files too)."""
-        return {
-            source.record.key: {
-                "version": source.record.version,
-                "status": source.record.status,
-                "files": content_digest(source.record),
-            }
-            for source in self._sources
-            if source.record in self._attempted and source.record.unloadable is None
-        }
+        """Every plugin whose code was imported; see `Loader.loaded`."""
+        return self._loader.loaded()
 
     def clashes(self) -> list[lookup.Clash]:
         """Names claimed by several third-party plugins, as far as is known; see `inspect`."""
@@ -190,7 +165,7 @@ class PluginHub:
 
     def inspect(self) -> None:
         """Learn about plugins that are not loaded without importing them: from the last load, else their source."""
-        unattempted = [source.record for source in self._sources if source.record not in self._attempted]
+        unattempted = [source.record for source in self._loader.sources if source.record not in self._loader.attempted]
         unknown = [record for record in unattempted if record.unloadable is None]
         from_user = [record for record in unknown if record.from_user]
         for record in [*from_user, *outcomes.recall([record for record in unknown if not record.from_user])]:
@@ -201,20 +176,20 @@ class PluginHub:
         """Load everything, lazily registered targets too; failures go to the records."""
         self.load(tolerant=True)
         for item in self.items():
-            if item.distribution != CORE and self._registry.has(item.record):
+            if item.distribution != CORE and self._loader.registry.has(item.record):
                 try:
                     _ = item.option_model
                     for warning in signature_warnings(item.kind, item.name, item.target):
                         item.record.warn(warning)
                 except AttributedError as error:
                     item.record.exception = error
-                    self._withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
-        self._remember(self._sources)
+                    self._loader.withdraw(item.record, f"{item.kind} {item.name!r} {error.cause}")
+        self._loader.remember(self._loader.sources)
 
     def observe(self, event: Event) -> list[str]:
         """Call each plugin's `sea_observe`; return what newly failed. Who fails once is not called again."""
         failures = []
-        for record, function in self._registry.functions("sea_observe", self.records):
+        for record, function in self._loader.registry.functions("sea_observe", self.records):
             if record in self._muted:
                 continue
             try:
@@ -239,11 +214,11 @@ class PluginHub:
         Raises:
             PluginError: as `load`; a plugin that fails in this hook is withdrawn, as if it had failed to load.
         """
-        self.load_for(hook="sea_register_commands")
-        functions = self._registry.functions("sea_register_commands", self.records)
+        self.load_for("sea_register_commands")
+        functions = self._loader.registry.functions("sea_register_commands", self.records)
         for record, error in collect_commands(group, functions, reserved):
-            self._withdraw(record, error)
-        self._complain(self._sources)
+            self._loader.withdraw(record, error)
+        self._loader.complain(self._loader.sources)
 
     @contextlib.contextmanager
     def temporarily(self, plugin: Any, name: str = "plugin") -> Iterator[PluginRecord]:
@@ -254,76 +229,14 @@ class PluginHub:
         """
         record = PluginRecord(name, "temporary", "0", type(plugin).__name__, from_user=True)
         source = Source(record, lambda: plugin)
-        self._load([source])
-        self._sources.append(source)
+        self._loader.load([source])
+        self._loader.sources.append(source)
         try:
             yield record
         finally:
-            self._sources.remove(source)
-            if self._registry.has(record):
-                self._withdraw(record, "no longer installed")
-
-    def _wanted(self, source: Source) -> bool:
-        """Whether the user has asked for it to be loaded, whatever it provides."""
-        return source.record.from_user or self.strict
-
-    def _could(self, source: Source) -> Possible:
-        record = source.record
-        if record not in self._possible:
-            known = examined(record)
-            outcomes.recall([known])
-            self._possible[record] = possible(record, known)
-        return self._possible[record]
-
-    def _load(self, chosen: list[Source], tolerant: bool = False) -> None:
-        fresh = [source for source in chosen if source.record not in self._attempted]
-        for source in fresh:
-            self._load_one(source)
-        if fresh:
-            self._remember(fresh)
-            lookup.warn_of_shadowing(self.records)
-        if not tolerant:
-            self._complain(chosen)
-
-    def _complain(self, chosen: list[Source]) -> None:
-        for source in chosen:
-            if source.record.failed and (self.strict or source.record.from_user):
-                raise PluginError(
-                    f"{source.record.label} is {source.record.status}: {source.record.error}",
-                    hint="leave it out (SEA_PLUGINS, --plugin), or repair or uninstall it",
-                )
-
-    def _load_one(self, source: Source) -> None:
-        record = source.record
-        self._attempted.add(record)
-        record.status, record.error, record.provides = "not loaded", None, {}
-        record.unlisted = []
-        record.warnings = list(record.oddities)
-        record.checked = f"loaded {datetime.now(UTC).isoformat(timespec='seconds')}"
-        try:
-            self._registry.add(record, stage(record, source.load), "ok")
-        except AttributedError as error:
-            record.exception = error
-            self._fail(record, error.cause, "refused" if isinstance(error.__cause__, RefusedError) else "broken")
-        if "sea_register_commands" in record.hooks:  # the hook runs only when a command is asked for
-            record.provides |= {k: v for k, v in inspection.provided(record).items() if k == "command"}
-
-    def _load_built_in(self, family: str) -> PluginRecord:
-        record = PluginRecord(family, CORE, VERSION, f"sea_toolkit.{family}", checked="built-in")
-        staged = stage(record, lambda: importlib.import_module(record.value))
-        self._registry.add(record, staged, "built-in")
-        return record
-
-    def _withdraw(self, record: PluginRecord, cause: str) -> None:
-        self._registry.remove(record)
-        self._fail(record, cause)
-
-    def _fail(self, record: PluginRecord, cause: str, status: Status = "broken") -> None:
-        record.fail(cause, status)
-        record.provides = inspection.provided(record)  # what is missed, for messages
-
-    def _remember(self, chosen: list[Source]) -> None:
-        outcomes.remember([source.record for source in chosen if not source.record.from_user])
+            self._loader.sources.remove(source)
+            if self._loader.registry.has(record):
+                self._loader.withdraw(record, "no longer installed")
 
 
 def _trace_to_stderr() -> None:

@@ -106,12 +106,13 @@ class Composition:
 
         Raises:
             RecipeError: an empty or too long prompt, a sampler that cannot work with the energy.
-            ModelError: a reward model that cannot be read, or does not fit the policy.
+            ModelError: a reward model that cannot be read, or does not fit the policy; a policy without finite logits.
         """
         ledger, clock, length = ledger or Ledger(), clock or Clock(), self.recipe.max_new_tokens
         asked = as_prompts(prompts)
         rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
+        policy.require_finite(prefix)
         ledger.prompts = len(asked)
         ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
         context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from sea_toolkit.lm.policy import Policy
@@ -23,43 +23,23 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.records import PluginRecord
     from sea_toolkit.runs.compose import Composition
 
-_PIECE = 1 << 20
-"""Words that are read at once, so that no copy of a large tensor is made."""
-
 _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries without effect on the outputs; dtype and versions are compared separately."""
 
 
 def weights_fingerprint(model: nn.Module) -> str:
-    """SHA-256 over a model's class, its config if it is one of transformers, and names, types, shapes and checksums of
-    all weights: every byte of them counts."""
+    """SHA-256 over a model's class, its config if it is one of transformers, and every byte of its weights.
+
+    It takes 0.2 s for 135 million parameters in bfloat16 on a CPU with SHA instructions, about 10 s for 7 billion. So
+    it is asked for only where something is written.
+    """
     config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
     told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
     digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}{checksum(weight)}".encode())
+        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-@torch.no_grad()
-def checksum(tensor: Tensor) -> int:
-    """Σ wᵢ·mᵢ mod 2⁶⁴ over a tensor's bytes as 64-bit words wᵢ, with odd multipliers mᵢ that depend on the place.
-
-    One word that differs always shows, several all but surely. It is no protection against somebody who wants two
-    models to have the same one. It reads memory as fast as it can be read, on the device where the tensor is: SHA-256
-    would take a minute for a large model.
-    """
-    data = tensor.detach().contiguous().flatten().view(torch.uint8)
-    data = torch.nn.functional.pad(data, (0, -len(data) % 8)) if len(data) % 8 else data
-    total, seed = 0, 0x9E3779B97F4A7C15
-    for begin in range(0, len(data) // 8, _PIECE):
-        words = data[8 * begin : 8 * (begin + _PIECE)].view(torch.int64)
-        places = torch.arange(begin, begin + len(words), device=data.device)
-        # the low bits of a product know the low bits of its factors alone: shift the high ones down
-        mixed = places * (seed - (1 << 64))
-        mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1D
-        total += int((words * (mixed | 1)).sum())
-    return total % (1 << 64)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ class ModuleEnergy(Energy):
 
     def __init__(self, module: nn.Module, *, is_reward: bool) -> None:
         self.module, self.is_reward = module, is_reward
-        self.form = FunctionForm(module, signature=inspect.signature(module.forward))
+        self.form = FunctionForm(module, stated_by=module.forward)
         self.differentiable = not self.form.reads_text
 
     def bind(self, context: Context) -> BoundEnergy:

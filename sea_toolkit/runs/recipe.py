@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -111,9 +112,25 @@ class Recipe(Strict):
         """Check plain data."""
         data = plain_data(data, f"the {where}" if where == "recipe" else where)
         try:
-            return cls.model_validate(data)
+            recipe = cls.model_validate(data)
         except pydantic.ValidationError as error:
             raise _explained(error, where) from error
+        _refuse_not_finite(recipe.model_dump(), where)
+        return recipe
+
+
+def _refuse_not_finite(value: Any, where: str, place: str = "") -> None:
+    """Refuse what options hold of infinities and NaN: the recipe.json of a run could not give them back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(
+            f"{where}: {place} is {value}", expected="a finite number", hint="a large number, or leave the option out"
+        )
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _refuse_not_finite(entry, where, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            _refuse_not_finite(entry, where, f"{place}[{index}]")
 
 
 def _toml(text: str) -> dict[str, Any]:

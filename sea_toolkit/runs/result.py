@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -183,7 +184,8 @@ def plain(value: Any) -> Any:
 
 def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:
     """−log π per token of P × n candidates, in nats, in the policy's own tokens (end of text included). For a text with
-    more tokens than the policy has positions, the mean over those that fit."""
+    more tokens than the policy has positions, the mean over those that fit. For one that is charged for tokens that
+    are not read, the mean over all of them; nan where that is not known."""
     import torch
 
     policy, prefix = problem.policy, problem.prompt_prefix
@@ -195,7 +197,23 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
     width = max(1, int(mask.sum(-1).max()))
     mask, ids = mask[..., :width], response.ids[..., :width]
     total = torch.where(mask, policy.log_prob(prefix, ids, mask), 0.0).sum(-1)
-    return (-total / mask.sum(-1).clamp(min=1)).tolist()
+    read = response.expected_length().tolist()
+    means = (-total / mask.sum(-1).clamp(min=1)).tolist()
+    return [
+        [mean if c.tokens == n else _mean_charge(problem, c) for mean, n, c in zip(*rows, strict=True)]
+        for rows in zip(means, read, candidates, strict=True)
+    ]
+
+
+def _mean_charge(problem: Problem, candidate: Candidate) -> float:
+    """−log π per token by the candidate's own terms."""
+    import torch
+
+    tokens = torch.tensor([[float(candidate.tokens)]])
+    for term in problem.terms:
+        if term.policy_energy is not None and candidate.tokens:
+            return candidate.terms[term.label] / float(term.policy_energy.per_nat(tokens)) / candidate.tokens
+    return float("nan")
 
 
 def build_results(
@@ -213,11 +231,17 @@ def build_results(
     Raises:
         NumericalError: no text of any prompt has a finite energy.
     """
+    walls = [_walls(problem, archive) for archive in archives]
     if all(a.best[0].energy == float("inf") for a in archives):
+        named = [f"energy {owner!r} was +inf" for owner in dict.fromkeys(itertools.chain(*walls))]
         raise NumericalError(
-            "no text has a finite energy: " + "; ".join(problem.run.incidents),
+            "no text has a finite energy: " + "; ".join([*problem.run.incidents, *named]),
             hint="leave out the energy that is named",
         )
+    for p, owners in enumerate(walls, 1):
+        if owners:
+            named_here = " and ".join(f"energy {owner!r}" for owner in owners)
+            facts["notes"].append(f"prompt {p}: no text has a finite energy: {named_here} was +inf for all")
     failed = facts["status"] == "failed"
     nll, stopped = _nll_and_stopped(problem, [[a.starts[0], a.best[0]] for a in archives], failed)
     rewards = [t.label for t in problem.terms if t.is_reward]
@@ -259,6 +283,14 @@ def build_results(
             )
         )
     return results
+
+
+def _walls(problem: Problem, archive: Archive) -> list[str]:
+    """Owners of the energies that are +inf where no text of the prompt has a finite energy."""
+    best = archive.best[0]
+    if best.energy < float("inf"):
+        return []
+    return [t.qualified for t in problem.terms if best.terms[t.label] == float("inf")]
 
 
 def _nll_and_stopped(

@@ -30,7 +30,9 @@ def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
     return Prompt.of(prompt).ask(request)
 
 
-def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int) -> Scored | None:
+def rewrite(
+    problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int, before: Sequence[str] = ()
+) -> Scored | None:
     """Draw rewrites of one response per prompt and score them as answers to the original prompts.
 
     The ledger counts all of it. Random numbers come from streams of their own, so that the rest of the run is
@@ -41,6 +43,7 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
         responses: P texts.
         spec: the request, and how many rewrites to draw.
         seed: the run's.
+        before: prompts of earlier batches.
 
     Returns:
         P × `spec.samples` scored texts, or None where a request does not fit the policy's context, which is noted.
@@ -51,11 +54,12 @@ def rewrite(problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed:
         beginning = [] if problem.locked is None else problem.locked.ids.tolist()
         rows = [[*row, *beginning] for row in policy.encode(requests, problem.length + len(beginning))]
     except (RecipeError, ModelError) as error:  # a failure this late must not lose the run
-        problem.run.incidents.append(f"no rewrites: with the request around it, {error.got}")
+        problem.run.note(f"no rewrites: with the request around it, {error.got}")
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-    noise = Noise.for_prompts([f"{Prompt.of(p).key}\0rewrite" for p in problem.prompts], seed, policy.device)
+    earlier, own = ([f"{Prompt.of(p).key}\0rewrite" for p in some] for some in (before, problem.prompts))
+    noise = Noise.for_prompts(own, seed, policy.device, before=earlier)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
     stopped = problem.stopped  # a rewrite belongs to no chain
     # not their log π here, which is that of answers to the request

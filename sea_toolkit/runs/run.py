@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
@@ -45,6 +46,7 @@ class Run:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
+        before: prompts of earlier batches: one that is given again has a stream of its own.
         length: how long, instead of what the recipe says.
 
     Attributes:
@@ -61,6 +63,7 @@ class Run:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event, self.stop_after = checkpoint_every, on_event, stop_after
@@ -78,7 +81,8 @@ class Run:
             )
         self.identity = uuid.uuid4().hex
         self.request = request_digest(composition.recipe, problem.prompts)
-        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+        self.before = before
+        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
         self.acceptance, self.position, self.trace = AcceptanceCounter(), Position(), Trace(folder)
@@ -115,6 +119,7 @@ class Run:
         """Whether the folder holds a checkpoint; a run killed before its first one starts over."""
         return self.folder is not None and (self.folder / run_files.CHECKPOINT).exists()
 
+    @own_torch_state()
     def resume(self) -> None:
         """Go on from the folder's checkpoint: the same states, streams, counts and candidates.
 
@@ -133,6 +138,7 @@ class Run:
                 hint="start the run again in another folder",
             ) from error
 
+    @own_torch_state()
     def execute(self) -> list[Result]:
         """Run to the end.
 
@@ -209,7 +215,7 @@ class Run:
                 self._log_step(info, -1)
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
-                problem.run.incidents.append(
+                problem.run.note(
                     "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
                     "as it is read"
                 )
@@ -264,7 +270,9 @@ class Run:
     def _rewrite(self) -> None:
         """Let rewrites of the answers compete, if the recipe asks for them."""
         recipe, texts = self.composition.recipe, [a.best[0].text for a in self.archives]
-        scored = None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed)
+        scored = (
+            None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed, self.before)
+        )
         if scored is not None:
             add_rewrites(self.archives, scored, self.step, self.weights)
             self.trace.rewrites(self.step, self.problem.ledger.samples, scored)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.events import Event
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
@@ -31,6 +32,8 @@ OwnEnergies = Mapping[str, tuple[Any, Any]]
 class Session:
     """What runs share: the plugins, the policy, and every other model, each loaded once.
 
+    Whatever torch modes and defaults the caller has set, see `own_torch_state`.
+
     Args:
         hub: the plugins; by default all that are installed.
         policy: a model and tokenizer of one's own; else that of each recipe is loaded.
@@ -51,6 +54,7 @@ class Session:
         self.own_policy = policy
         self._loaded: tuple[PolicySpec, Policy] | None = None
 
+    @own_torch_state()
     def compose(
         self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
     ) -> Composition:
@@ -75,6 +79,7 @@ class Session:
         """The policy that was loaded last."""
         return None if self._loaded is None else self._loaded[1]
 
+    @own_torch_state()
     def policy(self, spec: PolicySpec, check: Callable[[Any], None] | None = None) -> Policy:
         """The policy of a recipe: the one that was given, or loaded last, where it is the same.
 
@@ -95,6 +100,7 @@ class Session:
         self._loaded = spec, policy
         return policy
 
+    @own_torch_state()
     def bind(
         self,
         composition: Composition,
@@ -117,6 +123,7 @@ class Session:
             policy = self.policy(composition.recipe.policy, check)
             return composition.bind(policy, self.finder, prompts, ledger, clock)
 
+    @own_torch_state()
     def run(
         self,
         composition: Composition,
@@ -127,16 +134,17 @@ class Session:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
+        before: Sequence[str] = (),
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after, length: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length, before: see `Run`.
         """
         problem = self.bind(composition, prompts)
-        self.hub.load_for(hook="sea_observe")
+        self.hub.load_for("sea_observe")
         return Run(
             composition,
             problem,
@@ -145,4 +153,5 @@ class Session:
             on_event=on_event,
             stop_after=stop_after,
             length=length,
+            before=before,
         )

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.core.noise import Noise, categorical
+from sea_toolkit.core.noise import Noise, draw
 from sea_toolkit.lm.kv_cache import buffered_cache
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
@@ -98,12 +98,15 @@ class Args(Sampler):
             ledger.decode_steps += 1
             ledger.forward("policy", p * c, policy.head_parameters)
             score = self.scores(problem, ids, tokens, values)
-            pick = categorical((score / self.temperature).softmax(-1), uniform[..., t])
+            # the best is taken off first, so that no temperature makes all of them infinite
+            best = score.amax(-1, keepdim=True)
+            pick, drawn = draw(((score - best) / self.temperature).softmax(-1), uniform[..., t])
             if greedy:
                 pick[:, 0] = score[:, 0].argmax(-1)
             token, logp = tokens.gather(-1, pick[..., None]), values.gather(-1, pick[..., None])
+            logp = logp.where(drawn[..., None], torch.nan)
             over = ended(problem, ids)[..., None]
-            ids = torch.cat([ids, token.masked_fill(over, policy.eos_ids[0])], -1)
+            ids = torch.cat([ids, token.masked_fill(over | logp.isnan(), policy.eos_ids[0])], -1)
             log_prob = torch.cat([log_prob, logp.masked_fill(over, 0.0)], -1)
             if t == length - 1 or bool(ended(problem, ids).all()):
                 break
@@ -126,7 +129,8 @@ class Args(Sampler):
         reward = -energy_so_far(problem, longer.flatten(1, 2)).unflatten(1, (c, k))
         reward = torch.where(reward.isfinite().any(-1, keepdim=True), reward, 0.0)
         weight = problem.policy_weight(torch.full((p, c), float(longer.shape[-1]), device=tokens.device))
-        return weight[..., None] * log_prob + reward
+        # 0 · −inf is no number, and a token that the policy cannot write stays impossible
+        return torch.where(log_prob.isneginf(), log_prob, weight[..., None] * log_prob) + reward
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids

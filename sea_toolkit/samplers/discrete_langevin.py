@@ -25,6 +25,9 @@ from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 
+SMALLEST = torch.finfo(torch.float32).tiny
+"""Below it a float32 divisor is 0."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -105,8 +108,9 @@ class DiscreteLangevin(Sampler):
     def proposal(self, problem: Problem, state: State) -> Float[Tensor, "P C T V"]:
         """log q_t(v | y) at every position."""
         beta, alpha = problem.clock.value(self.inverse_temperature), problem.clock.value(self.step_size)
-        # what does not depend on v cancels in the softmax
-        scores = -0.5 * beta * state.token_gradient - self._squared_distance(problem, state.ids) / (2 * alpha)
+        # what does not depend on v cancels in the softmax; the token itself is at distance 0, also for the smallest α
+        far = self._squared_distance(problem, state.ids) / max(2 * alpha, SMALLEST)
+        scores = -0.5 * beta * state.token_gradient - far
         return problem.policy.forbid(scores).log_softmax(-1)
 
     def correction(self, problem: Problem, state: State, moved: State, forth: Tensor) -> Float[Tensor, "P C"]:
@@ -142,5 +146,6 @@ class DiscreteLangevin(Sampler):
 def token_gradient_at(problem: Problem, ids: Int[Tensor, "P C T"]) -> Float[Tensor, "P C T V"]:
     """∂E/∂p_t(v) of the differentiable terms at a hard response, for every token of the vocabulary."""
     weights = torch.nn.functional.one_hot(ids, problem.policy.vocab_size).float().requires_grad_()
-    total = problem.energy(SoftResponse.from_weights(weights, None, problem.policy.eos_ids)).total
-    return problem.gradient(total, weights).nan_to_num(0.0, 0.0, 0.0)
+    response = SoftResponse.from_weights(weights, None, problem.policy.eos_ids)
+    energies = problem.energy(response)
+    return problem.gradient(energies.total, weights, response, energies)

@@ -85,8 +85,9 @@ class Mala(Sampler):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = problem.start(noise)
+        scored = problem.score_as_text(start.ids, start.log_prob)
         z, candidates = latent_of(problem, start.ids, scale=self.init_scale)
-        return self.at(problem, z, candidates, z, noise), Info(problem.score_as_text(start.ids, start.log_prob))
+        return self.at(problem, z, candidates, z, noise), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         step_size, temperature = problem.clock.value(self.step_size), problem.clock.value(self.temperature)

@@ -74,8 +74,9 @@ class Sea(Sampler):
         clock = problem.clock
         step_size, temperature = clock.value(self.step_size), clock.value(self.temperature)
         z = state.logits.detach().requires_grad_()
-        energies = problem.mask_nonfinite(problem.energy(problem.relax(z, state.candidates, noise)))
-        gradient = problem.gradient(energies.total, z)
+        response = problem.relax(z, state.candidates, noise)
+        energies = problem.mask_nonfinite(problem.energy(response))
+        gradient = problem.gradient(energies.total, z, response, energies)
         draw = noise.normal(*z.shape[1:])
         moved = langevin(state.logits, gradient, step_size, temperature, draw)
         new = State(select_chains(problem.stopped, state.logits, moved), state.candidates)

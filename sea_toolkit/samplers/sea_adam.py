@@ -88,11 +88,12 @@ class SeaAdam(Sampler):
         sigma = RELEASED_NOISE[min(3, int(4 * clock.progress))] if self.noise is None else clock.value(self.noise)
         z = state.logits.detach().requires_grad_()
         seen = z + sigma * noise.normal(*z.shape[1:]) if sigma else z
-        energies = self._rewards(problem, problem.relax(seen, state.candidates, noise))
+        response = problem.relax(seen, state.candidates, noise)
+        energies = self._rewards(problem, response)
         fluency = self._cross_entropy(problem, z, state)
         scale = sum(abs(clock.value(t.weight)) for t in problem.rewards) or 1.0
         objective = energies.total / scale + clock.value(self.reference_weight) * fluency
-        gradient = problem.gradient(objective, z)
+        gradient = problem.gradient(objective, z, response, energies)
         moved, first, second = adam(state, gradient, clock.value(self.learning_rate))
         stopped = problem.stopped
         moved = select_chains(stopped, state.logits, moved)

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import SeaError, did_you_mean
 
 
@@ -97,13 +98,15 @@ Held = TypeVar("Held")
 
 
 def reported(check: Callable[Given, Held]) -> Callable[Given, Held]:
-    """The check, with errors that show the author's line and the plugin's exception without the kit's own frames."""
+    """The check under the torch modes of a run, with errors that show the author's line and the plugin's exception
+    without the kit's own frames."""
 
     @functools.wraps(check)
     def checked(*args: Given.args, **options: Given.kwargs) -> Held:
         __tracebackhide__ = True  # pytest's word
         try:
-            return check(*args, **options)
+            with own_torch_state():
+                return check(*args, **options)
         except ConformanceError as error:
             raise error.with_traceback(None) from error.__cause__
 

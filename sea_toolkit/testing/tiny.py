@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import SeaError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.problem.context import Context
@@ -79,6 +80,7 @@ def tiny_config(arch: str, vocab: int = VOCAB, **overrides: Any) -> PretrainedCo
     return AutoConfig.for_model(_MODEL_TYPE.get(arch, arch), **(common | sizes | _EXTRA.get(arch, {}) | overrides))
 
 
+@own_torch_state()
 def tiny_model(arch: str = "llama", vocab: int = VOCAB, seed: int = 0, **overrides: Any) -> PreTrainedModel:
     """A random causal LM in float32 and eval mode; the global random stream is left as it was.
 

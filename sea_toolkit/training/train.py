@@ -9,6 +9,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import PolicyFingerprint, policy_fingerprint
 from sea_toolkit.lm.truncate import count_layers
@@ -74,6 +75,7 @@ class Trained:
         }
 
 
+@own_torch_state()
 def train(
     model: Any,
     tokenizer: Any,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
-import pty
 import struct
 import sys
-import termios
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,6 @@ def sea_toolkit(
     environment: Mapping[str, str] | None = None,
     terminal: int | None = None,
     closed: Sequence[int] = (),
-    before: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Run `sea-toolkit ARGUMENTS` until the process ends, exit functions included.
 
@@ -42,11 +40,10 @@ def sea_toolkit(
         environment: variables to set.
         terminal: columns of a terminal that all three streams are; its text is `stdout`. None: pipes.
         closed: descriptors that are closed at the start, as by `>&-`.
-        before: called in the process before the command.
     """
-    ends = [pty.openpty()] if terminal else [os.pipe(), os.pipe()]
-    if terminal:
-        fcntl.ioctl(ends[0][1], termios.TIOCSWINSZ, struct.pack("HHHH", 24, terminal, 0, 0))
+    if sys.platform == "win32":
+        pytest.skip("a process is not forked here")
+    ends = [_terminal(terminal)] if terminal else [os.pipe(), os.pipe()]
     child = os.fork()
     if child == 0:
         code = 70
@@ -63,7 +60,6 @@ def sea_toolkit(
                 setattr(sys, f"__{name}__", stream)
             for descriptor in closed:
                 os.close(descriptor)
-            before()
             code = _run(arguments)
         except BaseException:
             traceback.print_exc()
@@ -71,6 +67,17 @@ def sea_toolkit(
         finally:
             os._exit(code)
     return _collect(child, ends, terminal is not None)
+
+
+def _terminal(columns: int) -> tuple[int, int]:
+    """Both sides of a terminal of 24 lines."""
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return ours, theirs
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -160,7 +160,7 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     refused(run(folder, good, stdin="\n\n"), 2, "standard input has no prompts")
     refused(run(folder, "the " * 600, good), 2, "tokens", "at most 512")
     refused(run(folder, "hi", f"--reward={folder}/taste.safetensors=heavy"), 2, "'heavy'", "a number")
-    refused(run(folder, "hi", good, "--recipe", str(tmp_path / "none.toml")), 2, "cannot read the recipe")
+    refused(run(folder, "hi", good, "--recipe", str(tmp_path / "none.toml")), 2, "none.toml cannot be read")
     refused(run(folder, "hi", good, "--device", "quantum"), 2, "quantum")
     refused(run(tmp_path / "nowhere", "hi", good), 1, "nowhere")
 

@@ -53,7 +53,7 @@ def test_each_command_with_json_prints_it_alone(tmp_path: Path, command: list[st
     assert b"chat: descriptor import" in done.stderr
 
 
-ENCODINGS = ("cp1252", "ascii", "latin-1", "cp932", "cp437", "utf-16")
+ENCODINGS = ("cp1252", "ascii", "cp932", "utf-16")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sea_toolkit.core.noise import Noise, categorical, prompt_seeds
-from sea_toolkit.errors import SeaError
+from sea_toolkit.errors import NumericalError, SeaError
 
 
 def test_a_prompts_stream_does_not_depend_on_its_neighbors():
@@ -100,3 +100,9 @@ def test_categorical_never_draws_what_has_no_mass(weights, uniform):
     index = categorical(p, torch.tensor([uniform]))
     assert 0 <= int(index) < len(weights)
     assert p[0, int(index)] > 0
+
+
+@pytest.mark.parametrize("row", [[0.0, 0.0], [float("nan"), 1.0], [float("inf"), 1.0], [1.0, -float("inf")]])
+def test_categorical_refuses_a_row_that_is_no_distribution(row):
+    with pytest.raises(NumericalError, match="in 1 of 2 rows"):
+        categorical(torch.tensor([[0.5, 0.5], row]), torch.tensor([0.5, 0.5]))

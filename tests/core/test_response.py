@@ -196,8 +196,13 @@ def test_the_mean_slope_is_over_the_text_alone():
     mean = slope.mean(torch.tensor([[3.0, 2.0]])).over_vocabulary(0, 12)
     torch.testing.assert_close(mean[0, 0], rows[0, 0, :3].mean(0))
     torch.testing.assert_close(mean[0, 1], rows[0, 1, :2].mean(0))
-    broken = TokenGradient([(table, torch.full((1, 2, 4, 4), torch.nan))], [])
-    assert broken.mean(torch.tensor([[3.0, 0.0]])).over_vocabulary(0, 12).abs().sum() == 0
+    outside = torch.ones(1, 2, 4, 4)
+    outside[0, 0, 3], outside[0, 1] = torch.nan, torch.inf
+    found = TokenGradient([(table, outside)], []).mean(torch.tensor([[3.0, 0.0]])).over_vocabulary(0, 12)
+    torch.testing.assert_close(found[0], torch.stack([table.sum(-1), torch.zeros(12)]))
+    without = TokenGradient([(table, outside)], []).without(torch.tensor([[True, False]])).grads[0]
+    assert without[0, 0].abs().sum() == 0
+    assert torch.equal(without[0, 1], outside[0, 1])
 
 
 def test_survival_of_certain_ends():

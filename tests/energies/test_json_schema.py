@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.energies.json_schema import JsonSchema, beginning
+from sea_toolkit.energies.json_schema.energy import JsonSchema, beginning
 from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.util import limited
 from tests.helpers import hub, problem_for
 
-pytest.importorskip("jsonschema")
+jsonschema = pytest.importorskip("jsonschema")
 
 SCHEMA = {
     "type": "object",
@@ -129,3 +130,71 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SeaError, match=r"jsonschema.*not installed[\s\S]*pip install 'sea-alignment\[json\]'"):
         hub().get("energy", "json-schema").build({"schema": SCHEMA})
+
+
+def doubled(times):
+    """A schema that asks for the same `2 ** times` times."""
+    parts = {f"d{i + 1}": {"allOf": [{"$ref": f"#/$defs/d{i}"}] * 2} for i in range(times)}
+    return {"$defs": {"d0": {"type": "integer"}, **parts}, "$ref": f"#/$defs/d{times}"}
+
+
+DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+CIRCLE, TIME, MISSING = "refers to itself in a circle", "takes more than", "which is not in it"
+
+
+@pytest.mark.parametrize(
+    ("schema", "word"),
+    [
+        ({"$ref": "#"}, CIRCLE),
+        (DIALECT | {"$ref": "#"}, CIRCLE),
+        ({"properties": {"a": {"properties": {"b": {"$ref": "#/properties/a/properties/b"}}}}}, CIRCLE),
+        ({"anyOf": [{"type": "integer"}, {"$ref": "#"}]}, CIRCLE),
+        (doubled(30), TIME),
+        ({"properties": {"a": {"$ref": "#/$defs/none"}}}, MISSING),
+        ({"patternProperties": {"a": {}}, "unevaluatedProperties": False}, "patternProperties and unevaluated"),
+        ({"pattern": "("}, "schema is wrong"),
+        ({"const": limited}, "cannot be written as JSON"),
+        ({"const": "a" * 1_000_000}, "a schema of 1000013 characters"),
+    ],
+)
+def test_a_schema_that_could_never_judge_is_refused_before_a_run(schema, word, monkeypatch):
+    monkeypatch.setattr(limited, "SECONDS", 0.05)
+    with pytest.raises(RecipeError, match=word):
+        JsonSchema(schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"multipleOf": 0.01}, "1e400"),
+        ({"multipleOf": 0.01}, "1" + "0" * 4000),
+        (DIALECT | {"items": {"$ref": "#"}}, "[" * 300 + "]" * 300),
+        ({"pattern": "^(a|aa)+$"}, json.dumps("a" * 60 + "b")),
+        ({"patternProperties": {"^(a|aa)+$": {}}}, json.dumps({"a" * 60 + "b": 1})),
+        (
+            {"patternProperties": {"^(a|aa)+$": {}}, "additionalProperties": {"type": "string"}},
+            json.dumps({"a" * 60 + "b": 1}),
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_judged_costs_the_most_and_a_note_counts_it(schema, text, monkeypatch):
+    energy = JsonSchema(schema=schema)
+    monkeypatch.setattr(limited, "SECONDS", 0.02)
+    assert energy.score_text([""] * 2, [text, "[]"]) == [2.0, 0.0]
+    (note,) = energy.unjudged.notes
+    assert note.startswith("json-schema: 1 text could not be judged")
+
+
+def test_violations_are_those_of_jsonschema():
+    schema = {
+        "properties": {"a": {"pattern": "^[a-z]+$"}, "b": {"$ref": "#/$defs/n"}},
+        "patternProperties": {"^x": {"type": "integer"}},
+        "additionalProperties": {"type": "string"},
+        "$defs": {"n": {"type": "integer", "minimum": 3}},
+    }
+    strict = schema | {"additionalProperties": False}
+    for chosen in (schema, strict, DIALECT | schema):
+        plain = jsonschema.Draft202012Validator(chosen)
+        for value in ({}, {"a": "B", "b": 1, "x1": "s", "c": 2, "d": "ok"}, {"a": "b", "x": 1}, [], {"c": 1, "e": 2}):
+            count = len(list(plain.iter_errors(value)))
+            assert score(json.dumps(value), chosen) == count / (count + 1), (chosen, value)

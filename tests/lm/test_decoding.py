@@ -7,6 +7,7 @@ import torch
 
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise, categorical
+from sea_toolkit.errors import NumericalError
 from sea_toolkit.lm import decoding
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.lm.policy import Policy
@@ -212,3 +213,42 @@ def test_ledger_counts_the_rows_that_run(monkeypatch):
     assert ledger.models["policy"].forward == ledger.decode_steps == tokens
     params = policy.body_parameters + policy.head_parameters
     assert ledger.flops == 2.0 * params * tokens
+
+
+def test_a_row_whose_logits_are_not_finite_ends_there_and_its_log_probability_says_so():
+    policy = Policy(tiny_model(), tiny_tokenizer())
+    plain, calls = policy.logits, []
+
+    def failing(hidden):
+        logits = plain(hidden)
+        calls.append(len(logits))
+        if len(calls) == 3:
+            logits[1] = torch.nan
+        return logits
+
+    prefix = policy.prefix([[5, 6, 7]])
+    uniform = Noise([0]).uniform(3, 6)
+    expected = decode(policy, prefix, uniform)
+    policy.logits = failing
+    for greedy in (False, True):
+        calls.clear()
+        found = decode(policy, prefix, None if greedy else uniform, length=6, chains=3)
+        assert found.ids[0, 1, 2:].tolist() == [EOS] * 4
+        assert found.log_prob[0, 1].isnan().tolist() == [False, False, True, False, False, False]
+        assert found.log_prob[0, [0, 2]].isfinite().all()
+        if not greedy:
+            assert torch.equal(found.ids[0, [0, 2]], expected.ids[0, [0, 2]])
+
+
+def test_a_proposal_that_is_not_finite_is_refused():
+    policy = tiny_policy()
+    prefix, uniform = policy.prefix([[5, 6, 7]]), Noise([0]).uniform(2, 3)
+    with pytest.raises(NumericalError, match="proposed from is not finite in 1 of 2 answers"):
+        decode(
+            policy,
+            prefix,
+            uniform,
+            logits_processor=lambda ids, logp, rows: torch.where(rows[:, None] == 1, torch.nan, logp),
+        )
+    with pytest.raises(NumericalError):
+        decode(policy, prefix, uniform, temperature=1e-40)

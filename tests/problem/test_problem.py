@@ -83,7 +83,7 @@ def reread(policy, ids):
 
 def test_texts_are_scored_as_they_are_tokenized_again():
     problem = problem_for(prompts=PROMPTS, chains=4)
-    ids = random_ids(3, 4, 10, low=0)
+    ids = random_ids(3, 4, 10)
     ids[0, 0, 6:] = EOS
     found = problem.score_as_text(ids)
     texts, rows = reread(problem.policy, ids)
@@ -146,7 +146,7 @@ def test_an_empty_answer_is_scored():
     found = problem.score_as_text(ids)
     assert found.texts == [["", ""]]
     assert found.finished.tolist() == [[True, False]]
-    assert found.length.tolist() == [[1.0, 0.0]]
+    assert found.length.tolist() == [[1.0, 10.0]], "what is not read is charged for"
     assert found.energies.total.isfinite().all()
     assert found.energies.terms["warmth"].tolist() == [[0.0, 0.0]]
 

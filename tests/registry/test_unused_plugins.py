@@ -43,7 +43,7 @@ def test_a_run_loads_those_that_watch_and_no_others(install):
     install("sea-watch", LOUD + OBSERVER)
     install("sea-marked", LOUD + hook("watch(event)", decorator='@sea.hookimpl(specname="sea_observe")'))
     install("sea-made", LOUD + "import sea_toolkit as sea\nsea_observe = sea.hookimpl(lambda event: None)\n")
-    PluginHub.discover().load_for(hook="sea_observe")
+    PluginHub.discover().load_for("sea_observe")
     assert imported() == ["sea_made", "sea_marked", "sea_watch"]
 
 
@@ -51,12 +51,12 @@ def test_an_observer_that_only_the_last_load_has_shown_is_loaded(install):
     made = 'globals()["sea_" + "observe"] = sea.hookimpl(lambda event: 0)\n'
     install("sea-hidden", LOUD + "import sea_toolkit as sea\n" + made)
     hub = PluginHub.discover()
-    hub.load_for(hook="sea_observe")
+    hub.load_for("sea_observe")
     assert imported() == []
     hub.load()
     _forget_module("sea_hidden")
     hub = PluginHub.discover()
-    hub.load_for(hook="sea_observe")
+    hub.load_for("sea_observe")
     assert imported() == ["sea_hidden"]
 
 
@@ -72,7 +72,7 @@ def test_an_observer_in_bytecode_or_a_zip_file_is_loaded(install, tmp_path, monk
     quiet.unlink()
     monkeypatch.syspath_prepend(str(tmp_path / "plugins.zip"))
     hub = PluginHub.discover()
-    hub.load_for(hook="sea_observe")
+    hub.load_for("sea_observe")
     assert imported() == ["sea_bytes", "sea_quiet", "sea_zipped"]  # one zip file is one plugin's, as far as is known
 
 

@@ -20,6 +20,12 @@ def test_fingerprints_tell_models_apart():
     with torch.no_grad():
         tuned.model.layers[2].mlp.up_proj.weight += 1e-4
     assert found != weights_fingerprint(tuned)
+    for name in ("model.embed_tokens.weight", "model.norm.weight"):  # one entry, wherever it is
+        for place in (0, 7, -1):
+            tuned = copy.deepcopy(model)
+            with torch.no_grad():
+                tuned.get_parameter(name).flatten()[place] += 1e-3
+            assert found != weights_fingerprint(tuned), (name, place)
     scaled = tiny_model(rope_parameters={"rope_type": "default", "rope_theta": 500.0})
     assert found != weights_fingerprint(scaled)
 

@@ -251,3 +251,11 @@ def test_equal_names_get_numbers():
 def test_an_assignment_that_leads_nowhere_says_so(path):
     with pytest.raises(RecipeError, match="--set energies"):
         build_recipe(None, None, terms=[{"name": "length"}], assignments=[(path, 2)])
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), [1.0, -float("inf")], {"schedule": "linear", "start": float("inf")}]
+)
+def test_a_number_that_no_json_file_can_hold_is_refused(value):
+    with pytest.raises(RecipeError, match=r"recipe: energies\[0\]\.target.* is -?(inf|nan)"):
+        Recipe.parse({"energies": [{"name": "length", "target": value}]})

@@ -67,7 +67,7 @@ def test_the_chosen_text_is_no_worse_than_any_start(sampler, seed):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_gets_somewhere(sampler):
     results = run_for(prompts=PROMPTS, sampler=sampler, steps=12, chains=4).execute()
-    assert sum(r.energy[1] < r.energy[0] - 1.0 for r in results) >= 2
+    assert sum(any(c["energy"] < c["start_energy"] - 1.0 for c in r.chains) for r in results) >= 2
 
 
 def test_the_reported_terms_are_those_of_the_reported_text():

@@ -27,11 +27,10 @@ class Possible:
         """Whether it may implement the hook."""
         return self.hooks is None or hook in self.hooks
 
-    def provides(self, kind: str, name: str | None = None) -> bool:
-        """Whether it may register this name, or any, in this kind."""
-        known = self.names.get(kind, ())
+    def provides(self, kind: str, name: str) -> bool:
+        """Whether it may register this name in this kind."""
         more = self.has_hook(KINDS[kind]) and kind not in self.complete
-        return more or (bool(known) if name is None else name in known)
+        return more or name in self.names.get(kind, ())
 
 
 def possible(record: PluginRecord, remembered: PluginRecord) -> Possible:

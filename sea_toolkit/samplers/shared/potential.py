@@ -41,8 +41,9 @@ def potential_at(
 ) -> Potential:
     """H and its gradient: one pass forward and back through everything in the energy."""
     z = logits.detach().requires_grad_()
-    energies = problem.mask_nonfinite(problem.energy(problem.relax(z, candidates, noise)))
-    gradient = problem.gradient(energies.total, z)
+    response = problem.relax(z, candidates, noise)
+    energies = problem.mask_nonfinite(problem.energy(response))
+    gradient = problem.gradient(energies.total, z, response, energies)
     pull, off = temperature / width**2, logits - center
     value = energies.total.detach() + 0.5 * pull * off.square().flatten(2).sum(-1)
     return Potential(value, gradient + pull * off, energies)

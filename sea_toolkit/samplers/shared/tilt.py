@@ -163,13 +163,19 @@ def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Fl
     return tilt.scatter(-1, ids, tilt.gather(-1, ids).clamp(max=0.0))
 
 
+STEEPEST = 1e12
+"""Largest slope that counts, in nats: a tilt is scaled to its spread, and the square of a larger one may overflow."""
+
+
 def token_gradients(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"]:
-    """The gradient of each reward with respect to each token's probability, averaged over the text's positions."""
+    """The gradient of each reward with respect to each token's probability, averaged over the text's positions; at most
+    `STEEPEST` in size."""
     assert scored.token_gradients is not None
     policy = problem.policy
     # one product of the size of the LM's head per text
     problem.ledger.forward("policy", len(scored.token_gradients) * scored.length.numel(), policy.head_parameters)
-    return torch.stack([s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.token_gradients], 2)
+    means = [s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.token_gradients]
+    return torch.stack(means, 2).clamp(-STEEPEST, STEEPEST)
 
 
 def weights_now(problem: Problem, like: Tensor) -> Float[Tensor, "1 M"]:

@@ -19,7 +19,7 @@ PROPERTIES = {
     "dtype": "floating-point numbers, on the policy's device",
     "finite": "finite for hard, relaxed, empty and unfinished answers",
     "repeatable": "the same answer has the same energy each time",
-    "global random state": "neither torch's nor numpy's global random stream is touched",
+    "global random state": "no call moves torch's or numpy's global stream, and no weight from bind is left to it",
     "one-hot = text": "a text has one energy: as ids, as one-hot weights over few or all tokens, and by score_text",
     "gradient": "the gradient is that of the value, by finite differences, and finite at hard answers",
     "readings": "the response is read through its methods alone, which the tilted samplers see",

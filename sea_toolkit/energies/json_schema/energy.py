@@ -7,23 +7,29 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.energies.json_schema.validator import CannotJudge, Validator
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.util.limited import Unjudged
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.text_files import read_text
-from sea_toolkit.util.version import install_hint
 
 CUT = re.compile(r"t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?")
 """What may remain of a literal or a number where the text ends."""
+
+
+LONGEST = 1_000_000
+"""Characters of a schema: it is checked as a whole before a run begins."""
 
 
 class JsonSchema(Energy):
     """How far a text is from JSON that fits a schema, from 0 to 2.
 
     JSON with n violations costs `n / (n + 1)`; the beginning of JSON costs 1; other texts cost 2 less the share of them
-    that could be the beginning of JSON.
+    that could be the beginning of JSON. JSON that cannot be judged (too deep, too large, or not in half a second) costs
+    2, and a note counts it.
 
     The text is read without white space at its ends; there is no gradient. Needs `pip install 'sea-alignment[json]'`.
 
@@ -31,7 +37,7 @@ class JsonSchema(Energy):
         schema: a JSON Schema: a table in the recipe, a JSON text, or the name of a file with one.
 
     Raises:
-        RecipeError: no schema, or an invalid one.
+        RecipeError: no schema, an invalid one, or one that would never end.
         SeaError: the package jsonschema is not installed.
     """
 
@@ -39,12 +45,20 @@ class JsonSchema(Energy):
 
     def __init__(self, *, schema: dict[str, Any] | str) -> None:
         self.schema = _read(schema) if isinstance(schema, str) else schema
-        self.validator = _validator(self.schema)
-        self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
+        try:
+            self.fingerprint = json.dumps(self.schema, sort_keys=True)  # of a schema in a file, too
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RecipeError(
+                f"the schema cannot be written as JSON: {error}", expected="tables, lists, texts and numbers"
+            ) from error
+        if len(self.fingerprint) > LONGEST:
+            raise RecipeError(f"a schema of {len(self.fingerprint)} characters", expected=f"at most {LONGEST}")
+        self.validator = Validator(self.schema)
+        self.unjudged = Unjudged("json-schema", "2, the most")
 
     def bind(self, context: Context) -> BoundEnergy:
         """The energy itself: it is the same in every run."""
-        return BoundEnergy(score_text=self.score_text, unmet=_unmet)
+        return BoundEnergy(score_text=self.score_text, warnings=self.unjudged.notes, unmet=_unmet)
 
     def score_text(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """One number per text, from 0 to 2."""
@@ -57,18 +71,11 @@ class JsonSchema(Energy):
             return 2.0 - beginning(text, error) / max(1, len(text))
         except (ValueError, RecursionError):  # NaN, a number of thousands of digits, brackets without end
             return 2.0
-        return self._violations(value)
-
-    def _violations(self, value: Any) -> float:
-        from referencing.exceptions import Unresolvable
-
         try:
-            count = sum(1 for _ in self.validator.iter_errors(value))
-        except Unresolvable as error:
-            raise RecipeError(
-                f"the schema refers to {error.ref!r}, which is not in it",
-                expected="a schema that stands by itself: nothing is fetched",
-            ) from error
+            count = self.validator.violations(value)
+        except CannotJudge:
+            self.unjudged.add()
+            return 2.0
         return count / (count + 1.0)
 
 
@@ -101,24 +108,3 @@ def _read(schema: str) -> Any:
         ) from error
     except ValueError as error:
         raise RecipeError(f"the schema is no JSON: {error}", expected="a JSON Schema") from error
-
-
-def _validator(schema: Any) -> Any:
-    try:
-        import jsonschema
-        from referencing import Registry
-    except ImportError as error:
-        raise SeaError(
-            "the energy json-schema needs the package jsonschema, which is not installed",
-            hint=install_hint("json"),
-        ) from error
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        place = "/".join(map(str, error.absolute_path))
-        raise RecipeError(
-            f"the schema is wrong{f' at {place}' if place else ''}: {error.message}", expected="a JSON Schema"
-        ) from error
-    # an empty registry: nothing is fetched for a "$ref"
-    return kind(schema, registry=Registry())
