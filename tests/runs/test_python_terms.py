@@ -246,6 +246,6 @@ def test_a_run_with_rewards_from_python_is_resumed_with_them_again(tmp_path):
     first = align(**terms, out=tmp_path)
     (again,) = api.resume(tmp_path, policy=tiny_policy(), hub=hub(), **terms)
     assert (again.response, again.rewards) == (first.response, first.rewards)
-    for other in ({}, {"reward": {"longer": lengths}}, {**terms, "energies": {"length": {"target": 6.0}}}):
+    for other in ({"reward": {"longer": lengths}}, {**terms, "energies": {"length": {"target": 6.0}}}):
         with pytest.raises(RecipeError, match="the run"):
             api.resume(tmp_path, policy=tiny_policy(), hub=hub(), **other)
