@@ -31,6 +31,9 @@ from sea_toolkit.util.version import VERSION
 
 _STYLES = {"built-in": "dim", "ok": "green", "broken": "bold red", "refused": "bold red"}
 
+_NOTHING = {"ok": ["nothing"], "not loaded": ["not known before --load"]}
+"""What a plugin provides of which no name is known, by its state."""
+
 
 @click.command("list-plugins", cls=Command)
 @click.option("--kind", type=click.Choice([*KINDS, "command"]), help="Only what provides items of this kind.")
@@ -119,7 +122,9 @@ def _provided(row: dict[str, Any]) -> list[str]:
     ]
     if "sea_register_commands" in row["hooks"] and "command" not in kinds:
         cells.append("command: …")
-    return [*cells, "watches runs"] if "sea_observe" in row["hooks"] else cells
+    if "sea_observe" in row["hooks"]:
+        cells.append("watches runs")
+    return cells or _NOTHING.get(row["status"], [])
 
 
 def _known_from(checked: str | None) -> str:

@@ -233,3 +233,14 @@ def test_a_failure_of_an_earlier_load_says_of_when_it_is(install):
     CliRunner().invoke(main, ["list-plugins", "--load"])
     shown = CliRunner().invoke(main, ["list-plugins"]).stdout
     assert re.search(r"sea-bad:sea_bad is broken \(as of 20\d\d-\d\d-\d\dT[^)]+\): OSError: the disk is away", shown)
+
+
+def test_no_plugin_provides_an_empty_cell(install):
+    install("sea-empty", "")
+    install("sea-watch", "import sea_toolkit as sea\n\n@sea.hookimpl\ndef sea_observe(event):\n    pass\n")
+    for arguments, said in (([], "not known before --load"), (["--load"], "nothing")):
+        lines = CliRunner().invoke(main, ["list-plugins", *arguments]).stdout.splitlines()
+        (empty,) = [line for line in lines if line.startswith("sea_empty ")]
+        (watch,) = [line for line in lines if line.startswith("sea_watch ")]
+        assert empty.endswith(said)
+        assert watch.endswith("watches runs")
