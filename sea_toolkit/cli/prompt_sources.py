@@ -35,7 +35,9 @@ def asked_prompts(
         raise RecipeError(" and ".join(sources), expected="one of them")
     if column is not None and file in (None, stdin):
         raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
-    if texts and tuple(texts) != (stdin,):
+    if stdin in texts and len(texts) > 1:
+        raise RecipeError(f"{stdin} (standard input) and other prompts", expected="one of them")
+    if texts and stdin not in texts:
         _refuse_file_names(texts)
         return as_prompts(texts)
     if messages is not None:

@@ -24,6 +24,7 @@ from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import Reading, ShownText
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.named_rewards import is_energy
 
 READINGS = get_args(Reading)
 OPTIONS = {
@@ -60,6 +61,11 @@ class Judge:
         self.spec = {"model": self.model, **options}
         self.label = Reward(model=self.model).label
         self.finder = finder
+        if is_energy(self.model, finder.hub):
+            raise RecipeError(
+                f"the judge {self.model!r} is an energy",
+                expected="a reward model, which reads the chosen texts by itself (sea-toolkit models list)",
+            )
         self.source = finder.find(self.model, "reward")
         if is_probe(self.source) and options:
             raise RecipeError(

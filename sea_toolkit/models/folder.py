@@ -68,7 +68,7 @@ def refuse_file(path: Path, name: str) -> None:
     Raises:
         ModelError: `path` is a file.
     """
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         if path.suffix == ".gguf":
             raise ModelError(
                 f"{name} is a GGUF file, which holds a language model", expected="the folder of a classifier or encoder"

@@ -38,13 +38,13 @@ def check_declared(cls: type, base: type, required: Iterable[str]) -> None:
         match = difflib.get_close_matches(name, declared - taken, n=1, cutoff=CLOSE)
         if match:
             raise PluginError(
-                f"class {_path(cls)} has {name!r}, which nothing reads",
+                f"class {class_path(cls)} has {name!r}, which nothing reads",
                 hint=f"did you mean {match[0]!r}? If not, give it another name, or one that begins with _",
             )
     missing = [name for name in required if name not in own or not _defined(cls, name)]
     if missing:
         raise PluginError(
-            f"class {_path(cls)} does not define {', '.join(missing)}",
+            f"class {class_path(cls)} does not define {', '.join(missing)}",
             expected=f"what every {base.__name__} has: {', '.join(required)}",
         )
     for name in sorted(own & declared):
@@ -70,7 +70,9 @@ def _check_value(cls: type, base: type, name: str) -> None:
     if name not in _types(base):
         wanted = callable(inspect.getattr_static(base, name, None))
         if wanted and not (callable(value) or isinstance(value, staticmethod | classmethod)):
-            raise PluginError(f"{name} of class {_path(cls)} is {value!r}", expected=f"a method, as in {base.__name__}")
+            raise PluginError(
+                f"{name} of class {class_path(cls)} is {value!r}", expected=f"a method, as in {base.__name__}"
+            )
         return
     kind, of_class, validate = _types(base)[name]
     if value is inspect.Parameter.empty or (isinstance(value, property) and not of_class):
@@ -79,7 +81,7 @@ def _check_value(cls: type, base: type, name: str) -> None:
         validate(value, strict=True)
     except ValidationError as error:
         raise PluginError(
-            f"{name} of class {_path(cls)} is {value!r}", expected=_printed(kind), hint=_hint(error)
+            f"{name} of class {class_path(cls)} is {value!r}", expected=_printed(kind), hint=_hint(error)
         ) from error
 
 
@@ -116,5 +118,6 @@ def _hint(error: ValidationError) -> str | None:
     return details[0]["msg"] if len(details) == 1 else None
 
 
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+def class_path(cls: type) -> str:
+    """Module and name of a class, for messages; a plugin in a single file has a made-up module, which says nothing."""
+    return cls.__qualname__ if cls.__module__.startswith("_sea_plugin_") else f"{cls.__module__}.{cls.__qualname__}"

@@ -32,12 +32,7 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
     options = spec.options
     if spec.name in REWARD:
         model = options.get("model")
-        if (
-            isinstance(model, str)
-            and not _is_place(model)
-            and not hub.find(model, "model")
-            and hub.find(model, "energy")
-        ):
+        if isinstance(model, str) and is_energy(model, hub):
             return model, {key: value for key, value in options.items() if key != "model"}, True
     elif not hub.find(spec.name, "energy") and _is_reward_model(spec.name, hub):
         raise RecipeError(
@@ -65,6 +60,11 @@ def call(flag: str, spec: EnergySpec | ConstraintSpec, name: str | None = None) 
 
 def _is_reward_model(name: str, hub: PluginHub) -> bool:
     return any(model_of(item).role == "reward" for item in hub.find(name, "model"))
+
+
+def is_energy(model: str, hub: PluginHub) -> bool:
+    """Whether the name of a reward is that of an energy, and of no reward model."""
+    return not _is_place(model) and not hub.find(model, "model") and bool(hub.find_anywhere(model, "energy"))
 
 
 def _is_place(model: str) -> bool:

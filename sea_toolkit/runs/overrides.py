@@ -144,7 +144,7 @@ def assign(data: dict[str, Any], path: str, value: Any) -> None:
     place: Any = data
     for key in parents:
         if isinstance(place, list):
-            place = place[int(key)] if key.isdigit() and int(key) < len(place) else None
+            place = place[int(key)] if key.isdecimal() and int(key) < len(place) else None
         else:
             place = place.setdefault(key, {}) if isinstance(place, dict) else None
         if not isinstance(place, dict | list):
@@ -153,7 +153,7 @@ def assign(data: dict[str, Any], path: str, value: Any) -> None:
             )
     if isinstance(place, dict):
         place[last] = value
-    elif last.isdigit() and int(last) < len(place):
+    elif last.isdecimal() and int(last) < len(place):
         place[int(last)] = value
     else:
         raise RecipeError(f"--set {path}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")

@@ -18,7 +18,7 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
-from sea_toolkit.registry.declared import check_declared
+from sea_toolkit.registry.declared import check_declared, class_path
 from sea_toolkit.registry.items import Item
 from sea_toolkit.samplers.law import Law
 
@@ -136,7 +136,7 @@ def _check_consistent(cls: type[Sampler]) -> None:
         PluginError: the law names an option that the constructor lacks; steps and a budget, or neither; a relaxation
             without its name or `top_k`; a `state_type` that is not a dataclass; `counts_budget` without `finished`.
     """
-    name = f"class {cls.__module__}.{cls.__qualname__}"
+    name = f"class {class_path(cls)}"
     options = inspect.signature(cls).parameters
     if cls.law.beta is not None and cls.law.beta not in options:
         raise PluginError(

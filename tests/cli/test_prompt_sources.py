@@ -43,6 +43,8 @@ def test_standard_input_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch) ->
     assert asked_prompts((), None, None, None) == [ODD, "ü"]
     stdin(monkeypatch, b"a\n")
     assert asked_prompts(("-",), None, None, None) == ["a"]
+    with pytest.raises(RecipeError, match="and other prompts"):
+        asked_prompts(("a", "-"), None, None, None)
     stdin(monkeypatch, b"caf\xe9\n")
     with pytest.raises(RecipeError, match=r"standard input cannot be read: 'utf-8' codec[\s\S]*UTF-8"):
         asked_prompts((), "-", None, None)

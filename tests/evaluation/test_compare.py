@@ -455,9 +455,9 @@ class TestPromptFiles:
         [
             ("a.jsonl", '{"question": "one", "id": 1}\n', "has the columns 'question', 'id'"),
             ("a.jsonl", '{"instruction": 3}\n', "row 1 is 3"),
-            ("a.csv", "instruction,x\n ,1\n", "row 1 is ' '"),
+            ("a.csv", "instruction,x\n ,1\n", "row 1 is empty"),
             ("a.txt", "\n \n", "no prompts"),
-            ("a.txt.gz", "not gzip", "cannot read"),
+            ("a.txt.gz", "not gzip", "cannot be read"),
         ],
     )
     def test_mistakes_are_named(self, name: str, content: str, message: str, tmp_path: Path) -> None:

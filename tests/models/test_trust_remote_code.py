@@ -13,6 +13,7 @@ from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.util.run_files import write_sealed
 from tests.helpers import hub
 from tests.models.folders import edit_config, save_classifier, save_policy
 
@@ -108,9 +109,9 @@ def test_the_code_of_a_policy_and_of_a_run_that_goes_on(coded, ran, tmp_path):
     assert "trust" not in (tmp_path / "o" / "recipe.json").read_text()
     times = len(ran.read_text())
     with pytest.raises(ModelError, match="Python code of its own"):
-        resume(tmp_path / "o", hub=hub())
+        resume(tmp_path / "o", hub=hub(), steps=2)
     assert len(ran.read_text()) == times
-    assert resume(tmp_path / "o", hub=hub(), trust_remote_code=True)
+    assert resume(tmp_path / "o", hub=hub(), steps=2, trust_remote_code=True)
 
 
 def test_neither_a_recipe_nor_a_folder_can_allow_it(tmp_path, coded, ran):
@@ -119,7 +120,7 @@ def test_neither_a_recipe_nor_a_folder_can_allow_it(tmp_path, coded, ran):
         Recipe.parse(data)
     (tmp_path / "o").mkdir()
     saved = {"recipe": data, "prompts": ["Hi"], "own_terms": [], "checkpoint_every": 10}
-    (tmp_path / "o" / "recipe.json").write_text(json.dumps(saved))
+    write_sealed(tmp_path / "o" / "recipe.json", saved)
     with pytest.raises(RecipeError, match="a recipe cannot allow code"):
         resume(tmp_path / "o", hub=hub())
     assert not ran.exists()

@@ -163,6 +163,15 @@ def test_a_load_shows_what_no_recipe_can_write_and_no_message_names_a_made_up_mo
     assert "_sea_plugin" not in json.dumps([o.type for o in item.options])
 
 
+def test_a_class_of_a_file_is_named_without_its_made_up_module(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import sea_toolkit as sea\nclass Words(sea.Energy):\n    def bnd(self, context): ...\n")
+    hub = PluginHub.discover(plugins=[], files=[file])
+    hub.load(tolerant=True)
+    assert "class Words " in hub.records[-1].error
+    assert "_sea_plugin" not in hub.records[-1].error
+
+
 def test_defaults_that_a_class_makes_are_shown_as_values_and_made_anew():
     @dataclass
     class Words:

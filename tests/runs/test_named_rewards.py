@@ -8,6 +8,8 @@ import pytest
 
 import sea_toolkit as sea
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.evaluation.judges import Judge
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.testing.tiny import tiny_policy
 
 
@@ -58,6 +60,12 @@ def test_an_energy_that_is_no_reward_is_called_by_its_own_flag() -> None:
     with pytest.raises(RecipeError, match="keywords has no words") as refused:
         align({"name": "reward", "model": "keywords", "weight": 3.0})
     assert "'keywords' is an energy: --energy keywords=3" in str(refused.value)
+
+
+def test_an_energy_is_no_judge() -> None:
+    for name in ("length", "semantic-similarity"):
+        with pytest.raises(RecipeError, match=f"the judge '{name}' is an energy"):
+            Judge(name, ModelFinder(sea.PluginHub.discover(plugins=())))
 
 
 def test_a_reward_model_that_is_asked_for_as_an_energy_is_called_by_its_own_flag() -> None:

@@ -247,6 +247,12 @@ def test_equal_names_get_numbers():
     assert [t.label for t in terms] == ["length", "length#2", "mine"]
 
 
+@pytest.mark.parametrize("path", ["energies.²", "energies.-1", "energies.9", "energies.x.weight", "energies."])
+def test_an_assignment_that_leads_nowhere_says_so(path):
+    with pytest.raises(RecipeError, match="--set energies"):
+        build_recipe(None, None, terms=[{"name": "length"}], assignments=[(path, 2)])
+
+
 @pytest.mark.parametrize(
     "value", [float("inf"), float("nan"), [1.0, -float("inf")], {"schedule": "linear", "start": float("inf")}]
 )
