@@ -249,6 +249,9 @@ class Endless(Search):
     def step(self, problem, state, noise):
         return state, Info()
 
+    def step_cost(self, problem, state, noise):
+        return None
+
     def current(self, problem, state):
         return state.ids
 
