@@ -15,8 +15,9 @@ from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Candidate
+from sea_toolkit.runs.build_results import nll_per_token
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.runs.result import finite, nll_per_token
+from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.session import OwnEnergies, Session
 
 Watch = Callable[[float, float, str], None]

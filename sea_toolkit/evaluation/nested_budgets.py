@@ -96,11 +96,11 @@ class BudgetedRun(Run):
 
     def _would_go_on(self, budget: float) -> bool:
         """Whether a run of that budget would go on here."""
-        self.budget = self.problem.clock.budget = budget
+        self.course.budget = self.problem.clock.budget = budget
         try:
             return super()._goes_on()
         finally:
-            self.budget = self.problem.clock.budget = self.own
+            self.course.budget = self.problem.clock.budget = self.own
 
     def _is_beginning(self, budget: float) -> bool:
         """Whether a run of that budget would have taken the same steps, with as many chains: none so far depends on

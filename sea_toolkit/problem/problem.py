@@ -12,20 +12,18 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.core.response import SoftResponse, TokenGradient, after_end
-from sea_toolkit.errors import PluginError
+from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
-from sea_toolkit.problem.charge import charge_for
 from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
 from sea_toolkit.problem.initializer import CheckedInitializer
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import Energies, InitialResponses, Scored, choose_rows, same_rows, wrong_ids
+from sea_toolkit.problem.scores import Energies, InitialResponses, Scored
 from sea_toolkit.problem.terms import Term
-from sea_toolkit.registry.blame import attribute_errors_to
+from sea_toolkit.problem.text_scoring import read_as_text, score_texts
 from sea_toolkit.relaxations.base import Relaxation
 
 
@@ -235,18 +233,7 @@ class Problem:
         Raises:
             PluginError: they are no token ids.
         """
-        wrong = wrong_ids(ids, (len(self.prompts), None, None), self.policy.vocab_size)
-        if wrong is not None:
-            raise PluginError(f"the responses to be scored are {wrong[0]}", expected=wrong[1])
-        whole, policy = self.with_locked_prefix(ids), self.policy
-        drawn = SoftResponse.from_ids(whole, policy.eos_ids)
-        texts, ends = policy.text(whole), policy.ends(ids)
-        response = policy.from_text(texts, ends >= 0, ends)
-        room = policy.room(self.prompt_prefix)
-        if room is not None and response.shape[2] > whole.shape[2]:  # else it fits: the drawn tokens do
-            over = response.expected_length() > room[:, None]
-            response = choose_rows(over, drawn, response)
-        return texts, response, same_rows(drawn, response)
+        return read_as_text(self, ids)
 
     def score_as_text(
         self, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None = None, *, gradients: bool = False
@@ -262,44 +249,7 @@ class Problem:
             gradients: also return the gradient of each unweighted differentiable reward with respect to every token's
                 probability, from the same forward pass.
         """
-        texts, response, same = self.as_text(ids)
-        charge = charge_for(self, ids, texts, response, same, log_prob)
-        length = charge.length
-        if charge.drawn is not None:
-            self.run.stop(f"a logit of policy {self.policy.name!r}", charge.drawn.isnan())
-        values: dict[str, Tensor] = {}
-        token_gradients: list[TokenGradient] = []
-        total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
-        for t in self.terms:
-            if t.policy_energy is not None:
-                value, nll = charge.of(t, response)
-            elif gradients and t.differentiable:
-                value, gradient = self._value_and_gradient(t, response)
-                token_gradients.append(gradient)
-            else:
-                with torch.no_grad():
-                    value = t.of_text(response, self.prompts, texts)
-            values[t.label] = value.detach()
-            total = total + self.clock.value(t.weight) * values[t.label]
-        if charge.drawn is not None:
-            total = total.masked_fill(charge.drawn.isnan(), torch.inf)
-        energies = self.mask_nonfinite(Energies(total, values))
-        read = token_gradients if gradients else None
-        return Scored(ids, texts, self.policy.ends(ids), same, length, nll, energies, read)
-
-    @torch.enable_grad()
-    def _value_and_gradient(self, term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
-        """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
-        read = response.with_gradient_taps()
-        value = term(read)
-        assert read.taps is not None
-        with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
-            gradient = read.taps.gradient(value.sum()).within(response.expected_length())
-        broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
-        if bool(broken.any()):
-            self.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())
-            gradient = gradient.without(broken)
-        return value, gradient
+        return score_texts(self, ids, log_prob, gradients)
 
     def mask_nonfinite(self, energies: Energies) -> Energies:
         """Set the total to +inf where a weighted term is NaN or −inf; stop those chains and note which term it was."""

@@ -1,0 +1,83 @@
+"""Responses as a person reads them: decoded, tokenized again, and scored term by term."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse, TokenGradient
+from sea_toolkit.errors import PluginError
+from sea_toolkit.problem.charge import charge_for
+from sea_toolkit.problem.gradients import not_finite
+from sea_toolkit.problem.scores import Energies, Scored, choose_rows, same_rows, wrong_ids
+from sea_toolkit.problem.terms import Term
+from sea_toolkit.registry.blame import attribute_errors_to
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem.problem import Problem
+
+
+def read_as_text(
+    problem: Problem, ids: Int[Tensor, "P C T"]
+) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
+    """See `Problem.as_text`."""
+    wrong = wrong_ids(ids, (len(problem.prompts), None, None), problem.policy.vocab_size)
+    if wrong is not None:
+        raise PluginError(f"the responses to be scored are {wrong[0]}", expected=wrong[1])
+    whole, policy = problem.with_locked_prefix(ids), problem.policy
+    drawn = SoftResponse.from_ids(whole, policy.eos_ids)
+    texts, ends = policy.text(whole), policy.ends(ids)
+    response = policy.from_text(texts, ends >= 0, ends)
+    room = policy.room(problem.prompt_prefix)
+    if room is not None and response.shape[2] > whole.shape[2]:  # else it fits: the drawn tokens do
+        over = response.expected_length() > room[:, None]
+        response = choose_rows(over, drawn, response)
+    return texts, response, same_rows(drawn, response)
+
+
+def score_texts(
+    problem: Problem, ids: Int[Tensor, "P C T"], log_prob: Float[Tensor, "P C T"] | None, gradients: bool
+) -> Scored:
+    """See `Problem.score_as_text`."""
+    texts, response, same = problem.as_text(ids)
+    charge = charge_for(problem, ids, texts, response, same, log_prob)
+    length = charge.length
+    if charge.drawn is not None:
+        problem.run.stop(f"a logit of policy {problem.policy.name!r}", charge.drawn.isnan())
+    values: dict[str, Tensor] = {}
+    token_gradients: list[TokenGradient] = []
+    total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
+    for t in problem.terms:
+        if t.policy_energy is not None:
+            value, nll = charge.of(t, response)
+        elif gradients and t.differentiable:
+            value, gradient = _value_and_gradient(problem, t, response)
+            token_gradients.append(gradient)
+        else:
+            with torch.no_grad():
+                value = t.of_text(response, problem.prompts, texts)
+        values[t.label] = value.detach()
+        total = total + problem.clock.value(t.weight) * values[t.label]
+    if charge.drawn is not None:
+        total = total.masked_fill(charge.drawn.isnan(), torch.inf)
+    energies = problem.mask_nonfinite(Energies(total, values))
+    read = token_gradients if gradients else None
+    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, read)
+
+
+@torch.enable_grad()
+def _value_and_gradient(problem: Problem, term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
+    """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
+    read = response.with_gradient_taps()
+    value = term(read)
+    assert read.taps is not None
+    with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
+        gradient = read.taps.gradient(value.sum()).within(response.expected_length())
+    broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
+    if bool(broken.any()):
+        problem.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())
+        gradient = gradient.without(broken)
+    return value, gradient
