@@ -242,7 +242,8 @@ def test_the_folder(tmp_path):
     )  # fmt: skip
     folder = tmp_path / "a" / "b"
     assert {p.name for p in folder.iterdir()} == {
-        "recipe.json", "manifest.json", "trace.jsonl", "checkpoint.safetensors", "result.json",
+        "recipe.json", "manifest.json", "trace.jsonl", "checkpoint.safetensors", "result.json", "ended.json",
+        ".run.lock",  # kept: if the last one took it away, one who waits would hold a file that nobody else sees
     }  # fmt: skip
     manifest = json.loads((folder / run_files.MANIFEST).read_text())
     assert manifest["seed"] == 0

@@ -19,13 +19,20 @@ CALLS = {
 
 
 class Finder(ast.NodeVisitor):
-    """Collects imports and attributes outside of `try`, whose handlers are for where they are missing."""
+    """Collects imports and attributes that Windows comes to: those in a `try` with handlers, and those behind
+    `… if sys.platform == "win32" else`, are asked for first."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def visit_Try(self, node: ast.Try) -> None:
         if not node.handlers:
+            self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        if ast.unparse(node.test) == "sys.platform == 'win32'":
+            self.visit(node.body)
+        else:
             self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -53,6 +60,8 @@ def test_the_finder_finds() -> None:
         "import resource", "signal.SIGALRM", "os.fork",
     ]  # fmt: skip
     assert found_in("try:\n    import resource\nexcept ImportError:\n    resource = None") == []
+    assert found_in("0 if sys.platform == 'win32' else os.O_NOFOLLOW") == []
+    assert found_in("os.O_NOFOLLOW if sys.platform == 'win32' else 0") == ["os.O_NOFOLLOW"]
 
 
 def test_every_module_imports_without_what_windows_lacks() -> None:
