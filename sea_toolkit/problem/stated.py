@@ -32,7 +32,7 @@ def check_statements(energy: Energy, owner: Owner | str) -> None:
 
 
 def check_fingerprint(energy: Energy, owner: Owner | str) -> None:
-    """Check what stands for the code and files of an energy, once its code is allowed: to read it may import it.
+    """Check what stands for the code that an energy runs, once that code is allowed: to read it may be to import it.
 
     Raises:
         PluginError: it cannot be read, or is no text.
