@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def check_statements(energy: Energy, owner: Owner | str) -> None:
     """Check the attributes of an instance: a constructor or a property may have set them.
 
+    The fingerprint is left alone: it may be that of code which the user has not allowed yet (`check_fingerprint`).
+
     Raises:
         PluginError: one cannot be read, or is of another type than `Energy` says.
     """
@@ -24,10 +26,20 @@ def check_statements(energy: Energy, owner: Owner | str) -> None:
             "joint": (energy.joint, bool, "True or False"),
             "label": (energy.label, str | NoneType, "a text or None"),
             "reward_model": (energy.reward_model, str | NoneType, "a text or None"),
-            "fingerprint": (energy.fingerprint, str | NoneType, "a text or None"),
             "code": (energy.code, Sequence, "a list of texts"),
         }
     _check(values, owner, "")
+
+
+def check_fingerprint(energy: Energy, owner: Owner | str) -> None:
+    """Check what stands for the code that an energy runs, once that code is allowed: to read it may be to import it.
+
+    Raises:
+        PluginError: it cannot be read, or is no text.
+    """
+    with attribute_errors_to(owner, "failed to say what it is", user_errors_pass=True):
+        fingerprint = energy.fingerprint
+    _check({"fingerprint": (fingerprint, str | NoneType, "a text or None")}, owner, "")
 
 
 def check_bound(bound: BoundEnergy, owner: Owner | str) -> None:

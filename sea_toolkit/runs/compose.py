@@ -19,6 +19,7 @@ from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
+from sea_toolkit.problem.stated import check_fingerprint
 from sea_toolkit.registry.allowed_code import refuse_unless_allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
@@ -190,6 +191,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allow_code
     for part in parts:
         refuse_unless_allowed(part.energy.code, allow_code, f"energy {part.label!r}")
     parts += [with_weight(part, resolver) for part in own]
+    for part in parts:
+        check_fingerprint(part.energy, part.owner)
     labels = unique_labels([part.label for part in parts])
     parts = [replace(part, label=label) for part, label in zip(parts, labels, strict=True)]
     if all(part.is_reference for part in parts):

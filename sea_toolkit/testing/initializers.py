@@ -21,7 +21,7 @@ from sea_toolkit.testing.tiny import tiny_reward
 
 PROPERTIES = {
     "builds": "it registers and takes these options",
-    "shape": "ids [P, C, T]: exactly the run's length for each chain",
+    "shape": "ids [P, C, T]: exactly the problem's length for each chain",
     "dtype": "whole numbers (int64), on the policy's device",
     "vocabulary": "every id is a token of the policy",
     "repeatable": "the same noise gives the same start",
@@ -80,7 +80,7 @@ def _check(checks: Checks, problem: Problem, problem_of: Any, setting: Setting) 
     with checks("shape"):
         written = problem.initializer.initializer.write(problem, _noise(prompts, setting), False)
         ids = written.ids if isinstance(written, Decoded) else written
-        right = isinstance(ids, torch.Tensor) and list(ids.shape) == [len(prompts), setting.chains, setting.length]
+        right = isinstance(ids, torch.Tensor) and list(ids.shape) == [len(prompts), setting.chains, problem.length]
         require(right, "it returns no ids [P, C, T]", detail=described_value(ids))
     with checks("dtype"):
         right = ids.dtype == torch.long and ids.device == policy.device

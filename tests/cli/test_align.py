@@ -206,8 +206,8 @@ def test_a_one_file_plugin_works_and_its_failures_are_named(folder: Path, tmp_pa
 
 def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
     arguments = ["--model", str(folder), "--max-new-tokens", "8", "--sampler", "sea", "--checkpoint-every", "2"]
-    whole = CliRunner().invoke(main, ["align", "hi", taste(folder), *arguments, "--steps", "250", "--json"])
-    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), *arguments, "--steps", "250"]
+    whole = CliRunner().invoke(main, ["align", "hi", taste(folder), *arguments, "--steps", "80", "--json"])
+    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), *arguments, "--steps", "80"]
     process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
     wait_for(checkpoint, process)

@@ -194,13 +194,19 @@ def test_a_run_that_goes_on_has_to_allow_it_again(checks, tmp_path):
     run(out=tmp_path / "run", prompts=["a"])
     saved = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert len(saved["identity"]["models"]["spaces"]) == 64
+    sys.modules.pop("my_checks")
+    (finished,) = api.resume(tmp_path / "run", hub=hub(), policy=tiny_policy())
+    assert finished.prompt == "a"
+    longer = {"hub": hub(), "policy": tiny_policy(), "budget": 8}
     with pytest.raises(RecipeError, match="--allow-code my_checks:spaces"):
-        api.resume(tmp_path / "run", hub=hub(), policy=tiny_policy())
-    (again,) = api.resume(tmp_path / "run", hub=hub(), policy=tiny_policy(), allow_code=["my_checks:spaces"])
-    assert again.prompt == "a"
+        api.resume(tmp_path / "run", **longer)
+    assert "my_checks" not in sys.modules  # neither to show its results nor to refuse to go on
     (checks / "my_checks.py").write_text(SOURCE + "\n")
     with pytest.raises(SeaError, match=r"models\.spaces"):
-        api.resume(tmp_path / "run", hub=hub(), policy=tiny_policy(), allow_code=["my_checks:spaces"])
+        api.resume(tmp_path / "run", **longer, allow_code=["my_checks:spaces"])
+    (checks / "my_checks.py").write_text(SOURCE)
+    (again,) = api.resume(tmp_path / "run", **longer, allow_code=["my_checks:spaces"])
+    assert again.prompt == "a"
 
 
 def test_compare_takes_it_where_it_is_allowed(checks, tmp_path):
@@ -245,6 +251,6 @@ def test_the_command_line(checks, tmp_path, monkeypatch):
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["rewards"]["shouts"]["after"] == 1.0
     assert "SHOUT" in found.stderr
-    again = ["resume", str(tmp_path / "run"), "--json"]
+    again = ["resume", str(tmp_path / "run"), "--json", "--budget", "8"]
     assert CliRunner().invoke(main, again).exit_code == 2
     assert CliRunner().invoke(main, [*again, "--allow-code", "my_checks:shouts"]).exit_code == 0

@@ -51,9 +51,8 @@ def test_a_prompts_answer_does_not_depend_on_its_neighbors(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("seed", range(2))
-def test_the_chosen_text_is_no_worse_than_any_start(sampler, seed):
-    for result in run_for(sampler=sampler, steps=4, seed=seed, chains=3).execute():
+def test_the_chosen_text_is_no_worse_than_any_start(sampler):
+    for result in run_for(sampler=sampler, steps=4, chains=3).execute():
         assert result.base_response == result.chains[0]["start"]
         assert result.energy[1] <= min(c["start_energy"] for c in result.chains)
         # a sampler that scores more texts than it has chains may have met a better one
@@ -149,7 +148,7 @@ def test_best_of_n_draws_exactly_n(budget, chains, monkeypatch):
 
 
 @pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "best-of-n"])
-@pytest.mark.parametrize("budget", [3, 9, 30])
+@pytest.mark.parametrize("budget", [3, 20])
 def test_no_sampler_exceeds_its_budget(sampler, budget, tmp_path):
     settings = {"sampler": sampler, "budget": budget, "chains": None, "energies": {"few": (1.0, few)}}
     run = run_for(tmp_path, policy=endless(), **settings)

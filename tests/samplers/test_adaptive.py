@@ -100,7 +100,7 @@ def test_the_chains_follow_the_law_once_it_is_frozen(sampler, option, start, tar
         else:
             setattr(made, option, schedule)
 
-    found = measure(toy, sampler, burn=burn, steps=steps, step=step, tamper=use)
+    found = measure(toy, sampler, chains=512, burn=burn, steps=steps, step=step, tamper=use)
     assert sum(step.rates[60:]) / 60 == pytest.approx(target, abs=0.06)
     assert abs(step.rates[0] - target) > 0.1
     assert found, found

@@ -58,7 +58,7 @@ def test_the_chains_follow_the_law_of_the_end(sampler, how):
         taken.append(None)
         return made.step(problem, state, noise)[0]
 
-    found = measure(TOY, sampler, burn=BURN, steps=STEPS, step=step, tamper=how)
+    found = measure(TOY, sampler, chains=512, burn=BURN, steps=STEPS, step=step, tamper=how)
     assert found.ess > 2000
     assert found, found
 
