@@ -79,6 +79,7 @@ class Outcome:
         rewards: labels of the reward terms.
         unmet: label → what the best text lacks, in words.
         accepted: proposals accepted, all chains together; None where the sampler accepts or rejects nothing.
+        moves: some chain still moves, from a text of a finite energy; else other notes say what stopped it.
     """
 
     base: Candidate
@@ -89,6 +90,7 @@ class Outcome:
     rewards: Collection[str]
     unmet: Mapping[str, str]
     accepted: int | None
+    moves: bool
 
     @property
     def same(self) -> bool:
@@ -113,7 +115,7 @@ def notes_on(outcome: Outcome, conduct: Conduct) -> list[str]:
 
 
 def _unchanged(outcome: Outcome, conduct: Conduct) -> list[str]:
-    if not conduct.done or (conduct.steps == 0 and not conduct.draws):
+    if not conduct.done or not outcome.moves or (conduct.steps == 0 and not conduct.draws):
         return []
     head = "unchanged: " if outcome.same else ""
     if outcome.accepted == 0:
@@ -121,8 +123,10 @@ def _unchanged(outcome: Outcome, conduct: Conduct) -> list[str]:
         return [f"{head}{conduct.sampler} rejected every proposal of all chains in {steps}: {_accepts_more(conduct)}"]
     if not outcome.same:
         return []
-    others = counted(max(0, outcome.met - 1), "other text")
     who = "" if conduct.draws else f"{counted(conduct.steps, 'step')} met "
+    if outcome.met <= 1:
+        return [f"{head}{who or 'there was '}no other text; {conduct.more} meets some"]
+    others = counted(outcome.met - 1, "other text")
     return [f"{head}{who}{others}, none of a lower energy; {conduct.more} meets more of them, larger weights tell more"]
 
 
@@ -171,7 +175,7 @@ def _unmet(outcome: Outcome) -> list[str]:
 def _cut(outcome: Outcome, conduct: Conduct) -> list[str]:
     if outcome.best.finished:
         return []
-    ended = f"{outcome.ended} of {counted(len(outcome.candidates), 'candidate')} ended by themselves"
+    ended = f"{outcome.ended} of {len(outcome.candidates)} candidates ended by themselves"
     return [
         f"the answer is cut at {conduct.length} tokens, {ended}; a larger max_new_tokens leaves room, and the energy "
         "'finished' asks for an end"

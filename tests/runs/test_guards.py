@@ -207,6 +207,42 @@ def test_an_energy_that_changes_the_response_in_place_is_named(sampler):
                   sampler=sampler, chains=2, budget=4, max_new_tokens=4)  # fmt: skip
 
 
+def through_data(response):
+    response.weights.data.mul_(0.5)
+    return warmth(response)
+
+
+def through_numpy(response):
+    response.ids.numpy()[...] = 5
+    return warmth(response)
+
+
+def sorting(prompts, texts):
+    texts.sort()
+    return [float(len(text)) for text in texts]
+
+
+def emptying(prompts, texts):
+    count = len(texts)
+    texts.clear()
+    return [1.0] * count
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "sampler"),
+    [
+        (through_data, "the weights of the response in place", "sea"),
+        (through_numpy, "the ids and candidates of the response in place", "best-of-n"),
+        (sorting, "the list of texts or of prompts", "best-of-n"),
+        (emptying, "the list of texts or of prompts", "best-of-n"),
+    ],
+)
+def test_what_is_changed_behind_the_back_of_torch_is_named_too(change, what, sampler):
+    with pytest.raises(sea.PluginError, match=f"^energy 'greedy'.* changed {what}"):
+        sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"warm": (1.0, warmth), "greedy": (1.0, change)},
+                  sampler=sampler, chains=2, budget=4, max_new_tokens=4)  # fmt: skip
+
+
 @pytest.mark.parametrize("sampler", ["sea", "mala", "psgld", "discrete-langevin"])
 def test_an_energy_without_a_gradient_and_no_reference_term_is_named(sampler, plugin, module):
     module.RETURN = {"energy": lambda v: v.detach()}
