@@ -106,6 +106,16 @@ def test_where_all_chains_stopped_no_hint_contradicts_it():
     assert "prompt 2, all its chains stopped: energy 'm' was not finite at step 0" in results[0].notes
 
 
+def test_an_empty_answer_and_a_reward_that_decides_nothing_are_said():
+    assert notes(text("base", 10, 1), text(" ", 5, 1)) == [
+        "the answer is empty: it ends at once; the energy 'length' asks for a longer one"
+    ]
+    assert notes(*(text(str(i), 10 - i, 1) for i in range(4))) == [
+        "the reward joy is 1 for each of the best 4 texts: it decided nothing"
+    ]
+    assert notes(*(text(str(i), 10 - i, 1 + i) for i in range(4))) == []
+
+
 def test_an_answer_that_was_cut_is_counted():
     (note,) = notes(text("base", 90, 1), text("won", 50, 2, finished=False))
     assert note.startswith("the answer is cut at 48 tokens, 1 of 2 candidates ended by themselves; a larger max_new")
