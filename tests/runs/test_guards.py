@@ -13,6 +13,7 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.errors import OutOfMemoryError
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs import checkpoint as checkpoint_module
 from sea_toolkit.runs import run as run_module
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.tiny import tiny_policy
@@ -400,6 +401,15 @@ def test_ctrl_c_in_a_plugin_is_a_ctrl_c(plugin, module):
 def test_a_sampler_whose_state_cannot_be_saved_is_named(plugin, module, tmp_path):
     module.RETURN = {"step": lambda v: (forced(copy.copy(v[0]), candidates={1, 2}), v[1])}
     with pytest.raises(sea.PluginError, match=r"sampler 'moves' \(plugin .* cannot be saved.*: .*is a set"):
+        align(plugin[0], tmp_path, every=1)
+
+
+def test_a_fault_of_our_own_writing_is_not_the_samplers(plugin, module, tmp_path, monkeypatch):
+    def broken(path, content):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(checkpoint_module, "write_checkpoint_file", broken)
+    with pytest.raises(RuntimeError, match="ours"):
         align(plugin[0], tmp_path, every=1)
 
 
