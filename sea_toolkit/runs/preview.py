@@ -126,9 +126,8 @@ def _no_step(composition: Composition, problem: Problem, budget: float | None) -
     first = composition.sampler.first_step_cost(problem)
     if first is None or first <= budget:
         return []
-    return [
-        f"perhaps no step will be taken: the budget is {budget:g}, and the start and a step can take {first:.1f} samples"
-    ]
+    cost = f"the start and a step can take {first:.1f} samples"
+    return [f"perhaps no step will be taken: the budget is {budget:g}, and {cost}"]
 
 
 def _samples_of_steps(composition: Composition, problem: Problem, steps: int) -> float | None:
