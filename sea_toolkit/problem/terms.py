@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -177,8 +178,13 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
+        modes = torch.is_grad_enabled(), torch.get_default_dtype()
         with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
             value = call()
+        if modes != (torch.is_grad_enabled(), torch.get_default_dtype()):
+            torch.set_grad_enabled(modes[0])
+            torch.set_default_dtype(modes[1])
+            self.first.at_modes(self.label)
         if self.meter.unannounced and self.can_announce:
             raise wrong_return(
                 self.owner,
