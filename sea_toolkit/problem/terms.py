@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -103,7 +104,8 @@ class Term:
                 hint="work on a copy, such as response.weights.clone()",
             )
         shape, device = response.shape[:2], response.ids.device
-        if not isinstance(value, Tensor) or value.shape != shape or value.device != device or value.is_complex():
+        fits = isinstance(value, Tensor) and value.shape == shape and value.device == device
+        if not fits or value.is_complex() or value.layout != torch.strided:
             raise wrong_return(
                 self.owner,
                 f"returned {described(value)}",
