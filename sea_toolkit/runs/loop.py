@@ -13,7 +13,7 @@ from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.blame import attribute_errors_to, during
+from sea_toolkit.registry.blame import during
 from sea_toolkit.runs import checkpoint
 from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
@@ -209,8 +209,7 @@ class StepLoop:
         if self.folder is not None and self.state is not None:
             self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
-            with attribute_errors_to(self.calls.owner, "cannot be saved", user_errors_pass=True):
-                checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+            checkpoint.save_checkpoint(self.folder, self.request, self.state, states, self.calls.owner)
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]
