@@ -105,7 +105,8 @@ class Term:
                 hint="work on a copy, such as response.weights.clone()",
             )
         shape, device = response.shape[:2], response.ids.device
-        if not isinstance(value, Tensor) or value.shape != shape or value.device != device or value.is_complex():
+        fits = isinstance(value, Tensor) and value.shape == shape and value.device == device
+        if not fits or value.is_complex() or value.layout != torch.strided:
             raise wrong_return(
                 self.owner,
                 f"returned {described(value)}",
