@@ -184,14 +184,12 @@ def resume(
         budget: the same in base samples per prompt.
 
     Raises:
-        RecipeError: `steps` or `budget` is no more than what the run has done.
+        RecipeError: `steps` or `budget` is no more than what the run has done, or out of bounds.
         SeaError: not a run's folder, one that another process works in, a file that is damaged, edited or of another
             run, or (without `force`) another version of a plugin or model.
     """
     folder = user_path(folder, "the run's folder")
-    if steps is not None and budget is not None:
-        raise RecipeError(f"steps = {steps} and budget = {budget}", expected="one of them")
-    longer = None if steps is None and budget is None else Length(steps, budget)
+    longer = Length.asked(steps, budget)
     if longer is None and (done := finished(folder)) is not None:
         if reward or energies:
             _terms_again(done.saved, reward, energies)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,7 +15,7 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
 from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
-from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.models.policy_spec import Attention
@@ -142,6 +142,7 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
+    _refuse_table(table, [file, messages, recipe])
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
@@ -173,6 +174,16 @@ def align(
 
     again = resume_command(hub, out, allow_code, trust_remote_code)
     show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
+
+
+def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None:
+    """Raises: RecipeError if the file of --csv is a folder, or one of those that the command reads."""
+    if table is None:
+        return
+    if table.is_dir():
+        raise RecipeError(f"--csv {table} is a folder", expected="a file to write")
+    if table.exists() and any(name and Path(name).exists() and table.samefile(name) for name in read):
+        raise RecipeError(f"--csv {table} would be written over what is read", expected="another file")
 
 
 def resume_command(
@@ -208,7 +219,7 @@ def show(
         table: a CSV file to write the results to.
 
     Raises:
-        SeaError: the run failed; the best that it had met is printed first.
+        SeaError: the run failed, or the table cannot be written; what there is, is printed first.
     """
     from sea_toolkit.cli.render import live
     from sea_toolkit.cli.results import print_results, write_table
@@ -223,8 +234,6 @@ def show(
             if not error.results:
                 raise
             results, ended = error.results, error
-    if table is not None:
-        write_table(table, results)
     if as_json:
         for result in results:
             say_json(result.to_json())
@@ -234,6 +243,13 @@ def show(
         word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: {again}" if again else ""
         say(f"{word}: this is the best so far{where}", err=True)
+    if table is not None:
+        try:
+            write_table(table, results)
+        except SeaError as error:
+            if ended is None:
+                raise
+            say_error(str(error))
     if isinstance(ended, SeaError):
         raise ended
     if ended is not None:

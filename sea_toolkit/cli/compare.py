@@ -16,6 +16,7 @@ from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.policy_spec import Attention
@@ -138,12 +139,13 @@ def compare(
 ) -> None:
     """Run several samplers on the same PROMPTS at the same budgets, and say what differs.
 
-    PROMPTS is a text file with a prompt a line, or a .csv, .tsv or .jsonl file (also with .gz) with a column of
-    prompts; in .jsonl a prompt may be a conversation, a list of messages.
+    PROMPTS is a text file with a prompt a line (- is standard input), or a .csv, .tsv or .jsonl file (also with .gz)
+    with a column of prompts; in .jsonl a prompt may be a conversation, a list of messages.
     """
-    from sea_toolkit.util.prompts import choose, different, read_prompts
+    from sea_toolkit.util.prompts import choose, different
 
-    texts = choose(different(read_prompts(prompts, column)), skip=skip, limit=limit, sample=sample, seed=sample_seed)
+    asked = different(asked_prompts((), str(prompts), column, None))
+    texts = choose(asked, skip=skip, limit=limit, sample=sample, seed=sample_seed)
     points, seed_list = _numbers(budgets, "--budgets", float), _numbers(seeds, "--seeds", int)
     from sea_toolkit.cli.render import live
     from sea_toolkit.runs.overrides import build_recipe

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from sea_toolkit.cli.command import Group
 from sea_toolkit.cli.ending import end, say_traceback, traceback_option, tracebacks_as_asked
 from sea_toolkit.cli.interrupt import exit_code, noticed
-from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, say
+from sea_toolkit.cli.output import nothing_printed, prepare_streams, put_back, results_only, say
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.version import VERSION
 
@@ -86,6 +86,8 @@ class LazyGroup(Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            with results_only():  # until the process ends: plugins that were asked for the command may print still
+                pass
             lines = [error.message]
             for record in (r for r in hub_of(ctx).records if r.failed):
                 lines.append(f"it may be missing because {record.label} is {record.status}: {record.error}")

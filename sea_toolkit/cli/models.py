@@ -159,8 +159,10 @@ def _row(item: Item, verify: bool) -> dict[str, Any]:
             model.verify()
         row["path"] = None if path is None else str(path)
         row["where"] = _where(model, path)
-    except SeaError as error:
+    except ModelError as error:
         row |= {"where": "damaged", "error": str(error)}
+    except SeaError as error:  # of a plugin, or there is no cache to look into
+        row["error"] = str(error)
     return row
 
 

@@ -41,7 +41,7 @@ def asked_prompts(
         _refuse_file_names(texts)
         return as_prompts(texts)
     if messages is not None:
-        if messages.lstrip().startswith("["):
+        if messages.lstrip().startswith(("[", "{")):
             return read_messages(messages, "--messages")
         is_list = messages.lower().removesuffix(".gz").endswith(".json")
         return read_prompts(messages, None if is_list else "messages")

@@ -78,7 +78,8 @@ class FunctionJudge:
                 f"the function {self.name} returned a {type(value).__name__} for the text {text[:80]!r}",
                 expected="a number, or True or False",
             )
-        return float(value)
+        with attribute_errors_to(f"the function {self.name}", f"returned no float for the text {text[:80]!r}"):
+            return float(value)
 
 
 def _reads_prompt(name: str, call: Callable[..., Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,7 @@ def compare(
         KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
     """
     texts = as_prompts(prompts)
+    _check_lists(samplers=samplers, budgets=budgets, seeds=seeds, judges=judges, versus=versus)
     _check(texts, seeds, select, batch)
     settings = {
         "max_new_tokens": max_new_tokens, "relaxation": relaxation, "initializer": initializer,
@@ -188,6 +189,13 @@ def _run_all(
                 work.cell(method, seed, index, texts, first, meter)
         first += len(texts)
         report.write(final=index == len(batches) - 1)
+
+
+def _check_lists(**given: Any) -> None:
+    """Raises: RecipeError if something that is a list here is one text or one number: a text is a list of letters."""
+    for name, value in given.items():
+        if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+            raise RecipeError(f"{name} is {value!r}", expected="a list", hint=f"{name}=[{value!r}]")
 
 
 def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sea_toolkit.errors import ModelError, PluginError, did_you_mean
+from sea_toolkit.errors import ModelError, did_you_mean
 from sea_toolkit.models.hf_hub import is_hub_id
 from sea_toolkit.registry.records import KINDS
 from sea_toolkit.util.paths import user_path
@@ -72,16 +72,9 @@ def made_model(item: Item) -> NamedModel:
     """The model behind a catalog item, as its plugin has made it.
 
     Raises:
-        PluginError: it cannot be made, or is not a `NamedModel`.
+        PluginError: it cannot be made.
     """
-    from sea_toolkit.models.named import NamedModel
-
-    model = item.build({}, where=f"model {item.name}")
-    if not isinstance(model, NamedModel):
-        raise PluginError(
-            f"{item.owner} is a {type(model).__name__}, which states nothing of itself",
-            expected="a class that derives from sea_toolkit.models.named.NamedModel",
-        )
+    model: NamedModel = item.build({}, where=f"model {item.name}")
     return model
 
 

@@ -205,8 +205,9 @@ def bound_function(
         return -value if is_reward and isinstance(value, Tensor) else value  # `Term` refuses what is no tensor
 
     def score_text(prompts: Sequence[str], texts: Sequence[str]) -> Any:
+        count = len(texts)  # the function may take them out of its list
         value = form.of_texts(prompts, texts, options())
-        return -numbers_for(value, len(texts)) if is_reward else value
+        return -numbers_for(value, count) if is_reward else value
 
     if form.reads_text:
         return BoundEnergy(score_text=score_text, is_reward=is_reward)

@@ -25,6 +25,33 @@ class FirstLook:
     notes: list[str] = field(default_factory=list)
     _gradient: bool = False
     _dead: bool = False
+    _kinds: set[bool] = field(default_factory=set)
+
+    def copies(self, response: SoftResponse) -> dict[str, Tensor]:
+        """What `changed` compares with: empty but at the first call for hard and for relaxed responses.
+
+        Autograd's counters see what is written through torch at every call; numpy and `.data` pass them by.
+        """
+        relaxed = response.weights.requires_grad
+        if relaxed in self._kinds:
+            return {}
+        self._kinds.add(relaxed)
+        return {name: part.detach().clone() for name, part in parts_of(response).items()}
+
+    def at_modes(self, label: str) -> None:
+        """Note, once, an energy that left torch in another mode; it was put back."""
+        note = (
+            f"{label!r} switched gradients or the default dtype of the whole process: it was put back; "
+            "with torch.no_grad(): … ends by itself"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+
+    @staticmethod
+    def changed(response: SoftResponse, copies: dict[str, Tensor]) -> list[str]:
+        """Names of the tensors that are no longer equal to their `copies`."""
+        parts = parts_of(response)
+        return [name for name, copy in copies.items() if not torch.equal(parts[name], copy)]
 
     def at_gradient(self, label: str, response: SoftResponse, value: Tensor) -> None:
         """Note an energy whose value does not depend on the response, as autograd sees it."""
@@ -63,3 +90,9 @@ class FirstLook:
                 f"{label!r} reads positions after the end of the text, so that the same answer has another energy "
                 "beside a longer one: weigh each position with response.content or response.alive"
             )
+
+
+def parts_of(response: SoftResponse) -> dict[str, Tensor]:
+    """The tensors of a response that an energy could write into, by name."""
+    parts = {"weights": response.weights, "ids": response.ids, "survival": response.alive}
+    return parts if response.candidates is None else {**parts, "candidates": response.candidates}

@@ -14,6 +14,7 @@ import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -116,8 +117,10 @@ def numbers_for(value: Any, count: int) -> Tensor:
     """
     hint = None
     try:
+        if value.is_complex() if isinstance(value, Tensor) else np.iscomplexobj(value):
+            raise TypeError  # torch would drop the imaginary parts
         found = torch.as_tensor(value, dtype=torch.float32)
-        if found.shape == (count,) and not found.is_meta:
+        if found.shape == (count,) and not found.is_meta and found.layout == torch.strided:
             return found.detach()
         got = _shown(value) if found.ndim == 0 else f"numbers of shape {list(found.shape)}"
         if found.ndim == 0:

@@ -13,6 +13,9 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.backward import Backward
 
+FEW_PROMPTS = 3
+"""As many have a line each; more have one together."""
+
 
 @dataclass
 class RunState:
@@ -22,6 +25,7 @@ class RunState:
         ledger: what has been spent; checkpoints store it separately.
         clock: where the run stands.
         stopped: `[P, C]`, chains that met a number that is not finite and no longer move.
+        stops: (what was not finite, the step) → the chains that it stopped, as (prompt, chain).
         left_out: what was not finite in texts that are no chains → how many, the first step, the last one.
         backward: finds out who is at fault when a gradient fails.
     """
@@ -29,6 +33,7 @@ class RunState:
     ledger: Ledger
     clock: Clock
     stopped: Bool[Tensor, "P C"]
+    stops: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
     left_out: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     backward: Backward = field(default_factory=Backward, repr=False)
     _notes: list[str] = field(default_factory=list)
@@ -41,7 +46,8 @@ class RunState:
     @property
     def incidents(self) -> list[str]:
         """What a person should know, one sentence each."""
-        return [*self._notes, *(_counted(what, *seen) for what, seen in self.left_out.items())]
+        stops = [line for (what, step), chains in self.stops.items() for line in self._stopped(what, step, chains)]
+        return [*self._notes, *stops, *(_counted(what, *seen) for what, seen in self.left_out.items())]
 
     def note(self, incident: str) -> None:
         """Keep a sentence for the result; the same one is kept once."""
@@ -60,19 +66,39 @@ class RunState:
             if texts:
                 self.left_out[what] = count + texts, first, self.clock.step
             return
-        for p, c in (broken & ~self.stopped).nonzero().tolist():
-            self.note(f"prompt {p + 1}, chain {c + 1} stopped: {what} was not finite at step {self.clock.step}")
+        chains = [(p, c) for p, c in (broken & ~self.stopped).nonzero().tolist()]
+        if chains:
+            self.stops.setdefault((what, self.clock.step), []).extend(chains)
         self.stopped = self.stopped | broken
+
+    def _stopped(self, what: str, step: int, chains: list[tuple[int, int]]) -> list[str]:
+        """A line for each prompt, or one for many of them."""
+        by_prompt: dict[int, list[int]] = {}
+        for p, c in chains:
+            by_prompt.setdefault(p + 1, []).append(c + 1)
+        said, number = f"stopped: {what} was not finite at step {step}", self.stopped.shape[1]
+        if len(by_prompt) > FEW_PROMPTS:
+            named = ", ".join(map(str, list(by_prompt)[:FEW_PROMPTS]))
+            return [f"{len(chains)} chains of {len(by_prompt)} prompts ({named}, …) {said}"]
+        return [f"prompt {p}, {_chains(those, number)} {said}" for p, those in by_prompt.items()]
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; the ledger and the clock are stored separately."""
         left_out = {what: list(seen) for what, seen in self.left_out.items()}
-        return {"stopped": self.stopped, "notes": list(self._notes), "left_out": left_out}
+        stops = [[what, step, [list(chain) for chain in chains]] for (what, step), chains in self.stops.items()]
+        return {"stopped": self.stopped, "notes": list(self._notes), "stops": stops, "left_out": left_out}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state()` was taken."""
         self.stopped, self._notes = state["stopped"], list(state["notes"])
+        self.stops = {(what, step): [(p, c) for p, c in chains] for what, step, chains in state["stops"]}
         self.left_out = {what: (count, first, last) for what, (count, first, last) in state["left_out"].items()}
+
+
+def _chains(those: list[int], number: int) -> str:
+    if len(those) == 1:
+        return f"chain {those[0]}"
+    return "all its chains" if len(those) == number else f"chains {', '.join(map(str, those))}"
 
 
 def _counted(what: str, count: int, first: int, last: int) -> str:

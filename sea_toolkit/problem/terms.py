@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.core.values import described
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
-from sea_toolkit.problem.first_look import FirstLook
+from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
@@ -92,9 +93,10 @@ class Term:
         energy = self.bound.energy
         assert energy is not None, self.label
         spent = self.meter.ledger.flops
-        before = _versions(response)
+        before, copies = _versions(response), self.first.copies(response)
         value: Any = self._guarded("energy", lambda: energy(response))
         changed = [name for name, version in _versions(response).items() if version != before[name]]
+        changed = changed or self.first.changed(response, copies)
         if changed:
             raise wrong_return(
                 self.owner,
@@ -103,7 +105,8 @@ class Term:
                 hint="work on a copy, such as response.weights.clone()",
             )
         shape, device = response.shape[:2], response.ids.device
-        if not isinstance(value, Tensor) or value.shape != shape or value.device != device or value.is_complex():
+        fits = isinstance(value, Tensor) and value.shape == shape and value.device == device
+        if not fits or value.is_complex() or value.layout != torch.strided:
             raise wrong_return(
                 self.owner,
                 f"returned {described(value)}",
@@ -142,7 +145,16 @@ class Term:
         flat = [t for row in texts for t in row]
 
         def ask(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
-            return self._guarded("score_text", lambda: numbers_for(score(prompts, texts), len(texts)).clone())
+            given = [*prompts], [*texts]
+            value = self._guarded("score_text", lambda: numbers_for(score(*given), len(texts)).clone())
+            if given != ([*prompts], [*texts]):
+                raise wrong_return(
+                    self.owner,
+                    "changed the list of texts or of prompts that it was given",
+                    expected="lists that are as they were: each number belongs to the text in its place",
+                    hint="work on a copy, such as sorted(texts) or list(texts)",
+                )
+            return value
 
         value = ask(flat_prompts, flat) if self.cache is None else self.cache.ask(flat_prompts, flat, ask)
         return value.reshape(len(texts), chains)
@@ -167,8 +179,13 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
+        modes = torch.is_grad_enabled(), torch.get_default_dtype()
         with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
             value = call()
+        if modes != (torch.is_grad_enabled(), torch.get_default_dtype()):
+            torch.set_grad_enabled(modes[0])
+            torch.set_default_dtype(modes[1])
+            self.first.at_modes(self.label)
         if self.meter.unannounced and self.can_announce:
             raise wrong_return(
                 self.owner,
@@ -181,10 +198,7 @@ class Term:
 
 def _versions(response: SoftResponse) -> dict[str, int]:
     """How often each tensor of a response has been written to; tensors of inference mode do not count it."""
-    parts = {"weights": response.weights, "ids": response.ids, "survival": response.alive}
-    if response.candidates is not None:
-        parts["candidates"] = response.candidates
-    return {name: 0 if part.is_inference() else part._version for name, part in parts.items()}
+    return {name: 0 if part.is_inference() else part._version for name, part in parts_of(response).items()}
 
 
 def _way_to_shape(value: Any, shape: Sequence[int]) -> str | None:

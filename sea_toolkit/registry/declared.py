@@ -68,11 +68,7 @@ def _defined(cls: type, name: str) -> bool:
 def _check_value(cls: type, base: type, name: str) -> None:
     value = inspect.getattr_static(cls, name, inspect.Parameter.empty)
     if name not in _types(base):
-        wanted = callable(inspect.getattr_static(base, name, None))
-        if wanted and not (callable(value) or isinstance(value, staticmethod | classmethod)):
-            raise PluginError(
-                f"{name} of class {class_path(cls)} is {value!r}", expected=f"a method, as in {base.__name__}"
-            )
+        _check_method(cls, base, name, value)
         return
     kind, of_class, validate = _types(base)[name]
     if value is inspect.Parameter.empty or (isinstance(value, property) and not of_class):
@@ -83,6 +79,25 @@ def _check_value(cls: type, base: type, name: str) -> None:
         raise PluginError(
             f"{name} of class {class_path(cls)} is {value!r}", expected=_printed(kind), hint=_hint(error)
         ) from error
+
+
+def _check_method(cls: type, base: type, name: str, value: Any) -> None:
+    declared = inspect.getattr_static(base, name, None)
+    if not callable(declared):
+        return
+    if not (callable(value) or isinstance(value, staticmethod | classmethod)):
+        raise PluginError(
+            f"{name} of class {class_path(cls)} is {value!r}", expected=f"a method, as in {base.__name__}"
+        )
+    if inspect.isfunction(declared) and inspect.isfunction(value):
+        passed = list(inspect.signature(declared).parameters)
+        try:
+            inspect.signature(value).bind(*passed)
+        except TypeError:
+            raise PluginError(
+                f"{name} of class {class_path(cls)} takes {inspect.signature(value)}",
+                expected=f"def {name}({', '.join(passed)})",
+            ) from None
 
 
 @functools.lru_cache(maxsize=16)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from inspect import Parameter
+from typing import Any
 
 from sea_toolkit.errors import PluginError
 
@@ -22,7 +23,7 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     "energy": {"bind": ("context",)},
-    "schedule": {"at": ("progress", "step")},
+    "schedule": {"at": ("progress", "step"), "observe": ("seen",), "state": (), "load_state": ("state",)},
     "sampler": {
         "init": ("problem", "noise"),
         "step": ("problem", "state", "noise"),
@@ -31,7 +32,15 @@ METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     "initializer": {"write": ("problem", "noise", "keep_cache")},
     "model": {"find": (), "pull": ("progress",), "remove": ()},
 }
-"""Kind to the methods that the core calls on an instance of a registered class, with what it passes by position."""
+"""Kind to the methods that the core calls on an instance of a registered class, with what it passes by position; a kind
+without an entry has no classes."""
+
+BASES = {
+    "sampler": ("sea_toolkit.samplers.base", "Sampler"),
+    "initializer": ("sea_toolkit.problem.initializer", "Initializer"),
+    "model": ("sea_toolkit.models.named", "NamedModel"),
+}
+"""Kind to module and name of the class that its classes derive from: a name, since rooms above are not imported."""
 
 CORE_FILLED = frozenset(("response", "prompts", "texts", "logits", "noise", "progress", "step", "problem", "context"))
 """Names that the core passes by position; as keyword-only parameters they would never get a value."""
@@ -76,9 +85,11 @@ def refuse_form(kind: str, name: str, parameters: Sequence[Parameter], of_class:
                 expected=f"another name than {', '.join(sorted(RESERVED[kind]))}",
             )
     if of_class:
+        if kind not in METHODS:
+            raise PluginError(f"{name} is a class, and {_a(kind)} is a function")
         return
     if kind not in FUNCTIONS:
-        raise PluginError(f"{name} is no class", expected=f"a class derived from sea_toolkit.{_BASES[kind]}")
+        raise PluginError(f"{name} is no class", expected=f"a class derived from sea_toolkit.{BASES[kind][1]}")
     filled = [p for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
     if not _fits(kind, tuple(p.name for p in filled)):
         raise PluginError(
@@ -124,6 +135,7 @@ def refuse_methods(kind: str, target: type) -> None:
         function = found.__func__ if isinstance(found, staticmethod | classmethod) else found
         if not callable(function):
             raise PluginError(f"class {target.__name__} has no method {method}", expected=expected)
+        refuse_deferred(f"{method} of class {target.__name__}", function)
         itself = () if isinstance(found, staticmethod) else (None,)
         try:
             inspect.signature(function).bind(*itself, *passed)
@@ -135,7 +147,31 @@ def refuse_methods(kind: str, target: type) -> None:
             continue
 
 
-_BASES = {"sampler": "Sampler", "model": "NamedModel"}
+def refuse_base(kind: str, target: type) -> None:
+    """Refuse a class that does not derive from the base of its kind, or of which no instance can be made.
+
+    Raises:
+        PluginError: with the base's name.
+    """
+    module, base = BASES.get(kind, ("", ""))
+    if base and not any((c.__module__, c.__qualname__) == (module, base) for c in target.__mro__):
+        raise PluginError(f"class {target.__name__} is no {kind}", expected=f"a class derived from sea_toolkit.{base}")
+    if inspect.isabstract(target):
+        raise PluginError(f"class {target.__name__} is abstract", expected="a class that derives from it")
+
+
+def refuse_deferred(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that returns a coroutine or a generator before any of its lines has run.
+
+    Raises:
+        PluginError: with what it is.
+    """
+    waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if waits or inspect.isgeneratorfunction(function):
+        raise PluginError(
+            f"{name} is {'asynchronous' if waits else 'a generator'}, and it is called without waiting",
+            expected="a plain function that returns its result",
+        )
 
 
 def _a(kind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean
+from sea_toolkit.errors import PluginError, RecipeError, SeaError, did_you_mean, shortened
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE, PluginRecord, normalize
 from sea_toolkit.registry.static import inspection
@@ -69,7 +69,7 @@ def unknown(
         for_what: the place that asks.
     """
     distribution, colon, short = name.rpartition(":")
-    what = f"{_prefix(for_what, kind)}{kind or 'item'} {name!r}"
+    what = f"{_prefix(for_what, kind)}{kind or 'item'} {shortened(name)!r}"
     third_party = [record for record in records if record.distribution != CORE]
     everything, items = items, [item for item in items if kind in (None, item.kind)]
     if colon:
@@ -78,7 +78,7 @@ def unknown(
         if not third_party and not items:
             known = {record.distribution for record in records}
             return RecipeError(
-                f"{what}: no distribution {distribution!r} with plugins is installed",
+                f"{what}: no distribution {shortened(distribution)!r} with plugins is installed",
                 hint="\n".join([did_you_mean(distribution, known), *_left_out(left_out)]),
             )
     failed = [record for record in third_party if record.failed]

@@ -18,7 +18,15 @@ from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.annotations import short
-from sea_toolkit.registry.forms import CORE_FILLED, constraint_warnings, core_names, refuse_form, refuse_methods
+from sea_toolkit.registry.forms import (
+    CORE_FILLED,
+    constraint_warnings,
+    core_names,
+    refuse_base,
+    refuse_deferred,
+    refuse_form,
+    refuse_methods,
+)
 
 
 def check_signature(target: Any, kind: str) -> None:
@@ -37,6 +45,10 @@ def check_signature(target: Any, kind: str) -> None:
     check_parameters(kind, called(target), parameters, inspect.isclass(target))
     if inspect.isclass(target):
         refuse_methods(kind, target)
+        refuse_base(kind, target)
+    else:
+        plain = inspect.isroutine(target) or isinstance(target, functools.partial)
+        refuse_deferred(called(target), target if plain else type(target).__call__)
 
 
 def check_parameters(kind: str, name: str, parameters: Sequence[inspect.Parameter], of_class: bool) -> None:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
@@ -77,7 +78,8 @@ class Relaxation:
         shape = [*latent.shape[:-1], latent.shape[-1] if self.space is None else len(self.space.table)]
         if not isinstance(weights, Tensor):
             raise wrong_return(self.owner, f"returned {described(weights)}", expected=f"weights {shape}")
-        if list(weights.shape) != shape or not weights.is_floating_point() or weights.device != latent.device:
+        floats = weights.is_floating_point() and weights.layout == torch.strided
+        if list(weights.shape) != shape or not floats or weights.device != latent.device:
             what = f"returned {described(weights)}"
             raise wrong_return(self.owner, what, expected=f"weights {shape}, floats on {latent.device}")
         return weights

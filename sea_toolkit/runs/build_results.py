@@ -91,6 +91,7 @@ def build_results(
             rewards=rewards,
             unmet={label: what for label, what in unmet.items() if what},
             accepted=accepted[p] if accepted else None,
+            moves=best.energy < float("inf") and not all(stopped[p]),
         )
         results.append(
             Result(

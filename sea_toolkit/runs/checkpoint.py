@@ -13,11 +13,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sea_toolkit.errors import SeaError
+from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.runs.checkpoint_file import METADATA, read_checkpoint_file, unpack, write_checkpoint_file
 from sea_toolkit.util.run_files import CHECKPOINT
 
 
-def save_checkpoint(folder: Path, run: str, state: Any, parts: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: Path, run: str, state: Any, parts: Mapping[str, Any], sampler: Owner) -> None:
     """The sampler's state, and that of each part of the run, in one file: dataclasses, lists, tuples and tables of
     tensors, numbers and texts.
 
@@ -26,13 +27,17 @@ def save_checkpoint(folder: Path, run: str, state: Any, parts: Mapping[str, Any]
         run: what it was asked for, as a hash: see `request_digest`.
         state: of the sampler.
         parts: name → state of a part.
+        sampler: who made the state.
 
     Raises:
+        AttributedError: the sampler's state holds something that cannot be saved.
         SeaError: the folder cannot be written, or the disk is full.
     """
     tensors: dict[str, Tensor] = {}
-    shape = {"state": pack(state, "state", tensors), "parts": pack(dict(parts), "parts", tensors)}
-    tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
+    with attribute_errors_to(sampler, "cannot be saved", user_errors_pass=True):
+        own = pack(state, "state", tensors)
+        save(tensors)  # of a kind that can be saved? Those of the parts are ours
+    shape = {"state": own, "parts": pack(dict(parts), "parts", tensors)}
     write_checkpoint_file(folder / CHECKPOINT, save(tensors, {"shape": json.dumps(shape), "run": run} | METADATA))
 
 
@@ -63,7 +68,7 @@ def load_checkpoint(folder: Path, run: str, state_type: type, device: Any) -> tu
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """The value's shape as JSON; its tensors go to `tensors` by path. Each table names the type that it represents."""
     if isinstance(value, Tensor):
-        tensors[name] = value
+        tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

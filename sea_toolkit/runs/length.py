@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sea_toolkit.core.clock import Clock
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.runs.recipe import Recipe
 
 if TYPE_CHECKING:
     from sea_toolkit.problem.terms import Term
@@ -30,6 +32,20 @@ class Length(NamedTuple):
         if spec.steps or spec.budget:
             return cls(spec.steps, spec.budget)
         return cls(sampler.default_steps, sampler.default_budget)
+
+    @classmethod
+    def asked(cls, steps: int | None, budget: float | None) -> Length | None:
+        """Another length than the recipe's, within the same bounds; None if neither is given.
+
+        Raises:
+            RecipeError: both are given, or a number is out of bounds.
+        """
+        if steps is None and budget is None:
+            return None
+        if steps is not None and budget is not None:
+            raise RecipeError(f"steps = {steps} and budget = {budget}", expected="one of them")
+        spec = Recipe.parse({"sampler": {"steps": steps, "budget": budget}}, where="the new length").sampler
+        return cls(spec.steps, spec.budget)
 
     def weights(self, terms: Sequence[Term]) -> dict[str, float]:
         """Label → weight at the end, by which all texts of the run are compared."""

@@ -13,7 +13,7 @@ from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.registry.blame import attribute_errors_to, during
+from sea_toolkit.registry.blame import during
 from sea_toolkit.runs import checkpoint
 from sea_toolkit.runs.acceptance import AcceptanceCounter
 from sea_toolkit.runs.adaptive_schedules import AdaptiveSchedules
@@ -138,6 +138,7 @@ class StepLoop:
 
     def take_steps(self) -> None:
         problem = self.problem
+        self.trace.cut()
         if self.state is None:
             if self.folder is not None:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
@@ -185,6 +186,7 @@ class StepLoop:
         """The step did not happen: a resumed run takes it again, from the same streams."""
         state, self.state = self.state, None  # as long as the parts do not fit, there is nothing to be saved
         self._load(before)
+        self.trace.cut()
         self.state = state
 
     def _load(self, states: dict[str, Any]) -> None:
@@ -209,8 +211,7 @@ class StepLoop:
         if self.folder is not None and self.state is not None:
             self.trace.sync()
             states = {name: part.state() for name, part in self.parts.items()}
-            with attribute_errors_to(self.calls.owner, "cannot be saved", user_errors_pass=True):
-                checkpoint.save_checkpoint(self.folder, self.request, self.state, states)
+            checkpoint.save_checkpoint(self.folder, self.request, self.state, states, self.calls.owner)
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]

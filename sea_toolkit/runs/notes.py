@@ -13,6 +13,9 @@ from sea_toolkit.util.wording import counted
 FEW_STEPS = 5
 """Fewer steps than this tell nothing about a sampler's options."""
 
+FEW_TEXTS = 4
+"""Fewer texts than this may have the same reward by chance."""
+
 
 @dataclass(frozen=True)
 class Conduct:
@@ -79,6 +82,7 @@ class Outcome:
         rewards: labels of the reward terms.
         unmet: label → what the best text lacks, in words.
         accepted: proposals accepted, all chains together; None where the sampler accepts or rejects nothing.
+        moves: some chain still moves, from a text of a finite energy; else other notes say what stopped it.
     """
 
     base: Candidate
@@ -89,6 +93,7 @@ class Outcome:
     rewards: Collection[str]
     unmet: Mapping[str, str]
     accepted: int | None
+    moves: bool
 
     @property
     def same(self) -> bool:
@@ -109,20 +114,29 @@ class Outcome:
 def notes_on(outcome: Outcome, conduct: Conduct) -> list[str]:
     """All notes on one prompt's outcome."""
     fallen = [note for label in outcome.rewards for note in _fallen(outcome, label)]
-    return [*_unchanged(outcome, conduct), *fallen, *_unmet(outcome), *_cut(outcome, conduct)]
+    return [
+        *_unchanged(outcome, conduct),
+        *_constant(outcome),
+        *fallen,
+        *_unmet(outcome),
+        *_cut(outcome, conduct),
+    ]
 
 
 def _unchanged(outcome: Outcome, conduct: Conduct) -> list[str]:
-    if not conduct.done or (conduct.steps == 0 and not conduct.draws):
+    if not conduct.done or not outcome.moves or (conduct.steps == 0 and not conduct.draws):
         return []
     head = "unchanged: " if outcome.same else ""
     if outcome.accepted == 0:
         steps = counted(conduct.steps, "step")
-        return [f"{head}{conduct.sampler} rejected every proposal of all chains in {steps}: {_accepts_more(conduct)}"]
+        rejected = f"{head}{conduct.sampler} rejected every proposal of all chains in {steps}: {_accepts_more(conduct)}"
+        return [rejected if outcome.same else f"{rejected}; the answer is the best of those that were rejected"]
     if not outcome.same:
         return []
-    others = counted(max(0, outcome.met - 1), "other text")
     who = "" if conduct.draws else f"{counted(conduct.steps, 'step')} met "
+    if outcome.met <= 1:
+        return [f"{head}{who or 'there was '}no other text; {conduct.more} meets some"]
+    others = counted(outcome.met - 1, "other text")
     return [f"{head}{who}{others}, none of a lower energy; {conduct.more} meets more of them, larger weights tell more"]
 
 
@@ -131,6 +145,19 @@ def _accepts_more(conduct: Conduct) -> str:
         return f"too few to tell why; {conduct.more} would tell"
     known = [name for name in ("step_size", "inverse_temperature") if name in conduct.options]
     return f"smaller {' or '.join([*known, 'weights'])} would accept more"
+
+
+def _constant(outcome: Outcome) -> list[str]:
+    """Rewards that tell no text from another: perhaps they read something else than they should."""
+    number = len(outcome.candidates)
+    values = {
+        label: {c.terms[label] for c in outcome.candidates} for label in outcome.rewards if outcome.weights[label]
+    }
+    return [
+        f"the reward {label} is {0.0 - next(iter(found)):g} for each of the best {number} texts: it decided nothing"
+        for label, found in values.items()
+        if outcome.moves and number >= FEW_TEXTS and len(found) == 1
+    ]
 
 
 def _fallen(outcome: Outcome, label: str) -> list[str]:
@@ -170,8 +197,9 @@ def _unmet(outcome: Outcome) -> list[str]:
 
 def _cut(outcome: Outcome, conduct: Conduct) -> list[str]:
     if outcome.best.finished:
-        return []
-    ended = f"{outcome.ended} of {counted(len(outcome.candidates), 'candidate')} ended by themselves"
+        empty = not outcome.best.text.strip()
+        return ["the answer is empty: it ends at once; the energy 'length' asks for a longer one"] if empty else []
+    ended = f"{outcome.ended} of {len(outcome.candidates)} candidates ended by themselves"
     return [
         f"the answer is cut at {conduct.length} tokens, {ended}; a larger max_new_tokens leaves room, and the energy "
         "'finished' asks for an end"

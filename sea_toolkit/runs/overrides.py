@@ -61,7 +61,9 @@ def build_recipe(
     rewards = {reward: 1.0} if isinstance(reward, str) else reward or {}
     wanted = [{"name": REWARD[0], "model": name, "weight": weight} for name, weight in rewards.items()]
     _add_terms(data, [*wanted, *terms], own_terms)
-    for path, value in assignments:
+    for number, (path, value) in enumerate(assignments):
+        if any(path == other or other.startswith(f"{path}.") for other, _ in assignments[:number]):
+            raise RecipeError(f"--set: {path} is there twice", expected="each key once")
         assign(data, path, value)
     return Recipe.parse(data)
 

@@ -110,8 +110,24 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
         samples=samples,
         seconds=None if samples is None else each * samples * prompts,
         memory_mb=round(resting + (peak - resting) * max(1.0, rows)),
-        notes=[*problem.policy.notes, *(n for t in problem.terms for n in t.notes), *few.run.incidents],
+        notes=[
+            *problem.policy.notes,
+            *(n for t in problem.terms for n in t.notes),
+            *few.run.incidents,
+            *_no_step(composition, problem, budget),
+        ],
     )
+
+
+def _no_step(composition: Composition, problem: Problem, budget: float | None) -> list[str]:
+    """A note where the budget may pay for the starting texts alone."""
+    if budget is None or composition.sampler.counts_budget:
+        return []
+    first = composition.sampler.first_step_cost(problem)
+    if first is None or first <= budget:
+        return []
+    cost = f"the start and a step can take {first:.1f} samples"
+    return [f"perhaps no step will be taken: the budget is {budget:g}, and {cost}"]
 
 
 def _samples_of_steps(composition: Composition, problem: Problem, steps: int) -> float | None:

@@ -96,7 +96,7 @@ class Recipe(Strict):
         path = user_path(path, "the name of the recipe")
         text, is_json = read_text(path), path.suffix == ".json"
         try:
-            data = parse_json(text)["recipe"] if is_json else _toml(text)
+            data = parse_json(text, each_key_once=True)["recipe"] if is_json else _toml(text)
             if not isinstance(data, dict):
                 raise TypeError(f"its recipe is a {type(data).__name__}")
         except (ValueError, RecursionError, KeyError, TypeError) as error:

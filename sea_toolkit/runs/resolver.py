@@ -72,6 +72,8 @@ class Resolver:
             raise RecipeError(
                 f"{place} is a table without a schedule", expected='{ schedule = "cosine", start = 1.0, … }'
             )
+        if not isinstance(value["schedule"], str):
+            raise RecipeError(f"{place}.schedule is {value['schedule']!r}", expected="the name of a schedule")
         options = {k: v for k, v in value.items() if k != "schedule"}
         item = self.find("schedule", value["schedule"], place)
         built = item.build(options, f"{place} ({item.name})")

@@ -15,7 +15,7 @@ from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.trace_file import part_of_trace
 from sea_toolkit.util import run_files
 
-_AGAIN = "remove result.json and ended.json: sea-toolkit resume makes both again"
+_AGAIN = "remove ended.json (and result.json): sea-toolkit resume makes both again"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ def write_end(folder: Path, run: str, status: str, results: list[Result], trace:
 
 def _results(folder: Path, ended: dict[str, Any]) -> list[Result]:
     path = folder / run_files.RESULT
+    if not path.exists():
+        raise run_files.damaged(path, "it is missing", _AGAIN)
     if hashlib.sha256(run_files.read_bytes(path)).hexdigest() != ended["result"]:
         raise run_files.damaged(path, "its SHA-256 is another one", _AGAIN)
     part_of_trace(folder / run_files.TRACE, ended["trace"])

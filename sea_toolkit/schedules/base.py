@@ -50,8 +50,13 @@ class Schedule:
         point = f"at progress {progress:g}, step {step}"
         with attribute_errors_to(self.owner, f"failed {point}", user_errors_pass=True, dated=False):
             result = self._function(min(max(float(progress), 0.0), 1.0), step)
+        try:
+            finite = isinstance(result, Real) and math.isfinite(result)
+        except OverflowError:
+            what = f"returned a number larger than a float can be {point}"
+            raise AttributedError(self.owner, what, expected="a finite number") from None
         # A bool is an int to Python, but nobody means one here.
-        if isinstance(result, bool) or not isinstance(result, Real) or not math.isfinite(result):
+        if isinstance(result, bool) or not finite:
             what = f"returned {result!r} ({type(result).__name__}) {point}"
             raise AttributedError(self.owner, what, expected="a finite number")
         return float(result)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
+from sea_toolkit.registry.forms import METHODS
 from sea_toolkit.schedules.base import Schedule
 
 
@@ -29,10 +30,6 @@ class Observation:
     progress: float
     best_energy: float
     metrics: Mapping[str, float]
-
-
-METHODS = ("at", "observe", "state", "load_state")
-"""What a `Reactive` schedule has to have."""
 
 
 @runtime_checkable
@@ -67,7 +64,8 @@ class ReactiveSchedule(Schedule):
 
     def __init__(self, name: str, schedule: Any, *, owner: Owner | None = None) -> None:
         if not isinstance(schedule, Reactive):
-            missing = [method for method in METHODS if not callable(inspect.getattr_static(schedule, method, None))]
+            methods = METHODS["schedule"]
+            missing = [method for method in methods if not callable(inspect.getattr_static(schedule, method, None))]
             raise AttributedError(
                 owner or f"schedule {name!r}",
                 f"it is a class without {', '.join(missing)}",

@@ -70,7 +70,7 @@ def read_messages(text: str, where: str) -> list[Prompt]:
         RecipeError: not JSON, or no conversations.
     """
     try:
-        data = parse_json(text)
+        data = parse_json(text, each_key_once=True)
     except ValueError as error:
         raise RecipeError(
             f"{where} is not JSON: {error}", expected='[{"role": "user", "content": "…"}], or a list of these'

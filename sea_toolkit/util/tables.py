@@ -100,7 +100,7 @@ def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(line, each_key_once=True)
         except ValueError as error:
             raise RecipeError(f"{path}, line {number} is not JSON: {error}", expected="one object per line") from error
         if not isinstance(row, dict):

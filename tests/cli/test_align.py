@@ -264,6 +264,9 @@ def test_a_dry_run_shows_recipe_terms_and_cost_and_writes_nothing(folder: Path, 
     assert all(t["low"] <= t["high"] and t["nats"] >= 0 for t in data["terms"])
     assert (data["prompts"], data["samples"]) == (2, 6.0)
     assert data["seconds"] > 0 < data["memory_mb"]
+    assert not any("no step" in note for note in data["notes"])
+    poor = json.loads(run(folder, *asked, "--budget", "1", "--json").stdout)
+    assert any(note.startswith("perhaps no step will be taken: the budget is 1, and") for note in poor["notes"])
     shown = run(folder, *asked).stdout
     for words in (
         "chains",

@@ -123,6 +123,13 @@ def test_mistakes_are_messages(folder: Path, more: list[str], words: list[str]) 
         assert word in result.stderr
 
 
+def test_prompts_come_by_standard_input_too() -> None:
+    nothing = CliRunner().invoke(main, ["compare", "-", "--samplers", "tilted"], input="\n")
+    assert (nothing.exit_code, "standard input has no prompts" in nothing.stderr) == (2, True)
+    some = CliRunner().invoke(main, ["compare", "-", "--samplers", "tilted", "--skip", "2"], input="a\nb\na\n")
+    assert "there are 2 prompts, and --skip 2 leaves none" in some.stderr
+
+
 def test_a_missing_column_lists_those_there_are(folder: Path) -> None:
     result = CliRunner().invoke(main, ["compare", str(folder / "prompts.jsonl"), *arguments(folder)[2:]])
     assert result.exit_code == 2

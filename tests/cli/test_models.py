@@ -63,6 +63,14 @@ def test_list_marks_damage_and_verify_looks_deeper(own_cache):
     assert rows()[NAME]["where"] == "not yet"
 
 
+def test_without_a_cache_nothing_is_called_damaged(monkeypatch):
+    monkeypatch.setenv("SEA_CACHE", "~nobody-of-this-name/x")
+    result = run("list", "--json")
+    row = next(row for row in json.loads(result.stdout) if row["name"] == NAME)
+    assert (result.exit_code, row["where"]) == (1, "unknown")
+    assert "SEA_CACHE" in row["error"]
+
+
 def test_remove(own_cache):
     put_model(own_cache)
     assert run("remove", NAME).output == f"removed {NAME} from the cache\n"

@@ -86,6 +86,7 @@ def test_tables_keep_such_characters_too(tmp_path: Path) -> None:
             "line 1 is not JSON: it is nested too deep",
         ),
         ("a.jsonl", b'{"prompt": ""}', "'prompt' of row 1 is empty"),
+        ("a.jsonl", b'{"prompt": "a", "prompt": "b"}', "the key 'prompt' is there twice"),
         ("a.jsonl", b'{"prompt": null}', "'prompt' of row 1 is None"),
         ("a.jsonl", b'{"prompt": "\\ud83d"}', "surrogate"),
         ("a.csv", b'prompt\n"a\nb\n', "unexpected end of data"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -102,6 +103,34 @@ def test_a_signal_keeps_what_there_is_and_the_run_goes_on(
         assert shown_again.exit_code == 0, shown_again.output
         assert "aligned answer" in shown_again.stdout
         assert "(done)" in shown_again.stdout
+
+
+def test_what_cannot_be_written_is_printed_all_the_same(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, write = tmp_path / "run", run_files.write_whole
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == run_files.RESULT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(run_files, "write_whole", full)
+        ended = align(place, out, "--json")
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["status"] == "done"
+    assert f"cannot write {out / run_files.RESULT}" in ended.stderr
+    assert "go on with: sea-toolkit resume" in ended.stderr
+    table = command("resume", out, "--plugin", place / "mine.py", "--json")
+    assert table.exit_code == 0, table.output
+    assert timeless([json.loads(table.stdout)]) == timeless([json.loads(ended.stdout)])
+    ended = align(place, tmp_path / "other", "--csv", str(place / "mine.py" / "table.csv"))
+    assert ended.exit_code == 1
+    assert "aligned answer" in ended.stdout
+    assert "cannot write" in ended.stderr
+    over = command("align", "hi", "--recipe", place / "mine.py", "--csv", place / "mine.py")
+    assert "would be written over what is read" in over.stderr
 
 
 def test_show_of_a_run_that_was_killed_and_of_one_that_runs(place: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def lucky(text): return math.inf
 def never(text): return -math.inf
 def words(text): return "good"
 def nothing(text): pass
+def vast(text): return 10**400
 def fails(text): raise ValueError("no such unit")
 def leaves(text): raise SystemExit(3)
 def shouts(text): print("SHOUT"); return 1.0
@@ -169,6 +170,7 @@ def test_what_names_no_function_is_refused(name):
         ("my_checks:empty", "cannot be called"),
         ("my_checks:words", "returned a str"),
         ("my_checks:nothing", "returned a NoneType"),
+        ("my_checks:vast", "returned no float .*OverflowError"),
         ("my_checks:fails", "failed on the text.*ValueError: no such unit"),
         ("my_checks:leaves", "failed on the text.*SystemExit"),
     ],

@@ -380,6 +380,7 @@ def test_without_matplotlib_the_plot_is_left_out_and_a_note_says_so(
         ({"samplers": "best-of-m"}, "best-of-n"),
         ({"samplers": ""}, "NAME or LABEL=NAME"),
         ({"samplers": "tilted,tilted"}, "two methods 'tilted'"),
+        ({"versus": "best-of-n@4"}, r"versus is 'best-of-n@4'\n.*a list\n.*versus=\['best-of-n@4'\]"),
         ({"budgets": [0, 4]}, "above 0"),
         ({"budgets": [-4]}, "above 0"),
         ({"budgets": [float("nan")]}, "above 0"),

@@ -212,6 +212,24 @@ def test_what_an_energy_returned_does_not_change_when_it_writes_into_its_own_mem
     assert torch.equal(second, before[1])
 
 
+def test_many_chains_that_stop_for_one_reason_are_one_note():
+    problem = problem_for(prompts=["a", "on", "in", "at", "the"], chains=4)
+    broken = torch.zeros(5, 4, dtype=torch.bool)
+    broken[1, 1:3] = True
+    problem.run.stop("energy 'm'", broken)
+    broken[:] = True
+    problem.run.clock.step = 3
+    problem.run.stop("energy 'm'", broken)
+    expected = [
+        "prompt 2, chains 2, 3 stopped: energy 'm' was not finite at step 0",
+        "18 chains of 5 prompts (1, 2, 3, …) stopped: energy 'm' was not finite at step 3",
+    ]
+    assert problem.run.incidents == expected
+    again = problem_for(prompts=["a", "on", "in", "at", "the"], chains=4).run
+    again.load_state(json.loads(json.dumps(problem.run.state() | {"stopped": None})) | {"stopped": problem.stopped})
+    assert again.incidents == expected
+
+
 def test_texts_that_are_left_out_are_counted_in_one_note():
     fussy = {"fussy": (1.0, lambda prompts, texts: [float("nan") if len(t) % 2 else 0.0 for t in texts])}
     run = run_for(energies=fussy, sampler="smc", steps=6, chains=2, max_new_tokens=6)

@@ -37,6 +37,12 @@ def test_what_is_complete_passes_with_helpers_of_any_name():
     assert made(corners=5, side=1.0, table={"a": 1}, convex=True, perimeter=lambda self: 4.0)
 
 
+def test_a_method_that_takes_something_else_is_refused():
+    with pytest.raises(PluginError, match=r"name of class plugin.Square takes \(self, more\)\n.*def name\(self\)"):
+        made(name=lambda self, more: "square")
+    assert made(name=lambda self, more="": "square")
+
+
 @pytest.mark.parametrize("name", ["color", "area"])
 def test_what_is_missing_is_named(name):
     body = {"color": "red", "area": lambda self: 1.0}

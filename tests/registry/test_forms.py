@@ -187,6 +187,35 @@ def test_the_kept_names_are_the_keys_of_the_recipe():
     assert RESERVED["relaxation"] == {*PluginSpec.model_fields, "top_k"}
 
 
+async def waits(response): ...
+def yields(response):
+    yield response
+
+
+class Waits:
+    async def bind(self, context): ...
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "message"),
+    [
+        ("energy", waits, "waits.. is asynchronous"),
+        ("energy", functools.partial(waits), "waits.. is asynchronous"),
+        ("energy", yields, "yields.. is a generator"),
+        ("energy", Waits, "bind of class Waits is asynchronous"),
+        ("energy", sea.Energy, "class Energy is abstract"),
+        ("sampler", sea.Sampler, "class Sampler is abstract"),
+        ("sampler", type("Walk", (), dict.fromkeys(METHODS["sampler"], lambda self, *given: None)), "is no sampler"),
+        ("initializer", type("Writes", (), {"write": lambda self, *given: None}), "is no initializer"),
+        ("relaxation", type("Soft", (), {"__call__": lambda self, logits: logits}), "a relaxation is a function"),
+        ("schedule", type("Half", (), {"at": lambda self, progress, step: 0.5}), "has no method observe"),
+    ],
+)  # fmt: skip
+def test_what_a_run_could_not_use_is_refused_when_it_is_registered(kind, target, message):
+    with pytest.raises(sea.PluginError, match=message):
+        check_signature(target, kind)
+
+
 def test_an_energys_option_that_a_constraint_would_hide_is_a_warning(install):
     body = '@register("e")\ndef f(response, *, max: float = 1.0): ...'
     for record in both(install, plugin("energy", body)):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from sea_toolkit.api import resume
 from sea_toolkit.cli import main
 from sea_toolkit.errors import LONGEST, RecipeError, did_you_mean
 from sea_toolkit.models import reading
@@ -79,6 +80,7 @@ def test_numbers_depth_and_size_are_bounded_and_the_message_is_short(data: dict[
         ("a.json", "[1]", "no recipe.json of a run"),
         ("a.json", '{"recipe": 3}', "its recipe is a int"),
         ("a.json", "{", "no recipe.json of a run"),
+        ("a.json", '{"recipe": {"seed": 1, "seed": 2}}', "the key 'seed' is there twice"),
     ],
 )
 def test_a_file_that_is_no_recipe_says_why(tmp_path: Path, name: str, text: str, words: str) -> None:
@@ -116,14 +118,29 @@ def test_numbers_of_numpy_paths_and_names_of_torch_are_taken() -> None:
     [
         ("--seed", "18446744073709551616"), ("--chains", "9999999999999999999999999"), ("--device", "meta"),
         ("--energy", "length=1e400,target=3"), ("--set", f"{'n' * 100_000}=1"), ("--energy", "n" * 100_000),
-        ("--sampler", "n" * 100_000), ("--dtype", "float8"),
+        ("--sampler", "n" * 100_000), ("--dtype", "float8"), ("--csv", "."), ("--set", "seed=1", "--set", "seed=1"),
+        ("--set", "sampler.steps=1", "--set", "sampler={name=sea}"),
     ],
 )  # fmt: skip
-def test_odd_flags_are_refused_in_words(arguments: tuple[str, str]) -> None:
+def test_odd_flags_are_refused_in_words(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, ["align", "hi", "--energy", "length,target=3", *arguments])
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 2, result.output
     assert len(result.output) < 3 * LONGEST
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        ({"steps": 0}, "steps is 0"), ({"steps": 10**20}, "steps is 100000000000000000000"), ({"budget": -1}, "is -1"),
+        ({"budget": float("nan")}, "is nan"), ({"budget": float("inf")}, "is inf"), ({"budget": 1e300}, "is 1e+300"),
+        ({"steps": 3, "budget": 4.0}, "steps = 3 and budget = 4.0"),
+    ],
+)  # fmt: skip
+def test_a_run_is_prolonged_within_the_bounds_of_a_recipe(length: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as refused:
+        resume(tmp_path, **length)
+    assert words in str(refused.value)
 
 
 def test_no_name_takes_long_to_be_compared() -> None:

@@ -13,6 +13,7 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.errors import OutOfMemoryError
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs import checkpoint as checkpoint_module
 from sea_toolkit.runs import run as run_module
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.tiny import tiny_policy
@@ -154,14 +155,18 @@ WRONG = [
     ("energy", lambda v: v[:, :1], "returned a tensor [2, 1]", "a tensor [P, C] = [2, 2]"),
     ("energy", lambda v: v.to("meta"), "meta", "on cpu"),
     ("energy", lambda v: v.to(torch.complex64), "complex64", "real number"),
+    ("energy", lambda v: v.to_sparse(), "sparse", "a tensor [P, C] = [2, 2]"),
     ("energy", lambda v: 1.5, "returned a float", "a tensor [P, C]"),
     ("bind", lambda v: None, "bind returned nothing", "a function"),
     ("score_text", lambda v: None, "returned None for 4 texts", "4 numbers"),
+    ("score_text", lambda v: torch.ones(4, dtype=torch.complex64), "tensor([1.+0.j,", "4 numbers"),
+    ("score_text", lambda v: torch.ones(4).to_sparse(), "[4]", "4 numbers"),
     ("score_text", lambda v: v[:-1], "[3]", "4 numbers"),
     ("score_text", lambda v: ["good"] * 4, "for 4 texts", "4 numbers"),
     ("relaxation", lambda v: None, "returned nothing", "weights [2, 2, 6, 100]"),
     ("relaxation", without_last, "[2, 2, 6, 99]", "weights [2, 2, 6, 100]"),
     ("relaxation", lambda v: v.to("meta"), "meta", "floats on cpu"),
+    ("relaxation", lambda v: v.to_sparse(), "sparse", "floats on cpu"),
     ("write", lambda v: None, "returned nothing", "int64 ids [P, C, T] = [2, 2, 6], each from 0 to 127"),
     ("write", lambda v: v.float(), "(float32, cpu)", "int64 ids"),
     ("write", lambda v: v + 100, "ids that are no tokens (", "each from 0 to 127"),
@@ -204,6 +209,42 @@ def greedy(response):
 def test_an_energy_that_changes_the_response_in_place_is_named(sampler):
     with pytest.raises(sea.PluginError, match=r"'greedy'.* changed the weights of the response in place"):
         sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"warm": (1.0, warmth), "greedy": (1.0, greedy)},
+                  sampler=sampler, chains=2, budget=4, max_new_tokens=4)  # fmt: skip
+
+
+def through_data(response):
+    response.weights.data.mul_(0.5)
+    return warmth(response)
+
+
+def through_numpy(response):
+    response.ids.numpy()[...] = 5
+    return warmth(response)
+
+
+def sorting(prompts, texts):
+    texts.sort()
+    return [float(len(text)) for text in texts]
+
+
+def emptying(prompts, texts):
+    count = len(texts)
+    texts.clear()
+    return [1.0] * count
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "sampler"),
+    [
+        (through_data, "the weights of the response in place", "sea"),
+        (through_numpy, "the ids and candidates of the response in place", "best-of-n"),
+        (sorting, "the list of texts or of prompts", "best-of-n"),
+        (emptying, "the list of texts or of prompts", "best-of-n"),
+    ],
+)
+def test_what_is_changed_behind_the_back_of_torch_is_named_too(change, what, sampler):
+    with pytest.raises(sea.PluginError, match=f"^energy 'greedy'.* changed {what}"):
+        sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"warm": (1.0, warmth), "greedy": (1.0, change)},
                   sampler=sampler, chains=2, budget=4, max_new_tokens=4)  # fmt: skip
 
 
@@ -364,6 +405,15 @@ def test_ctrl_c_in_a_plugin_is_a_ctrl_c(plugin, module):
 def test_a_sampler_whose_state_cannot_be_saved_is_named(plugin, module, tmp_path):
     module.RETURN = {"step": lambda v: (forced(copy.copy(v[0]), candidates={1, 2}), v[1])}
     with pytest.raises(sea.PluginError, match=r"sampler 'moves' \(plugin .* cannot be saved.*: .*is a set"):
+        align(plugin[0], tmp_path, every=1)
+
+
+def test_a_fault_of_our_own_writing_is_not_the_samplers(plugin, module, tmp_path, monkeypatch):
+    def broken(path, content):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(checkpoint_module, "write_checkpoint_file", broken)
+    with pytest.raises(RuntimeError, match="ours"):
         align(plugin[0], tmp_path, every=1)
 
 

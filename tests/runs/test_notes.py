@@ -28,10 +28,10 @@ def conduct(**more) -> Conduct:
     return Conduct(**{**given, "length": 48, "draws": False, "done": True, **more})
 
 
-def notes(*candidates: Candidate, unmet=None, accepted=3, **more) -> list[str]:
+def notes(*candidates: Candidate, unmet=None, accepted=3, moves=True, **more) -> list[str]:
     """Notes on a run that began with the first text."""
     ranked = sorted(candidates, key=lambda c: c.energy)
-    outcome = Outcome(candidates[0], ranked[0], ranked, len(candidates), WEIGHTS, ["joy"], unmet or {}, accepted)
+    outcome = Outcome(candidates[0], ranked[0], ranked, len(candidates), WEIGHTS, ["joy"], unmet or {}, accepted, moves)
     return notes_on(outcome, conduct(**more))
 
 
@@ -95,6 +95,25 @@ def test_a_run_that_moved_nothing_says_why_and_what_to_raise(more, words):
 @pytest.mark.parametrize("more", [{"done": False}, {"steps": 0}])
 def test_an_interrupted_run_and_one_without_a_step_are_not_called_unchanged(more):
     assert notes(text("base", 50, 2), text("worse", 90, 2), **more) == []
+
+
+def test_where_all_chains_stopped_no_hint_contradicts_it():
+    assert notes(text("base", 100, 1), accepted=0, moves=False) == []
+    settings = {"prompts": ["the rain", "a"], "sampler": "suffix-mh", "steps": 1, "max_new_tokens": 4}
+    energies = {"m": (1.0, lambda prompts, texts: [float("nan") if p == "a" else 1.0 for p in prompts])}
+    results = run_for(energies=energies, **settings).execute()
+    assert not [n for n in results[1].notes if "unchanged" in n or "rejected" in n]
+    assert "prompt 2, all its chains stopped: energy 'm' was not finite at step 0" in results[0].notes
+
+
+def test_an_empty_answer_and_a_reward_that_decides_nothing_are_said():
+    assert notes(text("base", 10, 1), text(" ", 5, 1)) == [
+        "the answer is empty: it ends at once; the energy 'length' asks for a longer one"
+    ]
+    assert notes(*(text(str(i), 10 - i, 1) for i in range(4))) == [
+        "the reward joy is 1 for each of the best 4 texts: it decided nothing"
+    ]
+    assert notes(*(text(str(i), 10 - i, 1 + i) for i in range(4))) == []
 
 
 def test_an_answer_that_was_cut_is_counted():

@@ -45,6 +45,10 @@ MISTAKES = {
         {"sampler": SEA | {"step_size": {"schedule": "linear", "strt": 1.0, "end": 0.1}}},
         "unknown option 'strt'.*'start'",
     ),
+    "a number for a schedule's name": (
+        {"sampler": SEA | {"step_size": {"schedule": 3}}},
+        "sampler.step_size.schedule is 3",
+    ),
     "a table": ({"sampler": SEA | {"step_size": {"start": 1.0}}}, "sampler.step_size is a table without a schedule"),
     "fixed option": (
         {"sampler": SEA | {"check_every": {"schedule": "constant", "value": 5.0}}},

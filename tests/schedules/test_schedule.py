@@ -50,6 +50,14 @@ def test_what_is_not_a_finite_number_is_blamed_on_the_plugin(bad):
     assert "expected: a finite number" in message
 
 
+def test_a_number_that_no_float_holds_is_blamed_on_the_plugin():
+    for large in (10**400, 10**5000, Fraction(10**400)):
+        with pytest.raises(
+            PluginError, match=r"'waves'.* returned a number larger than a float can be at progress 0, step 0"
+        ):
+            Schedule("waves", lambda progress, step, large=large: large)
+
+
 def test_a_schedule_that_turns_bad_in_the_middle_is_caught_there():
     schedule = Schedule(
         "hole", lambda progress, step: math.nan if step == 5 else 1.0, owner=Owner("'hole' of sea-hole")
