@@ -120,14 +120,14 @@ def kill_and_resume(root: Path, model: Path, sampler: str, runs: int, generator:
         for _ in range(generator.randint(1, 3)):
             name = generator.choice(SIGNALS)
             code = kill(words, folder, name, generator.uniform(0, 1.1 * (end - begin)))
+            if (folder / "recipe.json").exists():
+                words = ["resume", str(folder), "--json"]
             if code is None:
                 break  # it was faster
             row.signals[name] += 1
             on_its_way_out = code == -getattr(signal, name) and (folder / "ended.json").exists()
             if code != CODES[name] and not on_its_way_out:
                 row.wrong.append(f"{folder.name}: {name} ended with {code}")
-            if (folder / "recipe.json").exists():
-                words = ["resume", str(folder), "--json"]
         printed = finish(command(words))
         difference = differs(home / "whole", folder) or ("" if timeless(printed) == timeless(whole) else "stdout")
         if difference:
