@@ -19,6 +19,7 @@ from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
+from sea_toolkit.registry.isolation import torch_kept
 from sea_toolkit.registry.options import Number
 
 Value = TypeVar("Value")
@@ -179,7 +180,8 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
-        with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
+        guard = attribute_errors_to(self.owner, "failed", user_errors_pass=True)
+        with guard, torch_kept(), self.meter.watching(kind):
             value = call()
         if self.meter.unannounced and self.can_announce:
             raise wrong_return(
