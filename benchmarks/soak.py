@@ -24,8 +24,9 @@ from pathlib import Path
 
 SAMPLERS = ("tilted", "suffix-mh", "smc", "sea", "sea-adam", "best-of-n")
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-CODES = {"SIGKILL": (-9,), "SIGTERM": (143,), "SIGINT": (130,), "SIGHUP": (129,)}
-"""Exit codes that a signal may lead to; 0 and a signal's own death, before Python has started, are counted apart."""
+CODES = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}
+"""Exit codes that a signal leads to. A process that has written its end may also die of the signal on its way out; one
+that ends with 0 was faster than the signal, which is not counted."""
 
 WORKER = """
 import sys, json
@@ -122,7 +123,8 @@ def kill_and_resume(root: Path, model: Path, sampler: str, runs: int, generator:
             if code is None:
                 break  # it was faster
             row.signals[name] += 1
-            if code not in (*CODES[name], -getattr(signal, name)):
+            on_its_way_out = code == -getattr(signal, name) and (folder / "ended.json").exists()
+            if code != CODES[name] and not on_its_way_out:
                 row.wrong.append(f"{folder.name}: {name} ended with {code}")
             if (folder / "recipe.json").exists():
                 words = ["resume", str(folder), "--json"]

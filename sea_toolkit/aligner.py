@@ -12,7 +12,7 @@ from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Observer, both, shown, watched
-from sea_toolkit.runs.batches import in_batches, refuse_in_batches, run_batches
+from sea_toolkit.runs.batches import check_count, in_batches, refuse_in_batches, run_batches
 from sea_toolkit.runs.folder import SavedRun, new_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
@@ -157,6 +157,7 @@ class Aligner:
         self.session.refuse_unused(chosen)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
+        check_count("checkpoint_every", checkpoint_every)
         batches = in_batches(asked, batch)
         if len(batches) > 1:
             refuse_in_batches(chosen, folder, len(batches))

@@ -38,6 +38,15 @@ class FirstLook:
         self._kinds.add(relaxed)
         return {name: part.detach().clone() for name, part in parts_of(response).items()}
 
+    def at_modes(self, label: str) -> None:
+        """Note, once, an energy that left torch in another mode; it was put back."""
+        note = (
+            f"{label!r} switched gradients or the default dtype of the whole process: it was put back; "
+            "with torch.no_grad(): … ends by itself"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+
     @staticmethod
     def changed(response: SoftResponse, copies: dict[str, Tensor]) -> list[str]:
         """Names of the tensors that are no longer equal to their `copies`."""

@@ -19,7 +19,6 @@ from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
-from sea_toolkit.registry.isolation import torch_kept
 from sea_toolkit.registry.options import Number
 
 Value = TypeVar("Value")
@@ -180,9 +179,13 @@ class Term:
         return lines
 
     def _guarded(self, kind: str, call: Callable[[], Value]) -> Value:
-        guard = attribute_errors_to(self.owner, "failed", user_errors_pass=True)
-        with guard, torch_kept(), self.meter.watching(kind):
+        modes = torch.is_grad_enabled(), torch.get_default_dtype()
+        with attribute_errors_to(self.owner, "failed", user_errors_pass=True), self.meter.watching(kind):
             value = call()
+        if modes != (torch.is_grad_enabled(), torch.get_default_dtype()):
+            torch.set_grad_enabled(modes[0])
+            torch.set_default_dtype(modes[1])
+            self.first.at_modes(self.label)
         if self.meter.unannounced and self.can_announce:
             raise wrong_return(
                 self.owner,

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -60,19 +60,6 @@ _TORCH = {
     ),
 }
 """Torch's settings that decide over the numbers of a run. None: not known before torch is there."""
-
-
-@contextlib.contextmanager
-def torch_kept() -> Iterator[None]:
-    """Put back what the block changes of torch's settings: they decide over what others compute."""
-    torch = sys.modules["torch"]
-    before = {name: setting.read(torch) for name, setting in _TORCH.items()}
-    try:
-        yield
-    finally:
-        for name, setting in _TORCH.items():
-            if setting.read(torch) != before[name]:
-                setting.write(torch, before[name])
 
 
 class Isolated:

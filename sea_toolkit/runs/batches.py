@@ -11,14 +11,20 @@ from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.util.conversation import Prompt
 
 
+def check_count(name: str, value: int) -> None:
+    """Raises: RecipeError if an argument is no whole number above 0."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise RecipeError(f"{name} = {value!r}", expected="a whole number above 0")
+
+
 def in_batches(prompts: Sequence[Prompt], batch: int | None) -> list[Sequence[Prompt]]:
     """The prompts in their order, at most `batch` together; all of them if it is None.
 
     Raises:
         RecipeError: it is no number above 0.
     """
-    if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
-        raise RecipeError(f"batch = {batch!r}", expected="a whole number above 0")
+    if batch is not None:
+        check_count("batch", batch)
     size = batch or max(1, len(prompts))
     return [prompts[i : i + size] for i in range(0, max(1, len(prompts)), size)]
 

@@ -138,6 +138,7 @@ class StepLoop:
 
     def take_steps(self) -> None:
         problem = self.problem
+        self.trace.cut()
         if self.state is None:
             if self.folder is not None:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
@@ -185,6 +186,7 @@ class StepLoop:
         """The step did not happen: a resumed run takes it again, from the same streams."""
         state, self.state = self.state, None  # as long as the parts do not fit, there is nothing to be saved
         self._load(before)
+        self.trace.cut()
         self.state = state
 
     def _load(self, states: dict[str, Any]) -> None:

@@ -50,16 +50,22 @@ class Trace:
         return {"bytes": size, "sha256": digest.hexdigest()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Drop what was written since: those steps are taken again.
+        """Go on behind what was written until then. The file stays as it is until `cut` or the next line.
 
         Raises:
             SeaError: what was written before is not as it was written.
         """
-        if self.path is None:
-            return
-        kept = part_of_trace(self.path, state)
-        self._written = len(kept), hashlib.sha256(kept)
-        if self.path.exists():
+        if self.path is not None:
+            kept = part_of_trace(self.path, state)
+            self._written = len(kept), hashlib.sha256(kept)
+
+    def cut(self) -> None:
+        """Drop what was written since the loaded state: those steps are taken again.
+
+        Raises:
+            SeaError: the folder cannot be written.
+        """
+        if self.path is not None and self.path.exists():
             self._put(b"")
 
     def sync(self) -> None:

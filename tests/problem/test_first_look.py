@@ -119,3 +119,14 @@ def test_a_run_leaves_torchs_global_stream_where_it_was():
     before = torch.get_rng_state()
     notes({"layer": Layer()})
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_modes_of_torch_that_an_energy_switches_are_put_back_and_noted_once():
+    def rude(response):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return response.expected_length().detach()
+
+    found = notes({"rude": rude, "good": warmth}, sampler={"name": "sea", "check_every": 1})
+    assert len([note for note in found if "switched gradients or the default dtype" in note]) == 1
+    assert not [note for note in found if "'good'" in note]

@@ -52,3 +52,9 @@ def test_ctrl_c_keeps_the_batches_that_are_done(has_answer):
     with pytest.raises(Interrupted) as caught:
         run_batches([as_prompts(["p", "q"]), as_prompts(["r"])], run)
     assert len(caught.value.results) == 2 + has_answer
+
+
+@pytest.mark.parametrize("wrong", [{"checkpoint_every": 0}, {"checkpoint_every": -1}, {"batch": 0}, {"batch": True}])
+def test_counts_are_whole_numbers_above_0(wrong: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match="= "):
+        Aligner(policy=tiny_policy(), hub=hub()).align(PROMPTS, **SETTINGS | wrong)

@@ -159,6 +159,15 @@ def test_a_finished_run_answers_without_a_model(whole, monkeypatch):
     assert results == [Result.from_data(r.to_data()) for r in results]
 
 
+def test_a_length_that_is_refused_leaves_the_run_as_it_was(tmp_path):
+    align(tmp_path / "run", sampler="sea", steps=2)  # its last texts are scored after the last checkpoint
+    before = content(tmp_path / "run")
+    with pytest.raises(RecipeError, match="has done 2 steps"):
+        resume(tmp_path / "run", steps=2)
+    assert content(tmp_path / "run") == before
+    assert [r.steps for r in resume(tmp_path / "run")] == [2, 2]
+
+
 def test_a_run_goes_on_for_longer_and_says_so(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "run")
     results = resume(folder, steps=9)

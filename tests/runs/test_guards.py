@@ -205,21 +205,6 @@ def greedy(response):
     return response.weights.sum((-1, -2))
 
 
-def test_what_an_energy_changes_of_torchs_settings_is_put_back_after_each_call():
-    def careless(texts):
-        torch.set_default_dtype(torch.float64)
-        torch.set_grad_enabled(False)
-        return [float(len(text)) for text in texts]
-
-    found = [
-        sea.align("a", policy=tiny_policy(), hub=built_in(), energies={"warm": (1.0, warmth), "long": (1.0, function)},
-                  sampler="best-of-n", chains=2, budget=6, max_new_tokens=4)
-        for function in (careless, lambda texts: [float(len(text)) for text in texts])
-    ]  # fmt: skip
-    assert found[0].energy == found[1].energy
-    assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
-
-
 @pytest.mark.parametrize("sampler", ["sea", "tilted", "best-of-n"])
 def test_an_energy_that_changes_the_response_in_place_is_named(sampler):
     with pytest.raises(sea.PluginError, match=r"'greedy'.* changed the weights of the response in place"):
