@@ -179,7 +179,9 @@ class Aligner:
                 )
                 if folder is not None:
                     dated = _dated(chosen, run.problem.policy)
-                    SavedRun(dated, some, list(terms.own), checkpoint_every).write(folder)
+                    SavedRun(dated, some, {k: weight for k, (weight, _) in terms.own.items()}, checkpoint_every).write(
+                        folder
+                    )
                 return run.execute()
 
         results = best_so_far(run, on_interrupt, folder)

@@ -225,10 +225,11 @@ def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | N
         RecipeError: others than the run was started with.
     """
     terms = read_terms(reward, energies)
-    if sorted(terms.own) != saved.own_terms:
+    weights = {label: weight for label, (weight, _) in terms.own.items()}
+    if weights != saved.own_terms:
         raise RecipeError(
-            f"the run was started with terms of its own {saved.own_terms}, and given {sorted(terms.own)} now",
-            hint="sea_toolkit.resume(folder, reward=…, energies={…}) with the same functions",
+            f"the run was started with terms of its own {saved.own_terms} (label and weight), and given {weights} now",
+            hint="sea_toolkit.resume(folder, reward=…, energies={…}) with the same functions and weights",
         )
     there = [{"label": None, **term.model_dump(exclude_none=True)} for term in saved.recipe.energies]
     tables = [*terms.tables, *({"name": "reward", "model": k, "weight": w} for k, w in terms.rewards.items())]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.recipe import Recipe
@@ -23,13 +24,13 @@ class SavedRun:
     Attributes:
         recipe: names and numbers.
         prompts: P prompts.
-        own_terms: labels of the terms that were given in Python, and have to be given again.
+        own_terms: label → weight of the terms that were given in Python, and have to be given again.
         checkpoint_every: steps between checkpoints.
     """
 
     recipe: Recipe
     prompts: Sequence[Prompt]
-    own_terms: Sequence[str]
+    own_terms: Mapping[str, Any]
     checkpoint_every: int
 
     def write(self, folder: Path) -> None:
@@ -41,7 +42,7 @@ class SavedRun:
         data = {
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
             "prompts": [prompt.to_data() for prompt in self.prompts],
-            "own_terms": sorted(self.own_terms),
+            "own_terms": dict(sorted(self.own_terms.items())),
             "checkpoint_every": self.checkpoint_every,
         }
         run_files.write_sealed(folder / run_files.RECIPE, data)
@@ -63,7 +64,7 @@ class SavedRun:
         saved = run_files.read_sealed(path, f"bring the file back; to go on for longer: {longer} (or --budget N)")
         try:
             recipe, prompts = Recipe.parse(saved["recipe"], where=str(path)), as_prompts(saved["prompts"])
-            return cls(recipe, prompts, list(saved["own_terms"]), int(saved["checkpoint_every"]))
+            return cls(recipe, prompts, dict(saved["own_terms"]), int(saved["checkpoint_every"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error
 

@@ -119,7 +119,7 @@ def test_neither_a_recipe_nor_a_folder_can_allow_it(tmp_path, coded, ran):
     with pytest.raises(RecipeError, match=r"a recipe cannot allow code[\s\S]*--trust-remote-code"):
         Recipe.parse(data)
     (tmp_path / "o").mkdir()
-    saved = {"recipe": data, "prompts": ["Hi"], "own_terms": [], "checkpoint_every": 10}
+    saved = {"recipe": data, "prompts": ["Hi"], "own_terms": {}, "checkpoint_every": 10}
     write_sealed(tmp_path / "o" / "recipe.json", saved)
     with pytest.raises(RecipeError, match="a recipe cannot allow code"):
         resume(tmp_path / "o", hub=hub())

@@ -342,8 +342,10 @@ def test_another_policy_is_another_model(tmp_path):
 
 def test_own_terms_must_come_again(tmp_path):
     align(tmp_path)
-    with pytest.raises(SeaError, match="terms of its own"):
-        api.resume(tmp_path, policy=tiny_policy(), hub=hub())
+    heavier = {label: (2 * weight, energy) for label, (weight, energy) in OWN.items()}
+    for energies in (None, heavier):
+        with pytest.raises(SeaError, match="terms of its own"):
+            api.resume(tmp_path, policy=tiny_policy(), hub=hub(), energies=energies)
 
 
 def test_a_folder_is_used_once(tmp_path):
