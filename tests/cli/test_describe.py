@@ -86,7 +86,7 @@ def test_a_sampler_that_is_none_is_the_plugins_fault(install):
     result = run("sea-walk:walk")
     assert result.exit_code == 1
     assert "plugin 'sea_walk' of sea-walk 1.0" in result.stderr
-    assert "derives from sea_toolkit.Sampler" in result.stderr
+    assert "a class derived from sea_toolkit.Sampler" in result.stderr
 
 
 def test_a_name_in_several_kinds(install):

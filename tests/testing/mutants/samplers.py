@@ -32,7 +32,7 @@ class WrongOption(Search):
     """Is given a word for a number."""
 
 
-@mutant("statements")
+@mutant("builds")
 class Lookalike:
     """Has all the methods of a sampler and does not derive from it."""
 
