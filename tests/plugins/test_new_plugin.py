@@ -96,7 +96,8 @@ def test_a_run_uses_them(environment, tmp_path):
         done = environment.sea("align", "the rain", "--recipe", str(tmp_path / "recipe.toml"), "--json")
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
-        notes = [note for note in result["notes"] if not note.startswith("the answer is ")]
+        of_a_tiny_policy = ("the answer is ", "the reward my-energy is ")  # cut, empty; equal for all texts
+        notes = [note for note in result["notes"] if not note.startswith(of_a_tiny_policy)]
         assert (result["sampler"], notes) == (sampler, [])
         assert set(result["rewards"]) == {"my-energy"}  # its negative, the number of words, is what people read
         assert result["energy"]["after"] <= result["energy"]["before"]
