@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, reward_term, template_values
+from sea_toolkit.cli.arguments import GIVEN, PATH, assignment, energy_term, reward_term, template_values, term_options
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLERS
+from sea_toolkit.cli.completion import POLICIES, SAMPLERS
 from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_error, say_json
@@ -54,22 +54,7 @@ Examples:
 @click.option(
     "--messages", metavar="FILE|JSON", type=GIVEN, help='A conversation, or several: [{"role": "user", "content": "…"}]'
 )
-@click.option(
-    "--reward",
-    "rewards",
-    multiple=True,
-    metavar=TERM,
-    shell_complete=REWARDS,
-    help="A reward, its weight (1 if none) and its options; may be repeated.",
-)
-@click.option(
-    "--energy",
-    "energies",
-    multiple=True,
-    metavar=TERM,
-    shell_complete=ENERGIES,
-    help="Another energy; may be repeated.",
-)
+@term_options
 @click.option(
     "--sampler",
     metavar="NAME",

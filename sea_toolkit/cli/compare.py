@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import GIVEN, PATH, TERM, assignment, energy_term, judge, reward_term, template_values
+from sea_toolkit.cli.arguments import (
+    GIVEN,
+    PATH,
+    assignment,
+    energy_term,
+    judge,
+    reward_term,
+    template_values,
+    term_options,
+)
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS, SAMPLER_LIST
+from sea_toolkit.cli.completion import POLICIES, REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.group import code_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
@@ -36,22 +45,7 @@ if TYPE_CHECKING:
     help="Names; LABEL=NAME to have one twice.",
 )
 @click.option("--budgets", default="8,16,32,64", show_default=True, metavar="N,N,…", help="In samples per prompt.")
-@click.option(
-    "--reward",
-    "rewards",
-    multiple=True,
-    metavar=TERM,
-    shell_complete=REWARDS,
-    help="A reward, its weight (1 if none) and its options; may be repeated.",
-)
-@click.option(
-    "--energy",
-    "energies",
-    multiple=True,
-    metavar=TERM,
-    shell_complete=ENERGIES,
-    help="Another energy; may be repeated.",
-)
+@term_options
 @click.option(
     "--judge",
     "judges",

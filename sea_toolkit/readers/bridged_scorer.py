@@ -85,7 +85,7 @@ class BridgedScorer(ResponseScorer):
         change: Float[Tensor, "N T D"],
     ) -> Float[Tensor, "N L"]:
         """Outputs for the pieces of N texts, moved by what each position has become."""
-        width = max(1, *(len(answer.ids) for answer in placed if answer is not None)) if any(placed) else 1
+        width = max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
         pieces = torch.zeros(len(texts), width, dtype=torch.long, device=change.device)
         mask, alignment = pieces > 0, change.new_zeros(len(texts), width, change.shape[1])
         for n, answer in enumerate(placed):

@@ -68,6 +68,8 @@ class ShownText:
         if reads == "chat":
             way_out = 'reads = "prompt+response" or "response"'
             self.chat = ChatTemplate(tokenizer, name, options=template_options, way_out=way_out)
+            # two renderings, which would be done again for each text of a prompt
+            self._around = functools.lru_cache(maxsize=256)(self.chat.around)
         elif template_options:
             raise RecipeError(
                 f"template_options for {name}, which reads {reads!r}", expected='reads = "chat"', hint="leave them out"
@@ -83,23 +85,22 @@ class ShownText:
         """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
         whole."""
         fitting = self._fitting(prompt, answer)
-        return None if fitting is None else fitting[1]
+        return None if fitting is None else fitting[2].input_ids[: self.limit]
 
     def placed(self, prompt: str, answer: str) -> PlacedAnswer | None:
         """The same ids, and which of them write the answer."""
-        fitting = self._fitting(prompt, answer)
+        fitting = self._fitting(prompt, answer, offsets=self.tokenizer.is_fast)
         if fitting is None:
             return None
-        rest, ids = fitting
-        text = self.text(rest, answer)
+        rest, text, encoding = fitting
         first, shown = self._answer_in(text, rest, answer)
         start, skipped = len(text[:first].encode()), len(answer[: answer.find(shown)].encode())
         end = start + len(shown.encode())
         spans = [
             (max(a, start) - start + skipped, min(b, end) - start + skipped) if a < end and b > start else (0, 0)
-            for a, b in self._spans(text, ids)
+            for a, b in self._spans(text, encoding)
         ]
-        return PlacedAnswer(ids, spans)
+        return PlacedAnswer(encoding.input_ids[: self.limit], spans)
 
     def frames(self, prompts: Sequence[str], length: int) -> list[tuple[Ids, Ids]]:
         """Token ids before and after the answer's own for each prompt; those after it are the same for all.
@@ -122,19 +123,24 @@ class ShownText:
             truncate=self.truncate,
         )
 
-    def _fitting(self, prompt: str, answer: str) -> tuple[str, Ids] | None:
-        """As much of the prompt as is shown, and the ids of the whole."""
+    def _fitting(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, str, Any] | None:
+        """As much of the prompt as is shown, the whole text, and what the tokenizer makes of it."""
 
-        def whole(rest: str) -> tuple[str, Ids]:
-            return rest, self.tokenizer(self.text(rest, answer), add_special_tokens=self.chat is None).input_ids
+        def whole(rest: str) -> tuple[str, str, Any]:
+            text = self.text(rest, answer)
+            return (
+                rest,
+                text,
+                self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=offsets),
+            )
 
-        rest, ids = whole(prompt)
-        if self.limit is None or len(ids) <= self.limit:
-            return rest, ids
-        if not self.truncate:
-            return None
-        rest, ids = shortened(prompt, whole, lambda pair: len(pair[1]), self.limit, self.tokenizer)
-        return rest, ids[: self.limit]
+        def width(read: tuple[str, str, Any]) -> int:
+            return len(read[2].input_ids)
+
+        read = whole(prompt)
+        if self.limit is None or width(read) <= self.limit:
+            return read
+        return shortened(prompt, whole, width, self.limit, self.tokenizer) if self.truncate else None
 
     def _before(self, prompt: str, answer: str) -> str:
         """What stands before an answer that is shown as plain text."""
@@ -146,17 +152,16 @@ class ShownText:
         """Where in a text the answer begins, and what is shown of it: a template may trim its ends."""
         if self.chat is None:
             return len(self._before(prompt, answer)), answer
-        frame = self.chat.around(Prompt.of(prompt).messages)
+        frame = self._around(tuple(Prompt.of(prompt).messages))
         shown = answer.strip() if frame.trims else answer
         start = len(frame.before)
         return (start, shown) if text.startswith(shown, start) else (len(text), "")
 
-    def _spans(self, text: str, ids: Ids) -> list[Span]:
-        if not self.tokenizer.is_fast:
-            decode = functools.partial(self.tokenizer.decode, skip_special_tokens=True)
-            return TokenSpans(self.tokenizer, decode).of(ids, text)
-        batch = self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=True)
-        return character_spans(batch.offset_mapping[: len(ids)], text)
+    def _spans(self, text: str, encoding: Any) -> list[Span]:
+        if self.tokenizer.is_fast:
+            return character_spans(encoding.offset_mapping[: self.limit], text)
+        decode = functools.partial(self.tokenizer.decode, skip_special_tokens=True)
+        return TokenSpans(self.tokenizer, decode).of(encoding.input_ids[: self.limit], text)
 
     def _frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:
