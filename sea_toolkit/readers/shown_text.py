@@ -160,8 +160,12 @@ class ShownText:
     def _spans(self, text: str, encoding: Any) -> list[Span]:
         if self.tokenizer.is_fast:
             return character_spans(encoding.offset_mapping[: self.limit], text)
-        decode = functools.partial(self.tokenizer.decode, skip_special_tokens=True)
-        return TokenSpans(self.tokenizer, decode).of(encoding.input_ids[: self.limit], text)
+        return self._token_spans.of(encoding.input_ids[: self.limit], text)
+
+    @functools.cached_property
+    def _token_spans(self) -> TokenSpans:
+        """Of a tokenizer that gives no offsets; made once, since it looks at the whole vocabulary."""
+        return TokenSpans(self.tokenizer, functools.partial(self.tokenizer.decode, skip_special_tokens=True))
 
     def _frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:
