@@ -153,8 +153,9 @@ def help_of(command: click.Command) -> list[str]:
 
 
 def row(*cells: str) -> str:
-    """One line of a table."""
-    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+    """One line of a table; two brackets in a row would be a link of Markdown."""
+    plain = (" ".join(cell.split()).replace("|", "\\|").replace("] [", "] \\[") for cell in cells)
+    return "| " + " | ".join(plain) + " |"
 
 
 if __name__ == "__main__":
