@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sea_toolkit.lm.devices import pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
@@ -84,16 +86,27 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
 
 
 def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; any tokenizer will do.
+    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; see `read_encoder`.
+
+    Raises:
+        ModelError: unreadable.
+    """
+    return read_encoder(source, name, device=policy.device, dtype=policy.dtype, trust_remote_code=trust_remote_code)
+
+
+def read_encoder(
+    source: Path | str, name: str, *, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """The base of a language model or encoder, without a head, and its tokenizer.
 
     Raises:
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
-    model = read_model("base", source, name, policy.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    model = read_model("base", source, name, dtype, trust_remote_code=trust_remote_code, unread="pooler.")
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return model.to(policy.device), tokenizer
+    return model.to(device), tokenizer
 
 
 def load_classifier(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,17 @@ def sequence_scorer(
     reads: Reading = "auto",
     truncate: bool = False,
     template_options: Mapping[str, Any] | None = None,
+    load: Callable[[], tuple[Any, Any]] | None = None,
 ) -> ResponseScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and without a gradient it
     runs once for each response. One with other tokens than the policy's is read through a bridge.
+
+    Args:
+        source: where the classifier is; two energies with the same one share it.
+        name: for messages.
+        context: of the run.
+        reads, truncate, template_options: see the energy `reward`.
+        load: reads model and tokenizer, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
@@ -114,10 +122,10 @@ def sequence_scorer(
     """
     policy, finder = context.policy, context.finder
 
-    def load() -> tuple[Any, Any]:
+    def classifier() -> tuple[Any, Any]:
         return load_classifier(source, policy, name, trust_remote_code=finder.trust_remote_code)
 
-    model, tokenizer = finder.load_once(("classifier", source, policy.device, policy.dtype), load)
+    model, tokenizer = finder.load_once(("classifier", source, policy.device, policy.dtype), load or classifier)
     shown = ShownText(
         tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
     )
