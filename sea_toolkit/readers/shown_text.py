@@ -125,22 +125,16 @@ class ShownText:
 
     def _fitting(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, str, Any] | None:
         """As much of the prompt as is shown, the whole text, and what the tokenizer makes of it."""
-
-        def whole(rest: str) -> tuple[str, str, Any]:
-            text = self.text(rest, answer)
-            return (
-                rest,
-                text,
-                self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=offsets),
-            )
-
-        def width(read: tuple[str, str, Any]) -> int:
-            return len(read[2].input_ids)
-
-        read = whole(prompt)
-        if self.limit is None or width(read) <= self.limit:
+        read = self._whole(answer, offsets, prompt)
+        if self.limit is None or _width(read) <= self.limit:
             return read
-        return shortened(prompt, whole, width, self.limit, self.tokenizer) if self.truncate else None
+        whole = functools.partial(self._whole, answer, offsets)
+        return shortened(prompt, whole, _width, self.limit, self.tokenizer) if self.truncate else None
+
+    def _whole(self, answer: str, offsets: bool, prompt: str) -> tuple[str, str, Any]:
+        text = self.text(prompt, answer)
+        encoding = self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=offsets)
+        return prompt, text, encoding
 
     def _before(self, prompt: str, answer: str) -> str:
         """What stands before an answer that is shown as plain text."""
@@ -179,3 +173,8 @@ class ShownText:
         shown = prompt.rstrip() if self.reads == "prompt+response" else ""
         middle = self.tokenizer(shown, add_special_tokens=False).input_ids if shown else []
         return [*opening, *middle], closing
+
+
+def _width(read: tuple[str, str, Any]) -> int:
+    """Tokens of what `ShownText._whole` gives."""
+    return len(read[2].input_ids)
