@@ -44,7 +44,7 @@ class BridgedScorer(ResponseScorer):
     def __init__(
         self, reader: ClassifierReader, pieces: PieceTable, table: Float[Tensor, "V D"], context: Context
     ) -> None:
-        super().__init__(reader, context.prompts)
+        super().__init__(reader, context)
         self.policy, self.table = context.policy, table
         self.spans = TokenSpans(self.policy.tokenizer, self.policy.decode)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
@@ -64,7 +64,8 @@ class BridgedScorer(ResponseScorer):
             return self.reader.texts(prompts, texts).unflatten(0, (p, c))
         own = torch.nn.functional.embedding(response.ids, self.table)
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-        outputs = self._read(placed, rows, texts, response.ids.flatten(0, 1), (mixed - own).flatten(0, 1))
+        change = (mixed - own).flatten(0, 1).to(self.reader.table.device)
+        outputs = self._read(placed, rows, texts, response.ids.flatten(0, 1), change)
         return outputs.unflatten(0, (p, c))
 
     def _texts(self, response: SoftResponse) -> tuple[list[list[int]], list[str]]:
