@@ -77,7 +77,7 @@ class Bridge:
 def plain_bridge(reader: ClassifierReader, policy: Policy) -> Bridge:
     """The bridge by its table alone."""
     pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
-    return Bridge(pieces, pieces.embeddings(reader.table))
+    return Bridge(pieces, pieces.embeddings(reader.table).to(policy.device))
 
 
 def is_affordable(reader: ClassifierReader, bridge: Bridge, policy: Policy) -> bool:
@@ -120,11 +120,12 @@ def measure(
     ceilings = own_correlations(reader, samples, policy, progress)
     weights, fidelity = [], []
     for k, ceiling in enumerate(ceilings):
-        known = gradients[tokens, k], scores[tokens, k], effects[:, k]
+        known = gradients[tokens, k].to(scores.device), scores[tokens, k], effects[:, k]
         weights.append(mixture_weights(*known))
         fidelity.append(fidelity_of(*known, single, ceiling))
     both = torch.stack(weights)
-    prior = WordPrior(scores, both[:, 0], both[:, 1] / samples.inverse_length)
+    device = policy.device
+    prior = WordPrior(scores.to(device), both[:, 0].to(device), (both[:, 1] / samples.inverse_length).to(device))
     return Measured(prior, fidelity, shares_of(bridge.pieces, samples))
 
 

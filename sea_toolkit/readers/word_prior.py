@@ -62,7 +62,7 @@ class WordPrior:
 
 
 def word_scores(reader: ClassifierReader, pieces: Sequence[Sequence[int]], progress: Progress) -> Float[Tensor, "V L"]:
-    """The outputs for each token as a whole answer, minus their mean; float32.
+    """The outputs for each token as a whole answer, minus their mean; float32, where the classifier is.
 
     Args:
         reader: of the classifier.
