@@ -126,20 +126,18 @@ def _run(
     """What was trained, and where a run finds the model that it reads."""
     import torch
 
-    from sea_toolkit.lm.devices import pick_device
+    from sea_toolkit.lm.devices import Placement, pick_device
     from sea_toolkit.models.finder import ModelFinder
-    from sea_toolkit.models.loading import find_language_model, read_encoder
+    from sea_toolkit.models.loading import find_language_model, load_encoder
     from sea_toolkit.training.examples import read_examples
 
     # the data first: a mistake there is found before any weight is loaded
     examples = read_examples(sources, settings.kind, settings.max_rows, settings.seed)
-    name, device = options["model"], pick_device(options["device"])
+    name, place = options["model"], Placement(pick_device(options["device"]), torch.float32)
     with progress_bar() as progress:
         finder = ModelFinder(hub_of(ctx), progress, options["trust_remote_code"])
         source = find_language_model(name, finder)
-        model, tokenizer = read_encoder(
-            source, name, device=device, dtype=torch.float32, trust_remote_code=options["trust_remote_code"]
-        )
+        model, tokenizer = load_encoder(source, place, name, trust_remote_code=options["trust_remote_code"])
         trained: Trained = train(model, tokenizer, name, examples, settings, progress)
     return trained, _reference(name, finder.find(name, "policy"), options["out"])
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
@@ -13,6 +14,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
@@ -39,6 +41,9 @@ class Reward(Energy):
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
         template_options: variables of the chat template, such as `{ enable_thinking = false }`.
+        device: where a classifier runs, such as "cuda:1"; the policy's device if it is left out.
+        dtype: of a classifier's weights; the policy's on the policy's device, else the fastest of the device.
+        batch: texts that a classifier reads at once, at most; 64 if it is left out.
     """
 
     differentiable = True
@@ -52,9 +57,12 @@ class Reward(Energy):
         output: str | int | None = None,
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
+        device: str | None = None,
+        dtype: DType | None = None,
+        batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
-        self.template_options = template_options
+        self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
         self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
@@ -70,11 +78,12 @@ class Reward(Energy):
         if not is_probe(source):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
-        if self.reads not in ("auto", "response") or self.output is not None or self.truncate or self.template_options:
-            raise ModelError(
-                f"{self.name} is a probe, and its recipe sets `reads`, `output`, `truncate` or `template_options`",
-                expected="none of them: a probe reads the response and has one output",
-            )
+        reads = None if self.reads in ("auto", "response") else self.reads
+        options = {
+            "reads": reads, "output": self.output, "truncate": self.truncate or None,
+            "template_options": self.template_options,
+        }  # fmt: skip
+        self._refuse(options, "none of it: a probe reads the response, and has one output")
         probe = probe_at(source, self.name)
         if probe.info.vocabulary != tokenizer_fingerprint(tokenizer):
             body_of(probe, source, finder)
@@ -89,27 +98,42 @@ class Reward(Energy):
         if is_probe(source):
             return self._probe(probe_at(source, self.name), source, context)
         scorer = sequence_scorer(
-            source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
-        )
+            source, self.name, context, reads=self.reads, truncate=self.truncate,
+            template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
+        )  # fmt: skip
         output = scorer.reader.output(self.output)
         reward = negative(lambda response: scorer(response)[..., output])
-        return BoundEnergy(energy=reward, is_reward=True, warnings=scorer.warnings)
+        return BoundEnergy(
+            energy=reward, is_reward=True, warnings=scorer.warnings_about(output), fingerprint=scorer.fingerprint
+        )
 
     def _probe(self, probe: Probe, path: Path, context: Context) -> BoundEnergy:
         """A probe of this policy is read in the policy's pass; one of another model brings that model with it."""
         policy, finder = context.policy, context.finder
         mine = PolicyView(probe, policy)
         if mine.view is not None:
+            placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}
+            self._refuse(placing, "none of it: this probe is read in the policy's own pass")
             reader = ProbeReader(probe, mine.view, self.name, context)
             return BoundEnergy(
                 energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
             )
         scorer = sequence_scorer(
-            path, self.name, context, reads="response", load=lambda: load_probed(probe, path, policy, finder)
-        )
-        scorer.warnings.insert(0, f"the probe {self.name} reads {probe.info.model}, which runs beside the policy")
+            path, self.name, context, reads="response", device=self.device, dtype=self.dtype, batch=self.batch,
+            load=lambda place: load_probed(probe, path, place, finder),
+        )  # fmt: skip
+        note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
+        if note not in scorer.warnings:
+            scorer.warnings.insert(0, note)
         reward = negative(lambda response: scorer(response)[..., 0])
-        return BoundEnergy(energy=reward, is_reward=True, warnings=scorer.warnings, fingerprint=probe.head.fingerprint)
+        return BoundEnergy(
+            energy=reward, is_reward=True, warnings=scorer.warnings_about(0), fingerprint=scorer.fingerprint
+        )
+
+    def _refuse(self, options: dict[str, Any], expected: str) -> None:
+        """Refuse options that a probe does not have, if any is given."""
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ModelError(f"{self.name} is a probe, and its recipe sets {', '.join(given)}", expected=expected)
 
 
 def probe_at(path: Path, name: str) -> Probe:

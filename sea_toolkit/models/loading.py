@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sea_toolkit.lm.devices import pick_device, pick_dtype
+from sea_toolkit.lm.devices import Placed, pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
@@ -85,32 +83,21 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
     return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
-def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; see `read_encoder`.
-
-    Raises:
-        ModelError: unreadable.
-    """
-    return read_encoder(source, name, device=policy.device, dtype=policy.dtype, trust_remote_code=trust_remote_code)
-
-
-def read_encoder(
-    source: Path | str, name: str, *, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
-) -> tuple[Any, Any]:
-    """The base of a language model or encoder, without a head, and its tokenizer.
+def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """The base of a language model or encoder (no head) and its tokenizer, at the given place; any tokenizer will do.
 
     Raises:
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
-    model = read_model("base", source, name, dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    model = read_model("base", source, name, place.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return model.to(device), tokenizer
+    return model.to(place.device), tokenizer
 
 
 def load_classifier(
-    source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False
+    source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False
 ) -> tuple[Any, Any]:
     """A sequence classifier and its tokenizer, which need not be the policy's; see `read_classifier`.
 
@@ -118,16 +105,16 @@ def load_classifier(
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
-    return read_classifier(source, policy, name, trust_remote_code=trust_remote_code), tokenizer
+    return read_classifier(source, place, name, trust_remote_code=trust_remote_code), tokenizer
 
 
-def read_classifier(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> Any:
-    """A sequence classifier on the policy's device and in its dtype, but for its head, which is float32.
+def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> Any:
+    """A sequence classifier at the given place, but for its head, which is float32.
 
     It has as many outputs as its head has rows, whatever its config says of labels.
 
     Raises:
         ModelError: unreadable.
     """
-    model = read_model("classifier", source, name, policy.dtype, trust_remote_code=trust_remote_code)
-    return float32_head(model).to(policy.device)
+    model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code)
+    return float32_head(model).to(place.device)

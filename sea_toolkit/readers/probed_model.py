@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.devices import Placed
 from sea_toolkit.lm.fingerprint import model_facts, state_sample
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.models.finder import ModelFinder
@@ -34,7 +34,9 @@ class ProbedModel(nn.Module):
     def __init__(self, model: Any, view: Any, probe: Probe, tokenizer: Any) -> None:
         super().__init__()
         self.body, self.embedding = view, model.get_input_embeddings()
-        self.probe = probe.to(self.embedding.weight.device)
+        self.head = probe.head.to(self.embedding.weight.device)
+        for key, tensor in self.head.tensors.items():  # the head is part of what this module is
+            self.register_buffer(key.replace(".", "_"), tensor)
         self.opening, self.closing = (len(ids) for ids in wrapping(tokenizer))
         self.config = copy.deepcopy(model.config)
         self.config.num_labels = 1
@@ -57,7 +59,7 @@ class ProbedModel(nn.Module):
         shown = torch.ones_like(hidden[..., 0]) if attention_mask is None else attention_mask
         place = (shown > 0).cumsum(-1)
         content = (shown > 0) & (place > self.opening) & (place <= place[:, -1:] - self.closing)
-        return SimpleNamespace(logits=self.probe.head.of_tokens(hidden, content)[:, None])
+        return SimpleNamespace(logits=self.head.of_tokens(hidden, content)[:, None])
 
 
 def body_of(probe: Probe, path: Path, finder: ModelFinder) -> Path | str:
@@ -82,8 +84,8 @@ def body_of(probe: Probe, path: Path, finder: ModelFinder) -> Path | str:
         ) from error
 
 
-def load_probed(probe: Probe, path: Path, policy: Policy, finder: ModelFinder) -> tuple[ProbedModel, Any]:
-    """A probe with the model that it reads, on the policy's device and in its dtype, and that model's tokenizer.
+def load_probed(probe: Probe, path: Path, place: Placed, finder: ModelFinder) -> tuple[ProbedModel, Any]:
+    """A probe with the model that it reads, at the given place, and that model's tokenizer.
 
     Raises:
         ModelError: the model cannot be had or read, or is not the one that the probe was made for.
@@ -91,13 +93,13 @@ def load_probed(probe: Probe, path: Path, policy: Policy, finder: ModelFinder) -
     source, trust = body_of(probe, path, finder), finder.trust_remote_code
     name = probe.info.model
     model, tokenizer = finder.load_once(
-        ("encoder", source, policy.device, policy.dtype),
-        lambda: load_encoder(source, policy, name, trust_remote_code=trust),
+        ("encoder", source, place.device, place.dtype),
+        lambda: load_encoder(source, place, name, trust_remote_code=trust),
     )
     wrong = probe.other_facts(model_facts(model, tokenizer, name))
     if not wrong:
         view = truncate(model, probe.layer)
-        if probe.same(probe.distance(state_sample(view, tokenizer, policy.device))):
+        if probe.same(probe.distance(state_sample(view, tokenizer, place.device))):
             return ProbedModel(model, view, probe, tokenizer), tokenizer
         wrong = ["other weights"]
     raise probe.refused(f"what is at {source}", wrong)

@@ -11,9 +11,10 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import read_encoder
+from sea_toolkit.models.loading import load_encoder
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader
 from sea_toolkit.readers.probed_model import load_probed
@@ -21,15 +22,16 @@ from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
 from tests.conventions.tokenizers import made
-from tests.helpers import PROMPTS, hub, one_hot, random_ids, run_for, tiny_policy, tiny_probe
+from tests.helpers import PROMPTS, hub, one_hot, random_ids, run_for, tiny_probe
 
+PLACE = Placement(torch.device("cpu"), torch.float32)
 TEXTS = ["the rain is over", "No", "what a wonderful thing,  isn't it?"]
 
 
 def saved(path, model, tokenizer):
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
-    return read_encoder(path, path.name, device=torch.device("cpu"), dtype=torch.float32)
+    return load_encoder(path, PLACE, path.name)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def reward_run(path, **options):
 
 def test_its_reward_is_the_head_on_the_mean_of_the_models_states(encoder):
     folder, model, tokenizer, probe = encoder
-    loaded, own = load_probed(probe, folder / "taste.safetensors", tiny_policy(), ModelFinder(hub()))
+    loaded, own = load_probed(probe, folder / "taste.safetensors", PLACE, ModelFinder(hub()))
     reader = ClassifierReader(loaded, ShownText(own, "taste", "response"))
     found = reader.texts(["unread"] * 3, TEXTS)[:, 0].tolist()
     assert found == pytest.approx([expected(model, tokenizer, probe, text) for text in TEXTS], abs=1e-4)
