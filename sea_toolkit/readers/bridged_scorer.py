@@ -45,11 +45,7 @@ class BridgedScorer(ResponseScorer):
         self.alignment = PieceAlignment(context.policy, table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
-        whole, parts, nothing = pieces.shares
-        self.warnings.append(
-            f"{self.shown.name} has a tokenizer of its own: its value is exact, its gradient comes through a bridge "
-            f"({whole:.0%} of the policy's tokens are one of its pieces, {parts:.0%} several, {nothing:.0%} none)"
-        )
+        self.warnings.append(pieces.note(self.shown.name))
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         p, c = response.shape[:2]

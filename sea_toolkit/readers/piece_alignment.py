@@ -34,9 +34,10 @@ class PieceAlignment:
         return [self.policy.decode([row[t] for t in at]) for row, at in zip(ids, _read(response), strict=True)]
 
     def change(self, response: SoftResponse) -> Float[Tensor, "N T D"] | None:
-        """What each position has become, less its most probable token; None where no gradient is asked for."""
-        mixed = response.embed(self.table) if torch.is_grad_enabled() else None
-        if mixed is None or not mixed.requires_grad:
+        """What each position has become, less its most probable token; None for texts that no gradient is asked of."""
+        mixed = response.embed(self.table)
+        hard = response.candidates is not None and response.candidates.shape[-1] == 1
+        if hard and not (mixed.requires_grad and torch.is_grad_enabled()):
             return None
         return (mixed - torch.nn.functional.embedding(response.ids, self.table)).flatten(0, 1)
 
