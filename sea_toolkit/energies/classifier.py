@@ -82,4 +82,4 @@ class Classifier(Energy):
                 return -nn.functional.logsigmoid(logits[..., 0])
             return -logits.log_softmax(-1)[..., target]
 
-        return BoundEnergy(energy=energy, warnings=scorer.warnings)
+        return BoundEnergy(energy=energy, warnings=scorer.warnings_about(target), fingerprint=scorer.fingerprint)

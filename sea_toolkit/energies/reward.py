@@ -105,7 +105,9 @@ class Reward(Energy):
         )  # fmt: skip
         output = scorer.reader.output(self.output)
         reward = negative(lambda response: scorer(response)[..., output])
-        return BoundEnergy(energy=reward, is_reward=True, warnings=scorer.warnings)
+        return BoundEnergy(
+            energy=reward, is_reward=True, warnings=scorer.warnings_about(output), fingerprint=scorer.fingerprint
+        )
 
 
 def probe_at(path: Path, name: str) -> Probe:

@@ -71,6 +71,15 @@ class ResponseScorer(ABC):
             outputs.register_hook(self._forget)  # the pass back frees the graph
         return outputs
 
+    @property
+    def fingerprint(self) -> str | None:
+        """Stands for what the gradient depends on beside the two models, if there is anything."""
+        return None
+
+    def warnings_about(self, output: int) -> list[str]:
+        """The warnings, with what a person should know of this output, given by its index."""
+        return self.warnings
+
     @abstractmethod
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         """All outputs, read anew."""

@@ -112,18 +112,23 @@ class ClassifierReader:
         return self.ids([self.shown.ids(p, a) for p, a in zip(prompts, answers, strict=True)])
 
     @torch.no_grad()
-    def ids(self, wholes: Sequence[Ids | None]) -> Float[Tensor, "N L"]:
-        """The same for what `ShownText.ids` makes of them."""
+    def ids(self, wholes: Sequence[Ids | None], *, batch: int = BATCH) -> Float[Tensor, "N L"]:
+        """The same for what `ShownText.ids` makes of them.
+
+        Args:
+            wholes: N rows of token ids; NaN for those that are None or empty.
+            batch: rows that are read at once, at most, where the reader has no number of its own.
+        """
         rows = [whole or [] for whole in wholes]
         outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.table.device)
         # rows of one length share a batch without padding, which is how each would be read alone
         by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
         while by_length:
             width = len(rows[by_length[0]])
-            batch = [i for i in by_length[: self.batch or BATCH] if len(rows[i]) == width]
-            by_length = by_length[len(batch) :]
-            ids = torch.tensor([rows[i] for i in batch], device=self.table.device)
-            outputs[batch] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            chosen = [i for i in by_length[: self.batch or batch] if len(rows[i]) == width]
+            by_length = by_length[len(chosen) :]
+            ids = torch.tensor([rows[i] for i in chosen], device=self.table.device)
+            outputs[chosen] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
         return outputs
 
     def read(

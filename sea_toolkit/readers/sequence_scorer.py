@@ -13,12 +13,11 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.piece_table import PieceTable
+from sea_toolkit.readers.make_bridge import bridge_for
 from sea_toolkit.readers.placed_text import Ids
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
@@ -136,12 +135,7 @@ def sequence_scorer(
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     if same_vocabulary(tokenizer, policy.tokenizer):
         return context.load_once(key, lambda: SequenceScorer(reader, context))
-    pieces, table = finder.load_once(
-        (*key, "bridge", name, policy.name, policy.device), lambda: _bridge(reader, policy)
+    bridge = finder.load_once(
+        (*key, "bridge", name, policy.name, policy.device), lambda: bridge_for(reader, policy, finder)
     )
-    return context.load_once(key, lambda: BridgedScorer(reader, pieces, table, context))
-
-
-def _bridge(reader: ClassifierReader, policy: Policy) -> tuple[PieceTable, Tensor]:
-    pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
-    return pieces, pieces.embeddings(reader.table).to(policy.device)
+    return context.load_once(key, lambda: BridgedScorer(reader, bridge, context))
