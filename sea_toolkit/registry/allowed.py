@@ -46,6 +46,9 @@ class Allowed:
                 )
 
 
+NOTHING = Allowed()
+
+
 def is_url(text: str) -> bool:
     """Whether it is the address of a web server."""
     return text.lower().startswith(("http://", "https://"))

@@ -28,7 +28,7 @@ class Item:
     Attributes:
         prompt: the user's last turn.
         answer: to it.
-        text: the two as the model is to read them; None where `turns` are sent.
+        text: the two as the model is to read them; None where `turns`, or prompt and answer apart, are sent.
         ids: tokens of that text, where the model's tokenizer is at hand.
         turns: the conversation, for a server that has the chat template.
         label: what the answer is compared with, or "".
@@ -40,6 +40,11 @@ class Item:
     ids: Sequence[int] | None = None
     turns: Sequence[Message] | None = None
     label: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing that a model could read."""
+        return self.turns is None and self.text is not None and not self.input
 
     @property
     def input(self) -> Any:
@@ -85,8 +90,8 @@ class Api(ABC):
 
 
 class Sglang(Api):
-    """SGLang's native API, `POST /classify` with `text` or `input_ids`; an answer is a list of `{"embedding": […]}`, or one
-    of them for one text (docs.sglang.ai, "SGLang Native APIs", reward models; `EmbeddingReqInput`)."""
+    """SGLang's native API, `POST /classify` with `text` or `input_ids`; an answer is a list of `{"embedding": […]}`, or
+    one of them for one text (docs.sglang.ai, "SGLang Native APIs", reward models; `EmbeddingReqInput`)."""
 
     name, path = "sglang", "/classify"
 
@@ -130,8 +135,8 @@ class VllmClassify(_Vllm):
 
 
 class VllmPooling(_Vllm):
-    """vLLM's `POST /pooling`, for reward models whose head it does not know as a classifier; outputs are the `data` of each
-    entry, and of a model that gives a row for each token, those of the last token (docs.vllm.ai, "Pooling Models",
+    """vLLM's `POST /pooling`, for reward models whose head it does not know as a classifier; outputs are the `data` of
+    each entry, and of a model that gives a row for each token, those of the last token (docs.vllm.ai, "Pooling Models",
     reward models; `PoolingRequest`)."""
 
     name, path, key, reads_turns = "vllm-pooling", "/pooling", "data", True
@@ -149,8 +154,8 @@ class VllmScore(_Vllm):
 
 
 class OpenRlhf(Api):
-    """A reward server of OpenRLHF, `POST /get_reward` with `query` (prompt and answer), `prompts` and `labels`; an answer
-    is `{"rewards": […]}` (OpenRLHF, `openrlhf/cli/serve_rm.py` and `openrlhf/utils/remote_rm_utils.py`)."""
+    """A reward server of OpenRLHF, `POST /get_reward` with `query` (prompt and answer), `prompts` and `labels`; an
+    answer is `{"rewards": […]}` (OpenRLHF, `openrlhf/cli/serve_rm.py` and `openrlhf/utils/remote_rm_utils.py`)."""
 
     name, path = "openrlhf", "/get_reward"
 

@@ -216,7 +216,8 @@ def header_values(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _message(body: bytes) -> str:
-    """What a server says of its refusal: FastAPI's `detail`, OpenAI's `error.message` or `message`, or its first words."""
+    """What a server says of its refusal: FastAPI's `detail`, OpenAI's `error.message` or `message`, else its first
+    words."""
     try:
         data = parse_json(body)
     except ValueError:

@@ -17,7 +17,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.shown_text import Reading, ShownText, before_answer
 from sea_toolkit.registry.allowed import checked_url, server_of
 from sea_toolkit.util.conversation import Message, Prompt
 from sea_toolkit.util.wording import counted
@@ -27,20 +27,21 @@ _OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
 
 
 class RemoteReward(Energy):
-    """−r(x, y), with r from a server: SGLang `/classify`, vLLM `/classify`, `/pooling` or `/score`, OpenRLHF `/get_reward`.
+    """−r(x, y) by a server: SGLang `/classify`, vLLM `/classify`, `/pooling` and `/score`, or OpenRLHF `/get_reward`.
 
-    A server reads texts, and there is no gradient. Each text is asked about once in a run. A request that fails is sent again after
-    0.5 s, 1 s, 2 s and so on; when it has failed for good, the run ends with the best so far, and can be resumed.
+    A server reads texts, and there is no gradient. Each text is asked about once in a run. A request that fails is sent
+    again after 0.5 s, 1 s, 2 s and so on; when it has failed for good, the run ends with the best so far, and can be
+    resumed.
 
-    A recipe may name a server, and only the user may allow it: `--reward http://host:port` does, and so do `--allow-network` and, in Python,
-    `reward="http://host:port"` and `allow_network=`.
+    A recipe may name a server, and only the user may allow it: `--reward http://host:port` does, and so do
+    `--allow-network` and, in Python, `reward="http://host:port"` and `allow_network=`.
 
     Args:
         url: `http://host:port`, or with a path in front of the server's own.
         api: the kind of server; "auto" asks it.
         served_model: the model's name at the server; needed where it has several.
-        reads: what is scored; see the energy `reward`. A chat template is applied here, with `tokenizer`, or by vLLM. "auto": with a
-            tokenizer as for `reward`; without, vLLM's chat template, else prompt and answer as plain text.
+        reads: what is scored; see the energy `reward`. A chat template is applied here, with `tokenizer`, or by vLLM.
+            "auto": with a tokenizer as for `reward`; without, vLLM's chat template, else prompt and answer as text.
         tokenizer: a folder or Hugging Face id with the model's tokenizer: texts are sent as its tokens.
         output: index of the output that is the reward, where there are several.
         headers: name → text with `$SEA_REWARD_…`, an environment variable; values are neither written nor shown.
@@ -174,23 +175,24 @@ class RewardServer:
             reads = "chat" if api.reads_turns else "prompt+response"
             if not api.reads_turns:
                 self.warnings.append(
-                    f"{client.url} reads prompt and answer as plain text; tokenizer = … puts them into its chat template"
+                    f"{client.url} is sent plain text; tokenizer = … puts prompt and answer into its chat template"
                 )
         if reads == "chat" and shown is None and not api.reads_turns:
             raise RecipeError(f"{api.name} has no chat template", expected="tokenizer = the model's, with a template")
         self.reads, self.batch = reads, 1 if reads == "chat" and shown is None else batch
 
     def scores(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, " N"]:
-        """The reward of N answers to N prompts, float32.
+        """The reward of N answers to N prompts, float32; NaN where there is nothing to read.
 
         Raises:
             ModelError: see `Client.ask`; or an answer without a number for each text.
             RecipeError: the model has several outputs, and none is named.
         """
         items = [self._item(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        groups = [items[i : i + self.batch] for i in range(0, len(items), self.batch)]
-        found: list[float] = []
-        replies = self.client.ask([self.api.request(group, self.model) for group in groups])
+        scores = torch.full((len(items),), torch.nan)
+        full = [i for i, item in enumerate(items) if not item.is_empty]
+        groups = [full[i : i + self.batch] for i in range(0, len(full), self.batch)]
+        replies = self.client.ask([self.api.request([items[i] for i in group], self.model) for group in groups])
         for group, reply in zip(groups, replies, strict=True):
             try:
                 rows = self.api.rows(reply)
@@ -200,8 +202,8 @@ class RewardServer:
                 raise self.client.error(
                     f"answered {self.api.path} with {counted(len(rows), 'score')} for {counted(len(group), 'text')}"
                 )
-            found += [self._chosen(row) for row in rows]
-        return torch.tensor(found, dtype=torch.float32)
+            scores[group] = torch.tensor([self._chosen(row) for row in rows])
+        return scores
 
     def _chosen(self, row: Sequence[float]) -> float:
         if self.output is None and len(row) > 1:
@@ -222,6 +224,4 @@ class RewardServer:
             return Item(str(prompt), answer, self.shown.text(asked, answer), self.shown.ids(asked, answer) or [])
         if self.reads == "chat":
             return Item(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
-        if self.reads == "response":
-            return Item(str(prompt), answer, answer)
-        return Item(str(prompt), answer, prompt.rstrip() + ("" if answer[:1].isspace() else " ") + answer)
+        return Item(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer)
