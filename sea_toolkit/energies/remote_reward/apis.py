@@ -22,7 +22,7 @@ class WrongAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Item:
+class Shown:
     """One text to score, as each kind of server may want it.
 
     Attributes:
@@ -68,7 +68,7 @@ class Api(ABC):
     reads_pairs: ClassVar[bool] = False
 
     @abstractmethod
-    def data(self, items: Sequence[Item], model: str | None) -> dict[str, Any]:
+    def data(self, items: Sequence[Shown], model: str | None) -> dict[str, Any]:
         """What is posted for some texts; for one alone where they are conversations.
 
         Args:
@@ -84,7 +84,7 @@ class Api(ABC):
             WrongAnswer: with what is wrong.
         """
 
-    def request(self, items: Sequence[Item], model: str | None) -> Request:
+    def request(self, items: Sequence[Shown], model: str | None) -> Request:
         """The request for some texts."""
         return Request(self.path, self.data(items, model))
 
@@ -95,7 +95,7 @@ class Sglang(Api):
 
     name, path = "sglang", "/classify"
 
-    def data(self, items: Sequence[Item], model: str | None) -> dict[str, Any]:
+    def data(self, items: Sequence[Shown], model: str | None) -> dict[str, Any]:
         key = "input_ids" if items[0].ids is not None else "text"
         return {**({"model": model} if model else {}), key: [item.input for item in items]}
 
@@ -112,7 +112,7 @@ class _Vllm(Api):
 
     key: ClassVar[str]
 
-    def data(self, items: Sequence[Item], model: str | None) -> dict[str, Any]:
+    def data(self, items: Sequence[Shown], model: str | None) -> dict[str, Any]:
         shared = {**({"model": model} if model else {}), "use_activation": False}
         if items[0].turns is None:
             return {**shared, "input": [item.input for item in items]}
@@ -148,7 +148,7 @@ class VllmScore(_Vllm):
 
     name, path, key, reads_pairs = "vllm-score", "/score", "score", True
 
-    def data(self, items: Sequence[Item], model: str | None) -> dict[str, Any]:
+    def data(self, items: Sequence[Shown], model: str | None) -> dict[str, Any]:
         pairs = {"text_1": [item.prompt for item in items], "text_2": [item.answer for item in items]}
         return {**({"model": model} if model else {}), "use_activation": False, **pairs}
 
@@ -159,7 +159,7 @@ class OpenRlhf(Api):
 
     name, path = "openrlhf", "/get_reward"
 
-    def data(self, items: Sequence[Item], model: str | None) -> dict[str, Any]:
+    def data(self, items: Sequence[Shown], model: str | None) -> dict[str, Any]:
         return {
             "query": [item.text for item in items],
             "prompts": [item.prompt for item in items],

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sea_toolkit.energies.remote_reward.apis import APIS, Api, ApiName, Item, WrongAnswer
+from sea_toolkit.energies.remote_reward.apis import APIS, Api, ApiName, Shown, WrongAnswer
 from sea_toolkit.energies.remote_reward.client import Client, Request
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
@@ -127,7 +127,7 @@ class RemoteReward(Energy):
         if self.api != "auto":
             return APIS[self.api], model
         names = _OWNERS.get(str(cards[0].get("owned_by")) if cards else "", ("openrlhf",))
-        probe = [Item("Hello", "Hi.", "Hello Hi.")]
+        probe = [Shown("Hello", "Hi.", "Hello Hi.")]
         for name in names:
             if len(names) == 1 or client.try_once(APIS[name].request(probe, model)) is not None:
                 return APIS[name], model
@@ -216,12 +216,12 @@ class RewardServer:
             )
         return row[self.output or 0]
 
-    def _item(self, prompt: str, answer: str) -> Item:
+    def _item(self, prompt: str, answer: str) -> Shown:
         asked = Prompt.of(prompt)
         if self.api.reads_pairs:
-            return Item(str(prompt), answer)
+            return Shown(str(prompt), answer)
         if self.shown is not None:
-            return Item(str(prompt), answer, self.shown.text(asked, answer), self.shown.ids(asked, answer) or [])
+            return Shown(str(prompt), answer, self.shown.text(asked, answer), self.shown.ids(asked, answer) or [])
         if self.reads == "chat":
-            return Item(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
-        return Item(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer)
+            return Shown(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
+        return Shown(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer)
