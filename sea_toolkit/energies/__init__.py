@@ -18,6 +18,11 @@ def sea_register_energies(register: Register) -> None:
         summary="The negative of a reward model: a probe of the catalog, or a sequence classifier.",
     )
     register(
+        "remote-reward",
+        target="sea_toolkit.energies.remote_reward.energy:RemoteReward",
+        summary="The negative of a reward model that a server runs: SGLang, vLLM or OpenRLHF.",
+    )
+    register(
         "length",
         target="sea_toolkit.energies.length:length",
         summary="Squared distance of the expected number of tokens from a target.",
@@ -74,8 +79,8 @@ def sea_register_energies(register: Register) -> None:
     )
     register(
         "judge",
-        target="sea_toolkit.energies.judge:Judge",
-        summary="A language model is asked a yes/no question about the answer: log-odds of yes.",
+        target="sea_toolkit.energies.judge.energy:Judge",
+        summary="A language model is asked about the answer, or guards it: log-odds of its verdicts.",
     )
     register(
         "semantic-similarity",

@@ -13,10 +13,11 @@ from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.vocabulary import guard_rows
-from sea_toolkit.readers.shown_text import Ids, ShownText
+from sea_toolkit.readers.placed_text import Ids
+from sea_toolkit.readers.shown_text import ShownText
 
-ROWS = 64
-"""Most texts in one batch."""
+BATCH = 64
+"""Texts in one batch, at most, where nothing else is asked for."""
 
 
 class ClassifierReader:
@@ -28,6 +29,7 @@ class ClassifierReader:
     Args:
         model: from `AutoModelForSequenceClassification`.
         shown: from prompt and answer to its tokens.
+        batch: rows that it reads at once, at most; None: 64 texts, and all rows of embeddings.
 
     Raises:
         ModelError: the model gives other numbers for embeddings than for the same tokens.
@@ -37,8 +39,8 @@ class ClassifierReader:
             ConvBERT), which read one row at a time.
     """
 
-    def __init__(self, model: Any, shown: ShownText) -> None:
-        self.model, self.shown = model, shown
+    def __init__(self, model: Any, shown: ShownText, batch: int | None = None) -> None:
+        self.model, self.shown, self.batch = model, shown, batch
         self.embedding = model.get_input_embeddings()
         guard_rows(self.embedding, shown.tokenizer, shown.name)
         self.is_decoder = hasattr(model, "score")
@@ -110,18 +112,23 @@ class ClassifierReader:
         return self.ids([self.shown.ids(p, a) for p, a in zip(prompts, answers, strict=True)])
 
     @torch.no_grad()
-    def ids(self, wholes: Sequence[Ids | None]) -> Float[Tensor, "N L"]:
-        """The same for what `ShownText.ids` makes of them."""
+    def ids(self, wholes: Sequence[Ids | None], *, batch: int = BATCH) -> Float[Tensor, "N L"]:
+        """The same for what `ShownText.ids` makes of them.
+
+        Args:
+            wholes: N rows of token ids; NaN for those that are None or empty.
+            batch: rows that are read at once, at most, where the reader has no number of its own.
+        """
         rows = [whole or [] for whole in wholes]
         outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.table.device)
         # rows of one length share a batch without padding, which is how each would be read alone
         by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
         while by_length:
             width = len(rows[by_length[0]])
-            batch = [i for i in by_length[:ROWS] if len(rows[i]) == width]
-            by_length = by_length[len(batch) :]
-            ids = torch.tensor([rows[i] for i in batch], device=self.table.device)
-            outputs[batch] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            chosen = [i for i in by_length[: self.batch or batch] if len(rows[i]) == width]
+            by_length = by_length[len(chosen) :]
+            ids = torch.tensor([rows[i] for i in chosen], device=self.table.device)
+            outputs[chosen] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
         return outputs
 
     def read(
@@ -139,7 +146,11 @@ class ClassifierReader:
             before: per prompt, the ids of the context (an encoder reads them again with each row).
             prefix: the cache of the context, for a decoder.
         """
-        return self._decoder(embeds, mask, prefix) if self.is_decoder else self._encoder(embeds, mask, before)
+        each = embeds.shape[1] if self.batch is None else max(1, self.batch // len(embeds))
+        parts = zip(embeds.split(each, 1), mask.split(each, 1), strict=True)
+        if self.is_decoder:
+            return torch.cat([self._decoder(*part, prefix) for part in parts], 1)
+        return torch.cat([self._encoder(*part, before) for part in parts], 1)
 
     def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None) -> Tensor:
         if prefix is None and not bool(mask.any(-1).all()):

@@ -14,7 +14,9 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.bridged_scorer import BridgedScorer, overlaps
+from sea_toolkit.readers.bridge import plain_bridge
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.piece_alignment import overlaps
 from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.sequence_scorer import SequenceScorer
@@ -59,8 +61,7 @@ def bridged(kind: str, reads="response"):
     if reads == "chat":
         tokenizer.chat_template = CHATML
     reader = ClassifierReader(model, ShownText(tokenizer, kind, reads))
-    pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-    return BridgedScorer(reader, pieces, pieces.embeddings(reader.table), context_of(policy)), policy
+    return BridgedScorer(reader, plain_bridge(reader, policy), context_of(policy)), policy
 
 
 def texts_of(policy):
@@ -111,12 +112,11 @@ def test_with_the_policys_own_tokens_the_bridge_is_the_straight_road():
     tokenizer.chat_template = None
     config = BertConfig(vocab_size=128, pad_token_id=PAD, max_position_embeddings=128, initializer_range=0.15, **SIZES)
     reader = ClassifierReader(classifier(BertForSequenceClassification, config), ShownText(tokenizer, "own"))
-    pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-    context = context_of(policy)
-    bridge = BridgedScorer(reader, pieces, pieces.embeddings(reader.table), context)
+    context, plain = context_of(policy), plain_bridge(reader, policy)
+    bridge = BridgedScorer(reader, plain, context)
     straight = SequenceScorer(reader, context)
     response, _ = texts_of(policy)
-    named = torch.tensor([i for i, row in enumerate(pieces.pieces) if len(row) == 1])
+    named = torch.tensor([i for i, row in enumerate(plain.pieces.pieces) if len(row) == 1])
     assert len(named) > 100
     found = []
     for scorer in (bridge, straight):
@@ -137,13 +137,13 @@ def test_the_gradient_is_that_of_moving_the_tokens_own_pieces(kind):
     gradient = tapped.taps.gradient(scorer(tapped).sum())
     text, ids = rows[0][1], response.ids[0, 1].tolist()
     placed = scorer.shown.placed(PROMPTS[0], text)
-    spans = scorer.spans.of(ids[: int(response.alive[0, 1].sum())], text)
+    spans = scorer.alignment.spans.of(ids[: int(response.alive[0, 1].sum())], text)
     share = overlaps(placed.spans, spans)
     embeds = scorer.reader.embedding(torch.tensor([placed.ids])).detach().requires_grad_()
     (own,) = torch.autograd.grad(scorer.reader.model(inputs_embeds=embeds).logits.sum(), embeds)
     for t in range(len(spans)):
         slope = gradient.over_vocabulary(t, policy.vocab_size)[0, 1]
-        expected = scorer.table @ (share[:, t, None] * own[0]).sum(0)
+        expected = scorer.alignment.table @ (share[:, t, None] * own[0]).sum(0)
         torch.testing.assert_close(slope, expected, rtol=2e-3, atol=2e-3 * float(expected.abs().max()))
 
 
