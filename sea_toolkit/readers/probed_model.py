@@ -38,7 +38,7 @@ class ProbedModel(nn.Module):
         for key, tensor in self.head.tensors.items():  # the head is part of what this module is
             self.register_buffer(key.replace(".", "_"), tensor)
         self.opening, self.closing = (len(ids) for ids in wrapping(tokenizer))
-        self.config = copy.deepcopy(model.config)
+        self.config = copy.deepcopy(view.config)
         self.config.num_labels = 1
         self.plain = accepted(view, use_cache=False)
 
