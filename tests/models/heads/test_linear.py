@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.loading import load_classifier, read_classifier
-from sea_toolkit.models.reward_heads import find_head
+from sea_toolkit.models.heads import find_head
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.helpers import random_ids, run_for, tiny_policy
 from tests.models.folders import edit_config, save_policy
@@ -105,4 +105,4 @@ def test_a_head_that_cannot_be_read_is_an_error(tmp_path, tensors, message):
 
 def test_no_head_is_found_among_other_tensors():
     names = [*tiny_model().state_dict(), "model.layers.0.self_attn.v_head_norm.weight", "value_heads.weight"]
-    assert find_head(dict.fromkeys(names, (1, 32)), 32, "m") is None
+    assert find_head(dict.fromkeys(names, (1, 32)), {}, 32, "m") is None
