@@ -13,19 +13,16 @@ and gets no gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.lm.spans import Span, TokenSpans
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.piece_alignment import PieceAlignment
 from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import PlacedAnswer
 
 
 class BridgedScorer(ResponseScorer):
@@ -45,8 +42,7 @@ class BridgedScorer(ResponseScorer):
         self, reader: ClassifierReader, pieces: PieceTable, table: Float[Tensor, "V D"], context: Context
     ) -> None:
         super().__init__(reader, context.prompts)
-        self.policy, self.table = context.policy, table
-        self.spans = TokenSpans(self.policy.tokenizer, self.policy.decode)
+        self.alignment = PieceAlignment(context.policy, table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
         whole, parts, nothing = pieces.shares
@@ -57,55 +53,12 @@ class BridgedScorer(ResponseScorer):
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         p, c = response.shape[:2]
-        rows, texts = self._texts(response)
-        prompts = [prompt for prompt in self.prompts for _ in range(c)]
-        mixed = response.embed(self.table) if torch.is_grad_enabled() else None
-        if mixed is None or not mixed.requires_grad:
+        texts, prompts = self.alignment.texts(response), [prompt for prompt in self.prompts for _ in range(c)]
+        change = self.alignment.change(response)
+        if change is None:
             return self.reader.texts(prompts, texts).unflatten(0, (p, c))
-        own = torch.nn.functional.embedding(response.ids, self.table)
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-        outputs = self._read(placed, rows, texts, response.ids.flatten(0, 1), (mixed - own).flatten(0, 1))
-        return outputs.unflatten(0, (p, c))
-
-    def _texts(self, response: SoftResponse) -> tuple[list[list[int]], list[str]]:
-        """For each response the positions that have a token, and its text."""
-        content = (response.content > 0.5).flatten(0, 1)
-        rows = [mask.nonzero().flatten().tolist() for mask in content]
-        if response.texts is not None:
-            return rows, [text for row in response.texts for text in row]
-        ids = response.ids.flatten(0, 1).tolist()
-        return rows, [self.policy.decode([row[t] for t in at]) for row, at in zip(ids, rows, strict=True)]
-
-    def _read(
-        self,
-        placed: Sequence[PlacedAnswer | None],
-        rows: Sequence[Sequence[int]],
-        texts: Sequence[str],
-        ids: Tensor,
-        change: Float[Tensor, "N T D"],
-    ) -> Float[Tensor, "N L"]:
-        """Outputs for the pieces of N texts, moved by what each position has become."""
-        width = max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
-        pieces = torch.zeros(len(texts), width, dtype=torch.long, device=change.device)
-        mask, alignment = pieces > 0, change.new_zeros(len(texts), width, change.shape[1])
-        for n, answer in enumerate(placed):
-            if answer is None or not answer.ids:
-                mask[n, 0] = True
-                continue
-            length = len(answer.ids)
-            pieces[n, :length] = torch.tensor(answer.ids, device=change.device)
-            mask[n, :length] = True
-            spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
-            alignment[n, :length, list(rows[n])] = overlaps(answer.spans, spans).to(alignment)
-        embeds = self.reader.embedding(pieces) + alignment @ change
+        embeds, mask = self.alignment.embeds(response, texts, placed, change, self.reader.embedding)
         outputs = self.reader.read(embeds[None], mask[None])[0]
         unread = torch.tensor([answer is None or not answer.ids for answer in placed], device=outputs.device)
-        return outputs.masked_fill(unread[:, None], torch.nan)
-
-
-def overlaps(pieces: Sequence[Span], tokens: Sequence[Span]) -> Float[Tensor, "S T"]:
-    """The share of each piece that each token writes."""
-    piece, token = (torch.tensor(spans, dtype=torch.float32).reshape(-1, 2) for spans in (pieces, tokens))
-    first = torch.maximum(piece[:, None, 0], token[None, :, 0])
-    last = torch.minimum(piece[:, None, 1], token[None, :, 1])
-    return (last - first).clamp(min=0) / (piece[:, 1] - piece[:, 0]).clamp(min=1)[:, None]
+        return outputs.masked_fill(unread[:, None], torch.nan).unflatten(0, (p, c))

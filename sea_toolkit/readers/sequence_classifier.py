@@ -13,7 +13,8 @@ from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.vocabulary import guard_rows
-from sea_toolkit.readers.shown_text import Ids, ShownText
+from sea_toolkit.readers.placed_text import Ids
+from sea_toolkit.readers.shown_text import ShownText
 
 ROWS = 64
 """Most texts in one batch."""

@@ -18,9 +18,10 @@ from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.piece_table import PieceTable
+from sea_toolkit.readers.placed_text import Ids
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import Ids, Reading, ShownText
+from sea_toolkit.readers.shown_text import Reading, ShownText
 
 DIFFERENCE = 1e-4
 """Smallest difference between two readings of one text that is reported."""

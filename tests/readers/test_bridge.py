@@ -14,7 +14,8 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.bridged_scorer import BridgedScorer, overlaps
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.piece_alignment import overlaps
 from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.sequence_scorer import SequenceScorer
@@ -137,13 +138,13 @@ def test_the_gradient_is_that_of_moving_the_tokens_own_pieces(kind):
     gradient = tapped.taps.gradient(scorer(tapped).sum())
     text, ids = rows[0][1], response.ids[0, 1].tolist()
     placed = scorer.shown.placed(PROMPTS[0], text)
-    spans = scorer.spans.of(ids[: int(response.alive[0, 1].sum())], text)
+    spans = scorer.alignment.spans.of(ids[: int(response.alive[0, 1].sum())], text)
     share = overlaps(placed.spans, spans)
     embeds = scorer.reader.embedding(torch.tensor([placed.ids])).detach().requires_grad_()
     (own,) = torch.autograd.grad(scorer.reader.model(inputs_embeds=embeds).logits.sum(), embeds)
     for t in range(len(spans)):
         slope = gradient.over_vocabulary(t, policy.vocab_size)[0, 1]
-        expected = scorer.table @ (share[:, t, None] * own[0]).sum(0)
+        expected = scorer.alignment.table @ (share[:, t, None] * own[0]).sum(0)
         torch.testing.assert_close(slope, expected, rtol=2e-3, atol=2e-3 * float(expected.abs().max()))
 
 

@@ -1,0 +1,89 @@
+"""A run's responses as another model reads them: its own pieces of their text, which follow what the tokens become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.spans import Span, TokenSpans
+from sea_toolkit.readers.placed_text import PlacedAnswer
+
+
+class PieceAlignment:
+    """From the policy's tokens to the pieces of another tokenizer that write the same bytes.
+
+    Args:
+        policy: whose tokens the responses have.
+        table: what each of them stands for in the other model's embedding (`PieceTable.embeddings`).
+    """
+
+    def __init__(self, policy: Policy, table: Float[Tensor, "V D"]) -> None:
+        self.policy, self.table = policy, table
+        self.spans = TokenSpans(policy.tokenizer, policy.decode)
+
+    def texts(self, response: SoftResponse) -> list[str]:
+        """The texts of the P · C responses; of relaxed ones, those of the most probable tokens."""
+        if response.texts is not None:
+            return [text for row in response.texts for text in row]
+        ids = response.ids.flatten(0, 1).tolist()
+        return [self.policy.decode([row[t] for t in at]) for row, at in zip(ids, _read(response), strict=True)]
+
+    def change(self, response: SoftResponse) -> Float[Tensor, "N T D"] | None:
+        """What each position has become, less its most probable token; None where no gradient is asked for."""
+        mixed = response.embed(self.table) if torch.is_grad_enabled() else None
+        if mixed is None or not mixed.requires_grad:
+            return None
+        return (mixed - torch.nn.functional.embedding(response.ids, self.table)).flatten(0, 1)
+
+    def embeds(
+        self,
+        response: SoftResponse,
+        texts: Sequence[str],
+        placed: Sequence[PlacedAnswer | None],
+        change: Float[Tensor, "N T D"],
+        embedding: Callable[[Tensor], Tensor],
+    ) -> tuple[Float[Tensor, "N S D"], Bool[Tensor, "N S"]]:
+        """The pieces of N = P · C texts, moved by what each position has become, and where there is one.
+
+        A text without pieces, or one that is too long (None), gets one position.
+
+        Args:
+            response: whose tokens write the texts.
+            texts: see `texts`.
+            placed: the pieces of the whole text that each answer stands in.
+            change: see `change`.
+            embedding: of the other model.
+        """
+        rows, ids = _read(response), response.ids.flatten(0, 1)
+        width = max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
+        pieces = torch.zeros(len(texts), width, dtype=torch.long, device=change.device)
+        mask, alignment = pieces > 0, change.new_zeros(len(texts), width, change.shape[1])
+        for n, answer in enumerate(placed):
+            if answer is None or not answer.ids:
+                mask[n, 0] = True
+                continue
+            length = len(answer.ids)
+            pieces[n, :length] = torch.tensor(answer.ids, device=change.device)
+            mask[n, :length] = True
+            spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
+            alignment[n, :length, rows[n]] = overlaps(answer.spans, spans).to(alignment)
+        return embedding(pieces) + alignment @ change, mask
+
+
+def _read(response: SoftResponse) -> list[list[int]]:
+    """For each of the P · C responses the positions that have a token which a person reads."""
+    content = (response.content > 0.5).flatten(0, 1)
+    return [mask.nonzero().flatten().tolist() for mask in content]
+
+
+def overlaps(pieces: Sequence[Span], tokens: Sequence[Span]) -> Float[Tensor, "S T"]:
+    """The share of each piece that each token writes."""
+    piece, token = (torch.tensor(spans, dtype=torch.float32).reshape(-1, 2) for spans in (pieces, tokens))
+    first = torch.maximum(piece[:, None, 0], token[None, :, 0])
+    last = torch.minimum(piece[:, None, 1], token[None, :, 1])
+    return (last - first).clamp(min=0) / (piece[:, 1] - piece[:, 0]).clamp(min=1)[:, None]

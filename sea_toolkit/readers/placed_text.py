@@ -1,0 +1,154 @@
+"""The whole text that a model reads for a prompt and an answer: its tokens, and where among them the answer stands."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sea_toolkit.lm.positions import fitting_frames, shortened
+from sea_toolkit.lm.spans import Span, TokenSpans, character_spans
+
+Ids = list[int]
+
+
+@dataclass(frozen=True)
+class PlacedAnswer:
+    """A whole text, and where in it the answer stands.
+
+    Attributes:
+        ids: tokens of the whole.
+        spans: for each of them, which bytes of the answer's UTF-8 form it writes; outside of the answer the two ends
+            are equal.
+    """
+
+    ids: Ids
+    spans: list[Span]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an answer as it stands in a whole text.
+
+    Attributes:
+        start: its first character in the whole text.
+        skipped: characters of the answer before it.
+        content: the part itself.
+    """
+
+    start: int
+    skipped: int
+    content: str
+
+
+class PlacedText(ABC):
+    """From a prompt and an answer to what a model reads.
+
+    Args:
+        tokenizer: the model's own.
+        name: the model's, for messages.
+        limit: tokens that it can read, or None.
+        truncate: leave out the beginning of a prompt that is too long.
+    """
+
+    def __init__(self, tokenizer: Any, name: str, *, limit: int | None, truncate: bool) -> None:
+        self.tokenizer, self.name, self.limit, self.truncate = tokenizer, name, limit, truncate
+
+    @abstractmethod
+    def text(self, prompt: str, answer: str) -> str:
+        """What the model is given, without the tokenizer's own special tokens."""
+
+    @abstractmethod
+    def parts(self, text: str, prompt: str, answer: str) -> list[Part]:
+        """Where the answer stands in the whole text of this prompt."""
+
+    @abstractmethod
+    def frame(self, prompt: str) -> tuple[Ids, Ids]:
+        """Token ids before and after the answer's own."""
+
+    @abstractmethod
+    def encode(self, text: str, *, offsets: bool = False) -> Any:
+        """What the tokenizer makes of a whole text, with the character offsets of its tokens if they are asked for."""
+
+    def ids(self, prompt: str, answer: str) -> Ids | None:
+        """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
+        whole."""
+        fitting = self._fitting(prompt, answer)
+        return None if fitting is None else fitting[2].input_ids[: self.limit]
+
+    def placed(self, prompt: str, answer: str) -> PlacedAnswer | None:
+        """The same ids, and which of them write the answer."""
+        fitting = self._fitting(prompt, answer, offsets=self.tokenizer.is_fast)
+        if fitting is None:
+            return None
+        rest, text, encoding = fitting
+        regions = []
+        for part in self.parts(text, rest, answer):
+            start, skipped = len(text[: part.start].encode()), len(answer[: part.skipped].encode())
+            regions.append((start, start + len(part.content.encode()), skipped - start))
+        spans = [_in_answer(span, regions) for span in self._spans(text, encoding)]
+        return PlacedAnswer(encoding.input_ids[: self.limit], spans)
+
+    def frames(self, prompts: Sequence[str], length: int) -> list[tuple[Ids, Ids]]:
+        """Token ids before and after the answer's own for each prompt; those after it are the same for all.
+
+        Args:
+            prompts: P prompts.
+            length: tokens of the longest answer.
+
+        Raises:
+            RecipeError: prompt and answer have more tokens than the model can read.
+        """
+        return fitting_frames(
+            prompts,
+            self.frame,
+            lambda frame: len(frame[0]) + len(frame[1]),
+            length,
+            self.limit,
+            self.name,
+            tokenizer=self.tokenizer,
+            truncate=self.truncate,
+        )
+
+    def _fitting(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, str, Any] | None:
+        """As much of the prompt as is shown, the whole text, and what the tokenizer makes of it."""
+
+        def whole(rest: str) -> tuple[str, str, Any]:
+            text = self.text(rest, answer)
+            return rest, text, self.encode(text, offsets=offsets)
+
+        def width(read: tuple[str, str, Any]) -> int:
+            return len(read[2].input_ids)
+
+        read = whole(prompt)
+        if self.limit is None or width(read) <= self.limit:
+            return read
+        return shortened(prompt, whole, width, self.limit, self.tokenizer) if self.truncate else None
+
+    def _spans(self, text: str, encoding: Any) -> list[Span]:
+        if self.tokenizer.is_fast:
+            return character_spans(encoding.offset_mapping[: self.limit], text)
+        return self._token_spans.of(encoding.input_ids[: self.limit], text)
+
+    @functools.cached_property
+    def _token_spans(self) -> TokenSpans:
+        """Of a tokenizer that gives no offsets; made once, since it looks at the whole vocabulary."""
+        return TokenSpans(self.tokenizer, functools.partial(self.tokenizer.decode, skip_special_tokens=True))
+
+
+def _in_answer(span: Span, regions: Sequence[tuple[int, int, int]]) -> Span:
+    """The bytes of the answer that a token writes.
+
+    Args:
+        span: its bytes in the whole text.
+        regions: where the answer's parts begin and end there, and what leads from there to bytes of the answer.
+    """
+    first, last = span
+    hits = [
+        (max(first, start) + shift, min(last, end) + shift)
+        for start, end, shift in regions
+        if first < end and last > start
+    ]
+    return (hits[0][0], hits[-1][1]) if hits else (0, 0)
