@@ -16,10 +16,12 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
+from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.text_scorer import bound_outputs
 
 
 class Reward(Energy):
@@ -29,10 +31,13 @@ class Reward(Energy):
 
     Args:
         model: a catalog name (`sea-toolkit models list`), a probe file, a local folder or a Hugging Face id.
-        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, or the
-            two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
-            Probes read the response.
-        output: which of several outputs is the reward, by label or index.
+        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, the two in
+            its tokenizer's "chat" template, or as the two segments of a "pair"; "auto" is what its folder tells, else
+            "response". Probes read the response.
+        output: which of several outputs is the reward, by label or index; or their weights, such as
+            `{ helpfulness = 0.65, verbosity = -0.2 }`.
+        activation: what is made of the outputs first: "none", the "sigmoid" of each, or their "softmax". The softmax of
+            ratings with weights 1 to 5 is the expected number of stars.
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
@@ -47,15 +52,18 @@ class Reward(Energy):
         *,
         model: str,
         reads: Reading = "auto",
-        output: str | int | None = None,
+        output: str | int | dict[str, float] | None = None,
+        activation: Activation = "none",
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
-        self.template_options = template_options
+        self.activation, self.template_options = activation, template_options
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
-        self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
+        self.label = output if isinstance(output, str) else self.name
+        if isinstance(output, int):
+            self.label = f"{self.name}:{output}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model and its tokenizer, before any weights are read.
@@ -67,9 +75,11 @@ class Reward(Energy):
         if not is_probe(source):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
-        if self.reads not in ("auto", "response") or self.output is not None or self.truncate or self.template_options:
+        others = (self.output is not None, self.activation != "none", self.truncate, self.template_options)
+        if self.reads not in ("auto", "response") or any(others):
             raise ModelError(
-                f"{self.name} is a probe, and its recipe sets `reads`, `output`, `truncate` or `template_options`",
+                f"{self.name} is a probe, and its recipe sets `reads`, `output`, `activation`, `truncate` or "
+                "`template_options`",
                 expected="none of them: a probe reads the response and has one output",
             )
         probe_at(source, self.name)
@@ -79,6 +89,7 @@ class Reward(Energy):
 
         Raises:
             ModelError: as `check`; a probe made for another policy; unreadable weights.
+            RecipeError: no such output, or several and none named.
         """
         source = context.find_model(self.model)
         if is_probe(source):
@@ -89,9 +100,8 @@ class Reward(Energy):
         scorer = sequence_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
         )
-        output = scorer.reader.output(self.output)
-        reward = negative(lambda response: scorer(response)[..., output])
-        return BoundEnergy(energy=reward, is_reward=True, warnings=scorer.warnings)
+        choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), is_reward=True)
 
 
 def probe_at(path: Path, name: str) -> Probe:

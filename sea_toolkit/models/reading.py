@@ -93,7 +93,7 @@ def read_model(
         folders.adapter_weights(source)
         restored, base = adapter.replaced(), adapter.base
         folder = _base_of(adapter, trust_remote_code)
-    config = _config(folder, name if adapter is None else str(base), trust_remote_code)
+    config = _config(role, folder, name if adapter is None else str(base), trust_remote_code)
     if attention != "auto":
         config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
@@ -134,7 +134,7 @@ def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
     return folder
 
 
-def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:
+def _config(role: Role, folder: Path, name: str, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig
 
     written = folders.read_config_file(folder, name)
@@ -145,7 +145,8 @@ def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:
         config = AutoConfig.for_model(body, **{key: value for key, value in written.items() if key != "model_type"})
     else:
         config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
-    folders.refuse_encoder_decoder(config, name)
+    if role != "classifier":  # a classifier reads one text, whatever it is made of
+        folders.refuse_encoder_decoder(config, name)
     return config
 
 

@@ -1,4 +1,5 @@
-"""Heads of reward models that transformers has no class for, read by the names of their tensors; no code of theirs runs.
+"""Heads of reward models that transformers has no class for, read by the names of their tensors; none of their code
+runs.
 
 `families` is the table of what is known, `found` looks a checkpoint up in it, `layers` builds the head, and `headed`
 puts it on the model's body.

@@ -59,7 +59,8 @@ def find_head(shapes: Shapes, config: Mapping[str, Any], width: int, name: str) 
         rows = _checked(form.tensors, layers, shapes, width, name)
         if len(layers) > 1 and form.activation == "none":
             raise ModelError(
-                f"the head {form.tensors} of {name} has {len(layers)} layers, and what stands between them is not known",
+                f"the head {form.tensors} of {name} has {len(layers)} layers, and what stands between them is not "
+                "known",
                 expected="one layer",
             )
         if form.combine == "gating":
@@ -86,8 +87,9 @@ def transformers_head(config: Any, shapes: Shapes) -> bool:
 
     if type(config) not in CLASSES:
         return False
+    kind: Any = CLASSES[type(config)]
     with torch.device("meta"):
-        model = CLASSES[type(config)](config)
+        model = kind(config)
     head = {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
     return "score.weight" not in head or head <= set(shapes)
 
@@ -133,7 +135,8 @@ def _gated(
     objectives = _checked("gating.layers", gates, shapes, width, name)
     if objectives * quantiles != rows:
         raise ModelError(
-            f"the head {form.tensors} of {name} has {rows} outputs, and its gates {objectives} of {quantiles} quantiles",
+            f"the head {form.tensors} of {name} has {rows} outputs, and its gates weigh {objectives} of {quantiles} "
+            "quantiles",
             expected="as many outputs as gates times num_quantiles of its config",
         )
     if config.get("model_type") not in form.gate_at:

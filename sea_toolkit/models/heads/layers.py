@@ -41,7 +41,7 @@ class Normalizer(nn.Module):
 
 
 class Gating(nn.Module):
-    """How much each objective counts, by the hidden state at the end of the prompt: softmax(g(h) / temperature) · scale.
+    """How much each objective counts, by the hidden state h at the prompt's end: softmax(g(h) / temperature) · scale.
 
     Args:
         layers: g.
@@ -176,7 +176,7 @@ def _tensors(folder: Path, modules: Iterable[str | None]) -> dict[str, Tensor]:
     wanted, tensors = [module for module in modules if module], {}
     for file in weights_files(folder):
         with safe_open(folder / file, "pt") as content:
-            for key in content.keys():  # noqa: SIM118: it is no mapping
-                if any(f".{key}.".find(f".{module}.") >= 0 for module in wanted):
+            for key in list(content.keys()):
+                if any(f".{module}." in f".{key}." for module in wanted):
                     tensors[key] = content.get_tensor(key)
     return tensors
