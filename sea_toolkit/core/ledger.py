@@ -50,6 +50,12 @@ class Ledger:
         if backward:
             entry.backward += tokens
 
+    def backward(self, model: str, tokens: int, parameters: float) -> None:
+        """Count one more backward pass through what has been counted forward."""
+        entry = self.models.setdefault(model, Tokens())
+        entry.backward += tokens
+        entry.flops += 2.0 * parameters * tokens
+
     @property
     def flops(self) -> float:
         return sum(t.flops for t in self.models.values())

@@ -25,6 +25,10 @@ def parameters_used(module: nn.Module) -> int:
     return sum({id(p): p.numel() for p in owned}.values())
 
 
+BackwardPass = tuple[str, int, int]
+"""Name of a model, tokens, and weights that each of them is multiplied with."""
+
+
 @dataclass(frozen=True)
 class AnnouncedModel:
     """A model that an energy uses beside the policy.
@@ -116,12 +120,31 @@ class Meter:
     def _count(self, module: nn.Module, inputs: list[Tensor]) -> None:
         _, name, parameters = self._parts[id(module)]
         backward = torch.is_grad_enabled() and any(value.requires_grad for value in inputs)
-        self.ledger.forward(name, _tokens(inputs), parameters, backward=backward)
+        tokens = _tokens(inputs)
+        self.ledger.forward(name, tokens, parameters, backward=backward)
+        noted = _BACKWARD.get()
+        if noted is not None and backward:
+            noted.append((name, tokens, parameters))
 
 
 _ACTIVE: ContextVar[Meter | None] = ContextVar("sea_toolkit_meter", default=None)
 _HOOKED: WeakSet[nn.Module] = WeakSet()
 """Modules that have our hooks already: models outlive runs, and hooks must not pile up."""
+
+
+_BACKWARD: ContextVar[list[BackwardPass] | None] = ContextVar("sea_toolkit_backward", default=None)
+
+
+@contextmanager
+def backward_passes() -> Iterator[list[BackwardPass]]:
+    """What a backward pass through everything that is computed in the block costs: each call of an announced model that
+    is counted with one."""
+    noted: list[BackwardPass] = []
+    token = _BACKWARD.set(noted)
+    try:
+        yield noted
+    finally:
+        _BACKWARD.reset(token)
 
 
 def active_meter() -> Meter | None:

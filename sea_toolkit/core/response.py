@@ -226,18 +226,25 @@ class GradientTaps:
         self.own.append((names, leaf))
         return value + leaf
 
-    def gradient(self, total: Float[Tensor, ""]) -> TokenGradient:
-        """The gradient of a scalar; it is zero for readings that the scalar does not depend on."""
+    def gradient(self, total: Float[Tensor, ""], *, keep_graph: bool = False) -> TokenGradient:
+        """The gradient of a scalar, in the readings that it depends on; zeros in all of them if there is none.
+
+        Args:
+            total: the scalar.
+            keep_graph: another scalar of the same graph follows.
+        """
         entries = [*self.tables.values(), *self.tokens, *self.own]
         leaves = [leaf for _, leaf in entries]
         if not total.requires_grad:
             grads: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
         else:
-            gradients = torch.autograd.grad(total, leaves, allow_unused=True)
-            grads = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, leaves, strict=True)]
+            gradients = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=keep_graph)
+            unread = all(g is None for g in gradients)
+            grads = [torch.zeros_like(leaf) if unread else g for g, leaf in zip(gradients, leaves, strict=True)]
         pairs = [(key, g) for (key, _), g in zip(entries, grads, strict=True)]
         n, m = len(self.tables), len(self.tables) + len(self.tokens)
-        return TokenGradient(pairs[:n], pairs[n:m], pairs[m:])
+        parts = (pairs[:n], pairs[n:m], pairs[m:])
+        return TokenGradient(*([(key, g) for key, g in part if g is not None] for part in parts))
 
 
 @dataclass

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
@@ -26,6 +28,9 @@ class Classifier(Energy):
         reads: what the classifier is shown; see the energy `reward`.
         truncate: see the energy `reward`.
         template_options: see the energy `reward`.
+        device: see the energy `reward`.
+        dtype: see the energy `reward`.
+        batch: see the energy `reward`.
     """
 
     differentiable = True
@@ -39,9 +44,12 @@ class Classifier(Energy):
         reads: Reading = "response",
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
+        device: str | None = None,
+        dtype: DType | None = None,
+        batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.target, self.reads, self.truncate = model, target, reads, truncate
-        self.template_options = template_options
+        self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = model.rstrip("/").rpartition("/")[2]
         self.label = f"{self.name}:{target}"
@@ -64,8 +72,9 @@ class Classifier(Energy):
         """
         source = context.find_model(self.model)
         scorer = sequence_scorer(
-            source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
-        )
+            source, self.name, context, reads=self.reads, truncate=self.truncate,
+            template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
+        )  # fmt: skip
         config = scorer.reader.model.config
         target = output_index(config, self.name, self.target)
         alone = config.num_labels == 1 or config.problem_type == "multi_label_classification"
@@ -75,4 +84,4 @@ class Classifier(Energy):
                 return -nn.functional.logsigmoid(logits[..., target])
             return -logits.log_softmax(-1)[..., target]
 
-        return bound_outputs(scorer, energy, is_reward=False)
+        return bound_outputs(scorer, energy, target, is_reward=False)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
@@ -42,6 +44,9 @@ class Reward(Energy):
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
         template_options: variables of the chat template, such as `{ enable_thinking = false }`.
+        device: where a classifier runs, such as "cuda:1"; the policy's device if it is left out.
+        dtype: of a classifier's weights; the policy's on the policy's device, else the fastest of the device.
+        batch: texts that a classifier reads at once, at most; 64 if it is left out.
     """
 
     differentiable = True
@@ -56,9 +61,13 @@ class Reward(Energy):
         activation: Activation = "none",
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
+        device: str | None = None,
+        dtype: DType | None = None,
+        batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
-        self.activation, self.template_options = activation, template_options
+        self.activation = activation
+        self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
         self.label = output if isinstance(output, str) else self.name
@@ -75,12 +84,17 @@ class Reward(Energy):
         if not is_probe(source):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
-        others = (self.output is not None, self.activation != "none", self.truncate, self.template_options)
-        if self.reads not in ("auto", "response") or any(others):
+        reads = None if self.reads in ("auto", "response") else self.reads
+        activation = None if self.activation == "none" else self.activation
+        options = {
+            "reads": reads, "output": self.output, "truncate": self.truncate or None, "device": self.device,
+            "template_options": self.template_options, "dtype": self.dtype, "batch": self.batch,
+            "activation": activation,
+        }  # fmt: skip
+        if given := [name for name, value in options.items() if value is not None]:
             raise ModelError(
-                f"{self.name} is a probe, and its recipe sets `reads`, `output`, `activation`, `truncate` or "
-                "`template_options`",
-                expected="none of them: a probe reads the response and has one output",
+                f"{self.name} is a probe, and its recipe sets {', '.join(given)}",
+                expected="none of it: a probe reads the response with the policy, and has one output",
             )
         probe_at(source, self.name)
 
@@ -98,10 +112,11 @@ class Reward(Energy):
                 energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
             )
         scorer = sequence_scorer(
-            source, self.name, context, reads=self.reads, truncate=self.truncate, template_options=self.template_options
-        )
+            source, self.name, context, reads=self.reads, truncate=self.truncate,
+            template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
+        )  # fmt: skip
         choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
-        return bound_outputs(scorer, lambda outputs: -choice(outputs), is_reward=True)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
 
 def probe_at(path: Path, name: str) -> Probe:

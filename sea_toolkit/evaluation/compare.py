@@ -14,13 +14,14 @@ from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import RowStore, comparison_folder
+from sea_toolkit.lm.fingerprint import weights_fingerprint
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
-from sea_toolkit.runs.manifest import reading, weights_fingerprint
+from sea_toolkit.runs.manifest import reading
 from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe

@@ -2,9 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 import torch
 
 from sea_toolkit.errors import RecipeError
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A model, or the place of one."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model runs, and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def beside(cls, policy: Placed, device: str | None = None, dtype: str | None = None) -> Placement:
+        """That of a model beside the policy: the policy's own where nothing else is asked for.
+
+        On another device, the dtype is the fastest one that it computes in.
+
+        Args:
+            policy: the policy.
+            device: another device, as `pick_device` names it.
+            dtype: another dtype, as `pick_dtype` names it.
+
+        Raises:
+            RecipeError: no such device.
+        """
+        place = policy.device if device is None else pick_device(device)
+        if dtype is None:
+            return cls(place, policy.dtype if place == policy.device else pick_dtype("auto", place))
+        return cls(place, pick_dtype(dtype, place))
 
 
 def pick_device(wanted: str) -> torch.device:

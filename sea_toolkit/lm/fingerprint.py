@@ -1,19 +1,23 @@
-"""Tell whether a probe was made for the policy at hand: vocabulary, sizes and a few of the weights."""
+"""Which model this is: vocabulary, sizes, a few of the weights or all of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from sea_toolkit.lm.truncate import count_layers
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 16, 16
+_UNRELATED = ("dtype", "torch_dtype", "transformers_version")
+"""Config entries without effect on the outputs; dtype and versions are compared separately."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +80,39 @@ def policy_fingerprint(model: Any, tokenizer: Any, name: str) -> PolicyFingerpri
         tokenizer_fingerprint(tokenizer),
         sample,
     )
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """SHA-256 over a model's class, its config if it is one of transformers, and every byte of its weights.
+
+    It takes 0.2 s for 135 million parameters in bfloat16 on a CPU with SHA instructions, about 10 s for 7 billion. So
+    it is asked for only where something is written.
+    """
+    config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
+    told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
+    digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 of all that decides how a text is cut: of a fast tokenizer its rules too, not only its vocabulary. How
+    rows are padded or truncated does not matter here."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    else:
+        told = json.loads(backend.to_str())
+        told.update(padding=None, truncation=None)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the facts and of names, dtypes, shapes and bytes of the tensors."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

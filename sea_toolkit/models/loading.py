@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sea_toolkit.lm.devices import pick_device, pick_dtype
+from sea_toolkit.lm.devices import Placed, pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
@@ -97,7 +97,7 @@ def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_
 
 
 def load_classifier(
-    source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False
+    source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False
 ) -> tuple[Any, Any]:
     """A sequence classifier and its tokenizer, which need not be the policy's; see `read_classifier`.
 
@@ -105,16 +105,16 @@ def load_classifier(
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
-    return read_classifier(source, policy, name, trust_remote_code=trust_remote_code), tokenizer
+    return read_classifier(source, place, name, trust_remote_code=trust_remote_code), tokenizer
 
 
-def read_classifier(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> Any:
-    """A sequence classifier on the policy's device and in its dtype, but for its head, which is float32.
+def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> Any:
+    """A sequence classifier at the given place, but for its head, which is float32.
 
     It has as many outputs as its head has rows, whatever its config says of labels.
 
     Raises:
         ModelError: unreadable.
     """
-    model = read_model("classifier", source, name, policy.dtype, trust_remote_code=trust_remote_code)
-    return float32_head(model).to(policy.device)
+    model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code)
+    return float32_head(model).to(place.device)

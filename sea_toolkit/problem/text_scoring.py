@@ -48,13 +48,16 @@ def score_texts(
     if charge.drawn is not None:
         problem.run.stop(f"a logit of policy {problem.policy.name!r}", charge.drawn.isnan())
     values: dict[str, Tensor] = {}
+    rewards = [t.label for t in problem.differentiable_rewards] if gradients else []
+    # one response for all of them: terms on one model share its forward pass
+    read = response.with_gradient_taps() if rewards else response
     token_gradients: list[TokenGradient] = []
     total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
     for t in problem.terms:
         if t.policy_energy is not None:
             value, nll = charge.of(t, response)
-        elif gradients and t.differentiable:
-            value, gradient = _value_and_gradient(problem, t, response)
+        elif t.label in rewards:
+            value, gradient = _value_and_gradient(problem, t, read, t.label != rewards[-1])
             token_gradients.append(gradient)
         else:
             with torch.no_grad():
@@ -64,18 +67,19 @@ def score_texts(
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
-    read = token_gradients if gradients else None
-    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, read)
+    found = token_gradients if gradients else None
+    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found)
 
 
 @torch.enable_grad()
-def _value_and_gradient(problem: Problem, term: Term, response: SoftResponse) -> tuple[Tensor, TokenGradient]:
+def _value_and_gradient(
+    problem: Problem, term: Term, read: SoftResponse, others_follow: bool
+) -> tuple[Tensor, TokenGradient]:
     """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
-    read = response.with_gradient_taps()
     value = term(read)
     assert read.taps is not None
     with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
-        gradient = read.taps.gradient(value.sum()).within(response.expected_length())
+        gradient = read.taps.gradient(value.sum(), keep_graph=others_follow).within(read.expected_length())
     broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
     if bool(broken.any()):
         problem.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())

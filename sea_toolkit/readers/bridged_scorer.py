@@ -7,8 +7,8 @@ is fed
 
 with E its embedding, Ẽ the bridge table (`PieceTable`) and A[s, t] the share of piece s that token t writes. At a text,
 x_t = Ẽ[y_t]: the value is that of the model's own forward pass. The gradient with respect to p_t(v) is
-⟨Σ_s A[s, t] ∂r/∂e_s, Ẽ[v]⟩, to first order in what a token stands for. Where an answer ends has no image in the pieces,
-and gets no gradient.
+⟨Σ_s A[s, t] ∂r/∂e_s, Ẽ[v]⟩, to first order in what a token stands for; where the bridge has been measured, it is mixed
+with the scores of single words (`WordPrior`). Where an answer ends has no image in the pieces, and gets no gradient.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.bridge import Bridge
 from sea_toolkit.readers.piece_alignment import PieceAlignment
-from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
@@ -30,26 +30,40 @@ class BridgedScorer(ResponseScorer):
 
     Args:
         reader: of texts.
-        pieces: of each policy token.
-        table: `pieces.embeddings` of the reader's embedding.
+        bridge: from the policy's tokens to the reader's.
         context: of the run.
 
     Raises:
         RecipeError: prompt and answer are too long for the model.
     """
 
-    def __init__(
-        self, reader: ClassifierReader, pieces: PieceTable, table: Float[Tensor, "V D"], context: Context
-    ) -> None:
-        super().__init__(reader, context.prompts)
-        self.alignment = PieceAlignment(context.policy, table)
+    def __init__(self, reader: ClassifierReader, bridge: Bridge, context: Context) -> None:
+        super().__init__(reader, context)
+        self.bridge, self.alignment = bridge, PieceAlignment(context.policy, bridge.table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
-        whole, parts, nothing = pieces.shares
+        whole, parts, nothing = bridge.pieces.shares
+        road = "a bridge" if bridge.measured is None else "a bridge and the scores of single words"
         self.warnings.append(
-            f"{self.shown.name} has a tokenizer of its own: its value is exact, its gradient comes through a bridge "
+            f"{self.shown.name} has a tokenizer of its own: its value is exact, its gradient comes through {road} "
             f"({whole:.0%} of the policy's tokens are one of its pieces, {parts:.0%} several, {nothing:.0%} none)"
         )
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self.bridge.fingerprint
+
+    def warnings_about(self, output: int) -> list[str]:
+        """Among them a gradient that was measured to be poor: below half of what it is for the reward's own tokens."""
+        measured = self.bridge.measured
+        fidelity = None if measured is None else measured.fidelity[output]
+        if fidelity is not None and fidelity.all.mixture < 0.5 * fidelity.ceiling:
+            self.warnings.append(
+                f"the gradient of {self.shown.name} agrees poorly with what words do to it: rank correlation "
+                f"{fidelity.all.mixture:.2f}, and {fidelity.ceiling:.2f} for its own tokens; a sampler without a "
+                "gradient may do as well"
+            )
+        return self.warnings
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         p, c = response.shape[:2]
@@ -58,7 +72,10 @@ class BridgedScorer(ResponseScorer):
         if change is None:
             return self.reader.texts(prompts, texts).unflatten(0, (p, c))
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+        change = change.to(self.reader.table.device)
         embeds, mask = self.alignment.embeds(response, texts, placed, change, self.reader.embedding)
         outputs = self.reader.read(embeds[None], mask[None], beside=self.reader.beside(placed))[0]
         unread = torch.tensor([answer is None or not answer.ids for answer in placed], device=outputs.device)
-        return outputs.masked_fill(unread[:, None], torch.nan).unflatten(0, (p, c))
+        outputs = outputs.masked_fill(unread[:, None], torch.nan).unflatten(0, (p, c)).to(response.ids.device)
+        measured = self.bridge.measured
+        return outputs if measured is None else measured.prior.guide(outputs, response, response.content > 0.5)

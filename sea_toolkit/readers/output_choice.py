@@ -96,6 +96,11 @@ class OutputChoice:
             weights[output_index(config, name, label)] += float(weight)
         return cls(weights, activation)
 
+    @property
+    def largest(self) -> int:
+        """The output with the largest weight."""
+        return int(self.weights.abs().argmax())
+
     def __call__(self, outputs: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
         """The number of each row; NaN where an output that counts is NaN."""
         if self.activation == "sigmoid":

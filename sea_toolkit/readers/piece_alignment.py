@@ -34,11 +34,10 @@ class PieceAlignment:
         return [self.policy.decode([row[t] for t in at]) for row, at in zip(ids, _read(response), strict=True)]
 
     def change(self, response: SoftResponse) -> Float[Tensor, "N T D"] | None:
-        """What each position has become, less its most probable token; None where no gradient is asked for."""
-        mixed = response.embed(self.table) if torch.is_grad_enabled() else None
-        if mixed is None or not mixed.requires_grad:
+        """What each position has become, less its most probable token; None for a text whose gradient nobody asks."""
+        if _is_text(response):
             return None
-        return (mixed - torch.nn.functional.embedding(response.ids, self.table)).flatten(0, 1)
+        return (response.embed(self.table) - torch.nn.functional.embedding(response.ids, self.table)).flatten(0, 1)
 
     def embeds(
         self,
@@ -73,6 +72,13 @@ class PieceAlignment:
             spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
             alignment[n, :length, rows[n]] = overlaps(answer.spans, spans).to(alignment)
         return embedding(pieces) + alignment @ change, mask
+
+
+def _is_text(response: SoftResponse) -> bool:
+    """Whether every position is one token, and no gradient is asked for."""
+    hard = response.candidates is not None and response.candidates.shape[-1] == 1
+    tapped = response.taps is not None and torch.is_grad_enabled()
+    return hard and not tapped and not response.weights.requires_grad
 
 
 def _read(response: SoftResponse) -> list[list[int]]:

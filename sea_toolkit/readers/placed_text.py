@@ -91,6 +91,13 @@ class PlacedText(ABC):
     def encode(self, text: str, *, offsets: bool = False) -> Any:
         """What the tokenizer makes of a whole text, with the character offsets of its tokens if they are asked for."""
 
+    def row_of(self, before: Ids, content: Ids, after: Ids) -> Row:
+        """The row of an answer's tokens between those of `frame`."""
+        ids = [*before, *content, *after]
+        if not self.answer_types:
+            return Row(ids)
+        return Row(ids, [*[0] * len(before), *[self.answer_types[0]] * len(content), *self.answer_types[1:]])
+
     def finished(self, ids: Ids) -> Ids:
         """The tokens that are read of those that the tokenizer gives."""
         return ids[: self.limit]
@@ -143,18 +150,15 @@ class PlacedText(ABC):
 
     def _fitting(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, str, Any] | None:
         """As much of the prompt as is shown, the whole text, and what the tokenizer makes of it."""
-
-        def whole(rest: str) -> tuple[str, str, Any]:
-            text = self.text(rest, answer)
-            return rest, text, self.encode(text, offsets=offsets)
-
-        def width(read: tuple[str, str, Any]) -> int:
-            return len(read[2].input_ids) + self.added
-
-        read = whole(prompt)
-        if self.limit is None or width(read) <= self.limit:
+        read = self._whole(answer, offsets, prompt)
+        if self.limit is None or _width(read) + self.added <= self.limit:
             return read
-        return shortened(prompt, whole, width, self.limit, self.tokenizer) if self.truncate else None
+        whole = functools.partial(self._whole, answer, offsets)
+        return shortened(prompt, whole, _width, self.limit - self.added, self.tokenizer) if self.truncate else None
+
+    def _whole(self, answer: str, offsets: bool, prompt: str) -> tuple[str, str, Any]:
+        text = self.text(prompt, answer)
+        return prompt, text, self.encode(text, offsets=offsets)
 
     def _spans(self, text: str, encoding: Any) -> list[Span]:
         if self.tokenizer.is_fast:
@@ -165,6 +169,11 @@ class PlacedText(ABC):
     def _token_spans(self) -> TokenSpans:
         """Of a tokenizer that gives no offsets; made once, since it looks at the whole vocabulary."""
         return TokenSpans(self.tokenizer, functools.partial(self.tokenizer.decode, skip_special_tokens=True))
+
+
+def _width(read: tuple[str, str, Any]) -> int:
+    """Tokens of what `PlacedText._whole` gives."""
+    return len(read[2].input_ids)
 
 
 def _in_answer(span: Span, regions: Sequence[tuple[int, int, int]]) -> Span:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import digest_of
 from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.json_text import parse_json
 
@@ -60,7 +60,7 @@ def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> N
 
     facts = {"format": FORMAT} | asdict(info)
     # one key only: safetensors writes several in random order, and the same probe should be the same bytes
-    content = save(dict(tensors), {"probe": json.dumps(facts | {"sha256": _hash(facts, tensors)})})
+    content = save(dict(tensors), {"probe": json.dumps(facts | {"sha256": digest_of(facts, tensors)})})
     try:
         write_whole(path, content)
     except OSError as error:
@@ -81,7 +81,7 @@ def read_probe(path: Path) -> tuple[dict[str, Tensor], ProbeInfo]:
             f"{path} is no probe: its format is {stated!r}",
             expected=f"{FORMAT!r}, as sea-toolkit train-probe writes it",
         )
-    if written != _hash(facts, tensors):
+    if written != digest_of(facts, tensors):
         raise ModelError(f"{path} is a damaged probe: it is not what was written", hint=_AGAIN)
     del facts["format"]
     try:
@@ -132,12 +132,3 @@ def _check(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
         )
     if info.layer > info.policy_layers:
         raise ModelError(f"{path} is a damaged probe: layer {info.layer} of {info.policy_layers}", hint=_AGAIN)
-
-
-def _hash(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the facts and of names, dtypes, shapes and bytes of the tensors."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -17,11 +17,11 @@ from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.heads import HeadedModel
 from sea_toolkit.readers.gates import Gates
-from sea_toolkit.readers.placed_text import Ids, PlacedText, Row
-from sea_toolkit.readers.shown_to import is_decoder
+from sea_toolkit.readers.placed_text import Ids, Row
+from sea_toolkit.readers.shown_to import Shown, is_decoder
 
-ROWS = 64
-"""Most texts in one batch."""
+BATCH = 64
+"""Texts in one batch, at most, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class ClassifierReader:
     Args:
         model: from `AutoModelForSequenceClassification`, or a `HeadedModel`.
         shown: from prompt and answer to its tokens.
+        batch: rows that it reads at once, at most; None: 64 texts, and all rows of embeddings.
 
     Raises:
         ModelError: the model cannot be run on token ids.
@@ -60,8 +61,8 @@ class ClassifierReader:
             ConvBERT), which read one row at a time.
     """
 
-    def __init__(self, model: Any, shown: PlacedText) -> None:
-        self.model, self.shown = model, shown
+    def __init__(self, model: Any, shown: Shown, batch: int | None = None) -> None:
+        self.model, self.shown, self.batch = model, shown, batch
         self.embedding = model.get_input_embeddings()
         guard_rows(self.embedding, shown.tokenizer, shown.name)
         self.is_decoder = is_decoder(model)
@@ -141,19 +142,24 @@ class ClassifierReader:
         return self.rows([self.shown.row(p, a) for p, a in zip(prompts, answers, strict=True)])
 
     @torch.no_grad()
-    def rows(self, wholes: Sequence[Row | None]) -> Float[Tensor, "N L"]:
-        """The same for what `PlacedText.row` makes of them."""
+    def rows(self, wholes: Sequence[Row | None], *, batch: int = BATCH) -> Float[Tensor, "N L"]:
+        """The same for what `PlacedText.row` makes of them.
+
+        Args:
+            wholes: N rows; NaN for those that are None or empty.
+            batch: rows that are read at once, at most, where the reader has no number of its own.
+        """
         rows = [whole or Row([]) for whole in wholes]
         outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.device)
-        most = 1 if self.model.config.is_encoder_decoder else ROWS  # each with as many ends of text as the others
+        most = 1 if self.model.config.is_encoder_decoder else self.batch or batch  # as many ends of text in each
         # rows of one length share a batch without padding, which is how each would be read alone
         by_length = sorted((i for i, row in enumerate(rows) if row.ids), key=lambda i: len(rows[i].ids))
         while by_length:
             width = len(rows[by_length[0]].ids)
-            batch = [i for i in by_length[:most] if len(rows[i].ids) == width]
-            by_length = by_length[len(batch) :]
-            chosen = [rows[i] for i in batch]
-            outputs[batch] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)
+            at = [i for i in by_length[:most] if len(rows[i].ids) == width]
+            by_length = by_length[len(at) :]
+            chosen = [rows[i] for i in at]
+            outputs[at] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)
         return outputs
 
     def beside(self, rows: Sequence[Row | None]) -> Beside:
@@ -189,9 +195,15 @@ class ClassifierReader:
             prefix: the cache of the context, for a decoder.
             beside: what is read beside the embeddings.
         """
+        each = embeds.shape[1] if self.batch is None else max(1, self.batch // len(embeds))
+        parts = [slice(start, start + each) for start in range(0, embeds.shape[1], each)]
         if self.is_decoder:
-            return self._decoder(embeds, mask, prefix, beside.gates)
-        return self._encoder(embeds, mask, before, beside.types)
+            gates = beside.gates
+            chosen = [None if gates is None else gates[:, part] for part in parts]
+            pairs = zip(parts, chosen, strict=True)
+            return torch.cat([self._decoder(embeds[:, at], mask[:, at], prefix, g) for at, g in pairs], 1)
+        types = torch.zeros_like(mask, dtype=torch.long) if beside.types is None else beside.types
+        return torch.cat([self._encoder(embeds[:, at], mask[:, at], before, types[:, at]) for at in parts], 1)
 
     def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None, gates: Tensor | None) -> Tensor:
         if prefix is None and not bool(mask.any(-1).all()):
@@ -206,11 +218,10 @@ class ClassifierReader:
         outputs: Tensor = self.model.score(read) if gates is None else self.model.score(read, gates)
         return outputs.float()
 
-    def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids], types: Tensor | None) -> Tensor:
+    def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids], types: Tensor) -> Tensor:
         p, c = mask.shape[:2]
         before = before or [[]] * p
         width, rows, masks = max(map(len, before)), [], []
-        types = torch.zeros_like(mask, dtype=torch.long) if types is None else types.expand(mask.shape)
         kinds = []
         for i, ids in enumerate(before):
             head = self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(c, -1, -1)

@@ -11,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
+from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.piece_table import PieceTable
+from sea_toolkit.readers.make_bridge import bridge_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
@@ -45,8 +45,9 @@ class SequenceScorer(ResponseScorer):
     """
 
     def __init__(self, reader: ClassifierReader, context: Context) -> None:
-        super().__init__(reader, context.prompts)
-        self.table = fit_rows(reader.table, context.policy.vocab_size)
+        super().__init__(reader, context)
+        # beside the policy, where its gradient is read
+        self.table = fit_rows(reader.table, context.policy.vocab_size).to(context.policy.device)
         frames = self.shown.frames(self.prompts, context.length)
         self.before, self.after = [before for before, _ in frames], frames[0][1]
         self._beside = reader.beside([Row(before) for before in self.before])
@@ -72,6 +73,7 @@ class SequenceScorer(ResponseScorer):
         around = max(map(len, self.before)) + len(self.after)
         rows, mask = response.embed(self.table), response.content > 0.5
         (embeds,), mask, cut = cut_answers([rows], mask, around, self.shown.limit)
+        embeds, mask, cut = (part.to(self.reader.table.device) for part in (embeds, mask, cut))
         if self.after:
             tail = self.reader.embedding(torch.tensor(self.after, device=embeds.device, dtype=torch.long))
             embeds = torch.cat([embeds, tail.expand(*embeds.shape[:2], -1, -1)], 2)
@@ -117,26 +119,28 @@ def sequence_scorer(
     reads: Reading = "auto",
     truncate: bool = False,
     template_options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch: int | None = None,
 ) -> ResponseScorer | TextScorer:
-    """The scorer of a classifier, shared by the energies of a run: its weights are read once, and without a gradient it
-    runs once for each response. One with other tokens than the policy's is read through a bridge; one that takes no
-    embeddings reads the text.
+    """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
+    response.
 
     Raises:
         ModelError: unreadable weights.
-        RecipeError: prompt and answer are too long for the model.
+        RecipeError: prompt and answer are too long for the model, or there is no such device.
     """
-    policy, finder = context.policy, context.finder
+    finder, place = context.finder, Placement.beside(context.policy, device, dtype)
 
     def load() -> tuple[Any, Any]:
-        return load_classifier(source, policy, name, trust_remote_code=finder.trust_remote_code)
+        return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
 
-    model, tokenizer = finder.load_once(("classifier", source, policy.device, policy.dtype), load)
+    model, tokenizer = finder.load_once(("classifier", source, place), load)
     shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
     options = repr(sorted((template_options or {}).items()))
-    key = ("sequence scorer", source, shown.reads, truncate, options)
+    key = ("sequence scorer", source, shown.reads, truncate, options, place, batch)
     # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
-    reader = finder.load_once((*key, name, policy.device, policy.dtype), lambda: ClassifierReader(model, shown))
+    reader = finder.load_once((*key, name), lambda: ClassifierReader(model, shown, batch))
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     return context.load_once(key, lambda: scorer_for(reader, context, key=(*key, name)))
@@ -145,7 +149,8 @@ def sequence_scorer(
 def scorer_for(
     reader: ClassifierReader, context: Context, *, key: tuple[Hashable, ...] | None = None
 ) -> ResponseScorer | TextScorer:
-    """The scorer of a classifier by the road that it can be read on: token by token, through a bridge, or text alone.
+    """The scorer of a classifier by the road that it can be read on: token by token, through a bridge if it has other
+    tokens than the policy, or as text if it takes no embeddings.
 
     Args:
         reader: of texts.
@@ -155,17 +160,12 @@ def scorer_for(
     Raises:
         RecipeError: prompt and answer are too long for the model.
     """
-    policy = context.policy
+    policy, finder = context.policy, context.finder
     if reader.ids_only is not None:
         return TextScorer(reader)
     if same_vocabulary(reader.shown.tokenizer, policy.tokenizer):
         return SequenceScorer(reader, context)
     if key is None:
-        return BridgedScorer(reader, *_bridge(reader, policy), context)
+        return BridgedScorer(reader, bridge_for(reader, policy, finder), context)
     bridge_key = (*key, "bridge", policy.name, policy.device)
-    return BridgedScorer(reader, *context.finder.load_once(bridge_key, lambda: _bridge(reader, policy)), context)
-
-
-def _bridge(reader: ClassifierReader, policy: Policy) -> tuple[PieceTable, Tensor]:
-    pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
-    return pieces, pieces.embeddings(reader.table)
+    return BridgedScorer(reader, finder.load_once(bridge_key, lambda: bridge_for(reader, policy, finder)), context)

@@ -60,11 +60,11 @@ class ShownPair(PlacedText):
         return [*self._opening, *middle, *self._between], list(self._closing)
 
     def row(self, prompt: str, answer: str) -> Row | None:
-        whole = self._whole(str(Prompt.of(prompt)), answer)
+        whole = self._shown(str(Prompt.of(prompt)), answer)
         return None if whole is None else Row(whole.ids[: self.limit], whole.types[: self.limit])
 
     def placed(self, prompt: str, answer: str) -> PlacedAnswer | None:
-        whole = self._whole(str(Prompt.of(prompt)), answer)
+        whole = self._shown(str(Prompt.of(prompt)), answer)
         if whole is None:
             return None
         own = self.encode(answer, offsets=self.tokenizer.is_fast)
@@ -74,7 +74,7 @@ class ShownPair(PlacedText):
         spans = [*[(0, 0)] * start, *spans, *[(0, 0)] * len(self._closing)]
         return PlacedAnswer(whole.ids[: self.limit], whole.types[: self.limit], spans[: self.limit])
 
-    def _whole(self, prompt: str, answer: str) -> Row | None:
+    def _shown(self, prompt: str, answer: str) -> Row | None:
         """The pair with as much of the prompt as is shown; longer than the limit only if the answer alone is."""
         whole = self._pair(prompt, answer)
         if self.limit is None or len(whole.ids) <= self.limit:

@@ -12,6 +12,9 @@ from sea_toolkit.models.heads import HeadedModel
 from sea_toolkit.readers.shown_pair import ShownPair
 from sea_toolkit.readers.shown_text import Reading, ShownText, TextForm
 
+Shown = ShownText | ShownPair
+"""What a classifier may be shown."""
+
 
 def text_form(model: Any, tokenizer: Any) -> TextForm:
     """What a model's config, its head and its tokenizer say of the texts that it reads.
@@ -49,7 +52,7 @@ def shown_to(
     *,
     truncate: bool = False,
     template_options: Mapping[str, Any] | None = None,
-) -> ShownText | ShownPair:
+) -> Shown:
     """From prompt and answer to what a classifier reads.
 
     Args:

@@ -39,13 +39,14 @@ class TextScorer:
 
 
 def bound_outputs(
-    scorer: ResponseScorer | TextScorer, energy: Callable[[Tensor], Tensor], *, is_reward: bool
+    scorer: ResponseScorer | TextScorer, energy: Callable[[Tensor], Tensor], output: int, *, is_reward: bool
 ) -> BoundEnergy:
     """An energy of a classifier's outputs, with a gradient where the scorer has one.
 
     Args:
         scorer: gives the outputs.
         energy: from outputs `[…, L]` to `[…]`.
+        output: the one that counts most, by its index.
         is_reward: higher is better, and the energy is its negative.
     """
     if isinstance(scorer, TextScorer):
@@ -54,4 +55,9 @@ def bound_outputs(
             is_reward=is_reward,
             warnings=scorer.warnings,
         )
-    return BoundEnergy(energy=lambda response: energy(scorer(response)), is_reward=is_reward, warnings=scorer.warnings)
+    return BoundEnergy(
+        energy=lambda response: energy(scorer(response)),
+        is_reward=is_reward,
+        warnings=scorer.warnings_about(output),
+        fingerprint=scorer.fingerprint,
+    )

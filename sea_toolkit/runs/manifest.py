@@ -9,9 +9,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from transformers import PreTrainedModel
 
+from sea_toolkit.lm.fingerprint import tokenizer_digest, weights_fingerprint
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.records import CORE
@@ -22,36 +21,6 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
     from sea_toolkit.registry.records import PluginRecord
     from sea_toolkit.runs.compose import Composition
-
-_UNRELATED = ("dtype", "torch_dtype", "transformers_version")
-"""Config entries without effect on the outputs; dtype and versions are compared separately."""
-
-
-def weights_fingerprint(model: nn.Module) -> str:
-    """SHA-256 over a model's class, its config if it is one of transformers, and every byte of its weights.
-
-    It takes 0.2 s for 135 million parameters in bfloat16 on a CPU with SHA instructions, about 10 s for 7 billion. So
-    it is asked for only where something is written.
-    """
-    config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
-    told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
-    digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """SHA-256 of all that decides how a text is cut: of a fast tokenizer its rules too, not only its vocabulary. How
-    rows are padded or truncated does not matter here."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
-    else:
-        told = json.loads(backend.to_str())
-        told.update(padding=None, truncation=None)
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def reading(policy: Policy) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class ClassifierReward(Energy):
         context.use_model(f"reward:{self.name}", model)
         scorer = scorer_for(reader, context)
         scorer.warnings[:0] = warnings
-        return bound_outputs(scorer, lambda outputs: -choice(outputs), is_reward=True)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
     def _tokenizer(self, policy: Policy, trust_remote_code: bool) -> tuple[Any, list[str]]:
         """The model's tokenizer, and what a person should know of it."""

@@ -10,11 +10,11 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration, BartForSequenceClassification, T5Config, T5Model
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import weights_fingerprint
 from sea_toolkit.models import reading
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_classifier, load_encoder, load_policy, read_classifier
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.runs.manifest import weights_fingerprint
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.helpers import hub, problem_for, tiny_policy
 from tests.models.folders import edit_config, loaded, save_classifier, save_policy

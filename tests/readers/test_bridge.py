@@ -14,6 +14,7 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.bridge import plain_bridge
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.piece_alignment import overlaps
 from sea_toolkit.readers.piece_table import PieceTable
@@ -60,8 +61,7 @@ def bridged(kind: str, reads="response"):
     if reads == "chat":
         tokenizer.chat_template = CHATML
     reader = ClassifierReader(model, ShownText(tokenizer, kind, reads))
-    pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-    return BridgedScorer(reader, pieces, pieces.embeddings(reader.table), context_of(policy)), policy
+    return BridgedScorer(reader, plain_bridge(reader, policy), context_of(policy)), policy
 
 
 def texts_of(policy):
@@ -112,12 +112,11 @@ def test_with_the_policys_own_tokens_the_bridge_is_the_straight_road():
     tokenizer.chat_template = None
     config = BertConfig(vocab_size=128, pad_token_id=PAD, max_position_embeddings=128, initializer_range=0.15, **SIZES)
     reader = ClassifierReader(classifier(BertForSequenceClassification, config), ShownText(tokenizer, "own"))
-    pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-    context = context_of(policy)
-    bridge = BridgedScorer(reader, pieces, pieces.embeddings(reader.table), context)
+    context, plain = context_of(policy), plain_bridge(reader, policy)
+    bridge = BridgedScorer(reader, plain, context)
     straight = SequenceScorer(reader, context)
     response, _ = texts_of(policy)
-    named = torch.tensor([i for i, row in enumerate(pieces.pieces) if len(row) == 1])
+    named = torch.tensor([i for i, row in enumerate(plain.pieces.pieces) if len(row) == 1])
     assert len(named) > 100
     found = []
     for scorer in (bridge, straight):

@@ -18,14 +18,15 @@ from transformers import (
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.readers.bridge import plain_bridge
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_pair import ShownPair
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_tokenizer
 from tests.conventions.tokenizers import made
 from tests.helpers import PROMPTS, dense, problem_for, random_ids, tiny_policy
+from tests.readers.test_bridge import context_of
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 MORE = SIZES | {"initializer_range": 0.15, "pad_token_id": PAD, "num_labels": 1, "max_position_embeddings": 160}
@@ -131,10 +132,7 @@ def test_a_pair_of_other_tokens_goes_through_the_bridge():
         model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **MORE)).eval()
     policy = tiny_policy()
     reader = ClassifierReader(model, shown_to(model, tokenizer, "rm", "pair"))
-    pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-    from tests.readers.test_bridge import context_of
-
-    scorer = BridgedScorer(reader, pieces, pieces.embeddings(reader.table), context_of(policy))
+    scorer = BridgedScorer(reader, plain_bridge(reader, policy), context_of(policy))
     texts = [["the rain is over. ", "so warm"], ["No", "a wonderful thing"]]
     response = policy.from_text(texts, torch.zeros(2, 2) > 0)
     tapped = response.with_gradient_taps()

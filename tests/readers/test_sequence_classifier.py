@@ -261,3 +261,104 @@ def test_two_outputs_give_gradients_of_their_own(models):
     response = SoftResponse.from_weights(weights, None, (EOS,))
     slopes = [torch.autograd.grad(t.bound.energy(response).sum(), weights)[0] for t in problem.terms]
     assert not torch.allclose(slopes[0], slopes[1])
+
+
+def two_outputs(models, **options):
+    folder = str(models["llama"][0])
+    return [{"name": "reward", "model": folder, "output": output, **options} for output in ("good", "bad")]
+
+
+def test_two_outputs_share_one_pass_where_each_has_its_own_gradient(models):
+    both = problem_for(recipe={"energies": two_outputs(models)}, max_new_tokens=6)
+    alone = [problem_for(recipe={"energies": [term]}, max_new_tokens=6) for term in two_outputs(models)]
+    ids = random_ids(1, 3, 6, low=10)
+    for problem in (both, *alone):
+        problem.ledger.models.pop("reward:llama", None)
+    found, expected = (problem.score_as_text(ids, gradients=True) for problem in (both, alone[0]))
+    second = alone[1].score_as_text(ids, gradients=True)
+    pairs = zip(found.token_gradients, [*expected.token_gradients, *second.token_gradients], strict=True)
+    for shared, own in pairs:
+        assert torch.equal(shared.over_vocabulary(2, 128), own.over_vocabulary(2, 128))
+    assert torch.equal(found.energies.terms["bad"], second.energies.terms["bad"])
+    spent, one = both.ledger.models["reward:llama"], alone[0].ledger.models["reward:llama"]
+    assert spent.forward == one.forward
+    assert spent.backward == 2 * one.backward > 0
+    assert spent.flops == one.flops * 3 / 2  # one pass forward and two back, where one of each has been two
+
+
+def test_two_outputs_share_one_pass_forward_and_back_where_their_sum_is_differentiated(models, monkeypatch):
+    from sea_toolkit.readers.sequence_classifier import ClassifierReader
+
+    runs, run = [], ClassifierReader._decoder
+    monkeypatch.setattr(ClassifierReader, "_decoder", lambda *args: runs.append(1) or run(*args))
+    problem = problem_for(recipe={"energies": two_outputs(models)}, max_new_tokens=6)
+    weights = torch.rand(1, 2, 6, 128, generator=torch.Generator().manual_seed(0)).softmax(-1).requires_grad_()
+    response = SoftResponse.from_weights(weights, None, (EOS,))
+    runs.clear()
+    (together,) = torch.autograd.grad(sum(t(response).sum() for t in problem.terms), weights)
+    assert len(runs) == 1
+    apart = [torch.autograd.grad(t(response).sum(), weights)[0] for t in problem.terms]
+    assert len(runs) == 3  # the graph goes with the pass back, and the response is read again
+    torch.testing.assert_close(together, sum(apart))
+
+
+def test_a_reading_and_its_graph_go_with_the_response(models, monkeypatch):
+    import weakref
+
+    from sea_toolkit.readers.sequence_scorer import SequenceScorer
+
+    made, read = [], SequenceScorer.outputs
+
+    def outputs(self, response):
+        found = read(self, response)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(SequenceScorer, "outputs", outputs)
+    (term,) = problem_for(recipe={"energies": two_outputs(models)[:1]}, max_new_tokens=6).terms
+    response = dense(random_ids(1, 2, 6)).with_gradient_taps()
+    term(response)
+    assert made[0]() is not None
+    del response
+    assert made[0]() is None
+
+
+def test_a_reward_may_have_a_dtype_of_its_own(models):
+    ids = random_ids(1, 3, 6, low=10)
+    slopes, values = {}, {}
+    for dtype in ("float32", "bfloat16"):
+        problem = problem_for(
+            recipe={"energies": [{"name": "reward", "model": str(models["reward"][0]), "dtype": dtype}]},
+            max_new_tokens=6,
+        )
+        (announced,) = problem.terms[0].meter.models
+        assert announced.module.model.layers[0].mlp.up_proj.weight.dtype == getattr(torch, dtype)
+        scored = problem.score_as_text(ids, gradients=True)
+        values[dtype] = scored.energies.total
+        slopes[dtype] = scored.token_gradients[0].over_vocabulary(1, 128)
+    assert not torch.equal(values["float32"], values["bfloat16"])
+    torch.testing.assert_close(values["bfloat16"], values["float32"], rtol=0.05, atol=0.1)
+    likeness = torch.nn.functional.cosine_similarity(slopes["float32"], slopes["bfloat16"], -1)
+    assert float(likeness.min()) > 0.98
+
+
+@pytest.mark.parametrize("name", ["llama", "bert"])
+def test_a_batch_bounds_what_is_read_at_once(models, name):
+    ids = random_ids(1, 5, 6, low=10)
+    terms = [energy_of(models, name, batch=batch) for batch in (None, 2)]
+    widest = []
+    terms[1].meter.models[0].module.register_forward_pre_hook(
+        lambda module, args, given: widest.append(len(given["inputs_embeds"])), with_kwargs=True
+    )
+    whole, parts = (term(dense(ids.expand(len(PROMPTS), -1, -1))) for term in terms)
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
+    if name == "bert":
+        assert len(widest) == 5
+        assert max(widest) <= max(2, len(PROMPTS))
+
+
+def test_a_device_that_is_not_there_is_refused(models):
+    with pytest.raises(RecipeError, match="device 'cuda:7' cannot be used"):
+        energy_of(models, "reward", device="cuda:7")
+    with pytest.raises(RecipeError, match="it holds shapes and no numbers"):
+        energy_of(models, "reward", device="meta")

@@ -6,7 +6,8 @@ import copy
 
 import torch
 
-from sea_toolkit.runs.manifest import differences, weights_fingerprint
+from sea_toolkit.lm.fingerprint import weights_fingerprint
+from sea_toolkit.runs.manifest import differences
 from sea_toolkit.testing.tiny import tiny_model
 
 
