@@ -12,9 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.fingerprint import policy_fingerprint, tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import digest_of, policy_fingerprint, tokenizer_fingerprint
 from sea_toolkit.models.shipped import PROBES
-from sea_toolkit.readers import probe_file
 from sea_toolkit.readers.probe import Probe, ProbeInfo, fold
 from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
 
@@ -179,7 +178,7 @@ def rewritten(path, tensors=None, **facts):
     held = load_file(path) | (tensors or {})
     known |= facts
     del known["sha256"]
-    save_file(held, path, {"probe": json.dumps(known | {"sha256": probe_file._hash(known, held)})})
+    save_file(held, path, {"probe": json.dumps(known | {"sha256": digest_of(known, held)})})
 
 
 @pytest.mark.parametrize(
