@@ -8,7 +8,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BartConfig, BartForSequenceClassification, T5Config, T5ForSequenceClassification
 
 from sea_toolkit.testing.tiny import EOS, PAD, tiny_tokenizer
-from tests.helpers import PROMPTS, problem_for, run_for, tiny_policy
+from tests.helpers import PROMPTS, problem_for, run_for
 
 SEQ2SEQ = {"vocab_size": 128, "pad_token_id": PAD, "eos_token_id": EOS, "decoder_start_token_id": PAD, "num_labels": 2}
 MODELS = {
@@ -47,14 +47,13 @@ def test_a_text_scores_as_transformers_scores_it(folders, name):
     folder, model, tokenizer = folders[name]
     energies = [{"name": "reward", "model": str(folder), "output": output} for output in (1, 0)]
     problem = problem_for(recipe={"energies": energies}, prompts=PROMPTS[:1], max_new_tokens=8, sampler="best-of-n")
-    texts = [["the rain is over", "so", "it is warm. <eos> again"]]
-    response = tiny_policy().from_text(texts, torch.zeros(1, 3) > 0)
+    texts = ["the rain is over", "so", "it is warm. <eos> again"]
     for term, output in zip(problem.terms, (1, 0), strict=True):
-        found = term(response)
-        for c, text in enumerate(texts[0]):
+        found = term.bound.score_text(PROMPTS[:1] * 3, texts)
+        for c, text in enumerate(texts):
             with torch.no_grad():
                 expected = model(tokenizer(text, return_tensors="pt").input_ids).logits[0, output]
-            torch.testing.assert_close(-found[0, c], expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(-found[c], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_it_goes_with_samplers_without_a_gradient_and_says_so(folders):
@@ -69,7 +68,6 @@ def test_a_classifier_counts_the_log_probability_of_a_class(folders):
     folder, model, tokenizer = folders["bart"]
     recipe = {"energies": [{"name": "classifier", "model": str(folder), "target": 1}]}
     term = problem_for(recipe=recipe, prompts=PROMPTS[:1], max_new_tokens=8, sampler="best-of-n").terms[0]
-    response = tiny_policy().from_text([["the rain"]], torch.zeros(1, 1) > 0)
     with torch.no_grad():
         expected = -model(tokenizer("the rain", return_tensors="pt").input_ids).logits.log_softmax(-1)[0, 1]
-    torch.testing.assert_close(term(response)[0, 0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(term.bound.score_text(PROMPTS[:1], ["the rain"])[0], expected, rtol=1e-4, atol=1e-4)
