@@ -1,4 +1,4 @@
-"""What a reward was shown, where it was read, and what it says, beside transformers' own forward pass on the same text."""
+"""What a reward was shown, where it was read, and what it says, beside transformers' own pass over the same text."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.output_choice import labels_of
 from sea_toolkit.readers.read_places import read_places
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.shown_pair import ShownPair
+from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.runs.parts import Part, recipe_part
 from sea_toolkit.runs.recipe import EnergySpec
@@ -101,9 +103,7 @@ class RewardCheck:
         ]
         if not pairs:
             return None
-        return all(
-            abs(a - b) <= self.close * (1 + abs(b)) or (math.isnan(a) and math.isnan(b)) for a, b in pairs
-        )
+        return all(abs(a - b) <= self.close * (1 + abs(b)) or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
 
 
 @own_torch_state()
@@ -137,7 +137,7 @@ def check_reward(
     if isinstance(energy, Reward):
         return _of_model(energy, asked, answers, finder)
     if isinstance(energy, RemoteReward):
-        values = energy.server(finder).scores([asked] * len(answers), list(answers)).tolist()
+        values = energy.connected(finder).scores([asked] * len(answers), list(answers)).tolist()
         kind, note = "a server", "what a server shows its model is not known here"
     else:
         values, kind = _of_energy(part, asked, answers, finder, policy), "an energy"
@@ -184,23 +184,25 @@ def _transformers(reader: ClassifierReader, prompt: Prompt, answer: str) -> list
     model, shown = reader.model, reader.shown
     if not isinstance(model, PreTrainedModel):
         return None
-    if shown.reads == "chat":
+    if isinstance(shown, ShownText) and shown.reads == "chat":
         messages = [{"role": m.role, "content": m.content} for m in [*prompt.messages, Message("assistant", answer)]]
-        encoding = shown.tokenizer.apply_chat_template(
-            messages, return_tensors="pt", return_dict=True, **shown.template_options
-        )
-    elif shown.reads == "pair":
+        options = {} if shown.chat is None else shown.chat.options
+        encoding = shown.tokenizer.apply_chat_template(messages, return_tensors="pt", return_dict=True, **options)
+    elif isinstance(shown, ShownPair):
         encoding = shown.tokenizer(str(prompt), answer, return_tensors="pt")
     else:
         encoding = shown.tokenizer(shown.text(prompt, answer), return_tensors="pt")
-    if encoding["input_ids"].shape[1] == 0 or (shown.limit is not None and encoding["input_ids"].shape[1] > shown.limit):
-        return [math.nan] * model.config.num_labels
+    width = encoding["input_ids"].shape[1]
+    if width == 0 or (shown.limit is not None and width > shown.limit):
+        return [math.nan] * len(labels_of(model.config))
     given = accepted(model, **{key: value.to(model.device) for key, value in encoding.items()})
     outputs: list[float] = model(**given).logits[0].float().tolist()
     return outputs
 
 
-def _of_energy(part: Part, prompt: Prompt, answers: Sequence[str], finder: ModelFinder, policy_name: str) -> list[float]:
+def _of_energy(
+    part: Part, prompt: Prompt, answers: Sequence[str], finder: ModelFinder, policy_name: str
+) -> list[float]:
     """The rewards of an energy that is no model of its own, bound to a policy."""
     policy = load_policy(PolicySpec(model=policy_name), finder)
     part.energy.check(finder, policy.tokenizer)

@@ -84,7 +84,7 @@ def body_of(probe: Probe, path: Path, finder: ModelFinder) -> Path | str:
         ) from error
 
 
-def load_probed(probe: Probe, path: Path, place: Placed, finder: ModelFinder) -> tuple[ProbedModel, Any]:
+def load_probed(probe: Probe, path: Path, finder: ModelFinder, place: Placed) -> tuple[ProbedModel, Any]:
     """A probe with the model that it reads, at the given place, and that model's tokenizer.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
-from sea_toolkit.lm.devices import Placed, Placement
+from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers
-from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.classifier_reader import Load, classifier_reader
 from sea_toolkit.readers.make_bridge import bridge_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
 from sea_toolkit.readers.shown_text import Reading
-from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.readers.text_scorer import TextScorer
 
 DIFFERENCE = 1e-4
@@ -125,7 +124,7 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
-    load: Callable[[Placed], tuple[Any, Any]] | None = None,
+    load: Load | None = None,
 ) -> ResponseScorer | TextScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
     response.
@@ -135,26 +134,20 @@ def sequence_scorer(
         name: for messages.
         context: of the run.
         reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
-        load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
+        load: see `classifier_reader`.
 
     Raises:
         ModelError: unreadable weights.
         RecipeError: prompt and answer are too long for the model, or there is no such device.
     """
-    finder, place = context.finder, Placement.beside(context.policy, device, dtype)
-
-    def classifier(place: Placed) -> tuple[Any, Any]:
-        return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
-
-    read = classifier if load is None else load
-    model, tokenizer = finder.load_once(("classifier", source, place), lambda: read(place))
-    shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
-    options = repr(sorted((template_options or {}).items()))
-    key = ("sequence scorer", source, shown.reads, truncate, options, place, batch)
+    place = Placement.beside(context.policy, device, dtype)
     # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
-    reader = finder.load_once((*key, name), lambda: ClassifierReader(model, shown, batch))
+    key, reader = classifier_reader(
+        source, name, context.finder, place, reads=reads, truncate=truncate, template_options=template_options,
+        batch=batch, load=load,
+    )  # fmt: skip
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
-    context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
+    context.use_model(f"reward:{name}", reader.model, flops_per_token=0.0 if key in context.models else None)
     return context.load_once(key, lambda: scorer_for(reader, context, key=(*key, name)))
 
 

@@ -87,7 +87,7 @@ class RemoteReward(Energy):
             RecipeError: a header's environment variable is not set, or options that do not fit the kind of server.
             ModelError: the server is not there, is of no known kind, or does not answer as its kind does.
         """
-        self.server(finder)
+        self.connected(finder)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Ask the server what it is.
@@ -95,7 +95,7 @@ class RemoteReward(Energy):
         Raises:
             RecipeError, ModelError: as `check`.
         """
-        server = self.server(context.finder)
+        server = self.connected(context.finder)
         return BoundEnergy(
             score_text=lambda prompts, texts: -server.scores(prompts, texts),
             is_reward=True,
@@ -103,7 +103,7 @@ class RemoteReward(Energy):
             fingerprint=f"{server.api.name} {server.model or ''}",
         )
 
-    def server(self, finder: ModelFinder) -> RewardServer:
+    def connected(self, finder: ModelFinder) -> RewardServer:
         """The server, once it has scored one text.
 
         Raises:
