@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.policy_spec import DType
@@ -19,13 +20,14 @@ from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
+from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
+from sea_toolkit.readers.probed_model import body_of, load_probed
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 
 
 class Reward(Energy):
-    """−r(x, y), with r from a probe of the catalog or a Hugging Face sequence-classification model.
+    """−r(x, y), with r from a probe or a Hugging Face sequence-classification model.
 
     The unit is that of the reward: log-odds for a probe, the unit of its training for another model.
 
@@ -69,7 +71,8 @@ class Reward(Energy):
         """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, a damaged probe, or no tokenizer beside a classifier.
+            ModelError: no such model, a damaged probe or one whose model cannot be had, or no tokenizer beside a
+                classifier.
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
@@ -77,28 +80,23 @@ class Reward(Energy):
             return
         reads = None if self.reads in ("auto", "response") else self.reads
         options = {
-            "reads": reads, "output": self.output, "truncate": self.truncate or None, "device": self.device,
-            "template_options": self.template_options, "dtype": self.dtype, "batch": self.batch,
+            "reads": reads, "output": self.output, "truncate": self.truncate or None,
+            "template_options": self.template_options,
         }  # fmt: skip
-        if given := [name for name, value in options.items() if value is not None]:
-            raise ModelError(
-                f"{self.name} is a probe, and its recipe sets {', '.join(given)}",
-                expected="none of it: a probe reads the response with the policy, and has one output",
-            )
-        probe_at(source, self.name)
+        self._refuse(options, "none of it: a probe reads the response, and has one output")
+        probe = probe_at(source, self.name)
+        if probe.info.vocabulary != tokenizer_fingerprint(tokenizer):
+            body_of(probe, source, finder)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model and check that it fits the policy.
 
         Raises:
-            ModelError: as `check`; a probe made for another policy; unreadable weights.
+            ModelError: as `check`; unreadable weights; a probe whose model is not the one it was made for.
         """
         source = context.find_model(self.model)
         if is_probe(source):
-            reader = ProbeReader(probe_at(source, self.name), self.name, context)
-            return BoundEnergy(
-                energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
-            )
+            return self._probe(probe_at(source, self.name), source, context)
         scorer = sequence_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
@@ -108,6 +106,34 @@ class Reward(Energy):
         return BoundEnergy(
             energy=reward, is_reward=True, warnings=scorer.warnings_about(output), fingerprint=scorer.fingerprint
         )
+
+    def _probe(self, probe: Probe, path: Path, context: Context) -> BoundEnergy:
+        """A probe of this policy is read in the policy's pass; one of another model brings that model with it."""
+        policy, finder = context.policy, context.finder
+        mine = PolicyView(probe, policy)
+        if mine.view is not None:
+            placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}
+            self._refuse(placing, "none of it: this probe is read in the policy's own pass")
+            reader = ProbeReader(probe, mine.view, self.name, context)
+            return BoundEnergy(
+                energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
+            )
+        scorer = sequence_scorer(
+            path, self.name, context, reads="response", device=self.device, dtype=self.dtype, batch=self.batch,
+            load=lambda place: load_probed(probe, path, place, finder),
+        )  # fmt: skip
+        note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
+        if note not in scorer.warnings:
+            scorer.warnings.insert(0, note)
+        reward = negative(lambda response: scorer(response)[..., 0])
+        return BoundEnergy(
+            energy=reward, is_reward=True, warnings=scorer.warnings_about(0), fingerprint=scorer.fingerprint
+        )
+
+    def _refuse(self, options: dict[str, Any], expected: str) -> None:
+        """Refuse options that a probe does not have, if any is given."""
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ModelError(f"{self.name} is a probe, and its recipe sets {', '.join(given)}", expected=expected)
 
 
 def probe_at(path: Path, name: str) -> Probe:

@@ -20,7 +20,8 @@ from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
+from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
+from sea_toolkit.readers.probed_model import load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import Reading, ShownText
 from sea_toolkit.runs.compose import Composition
@@ -91,7 +92,7 @@ class Judge:
     def _same(self, source: Path | str) -> bool:
         if is_probe(source) and is_probe(self.source):
             own, other = Probe.load(self.source), Probe.load(source)
-            return own.layer == other.layer and torch.equal(own.weight, other.weight)
+            return own.layer == other.layer and own.head.fingerprint == other.head.fingerprint
         return Path(source).resolve() == Path(self.source).resolve()
 
     def load(self, policy: Policy, prompts: Sequence[str], length: int) -> None:
@@ -103,11 +104,11 @@ class Judge:
             length: tokens of the longest answer.
 
         Raises:
-            ModelError: unreadable, or a probe of another policy.
+            ModelError: unreadable, or a probe whose model cannot be had.
             RecipeError: a classifier has no such output, or cannot read so long a prompt and answer.
         """
         if is_probe(self.source):
-            self._score = self._probe(self.source, policy)
+            self._score = self._probe(self.source, policy, length)
         else:
             self._score = self._classifier(self.source, policy, prompts, length)
 
@@ -116,11 +117,16 @@ class Judge:
         assert self._score is not None
         return self._score(prompts, texts, finished)
 
-    def _probe(self, source: Path, policy: Policy) -> Score:
+    def _probe(self, source: Path, policy: Policy, length: int) -> Score:
+        probe = Probe.load(source)
+        view = PolicyView(probe, policy).view
+        if view is None:
+            model, tokenizer = load_probed(probe, source, policy, self.finder)
+            return self._texts(model, tokenizer, ["judge"], length, {"reads": "response"})
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
         ledger = Ledger()
         context = Context(policy, ["judge"], prefix, 1, ledger, Clock(), self.finder, Meter(ledger))
-        reader = ProbeReader(Probe.load(source), self.label, context)
+        reader = ProbeReader(probe, view, self.label, context)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
@@ -131,9 +137,12 @@ class Judge:
         return score
 
     def _classifier(self, source: Path | str, policy: Policy, prompts: Sequence[str], length: int) -> Score:
-        trust, options = self.finder.trust_remote_code, dict(self.options)
+        trust = self.finder.trust_remote_code
         tokenizer = read_tokenizer(source, self.label, trust_remote_code=trust)
         model = read_classifier(source, policy, self.label, trust_remote_code=trust)
+        return self._texts(model, tokenizer, prompts, length, dict(self.options))
+
+    def _texts(self, model: Any, tokenizer: Any, prompts: Sequence[str], length: int, options: dict[str, Any]) -> Score:
         wanted = options.pop("output", None)
         shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
         reader = ClassifierReader(model, shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
-from sea_toolkit.lm.devices import Placement
+from sea_toolkit.lm.devices import Placed, Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
@@ -49,7 +49,7 @@ class SequenceScorer(ResponseScorer):
         frames = self.shown.frames(self.prompts, context.length)
         self.before, self.after = [before for before, _ in frames], frames[0][1]
         self.prefix = reader.backbone.prefix(self.before) if reader.is_decoder and self.before[0] else None
-        self._furthest = DIFFERENCE
+        self._furthest, self._told = DIFFERENCE, ""
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         wholes = self._wholes(response)
@@ -93,10 +93,13 @@ class SequenceScorer(ResponseScorer):
     def _note(self, difference: float) -> None:
         if difference > self._furthest:
             self._furthest = difference
-            self.warnings[:] = [
+            if self._told in self.warnings:
+                self.warnings.remove(self._told)
+            self._told = (
                 f"{self.shown.name} reads answers as part of the whole text; the gradient is that of their tokens by "
                 f"themselves, whose value was up to {difference:.2g} away"
-            ]
+            )
+            self.warnings.append(self._told)
 
 
 def sequence_scorer(
@@ -110,9 +113,17 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
+    load: Callable[[Placed], tuple[Any, Any]] | None = None,
 ) -> ResponseScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
     response. One with other tokens than the policy's is read through a bridge.
+
+    Args:
+        source: where the classifier is; two energies with the same one share it.
+        name: for messages.
+        context: of the run.
+        reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
+        load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
@@ -120,10 +131,11 @@ def sequence_scorer(
     """
     policy, finder, place = context.policy, context.finder, Placement.beside(context.policy, device, dtype)
 
-    def load() -> tuple[Any, Any]:
+    def classifier(place: Placed) -> tuple[Any, Any]:
         return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
 
-    model, tokenizer = finder.load_once(("classifier", source, place), load)
+    read = classifier if load is None else load
+    model, tokenizer = finder.load_once(("classifier", source, place), lambda: read(place))
     shown = ShownText(
         tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
     )

@@ -17,6 +17,13 @@ Reading = Literal["auto", "response", "prompt+response", "chat"]
 is "chat" where there is a template, else the answer alone."""
 
 
+def before_answer(reads: Reading, prompt: str, answer: str) -> str:
+    """What stands before an answer that is shown as plain text."""
+    if reads == "response":
+        return ""
+    return prompt.rstrip() + ("" if answer[:1].isspace() else " ")
+
+
 class ShownText(PlacedText):
     """From a prompt and an answer to what a model reads.
 
@@ -61,7 +68,7 @@ class ShownText(PlacedText):
         """What the model is given, without the tokenizer's own special tokens."""
         if self.chat is not None:
             return self.chat.render([*Prompt.of(prompt).messages, Message("assistant", answer)])
-        return self._before(prompt, answer) + answer
+        return before_answer(self.reads, prompt, answer) + answer
 
     def encode(self, text: str, *, offsets: bool = False) -> Any:
         return self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=offsets)
@@ -69,17 +76,11 @@ class ShownText(PlacedText):
     def parts(self, text: str, prompt: str, answer: str) -> list[Part]:
         """One part; a template may trim the answer's ends, and leave nothing of it."""
         if self.chat is None:
-            return [Part(len(self._before(prompt, answer)), 0, answer)]
+            return [Part(len(before_answer(self.reads, prompt, answer)), 0, answer)]
         around = self._around(tuple(Prompt.of(prompt).messages))
         shown = answer.strip() if around.trims else answer
         start = len(around.before)
         return [Part(start, answer.find(shown), shown)] if text.startswith(shown, start) else []
-
-    def _before(self, prompt: str, answer: str) -> str:
-        """What stands before an answer that is shown as plain text."""
-        if self.reads == "response":
-            return ""
-        return prompt.rstrip() + ("" if answer[:1].isspace() else " ")
 
     def frame(self, prompt: str) -> tuple[Ids, Ids]:
         if self.chat is not None:

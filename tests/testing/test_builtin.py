@@ -62,6 +62,14 @@ def politeness(text):
     return float("please" in text)
 
 
+def test_remote_reward():
+    from tests.energies.reward_server import serving
+
+    with serving("openrlhf") as server:
+        held = check_energy("remote-reward", Setting(texts=["eee", "no", "e"], **ON), url=server.url)
+    assert set(held) == set(ENERGY) - SOFT
+
+
 def test_an_energy_of_how_a_text_ended():
     assert set(check_energy("finished", Setting(**ON))) == {"builds", "models"}
 
