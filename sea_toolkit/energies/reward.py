@@ -19,11 +19,13 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
+from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import body_of, load_probed
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.text_scorer import bound_outputs
 
 
 class Reward(Energy):
@@ -33,10 +35,13 @@ class Reward(Energy):
 
     Args:
         model: a catalog name (`sea-toolkit models list`), a probe file, a local folder or a Hugging Face id.
-        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, or the
-            two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
-            Probes read the response.
-        output: which of several outputs is the reward, by label or index.
+        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, the two in
+            its tokenizer's "chat" template, or as the two segments of a "pair"; "auto" is what its folder tells, else
+            "response". Probes read the response.
+        output: which of several outputs is the reward, by label or index; or their weights, such as
+            `{ helpfulness = 0.65, verbosity = -0.2 }`.
+        activation: what is made of the outputs first: "none", the "sigmoid" of each, or their "softmax". The softmax of
+            ratings with weights 1 to 5 is the expected number of stars.
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
@@ -54,7 +59,8 @@ class Reward(Energy):
         *,
         model: str,
         reads: Reading = "auto",
-        output: str | int | None = None,
+        output: str | int | dict[str, float] | None = None,
+        activation: Activation = "none",
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
@@ -62,10 +68,13 @@ class Reward(Energy):
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
+        self.activation = activation
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
-        self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
+        self.label = output if isinstance(output, str) else self.name
+        if isinstance(output, int):
+            self.label = f"{self.name}:{output}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model and its tokenizer, before any weights are read.
@@ -79,9 +88,10 @@ class Reward(Energy):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
         reads = None if self.reads in ("auto", "response") else self.reads
+        activation = None if self.activation == "none" else self.activation
         options = {
             "reads": reads, "output": self.output, "truncate": self.truncate or None,
-            "template_options": self.template_options,
+            "template_options": self.template_options, "activation": activation,
         }  # fmt: skip
         self._refuse(options, "none of it: a probe reads the response, and has one output")
         probe = probe_at(source, self.name)
@@ -93,6 +103,7 @@ class Reward(Energy):
 
         Raises:
             ModelError: as `check`; unreadable weights; a probe whose model is not the one it was made for.
+            RecipeError: no such output, or several and none named.
         """
         source = context.find_model(self.model)
         if is_probe(source):
@@ -101,11 +112,8 @@ class Reward(Energy):
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
         )  # fmt: skip
-        output = scorer.reader.output(self.output)
-        reward = negative(lambda response: scorer(response)[..., output])
-        return BoundEnergy(
-            energy=reward, is_reward=True, warnings=scorer.warnings_about(output), fingerprint=scorer.fingerprint
-        )
+        choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
     def _probe(self, probe: Probe, path: Path, context: Context) -> BoundEnergy:
         """A probe of this policy is read in the policy's pass; one of another model brings that model with it."""
@@ -125,10 +133,7 @@ class Reward(Energy):
         note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
         if note not in scorer.warnings:
             scorer.warnings.insert(0, note)
-        reward = negative(lambda response: scorer(response)[..., 0])
-        return BoundEnergy(
-            energy=reward, is_reward=True, warnings=scorer.warnings_about(0), fingerprint=scorer.fingerprint
-        )
+        return bound_outputs(scorer, lambda outputs: -outputs[..., 0], 0, is_reward=True)
 
     def _refuse(self, options: dict[str, Any], expected: str) -> None:
         """Refuse options that a probe does not have, if any is given."""

@@ -14,23 +14,25 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.named_rewards import is_energy
 
-READINGS = get_args(Reading)
+READINGS, ACTIVATIONS = get_args(Reading), get_args(Activation)
 OPTIONS = {
     "reads": " | ".join(READINGS),
-    "output": "a label or an index",
+    "output": "a label, an index or a table of weights",
+    "activation": " | ".join(ACTIVATIONS),
     "truncate": "true or false",
     "template_options": "a table",
 }
@@ -45,8 +47,8 @@ class Judge:
 
     Args:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
-            sequence classifier, `reads`, `output`, `truncate` and `template_options` as the energy `reward` has them.
-            A classifier may have a tokenizer of its own.
+            sequence classifier, `reads`, `output`, `activation`, `truncate` and `template_options` as the energy
+            `reward` has them. A classifier may have a tokenizer of its own.
         finder: from names to models.
 
     Raises:
@@ -143,14 +145,14 @@ class Judge:
         return self._texts(model, tokenizer, prompts, length, dict(self.options))
 
     def _texts(self, model: Any, tokenizer: Any, prompts: Sequence[str], length: int, options: dict[str, Any]) -> Score:
-        wanted = options.pop("output", None)
-        shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
+        wanted, activation = options.pop("output", None), options.pop("activation", "none")
+        shown = shown_to(model, tokenizer, f"the judge {self.label}", **options)
         reader = ClassifierReader(model, shown)
-        output = reader.output(wanted)
+        choice = OutputChoice.of(model.config, shown.name, wanted, activation)
         shown.frames(prompts, length)  # finds a prompt that is too long now rather than after hours
 
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
-            rewards: list[float] = reader.texts(prompts, texts)[:, output].tolist()
+            rewards: list[float] = choice(reader.texts(prompts, texts)).tolist()
             return rewards
 
         return score
@@ -161,7 +163,8 @@ def _check_option(model: str, key: str, value: Any) -> None:
         raise RecipeError(f"judge {model!r} has no option {key!r}", hint=did_you_mean(key, OPTIONS))
     fits = {
         "reads": value in READINGS,
-        "output": isinstance(value, str | int) and not isinstance(value, bool),
+        "output": isinstance(value, str | int | Mapping) and not isinstance(value, bool),
+        "activation": value in ACTIVATIONS,
         "truncate": isinstance(value, bool),
         "template_options": isinstance(value, Mapping),
     }

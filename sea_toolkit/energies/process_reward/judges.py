@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.energies.process_reward.forms import StepForm
-from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.tokens import middle_of_text
@@ -19,6 +19,7 @@ from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.loading import load_step_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.language_model import aligned_with, language_model
+from sea_toolkit.readers.output_choice import output_index
 from sea_toolkit.readers.piece_alignment import PieceAlignment
 
 
@@ -114,7 +115,7 @@ class HeadJudge(StepJudge):
         self.head, self.backbone = parts["score"], Backbone(parts[self.model.base_model_prefix], embedding, self.name)
         self.limit, self.date = usable_positions(self.model), None
         self.alignment, self.warnings = aligned_with(self.tokenizer, self.backbone.table, self.name, source, context)
-        self.output = self._output(form.output)
+        self.output = output_index(self.model.config, self.name, form.output)
 
     def log_odds(self, hidden: Float[Tensor, "N E H"]) -> Float[Tensor, "N E"]:
         outputs = self.head(hidden).float()
@@ -122,16 +123,3 @@ class HeadJudge(StepJudge):
             return outputs[..., 0]
         others = [i for i in range(outputs.shape[-1]) if i != self.output]
         return outputs[..., self.output] - torch.logsumexp(outputs[..., others], -1)
-
-    def _output(self, wanted: str | int | None) -> int:
-        """The output that says that a step is right."""
-        labels = {str(name): int(i) for i, name in self.model.config.id2label.items()}
-        if len(labels) == 1:
-            return 0
-        if wanted is None:
-            raise RecipeError(f"{self.name} has {len(labels)} outputs", expected=f"output = one of {list(labels)}")
-        if isinstance(wanted, int) and 0 <= wanted < len(labels):
-            return wanted
-        if str(wanted) not in labels:
-            raise RecipeError(f"{self.name} has no output {wanted!r}", hint=did_you_mean(str(wanted), labels))
-        return labels[str(wanted)]

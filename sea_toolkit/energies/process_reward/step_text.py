@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ class PlacedSteps(PlacedAnswer):
             together with its neighbours.
     """
 
-    ends: list[int]
+    ends: list[int] = field(default_factory=list)
 
 
 class StepText(ConversationText):
@@ -103,7 +103,7 @@ class StepText(ConversationText):
         placed = super().located(text, encoding, prompt, answer)
         found = self._ends(text, encoding, self.pieces(prompt, self.steps(answer)))
         ends = [] if any(isinstance(end, str) for end in found) else [end for end in found if isinstance(end, int)]
-        return PlacedSteps(placed.ids, placed.spans, ends)
+        return PlacedSteps(placed.ids, spans=placed.spans, ends=ends)
 
     def steps(self, answer: str) -> list[Piece]:
         """The steps of an answer; what is blank is none, unless there is nothing else."""
