@@ -90,7 +90,7 @@ class ClassifierReader:
         Raises:
             ModelError: the model cannot be run on token ids.
         """
-        half = len(self.embedding.weight) // 2  # away from the special tokens, which some models treat otherwise
+        half = len(self.shown.tokenizer) // 2  # away from the special tokens, which some models treat otherwise
         before = [] if self.gates is None else self.gates.mark
         after = [self.model.config.eos_token_id] if self.model.config.is_encoder_decoder else []
         rows = [Row([*before, *range(half, half + n), *after]) for n in (6, 3)]

@@ -27,7 +27,7 @@ def text_form(model: Any, tokenizer: Any) -> TextForm:
         tokenizer: its own.
     """
     config = model.config.to_dict()
-    padding = model.config.get_text_config().pad_token_id
+    padding = model.config.get_text_config().to_dict().get("pad_token_id")
     if not isinstance(model, HeadedModel):
         return TextForm(pair="sentence_transformers" in config, unread=padding if is_decoder(model) else None)
     read_out = config.get("reward_token_id", tokenizer.cls_token_id)
@@ -41,7 +41,7 @@ def text_form(model: Any, tokenizer: Any) -> TextForm:
 
 def is_decoder(model: Any) -> bool:
     """Whether a classifier is read at its last token; an encoder has another kind of head."""
-    return hasattr(model, "score")
+    return hasattr(model, "score") and not model.config.is_encoder_decoder
 
 
 def shown_to(
