@@ -20,15 +20,17 @@ from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import refuse_kernels, user_said
 from sea_toolkit.models.weights_files import Shapes, titled
 
-Role = Literal["causal", "classifier", "base"]
+Role = Literal["causal", "classifier", "tokens", "base"]
 _CLASSES = {
     "causal": "AutoModelForCausalLM",
     "classifier": "AutoModelForSequenceClassification",
+    "tokens": "AutoModelForTokenClassification",
     "base": "AutoModel",
 }
 _HINTS = {
     "causal": "a language model with its head",
     "classifier": "a model that was trained with its head; a bare language model has none",
+    "tokens": "a model that was trained to classify tokens",
     "base": "save the whole model with save_pretrained",
 }
 
@@ -75,7 +77,7 @@ def read_model(
     Weights come from safetensors only (a pickle can run code), and all of them do: transformers fills gaps at random.
 
     Args:
-        role: a causal LM, a sequence classifier, or the base alone.
+        role: a causal LM, a classifier of sequences or of tokens, or the base alone.
         source: a folder, or a Hugging Face id.
         name: for messages.
         dtype: of weights and activations.
