@@ -16,13 +16,15 @@ from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
-from sea_toolkit.readers.classifier_reader import classifier_reader
+from sea_toolkit.readers.classifier_reader import classifier_reader, loaded_classifier
 from sea_toolkit.readers.output_choice import Activation, OutputChoice
+from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import body_of, load_probed
@@ -49,6 +51,8 @@ class Reward(Energy):
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
+        against: for a model that compares answers (PairRM): the answer that others are compared with, or a list with
+            one for each prompt; the policy's most probable answer if it is left out.
         template_options: variables of the chat template, such as `{ enable_thinking = false }`.
         device: where a classifier runs, such as "cuda:1"; the policy's device if it is left out.
         dtype: of a classifier's weights; the policy's on the policy's device, else the fastest of the device.
@@ -66,13 +70,14 @@ class Reward(Energy):
         output: str | int | dict[str, float] | None = None,
         activation: Activation = "none",
         truncate: bool = False,
+        against: str | list[str] | None = None,
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
         dtype: DType | None = None,
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
-        self.activation = activation
+        self.activation, self.against = activation, against
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
@@ -114,8 +119,9 @@ class Reward(Energy):
                 energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
             )
         scorer = sequence_scorer(
-            source, self.name, context, device=self.device, dtype=self.dtype, **self._reading(source, context.finder)
-        )
+            source, self.name, context, device=self.device, dtype=self.dtype, against=self.against,
+            **self._reading(source, context.finder),
+        )  # fmt: skip
         if probe is not None:
             note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
             if note not in scorer.warnings:
@@ -123,8 +129,9 @@ class Reward(Energy):
         choice = self._choice(scorer.reader)
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
-    def reader(self, finder: ModelFinder) -> tuple[ClassifierReader, OutputChoice]:
-        """The model by itself, without a policy: what reads texts, and which number of its outputs is the reward.
+    def reader(self, finder: ModelFinder) -> tuple[ClassifierReader, OutputChoice] | None:
+        """The model by itself, without a policy: what reads texts, and which number of its outputs is the reward; None
+        for one that compares answers, and so needs others.
 
         On a CPU in float32 unless the recipe says otherwise, so that two ways of reading can be told apart.
 
@@ -133,7 +140,11 @@ class Reward(Energy):
         """
         source, device = finder.find(self.model, "reward"), pick_device(self.device or "auto")
         place = Placement(device, pick_dtype(self.dtype or ("float32" if device.type == "cpu" else "auto"), device))
-        _, reader = classifier_reader(source, self.name, finder, place, **self._reading(source, finder))
+        reading = self._reading(source, finder)
+        model, tokenizer = loaded_classifier(source, self.name, finder, place, reading.pop("load", None))
+        if isinstance(model, PairwiseModel):
+            return None
+        _, reader = classifier_reader(model, tokenizer, source, self.name, finder, place, **reading)
         return reader, self._choice(reader)
 
     def _reading(self, source: Path | str, finder: ModelFinder) -> dict[str, Any]:
@@ -148,7 +159,7 @@ class Reward(Energy):
             "batch": self.batch,
         }  # fmt: skip
 
-    def _choice(self, reader: ClassifierReader) -> OutputChoice:
+    def _choice(self, reader: ClassifierReader | PairwiseReader) -> OutputChoice:
         return OutputChoice.of(reader.model.config, self.name, self.output, self.activation)
 
     def _refuse_options(self) -> None:
@@ -156,7 +167,7 @@ class Reward(Energy):
         activation = None if self.activation == "none" else self.activation
         options = {
             "reads": reads, "output": self.output, "truncate": self.truncate or None,
-            "template_options": self.template_options, "activation": activation,
+            "template_options": self.template_options, "activation": activation, "against": self.against,
         }  # fmt: skip
         self._refuse(options, "none of it: a probe reads the response, and has one output")
 

@@ -21,7 +21,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.output_choice import labels_of
+from sea_toolkit.readers.output_choice import OutputChoice, labels_of
 from sea_toolkit.readers.read_places import read_places
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_pair import ShownPair
@@ -134,20 +134,22 @@ def check_reward(
     allowed.refuse_others(part.energy.code, part.energy.servers, f"reward {part.label!r}")
     (asked,) = as_prompts([prompt])
     energy = part.energy
-    if isinstance(energy, Reward):
-        return _of_model(energy, asked, answers, finder)
+    read = energy.reader(finder) if isinstance(energy, Reward) else None
+    if read is not None:
+        return _of_model(part.label, *read, asked, answers)
     if isinstance(energy, RemoteReward):
         values = energy.connected(finder).scores([asked] * len(answers), list(answers)).tolist()
         kind, note = "a server", "what a server shows its model is not known here"
     else:
         values, kind = _of_energy(part, asked, answers, finder, policy), "an energy"
-        note = "a function is given the prompt and the answer themselves"
+        note = "what it reads of prompt and answer is its own affair"
     rows = [CheckedAnswer(text, value) for text, value in zip(answers, values, strict=True)]
     return RewardCheck(part.label, kind, "prompt and answer", note, CLOSE, rows)
 
 
-def _of_model(energy: Reward, prompt: Prompt, answers: Sequence[str], finder: ModelFinder) -> RewardCheck:
-    reader, choice = energy.reader(finder)
+def _of_model(
+    name: str, reader: ClassifierReader, choice: OutputChoice, prompt: Prompt, answers: Sequence[str]
+) -> RewardCheck:
     outputs = reader.texts([prompt] * len(answers), list(answers))
     rewards, labels, rows = choice(outputs).tolist(), labels_of(reader.model.config), []
     for answer, reward, values in zip(answers, rewards, outputs.tolist(), strict=True):
@@ -164,7 +166,7 @@ def _of_model(energy: Reward, prompt: Prompt, answers: Sequence[str], finder: Mo
     own = isinstance(reader.model, PreTrainedModel)
     note = "" if own else "transformers has no class for this head"
     close = CLOSE if next(reader.model.parameters()).dtype == torch.float32 else 100 * CLOSE
-    return RewardCheck(energy.name, reader.kind, reader.shown.reads, note, close, rows)
+    return RewardCheck(name, type(reader.model).__name__, reader.shown.reads, note, close, rows)
 
 
 def _tokens(reader: ClassifierReader, prompt: Prompt, answer: str) -> list[Token]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers
+from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.classifier_reader import Load, classifier_reader
+from sea_toolkit.readers.classifier_reader import Load, classifier_reader, loaded_classifier
 from sea_toolkit.readers.make_bridge import bridge_for
+from sea_toolkit.readers.pairwise_reader import PairwiseReader, others_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
@@ -124,6 +127,7 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
+    against: str | Sequence[str] | None = None,
     load: Load | None = None,
 ) -> ResponseScorer | TextScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
@@ -133,21 +137,36 @@ def sequence_scorer(
         source: where the classifier is; two energies with the same one share it.
         name: for messages.
         context: of the run.
-        reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
-        load: see `classifier_reader`.
+        reads, truncate, template_options, device, dtype, batch, against: see the energy `reward`.
+        load: see `loaded_classifier`.
 
     Raises:
         ModelError: unreadable weights.
-        RecipeError: prompt and answer are too long for the model, or there is no such device.
+        RecipeError: prompt and answer are too long for the model, options that it does not have, or no such device.
     """
-    place = Placement.beside(context.policy, device, dtype)
+    finder, place = context.finder, Placement.beside(context.policy, device, dtype)
+    model, tokenizer = loaded_classifier(source, name, finder, place, load)
+    if isinstance(model, PairwiseModel):
+        if reads != "auto" or truncate or template_options:
+            raise RecipeError(
+                f"{name} compares answers, and its recipe sets reads, truncate or template_options",
+                expected="none of them: it reads a prompt and two answers",
+            )
+        context.use_model(f"reward:{name}", model)
+        others = others_for(against, context)
+        compared = ("pairwise scorer", source, place, *others.values())
+        return context.load_once(compared, lambda: TextScorer(PairwiseReader(model, tokenizer, name, others)))
+    if against is not None:
+        raise RecipeError(
+            f"{name} scores single answers, and its recipe sets against", expected="a reward that compares answers"
+        )
     # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
     key, reader = classifier_reader(
-        source, name, context.finder, place, reads=reads, truncate=truncate, template_options=template_options,
-        batch=batch, load=load,
+        model, tokenizer, source, name, finder, place, reads=reads, truncate=truncate,
+        template_options=template_options, batch=batch,
     )  # fmt: skip
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
-    context.use_model(f"reward:{name}", reader.model, flops_per_token=0.0 if key in context.models else None)
+    context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     return context.load_once(key, lambda: scorer_for(reader, context, key=(*key, name)))
 
 
