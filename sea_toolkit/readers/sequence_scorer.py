@@ -16,8 +16,7 @@ from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers, usable_positions
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.make_bridge import bridge_for
+from sea_toolkit.readers.make_bridge import bridged_scorer
 from sea_toolkit.readers.placed_text import Ids
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
@@ -135,7 +134,4 @@ def sequence_scorer(
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
     if same_vocabulary(tokenizer, policy.tokenizer):
         return context.load_once(key, lambda: SequenceScorer(reader, context))
-    bridge = finder.load_once(
-        (*key, "bridge", name, policy.name, policy.device), lambda: bridge_for(reader, policy, finder)
-    )
-    return context.load_once(key, lambda: BridgedScorer(reader, bridge, context))
+    return context.load_once(key, lambda: bridged_scorer(reader, context))
