@@ -74,8 +74,8 @@ def sea_register_energies(register: Register) -> None:
     )
     register(
         "judge",
-        target="sea_toolkit.energies.judge:Judge",
-        summary="A language model is asked a yes/no question about the answer: log-odds of yes.",
+        target="sea_toolkit.energies.judge.energy:Judge",
+        summary="A language model is asked about the answer, or guards it: log-odds of its verdicts.",
     )
     register(
         "semantic-similarity",

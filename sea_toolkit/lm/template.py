@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from functools import cached_property
@@ -111,11 +111,26 @@ class ChatTemplate:
         Raises:
             ModelError: see `render`; or the template leaves an assistant's turn out, or writes it more than once.
         """
-        text = self.render([*messages, Message("assistant", MARK)])
+        return self.place(lambda answer: [*messages, Message("assistant", answer)])
+
+    def place(self, turns: Callable[[str], Sequence[Message]], *, add_generation_prompt: bool = False) -> AnswerFrame:
+        """The text before and after an answer that stands anywhere in a conversation.
+
+        Args:
+            turns: makes the conversation of an answer.
+            add_generation_prompt: see `render`.
+
+        Raises:
+            ModelError: see `render`; or the template leaves the answer out, or writes it more than once.
+        """
+        text = self.render(turns(MARK), add_generation_prompt=add_generation_prompt)
         if text.count(MARK) != 1:
-            raise self._failure(f"writes an assistant's turn {text.count(MARK)} times, where one is expected")
+            role = next(turn.role for turn in turns(MARK) if MARK in turn.content)
+            raise self._failure(
+                f"writes the answer in the {role}'s turn {text.count(MARK)} times, where one is expected"
+            )
         before, _, after = text.partition(MARK)
-        spaced = self.render([*messages, Message("assistant", f" {MARK} ")])
+        spaced = self.render(turns(f" {MARK} "), add_generation_prompt=add_generation_prompt)
         return AnswerFrame(before, after, trims=f" {MARK} " not in spaced)
 
     @cached_property

@@ -42,12 +42,8 @@ class BridgedScorer(ResponseScorer):
         self.bridge, self.alignment = bridge, PieceAlignment(context.policy, bridge.table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
-        whole, parts, nothing = bridge.pieces.shares
         road = "a bridge" if bridge.measured is None else "a bridge and the scores of single words"
-        self.warnings.append(
-            f"{self.shown.name} has a tokenizer of its own: its value is exact, its gradient comes through {road} "
-            f"({whole:.0%} of the policy's tokens are one of its pieces, {parts:.0%} several, {nothing:.0%} none)"
-        )
+        self.warnings.append(bridge.pieces.note(self.shown.name, road))
 
     @property
     def fingerprint(self) -> str | None:

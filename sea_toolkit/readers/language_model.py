@@ -14,6 +14,8 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.piece_alignment import PieceAlignment
+from sea_toolkit.readers.piece_table import PieceTable
 
 _LARGE = 100.0
 """A logit beyond every soft cap."""
@@ -41,6 +43,21 @@ def language_model(name: str | None, context: Context) -> Policy:
 def same_tokens(lm: Policy, policy: Policy) -> bool:
     """Whether each token id stands for the same text in both, so that `lm` can read the policy's relaxed answers."""
     return lm is policy or same_vocabulary(lm.tokenizer, policy.tokenizer)
+
+
+def aligned_with(lm: Policy, context: Context) -> tuple[PieceAlignment, list[str]]:
+    """From the policy's tokens to those of `lm`, and what a person should know of it."""
+    policy = context.policy
+    if same_tokens(lm, policy):
+        return PieceAlignment(policy, rows_for(lm.table, policy)), []
+
+    def bridge() -> tuple[PieceTable, Tensor]:
+        pieces = PieceTable.between(policy.tokenizer, lm.tokenizer, policy.vocab_size)
+        return pieces, pieces.embeddings(lm.table)
+
+    key = ("bridge", lm.name, policy.name, policy.device, policy.dtype)
+    pieces, table = context.finder.load_once(key, bridge)
+    return PieceAlignment(policy, table), [pieces.note(lm.name)]
 
 
 def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V D"]:

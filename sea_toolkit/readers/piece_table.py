@@ -55,6 +55,19 @@ class PieceTable:
         n = len(counts)
         return counts.count(1) / n, counts.count(2) / n, counts.count(0) / n
 
+    def note(self, name: str, road: str = "a bridge") -> str:
+        """What a person should know of a model that is read through this table.
+
+        Args:
+            name: the model's.
+            road: by which its gradient comes.
+        """
+        whole, parts, nothing = self.shares
+        return (
+            f"{name} has a tokenizer of its own: its value is exact, its gradient comes through {road} "
+            f"({whole:.0%} of the policy's tokens are one of its pieces, {parts:.0%} several, {nothing:.0%} none)"
+        )
+
     def embeddings(self, table: Float[Tensor, "rows D"]) -> Float[Tensor, "V D"]:
         """What each policy token stands for in the other model's embedding: the mean of its pieces.
 

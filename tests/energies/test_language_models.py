@@ -1,4 +1,4 @@
-"""`perplexity` and `judge`: the numbers of the plain transformers model, and what they owe a run."""
+"""`perplexity`: the numbers of the plain transformers model; and what `perplexity` and `judge` owe a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 
 from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.energies.judge import framed, spellings
-from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
@@ -123,81 +122,6 @@ def test_an_end_of_text_is_not_counted():
         finished = torch.full((3, 4), done)
         found = term(policy.from_text([TEXTS] * 3, finished))
         torch.testing.assert_close(found, term.score_text(PROMPTS, [TEXTS] * 3), **CLOSE)
-
-
-JUDGES = [(None, {}), (None, {"template": "{prompt} - {response} ?"}), ("sibling", {}), ("padded", {}), ("capped", {})]
-
-
-@pytest.mark.parametrize(("model", "options"), JUDGES)
-def test_judge_keeps_its_promises(model, options, folders):
-    more = {} if model is None else {"model": folders[model]}
-    held = check_energy("judge", Setting(hub=hub(), texts=TEXTS), **ASK, **options, **more)
-    assert set(held) == set(ENERGY) - {"gpu"}
-
-
-def test_judge_on_texts_keeps_its_promises(folders):
-    held = check_energy("judge", Setting(hub=hub(), texts=TEXTS), model=folders["narrow"], **ASK)
-    assert set(held) == set(ENERGY) - SOFT
-
-
-@pytest.mark.parametrize("model", [None, "sibling", "padded", "narrow", "capped"])
-def test_judge_is_the_log_odds_behind_the_request(model, folders):
-    more = {} if model is None else {"model": folders[model]}
-    question = "is it {prompt}?"
-    template = "to {prompt} {question}: {response} - {question}"
-    _, term = term_of("judge", question=question, template=template, **ASK, **more)
-    lm = tiny_policy() if model is None else loaded(folders[model])
-    found = -term.score_text(PROMPTS, [TEXTS] * 3)
-    assert term.is_reward
-    words = {w: [w, w.upper(), " " + w, " " + w.upper()] for w in "aou"}
-    single = {w: {i[0] for i in (ids_of(lm, s) for s in forms) if len(i) == 1} for w, forms in words.items()}
-    yes, no = sorted(single["a"]), sorted(single["o"] | single["u"])
-    for p, prompt in enumerate(PROMPTS):
-        request = f"to {prompt} {question}: @@ - {question}"
-        if lm.template == "chat":
-            request = f"user: {request}<eos>assistant: "
-        before, after = (ids_of(lm, part) for part in request.split("@@"))
-        for c, text in enumerate(TEXTS):
-            with torch.no_grad():
-                ids = [*before, *ids_of(lm, text), *after]
-                logits = lm.model(input_ids=torch.tensor([ids])).logits[0, -1]
-            expected = logits[yes].logsumexp(0) - logits[no].logsumexp(0)
-            torch.testing.assert_close(found[p, c], expected, **CLOSE)
-
-
-def test_all_spellings_count():
-    policy = tiny_policy()
-    tokens = {policy.tokenizer.convert_ids_to_tokens(i) for i in spellings(["a"], policy)}
-    assert tokens == {"a", "A", "Ġa"}
-    with pytest.raises(RecipeError, match="no single token"):
-        spellings(["yes"], policy)
-
-
-def test_a_prompt_is_not_looked_at_for_placeholders():
-    problem, _ = term_of("judge", prompts=["a {response} of {question}"], template="{prompt}: {response}!", **ASK)
-    policy = tiny_policy()
-    (spent,) = (n.forward for key, n in problem.ledger.models.items() if key.startswith("judge:"))
-    assert spent == len(ids_of(policy, "user: a {response} of {question}: "))
-    assert framed("x", policy)[1] == []
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"template": "no answer"},
-        {"template": "{response} and {response}"},
-        {"template": "{response} to {prompt}?"},
-        {"yes": "a", "no": ["o", "A"]},
-    ],
-)
-def test_what_cannot_be_asked_is_refused(options):
-    with pytest.raises(RecipeError, match="judge"):
-        term_of("judge", **(ASK | options))
-
-
-def test_a_request_without_an_end_is_refused(folders):
-    with pytest.raises(RecipeError, match="nothing after"):
-        term_of("judge", model=folders["padded"], template="{prompt} {response}", **ASK)
 
 
 def model_of(term):
