@@ -68,6 +68,13 @@ class Bridge:
     table: Float[Tensor, "V D"] = field(repr=False)
     measured: Measured | None = None
 
+    @classmethod
+    def by_table(
+        cls, pieces: PieceTable, reader: ClassifierReader, policy: Policy, measured: Measured | None = None
+    ) -> Bridge:
+        """With the images of the tokens in the classifier's embedding, on the policy's device."""
+        return cls(pieces, pieces.embeddings(reader.table).to(policy.device), measured)
+
     @property
     def fingerprint(self) -> str | None:
         """Stands for all that the gradient depends on beside the two models, if there is anything more."""
@@ -77,7 +84,7 @@ class Bridge:
 def plain_bridge(reader: ClassifierReader, policy: Policy) -> Bridge:
     """The bridge by its table alone."""
     pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
-    return Bridge(pieces, pieces.embeddings(reader.table).to(policy.device))
+    return Bridge.by_table(pieces, reader, policy)
 
 
 def is_affordable(reader: ClassifierReader, bridge: Bridge, policy: Policy) -> bool:

@@ -43,7 +43,8 @@ class BridgedScorer(ResponseScorer):
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
         road = "a bridge" if bridge.measured is None else "a bridge and the scores of single words"
-        self.warnings.append(bridge.pieces.note(self.shown.name, road))
+        better = "; `sea-toolkit bridge` measures a better one, once" if bridge.measured is None else ""
+        self.warnings.append(bridge.pieces.note(self.shown.name, road) + better)
 
     @property
     def fingerprint(self) -> str | None:

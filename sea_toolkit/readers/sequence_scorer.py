@@ -14,6 +14,7 @@ from sea_toolkit.core.response import SoftResponse, fit_rows
 from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers, usable_positions
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.make_bridge import bridged_scorer
@@ -117,7 +118,35 @@ def sequence_scorer(
         ModelError: unreadable weights.
         RecipeError: prompt and answer are too long for the model, or there is no such device.
     """
-    policy, finder, place = context.policy, context.finder, Placement.beside(context.policy, device, dtype)
+    policy, place = context.policy, Placement.beside(context.policy, device, dtype)
+    # made before the model's tokens are counted: its trial does not belong to a run's cost, nor does that of a bridge
+    reader = classifier_reader(
+        source, name, context.finder, place, reads=reads, truncate=truncate, template_options=template_options,
+        batch=batch,
+    )  # fmt: skip
+    bridged = None if same_vocabulary(reader.shown.tokenizer, policy.tokenizer) else bridged_scorer(reader, context)
+    key = ("sequence scorer", reader)
+    # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
+    context.use_model(f"reward:{name}", reader.model, flops_per_token=0.0 if key in context.models else None)
+    return context.load_once(key, lambda: SequenceScorer(reader, context) if bridged is None else bridged)
+
+
+def classifier_reader(
+    source: Path | str,
+    name: str,
+    finder: ModelFinder,
+    place: Placement,
+    *,
+    reads: Reading = "auto",
+    truncate: bool = False,
+    template_options: Mapping[str, Any] | None = None,
+    batch: int | None = None,
+) -> ClassifierReader:
+    """The reader of a classifier, made once for all runs of a session.
+
+    Raises:
+        ModelError: unreadable weights.
+    """
 
     def load() -> tuple[Any, Any]:
         return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
@@ -127,11 +156,5 @@ def sequence_scorer(
         tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
     )
     options = repr(sorted((template_options or {}).items()))
-    key = ("sequence scorer", source, shown.reads, truncate, options, place, batch)
-    # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
-    reader = finder.load_once((*key, name), lambda: ClassifierReader(model, shown, batch))
-    # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
-    context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
-    if same_vocabulary(tokenizer, policy.tokenizer):
-        return context.load_once(key, lambda: SequenceScorer(reader, context))
-    return context.load_once(key, lambda: bridged_scorer(reader, context))
+    key = ("classifier reader", source, place, shown.reads, truncate, options, batch, name)
+    return finder.load_once(key, lambda: ClassifierReader(model, shown, batch))
