@@ -44,6 +44,7 @@ class RunSettings(TypedDict, total=False):
     seed: int | None
     batch: int | None
     allow_code: Collection[str]
+    allow_network: Collection[str]
     out: str | Path | None
     checkpoint_every: int
     on_event: Observer | None
@@ -136,6 +137,7 @@ class Aligner:
         seed: int | None = None,
         batch: int | None = None,
         allow_code: Collection[str] = (),
+        allow_network: Collection[str] = (),
         out: str | Path | None = None,
         checkpoint_every: int = 10,
         on_event: Observer | None = None,
@@ -155,6 +157,7 @@ class Aligner:
         base = self.recipe if recipe is None else recipe
         chosen = build_recipe(base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
         self.session.refuse_unused(chosen)
+        allowed = terms.allowed(allow_code, allow_network)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
         check_count("checkpoint_every", checkpoint_every)
@@ -167,7 +170,7 @@ class Aligner:
                 return run_batches(batches, run_one)
 
         def run_one(some: Sequence[Prompt], before: Sequence[Prompt]) -> list[Result]:
-            composition = self.session.compose(chosen, terms.own, allow_code)
+            composition = self.session.compose(chosen, terms.own, allowed)
             with new_folder(folder):
                 run = self.session.run(
                     composition,

@@ -18,7 +18,7 @@ from sea_toolkit.runs.folder import SavedRun, held_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.overrides import RecipeSource, Table
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, PythonTerms, Rewards, read_terms
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_file
 from sea_toolkit.runs.session import Session
@@ -78,6 +78,7 @@ def align(
     system: str | None = None,
     template_options: Mapping[str, Any] | None = None,
     allow_code: Collection[str] = (),
+    allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
@@ -117,6 +118,8 @@ def align(
         system: a system message for prompts without one.
         template_options: variables of the chat template.
         allow_code: functions, as `package.module:function`, that the recipe's energies may run.
+        allow_network: servers, as `http://host:port`, that the recipe's energies may send prompts and answers to; those
+            in `reward=` are allowed by being there.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
@@ -142,8 +145,8 @@ def align(
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
-        max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code, out=out,
-        checkpoint_every=checkpoint_every, on_event=on_event, on_interrupt=on_interrupt,
+        max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code, allow_network=allow_network,
+        out=out, checkpoint_every=checkpoint_every, on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
 
@@ -155,6 +158,7 @@ def resume(
     hub: PluginHub | None = None,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
     force: bool = False,
     steps: int | None = None,
@@ -178,6 +182,7 @@ def resume(
         on_interrupt: as for `align`.
         progress: as for `align`.
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
+        allow_network: the servers that the run's energies may ask, again.
         trust_remote_code: whether Python that comes with a model may run, again.
         force: go on though plugins or models are others than before; the manifest records it.
         steps: go on to this many in all, instead of what the recipe says; the manifest records it.
@@ -202,10 +207,10 @@ def resume(
         with shown(live), held_folder(folder):
             stored = StoredRun.read(folder)
             saved = stored.saved
-            own = _terms_again(saved, reward, energies)
+            terms = _terms_again(saved, reward, energies)
             refuse_missing_file(stored, session.hub, folder)
             run = session.run(
-                session.compose(saved.recipe, own, allow_code),
+                session.compose(saved.recipe, terms.own, terms.allowed(allow_code, allow_network)),
                 saved.prompts,
                 folder=folder,
                 checkpoint_every=saved.checkpoint_every,
@@ -218,8 +223,8 @@ def resume(
     return best_so_far(go_on, on_interrupt, folder)
 
 
-def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> dict[str, tuple[Any, Any]]:
-    """The terms of a saved run that are Python objects.
+def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | None) -> PythonTerms:
+    """The terms of a saved run that are given in Python.
 
     Raises:
         RecipeError: others than the run was started with.
@@ -240,4 +245,4 @@ def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | N
                 expected="the terms that it was started with",
                 hint="a resumed run has those of its recipe; leave the names out",
             )
-    return terms.own
+    return terms

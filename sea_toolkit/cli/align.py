@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import GIVEN, PATH, assignment, energy_term, reward_term, template_values, term_options
+from sea_toolkit.cli.arguments import (
+    GIVEN,
+    PATH,
+    assignment,
+    energy_term,
+    reward_term,
+    servers_in,
+    template_values,
+    term_options,
+)
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import POLICIES, SAMPLERS
-from sea_toolkit.cli.group import code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.models.policy_spec import Attention
+from sea_toolkit.registry.allowed import Allowed, server_of
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -29,7 +39,7 @@ _SECTIONS = {
     "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
     "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed", "--batch"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
-    "A recipe": ("--recipe", "--set", "--allow-code"),
+    "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
     "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
 }
 _EXAMPLES = """\b
@@ -94,6 +104,7 @@ Examples:
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
+@network_option
 @click.option("--out", metavar="DIR", type=PATH, help="Write recipe, trace, checkpoints and result to this folder.")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
@@ -114,6 +125,7 @@ def align(
     recipe: Path | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
+    allow_network: tuple[str, ...],
     trust_remote_code: bool,
     out: Path | None,
     checkpoint_every: int,
@@ -132,12 +144,13 @@ def align(
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
+    allowed = Allowed(allow_code, (*allow_network, *servers_in(terms)))
     if dry_run:
         if out is not None or table is not None:
             raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
         from sea_toolkit.cli.dry_run import look
 
-        look(hub, asked, chosen, allow_code, trust_remote_code, as_json)
+        look(hub, asked, chosen, allowed, trust_remote_code, as_json)
         return
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
@@ -146,7 +159,8 @@ def align(
         return run(
             asked,
             recipe=chosen,
-            allow_code=allow_code,
+            allow_code=allowed.code,
+            allow_network=allowed.network,
             trust_remote_code=trust_remote_code,
             out=out,
             batch=batch,
@@ -157,7 +171,7 @@ def align(
             progress=progress,
         )
 
-    again = resume_command(hub, out, allow_code, trust_remote_code)
+    again = resume_command(hub, out, allowed, trust_remote_code)
     show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
 
 
@@ -171,17 +185,17 @@ def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None
         raise RecipeError(f"--csv {table} would be written over what is read", expected="another file")
 
 
-def resume_command(
-    hub: PluginHub, out: Path | None, allow_code: tuple[str, ...], trust_remote_code: bool
-) -> str | None:
+def resume_command(hub: PluginHub, out: Path | None, allowed: Allowed, trust_remote_code: bool) -> str | None:
     """What to type to go on with this run, without the options that its folder knows."""
     if out is None:
         return None
     words = ["sea-toolkit", "resume", str(out)]
     for record in hub.records:
         words += ["--plugin", record.value] if record.from_user and record.file else []
-    for function in allow_code:
+    for function in allowed.code:
         words += ["--allow-code", function]
+    for server in dict.fromkeys(map(server_of, allowed.network)):
+        words += ["--allow-network", server]
     return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from sea_toolkit.cli.completion import ENERGIES, REWARDS
 from sea_toolkit.cli.values import split, table_of, value_of
 from sea_toolkit.errors import RecipeError, shortened
+from sea_toolkit.registry.allowed import is_url
 from sea_toolkit.util.paths import user_path
 
 TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"
@@ -83,6 +84,11 @@ def reward_term(text: str) -> dict[str, Any]:
     if "model" in term:
         raise RecipeError(f"--reward {shortened(text)}: the model is there twice", expected="its name in front alone")
     return {"weight": 1.0, **term, "name": "reward", "model": term["name"]}
+
+
+def servers_in(terms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The servers that terms on the command line name: who types them allows them."""
+    return [str(term[key]) for term in terms for key in ("model", "url") if is_url(str(term.get(key, "")))]
 
 
 def judge(text: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("reward", type=GIVEN, shell_complete=REWARDS)
 @click.option(
     "--reads",
-    type=click.Choice(["auto", "response", "prompt+response", "chat"]),
+    type=click.Choice(["auto", "response", "prompt+response", "chat", "pair"]),
     default="auto",
     show_default=True,
     help="What the reward is shown, as in its recipe.",
@@ -45,7 +45,8 @@ def bridge(ctx: click.Context, policy: str, reward: str, as_json: bool, **option
     """Measure how the classifier REWARD leads the words of POLICY, though its tokenizer is another one.
 
     It is measured once for each pair and kept in the cache, where `align` finds it. Where that takes a few minutes at
-    most, `align` does it by itself.
+    most, `align` does it by itself. A classifier that takes no embeddings (T5) gets a gradient only so: that of the
+    scores of single words.
     """
     from sea_toolkit.models.finder import ModelFinder
 
@@ -83,7 +84,7 @@ def _load(policy: str, reward: str, finder: ModelFinder, options: dict[str, Any]
         )
     model = load_policy(PolicySpec(model=policy, device=options["device"], dtype=options["dtype"]), finder)
     reader = classifier_reader(source, reward, finder, Placement.beside(model, None, None), reads=options["reads"])
-    if same_vocabulary(reader.shown.tokenizer, model.tokenizer):
+    if reader.ids_only is None and same_vocabulary(reader.shown.tokenizer, model.tokenizer):
         raise RecipeError(
             f"{reward} has the tokens of {policy}",
             expected="a sequence classifier with a tokenizer of its own",

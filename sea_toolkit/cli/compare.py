@@ -17,12 +17,13 @@ from sea_toolkit.cli.arguments import (
     energy_term,
     judge,
     reward_term,
+    servers_in,
     template_values,
     term_options,
 )
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import POLICIES, REWARDS, SAMPLER_LIST
-from sea_toolkit.cli.group import code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
 @click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
 @trust_option
 @code_option
+@network_option
 @click.option(
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
@@ -125,6 +127,7 @@ def compare(
     recipe: Path | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
+    allow_network: tuple[str, ...],
     trust_remote_code: bool,
     out: Path | None,
     as_json: bool,
@@ -153,7 +156,8 @@ def compare(
             report = run(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
-                allow_code=allow_code, trust_remote_code=trust_remote_code, out=out,
+                allow_code=allow_code, allow_network=(*allow_network, *servers_in(terms)),
+                trust_remote_code=trust_remote_code, out=out,
                 hub=hub, watch=shown.watch, on_interrupt="raise", progress=shown.progress,
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip

@@ -15,22 +15,21 @@ from sea_toolkit.util.printable import printable
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
+    from sea_toolkit.registry.allowed import Allowed
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.runs.preview import Preview
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.util.conversation import Prompt
 
 
-def look(
-    hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allow_code: tuple[str, ...], trust: bool, as_json: bool
-) -> None:
+def look(hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allowed: Allowed, trust: bool, as_json: bool) -> None:
     """Print what a run would be.
 
     Args:
         hub: the plugins.
         prompts: of the run.
         recipe: of the run.
-        allow_code: functions that its energies may run.
+        allowed: what its energies may do.
         trust: whether Python that comes with a model may run.
         as_json: print one JSON object and nothing else.
     """
@@ -39,7 +38,7 @@ def look(
         from sea_toolkit.runs.session import Session
 
         session = Session(hub, progress=shown.progress, trust_remote_code=trust)
-        composition = session.compose(recipe, None, allow_code)
+        composition = session.compose(recipe, None, allowed)
         found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
     if as_json:
         say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))

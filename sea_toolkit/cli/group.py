@@ -177,6 +177,16 @@ def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def network_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--allow-network`."""
+    return click.option(
+        "--allow-network",
+        multiple=True,
+        metavar="HOST:PORT",
+        help="Let the energies send prompts and answers to this server; a recipe cannot allow it.",
+    )(function)
+
+
 def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """The option `--trust-remote-code`."""
     return click.option(

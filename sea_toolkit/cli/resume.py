@@ -11,7 +11,8 @@ import click
 from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.group import code_option, trust_option, with_hub
+from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.registry.allowed import Allowed
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--budget", type=float, help="Go on to this compute per prompt in all, in base samples.")
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @code_option
+@network_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
@@ -33,6 +35,7 @@ def resume(
     budget: float | None,
     force: bool,
     allow_code: tuple[str, ...],
+    allow_network: tuple[str, ...],
     trust_remote_code: bool,
     as_json: bool,
 ) -> None:
@@ -56,6 +59,7 @@ def resume(
             steps=steps,
             budget=budget,
             allow_code=allow_code,
+            allow_network=allow_network,
             trust_remote_code=trust_remote_code,
             force=force,
             on_event=on_event,
@@ -63,5 +67,5 @@ def resume(
             progress=progress,
         )
 
-    again = resume_command(hub, folder, allow_code, trust_remote_code)
+    again = resume_command(hub, folder, Allowed(allow_code, allow_network), trust_remote_code)
     show(start, as_json, folder, f"loading the run in {folder}", again)

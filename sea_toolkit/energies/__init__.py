@@ -18,6 +18,11 @@ def sea_register_energies(register: Register) -> None:
         summary="The negative of a reward model: a probe of the catalog, or a sequence classifier.",
     )
     register(
+        "remote-reward",
+        target="sea_toolkit.energies.remote_reward.energy:RemoteReward",
+        summary="The negative of a reward model that a server runs: SGLang, vLLM or OpenRLHF.",
+    )
+    register(
         "length",
         target="sea_toolkit.energies.length:length",
         summary="Squared distance of the expected number of tokens from a target.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
 from sea_toolkit.evaluation.rows import Row, RowStore
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.runs.archive import Candidate
 from sea_toolkit.runs.build_results import nll_per_token
 from sea_toolkit.runs.recipe import Recipe
@@ -50,7 +51,7 @@ class Work:
     methods: list[Method]
     session: Session
     energies: OwnEnergies | None
-    allow_code: Collection[str]
+    allowed: Allowed
     judges: list[Judge]
     store: RowStore
     select: str
@@ -95,7 +96,7 @@ class Work:
         on_event: Callable[[Event], None],
     ) -> BudgetedRun:
         recipe = method.recipe(self.base, budget, seed)
-        composition = self.session.compose(recipe, self.energies, self.allow_code)
+        composition = self.session.compose(recipe, self.energies, self.allowed)
         problem = self.session.bind(composition, prompts)
         problem.ledger.started = Ledger().started  # reading weights is not part of a method's time
         if self.base.rewrite is not None:  # each budget's answer has rewrites of its own

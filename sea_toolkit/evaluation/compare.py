@@ -49,6 +49,7 @@ def compare(
     batch: int = 16,
     policy: Policy | None = None,
     allow_code: Collection[str] = (),
+    allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
@@ -81,6 +82,7 @@ def compare(
         recipe: as for `align`; its budget and steps give way to `budgets`. Its relaxation is for samplers that relax.
         policy: as for `align`.
         allow_code: as for `align`.
+        allow_network: as for `align`.
         trust_remote_code: as for `align`.
         hub: as for `align`.
         progress: as for `align`.
@@ -128,8 +130,9 @@ def compare(
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     terms = read_terms(reward, energies)
     base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
+    allowed = terms.allowed(allow_code, allow_network)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
-    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allow_code) for m in methods]
+    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allowed) for m in methods]
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
@@ -165,7 +168,7 @@ def compare(
             judge.load(policy, texts, base.max_new_tokens)
         points = [point(text, {m.label: m for m in methods}) for text in versus]
         report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-        work = Work(base, methods, session, terms.own, allow_code, panel, store, select)
+        work = Work(base, methods, session, terms.own, allowed, panel, store, select)
         total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
         meter = ProgressMeter(live.watch if live is not None and watch is None else watch, total)
         try:

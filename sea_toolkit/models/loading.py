@@ -83,17 +83,17 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
     return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
-def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; any tokenizer will do.
+def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """The base of a language model or encoder (no head) and its tokenizer, at the given place; any tokenizer will do.
 
     Raises:
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
-    model = read_model("base", source, name, policy.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    model = read_model("base", source, name, place.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return model.to(policy.device), tokenizer
+    return model.to(place.device), tokenizer
 
 
 def load_classifier(

@@ -86,6 +86,7 @@ class Energy(ABC):
         label: the term's name in results; None for the registered name.
         reward_model: the model whose output the energy is, by its name in the recipe; a judge must be another one.
         code: Python functions that the options name (`package.module:function`); the user has to allow them.
+        servers: URLs that prompts and answers are sent to; the user has to allow them.
         fingerprint: as in `BoundEnergy`, if it is known before `bind`.
     """
 
@@ -94,6 +95,7 @@ class Energy(ABC):
     label: str | None = None
     reward_model: str | None = None
     code: Sequence[str] = ()
+    servers: Sequence[str] = ()
     fingerprint: str | None = None
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:  # noqa: B027  nothing to check is the usual case
@@ -127,7 +129,7 @@ class Bindable(Protocol):
     def bind(self, context: Any) -> Any: ...
 
 
-CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code", "fingerprint", "check"})
+CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code", "servers", "fingerprint", "check"})
 """What the core reads from an `Energy` besides `bind`."""
 
 

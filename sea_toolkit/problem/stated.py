@@ -27,6 +27,7 @@ def check_statements(energy: Energy, owner: Owner | str) -> None:
             "label": (energy.label, str | NoneType, "a text or None"),
             "reward_model": (energy.reward_model, str | NoneType, "a text or None"),
             "code": (energy.code, Sequence, "a list of texts"),
+            "servers": (energy.servers, Sequence, "a list of texts"),
         }
     _check(values, owner, "")
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridge import Bridge
-from sea_toolkit.readers.piece_alignment import PieceAlignment
+from sea_toolkit.readers.piece_alignment import PieceAlignment, texts_of
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
@@ -39,6 +39,7 @@ class BridgedScorer(ResponseScorer):
 
     def __init__(self, reader: ClassifierReader, bridge: Bridge, context: Context) -> None:
         super().__init__(reader, context)
+        assert bridge.table is not None
         self.bridge, self.alignment = bridge, PieceAlignment(context.policy, bridge.table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
@@ -64,14 +65,17 @@ class BridgedScorer(ResponseScorer):
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         p, c = response.shape[:2]
-        texts, prompts = self.alignment.texts(response), [prompt for prompt in self.prompts for _ in range(c)]
+        texts, prompts = (
+            texts_of(response, self.alignment.policy),
+            [prompt for prompt in self.prompts for _ in range(c)],
+        )
         change = self.alignment.change(response)
         if change is None:
             return self.reader.texts(prompts, texts).unflatten(0, (p, c))
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
         change = change.to(self.reader.table.device)
         embeds, mask = self.alignment.embeds(response, texts, placed, change, self.reader.embedding)
-        outputs = self.reader.read(embeds[None], mask[None])[0]
+        outputs = self.reader.read(embeds[None], mask[None], beside=self.reader.beside(placed))[0]
         unread = torch.tensor([answer is None or not answer.ids for answer in placed], device=outputs.device)
         outputs = outputs.masked_fill(unread[:, None], torch.nan).unflatten(0, (p, c)).to(response.ids.device)
         measured = self.bridge.measured

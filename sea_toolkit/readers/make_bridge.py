@@ -21,13 +21,6 @@ from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
 
-def bridged_scorer(reader: ClassifierReader, context: Context) -> BridgedScorer:
-    """The outputs of a classifier with a tokenizer of its own, for the responses of a run."""
-    policy, finder = context.policy, context.finder
-    bridge = finder.load_once(("bridge", reader, policy), lambda: bridge_for(reader, policy, finder))
-    return BridgedScorer(reader, bridge, context)
-
-
 def bridge_for(reader: ClassifierReader, policy: Policy, finder: ModelFinder) -> Bridge:
     """The bridge of a pair: from the cache if it was measured before, else measured now if that does not take long.
 

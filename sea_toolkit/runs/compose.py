@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
 from sea_toolkit.problem.stated import check_fingerprint
-from sea_toolkit.registry.allowed_code import refuse_unless_allowed
+from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
@@ -171,25 +171,25 @@ class Composition:
         check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
 
 
-def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allow_code: Collection[str] = ()) -> Composition:
+def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: Allowed = NOTHING) -> Composition:
     """Check a recipe against the plugins there are.
 
     Args:
         recipe: names and numbers.
         hub: knows the plugins.
         own: terms given as Python objects, beside the recipe's.
-        allow_code: functions, as `package.module:function`, that an energy may run.
+        allowed: what the user lets the energies do.
 
     Raises:
         RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
-            that is not allowed.
+            or a server that is not allowed.
         PluginError: a plugin that the recipe names is broken.
     """
     resolver = Resolver(hub)
     parts = [recipe_part(spec, resolver, f"energies[{i}]") for i, spec in enumerate(recipe.energies)]
     parts += [recipe_part(spec, resolver, f"constraints[{i}]") for i, spec in enumerate(recipe.constraints)]
     for part in parts:
-        refuse_unless_allowed(part.energy.code, allow_code, f"energy {part.label!r}")
+        allowed.refuse_others(part.energy.code, part.energy.servers, f"energy {part.label!r}")
     parts += [with_weight(part, resolver) for part in own]
     for part in parts:
         check_fingerprint(part.energy, part.owner)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.resolve import model_of
+from sea_toolkit.registry.allowed import is_url
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
@@ -17,7 +19,8 @@ REWARD = ("reward", f"{CORE}:reward")
 def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[str, Any], bool]:
     """The energy that a term of the recipe means.
 
-    `{ name = "reward", model = "formality" }` is the energy `formality` where no reward model is called so.
+    `{ name = "reward", model = "formality" }` is the energy `formality` where no reward model is called so, and a URL
+    in the place of the model is the energy `remote-reward`.
 
     Args:
         spec: the term.
@@ -32,8 +35,10 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
     options = spec.options
     if spec.name in REWARD:
         model = options.get("model")
+        if isinstance(model, str) and is_url(model):
+            return f"{CORE}:remote-reward", {"url": model, **_without_model(options)}, True
         if isinstance(model, str) and is_energy(model, hub):
-            return model, {key: value for key, value in options.items() if key != "model"}, True
+            return model, _without_model(options), True
     elif not hub.find(spec.name, "energy") and _is_reward_model(spec.name, hub):
         raise RecipeError(
             f"{spec.name!r} is a reward model, not an energy",
@@ -41,6 +46,10 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
             hint=call("reward", spec),
         )
     return spec.name, options, False
+
+
+def _without_model(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "model"}
 
 
 def no_reward(name: str, spec: EnergySpec | ConstraintSpec) -> RecipeError:

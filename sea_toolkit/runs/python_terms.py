@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_energy
+from sea_toolkit.registry.allowed import Allowed, is_url
 from sea_toolkit.runs.own_models import ClassifierReward, ModuleEnergy
 from sea_toolkit.runs.term_values import (
     checked_weight,
@@ -47,6 +48,11 @@ class PythonTerms:
     rewards: dict[str, Any] = field(default_factory=dict)
     tables: list[dict[str, Any]] = field(default_factory=list)
     own: dict[str, tuple[Any, Energy]] = field(default_factory=dict)
+
+    def allowed(self, code: Collection[str], network: Collection[str]) -> Allowed:
+        """What the user lets the energies do: what is allowed by name, and servers that stand among the rewards."""
+        named = [*self.rewards, *(str(table.get(key)) for table in self.tables for key in ("model", "url"))]
+        return Allowed(code, [*network, *filter(is_url, named)])
 
     def add(self, label: str, weight: Any, energy: Energy) -> None:
         """Add a term that is an object."""

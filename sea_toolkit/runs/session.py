@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import memory_said
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
@@ -55,15 +56,13 @@ class Session:
         self._loaded: tuple[PolicySpec, Policy] | None = None
 
     @own_torch_state()
-    def compose(
-        self, recipe: Recipe, energies: OwnEnergies | None = None, allow_code: Collection[str] = ()
-    ) -> Composition:
+    def compose(self, recipe: Recipe, energies: OwnEnergies | None = None, allowed: Allowed = NOTHING) -> Composition:
         """Check a recipe without loading models.
 
         Raises:
             RecipeError, PluginError: see `compose`.
         """
-        return compose(recipe, self.hub, own_parts(energies), allow_code)
+        return compose(recipe, self.hub, own_parts(energies), allowed)
 
     def refuse_unused(self, recipe: Recipe) -> None:
         """Refuse settings of the recipe's policy that a policy of one's own would ignore.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,16 +22,17 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.make_bridge import bridged_scorer
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.piece_alignment import overlaps
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.sequence_scorer import scorer_for
 from sea_toolkit.readers.shown_text import ShownText
+from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.testing.conformance import Checks, reported, require
+from sea_toolkit.testing.conformance import Broken, Checks, reported, require
 from sea_toolkit.testing.foreign import foreign_classifier
 from sea_toolkit.testing.setting import Setting, described
 
@@ -65,7 +67,7 @@ def check_bridge(bridge: Any, setting: Setting | None = None, /) -> tuple[str, .
     """
     setting = setting or Setting()
     checks, policy = Checks(described("bridge", bridge), PROPERTIES, setting.lacks), setting.model
-    make: MakeScorer = bridge if callable(bridge) else bridged_scorer
+    make: MakeScorer = bridge if callable(bridge) else by_bridge
     finder = ModelFinder(setting.hub or PluginHub.discover())
     texts = list(setting.texts) or list(TEXTS)
     rows = [texts for _ in setting.prompts]
@@ -99,11 +101,23 @@ def readers(bridge: Any, policy: Policy, finder: ModelFinder) -> Iterator[Classi
     if not callable(bridge):
         source = finder.find(str(bridge), "reward")
         model, tokenizer = load_classifier(source, Placement.beside(policy, None, None), str(bridge))
-        yield ClassifierReader(model, ShownText(tokenizer, str(bridge), limit=usable_positions(model)))
+        yield ClassifierReader(model, shown_to(model, tokenizer, str(bridge)))
         return
     model, tokenizer = foreign_classifier()
     for reads in ("response", "chat"):
         yield ClassifierReader(model.to(policy.device), ShownText(tokenizer, "foreign", reads))
+
+
+def by_bridge(reader: ClassifierReader, context: Context) -> BridgedScorer:
+    """The toolkit's own way.
+
+    Raises:
+        Broken: the classifier needs no bridge, or can have none.
+    """
+    scorer = scorer_for(reader, context)
+    if not isinstance(scorer, BridgedScorer):
+        raise Broken("it is not read through a bridge", hint="a model with embeddings, and with other tokens")
+    return scorer
 
 
 def context_of(policy: Policy, prompts: Sequence[str], length: int, finder: ModelFinder) -> Context:
@@ -237,17 +251,23 @@ def negated(reader: ClassifierReader) -> Any:
 
 @contextmanager
 def own_cache() -> Iterator[None]:
-    """A cache of the check's own, for as long as the block lasts."""
+    """A cache of the checks of this process, for as long as the block lasts."""
     before = os.environ.get("SEA_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SEA_CACHE"] = str(Path(folder) / "cache")
-        try:
-            yield
-        finally:
-            if before is None:
-                os.environ.pop("SEA_CACHE", None)
-            else:
-                os.environ["SEA_CACHE"] = before
+    os.environ["SEA_CACHE"] = _cache_folder()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SEA_CACHE"]
+        else:
+            os.environ["SEA_CACHE"] = before
+
+
+@functools.cache
+def _cache_folder() -> str:
+    folder = tempfile.TemporaryDirectory(prefix="sea-checks-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def _centered(rows: Float[Tensor, "T n"]) -> Float[Tensor, "T n"]:

@@ -15,6 +15,7 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS
@@ -120,7 +121,7 @@ def bound_problem(
     own: Sequence[Part] = (),
     sampler: Mapping[str, Any] | None = None,
     initializer: Mapping[str, Any] | None = None,
-    allow_code: Collection[str] = (),
+    allowed: Allowed = NOTHING,
     clock: Clock | None = None,
     **more: Any,
 ) -> tuple[Composition, Problem]:
@@ -131,7 +132,7 @@ def bound_problem(
         own: terms that are Python objects.
         sampler: name and options; best-of-n by default.
         initializer: name and options; base-samples by default.
-        allow_code: functions that an energy may run.
+        allowed: what the energies may do.
         clock: of the run; a plain one by default.
         more: further keys of the recipe.
     """
@@ -139,5 +140,5 @@ def bound_problem(
     data["sampler"] = {**(sampler or {"name": "best-of-n"}), "chains": chains}
     if initializer:
         data["initializer"] = dict(initializer)
-    composition, session = compose(Recipe.parse(data), hub, own, allow_code), Session(hub, policy=policy)
+    composition, session = compose(Recipe.parse(data), hub, own, allowed), Session(hub, policy=policy)
     return composition, session.bind(composition, prompts, clock=clock)

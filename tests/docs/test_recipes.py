@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ def classifier(tokenizer: Any) -> None:
 
 NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier}
 """Energy to what makes its needs in the current folder, given the policy's tokenizer."""
+
+
+@contextmanager
+def server_of(recipe: sea.Recipe) -> Iterator[tuple[sea.Recipe, list[str]]]:
+    """The recipe with the URL of a server in this process in place of its own, and the servers that are allowed."""
+    from tests.energies.reward_server import serving
+
+    data = recipe.model_dump(exclude_unset=True)
+    asking = [term for term in data["energies"] if "url" in term]
+    with serving("sglang") as server:
+        for term in asking:
+            term["url"] = server.url
+        yield sea.Recipe.parse(data), [server.url] if asking else []
+
 
 EXTRAS = {"json-schema": "jsonschema"}
 """Energy to the optional package that it needs."""
@@ -98,13 +113,15 @@ def test_its_run_lowers_its_energy(name, policy, tmp_path, monkeypatch):
     if name in NEEDS:
         NEEDS[name](policy.tokenizer)
     recipe, given = example(name)
-    result = sea.align(
-        given["prompts"][0],
-        recipe=recipe,
-        policy=policy,
-        allow_code=given["allow_code"],
-        hub=PluginHub.discover(plugins=[]),
-    )
+    with server_of(recipe) as (recipe, allowed):
+        result = sea.align(
+            given["prompts"][0],
+            recipe=recipe,
+            policy=policy,
+            allow_code=given["allow_code"],
+            allow_network=allowed,
+            hub=PluginHub.discover(plugins=[]),
+        )
     terms = list(result.terms.values())  # in the recipe's order
     before, after = terms[[energy.name for energy in recipe.energies].index(name)]
     assert math.isfinite(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,15 @@ import torch
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.readers import bridge, bridge_file
+from sea_toolkit.readers.bridge import plain_bridge
 from sea_toolkit.readers.bridge_file import bridge_key, bridge_path, read_bridge, write_bridge
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.fidelity import Correlations, Fidelity, fidelity_of, mixture_weights, rank_correlation
-from sea_toolkit.readers.make_bridge import bridge_for, bridged_scorer
+from sea_toolkit.readers.make_bridge import bridge_for, measured_bridge
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.sequence_scorer import scorer_for
 from sea_toolkit.readers.shown_text import ShownText
+from sea_toolkit.readers.text_scorer import TextScorer
 from sea_toolkit.testing.bridges import negated, slope_of
 from sea_toolkit.testing.foreign import foreign_classifier
 from tests.helpers import dense, hub, random_ids, tiny_policy
@@ -118,7 +122,7 @@ def test_what_would_take_long_is_not_measured_by_a_run(reader, monkeypatch):
     monkeypatch.setattr(bridge_file, "FORMAT", "another")
     found = made(reader)
     assert found.measured is None
-    scorer = bridged_scorer(reader, context_of(tiny_policy()))
+    scorer = scorer_for(reader, context_of(tiny_policy()))
     assert scorer.fingerprint is None
     assert "through a bridge (" in scorer.warnings_about(0)[0]
     assert "sea-toolkit bridge" in scorer.warnings[0]
@@ -163,3 +167,31 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation(a, -a) == pytest.approx(-1.0)
     assert rank_correlation(a, torch.tensor([1.0, 3.0, 2.0, 4.0])) == pytest.approx(0.9486833)
     assert rank_correlation(a, torch.ones(4)) == 0.0
+
+
+@pytest.fixture(scope="module")
+def ids_only(reader):
+    """The same classifier, as if it took no embeddings."""
+    plain = ClassifierReader(reader.model, reader.shown)
+    plain.ids_only = "it takes token ids alone"
+    return plain
+
+
+def test_a_classifier_without_embeddings_gets_the_scores_of_words_once_they_are_measured(ids_only, reader, tmp_path):
+    policy, context = tiny_policy(), context_of(tiny_policy())
+    os.environ["SEA_CACHE"] = str(tmp_path)  # put back by the fixture of the module
+    assert isinstance(scorer_for(ids_only, context), TextScorer)
+    bridge = measured_bridge(ids_only, policy, plain_bridge(ids_only, policy), context.finder)
+    assert bridge.table is None
+    assert bridge.measured.prior.gradient_weight.tolist() == [0.0]
+    scorer = scorer_for(ids_only, context_of(policy))
+    response, _ = texts_of(policy)
+    with torch.no_grad():
+        values = scorer(response)
+    torch.testing.assert_close(values, BridgedScorer(reader, made(reader), context)(response))
+    torch.testing.assert_close(scorer(response.with_gradient_taps()).detach(), values)
+    inside = response.content > 0.5
+    words = torch.where(inside[..., None], bridge.measured.prior.scores[:, 0], torch.tensor(0.0))
+    expected = bridge.measured.prior.word_weight * words / inside.sum(-1)[..., None, None]
+    torch.testing.assert_close(slope_of(scorer, response), expected, rtol=1e-3, atol=1e-4)
+    assert "single words" in scorer.warnings_about(0)[0]

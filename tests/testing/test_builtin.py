@@ -11,7 +11,6 @@ import torch
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.readers.make_bridge import bridged_scorer
 from sea_toolkit.testing import (
     Setting,
     check_bridge,
@@ -42,7 +41,7 @@ def needs(package):
 
 
 def test_bridge():
-    assert set(check_bridge(bridged_scorer, Setting(**ON))) == set(BRIDGE)
+    assert set(check_bridge(scorer_for, Setting(**ON))) == set(BRIDGE)
 
 
 ENERGIES = [
@@ -67,6 +66,14 @@ def test_energy(name, options, lacks, absent):
 def politeness(text):
     """For the verifier."""
     return float("please" in text)
+
+
+def test_remote_reward():
+    from tests.energies.reward_server import serving
+
+    with serving("openrlhf") as server:
+        held = check_energy("remote-reward", Setting(texts=["eee", "no", "e"], **ON), url=server.url)
+    assert set(held) == set(ENERGY) - SOFT
 
 
 def test_an_energy_of_how_a_text_ended():

@@ -12,6 +12,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.energy import as_energy
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.parts import own_parts
@@ -27,7 +28,7 @@ class Subject:
         self.policy = setting.model
         # whoever writes a test in Python allows what its options name
         self.energy = as_energy(item.build(options), item.owner)
-        self.code = self.energy.code
+        self.allowed = Allowed(self.energy.code, self.energy.servers)
         self.prompts = list(setting.prompts)
         shape = len(self.prompts), setting.chains, setting.length
         self.answers = Answers.random(self.policy, *shape, setting.seed)
@@ -43,7 +44,7 @@ class Subject:
             chains=self.setting.chains,
             length=self.setting.length,
             energies=[{"name": self.item.qualified, **self.options}],
-            allow_code=self.code,
+            allowed=self.allowed,
             sampler={"name": "sea"} if self.energy.joint else None,
             own=own_parts({"nothing": (0.0, _nothing)}),  # a recipe has more than −log π
         )

@@ -9,7 +9,8 @@ from types import MethodType
 import torch
 
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
-from sea_toolkit.readers.make_bridge import bridge_for, bridged_scorer
+from sea_toolkit.readers.make_bridge import bridge_for
+from sea_toolkit.readers.sequence_scorer import scorer_for
 from tests.testing.mutants import Mutant, collector
 
 MUTANTS: list[Mutant] = []
@@ -21,7 +22,7 @@ def wrong_pooled_token(reader, context):
     """Reads the token before the last one."""
     broken = copy.copy(reader)
     broken.read = lambda embeds, mask, *rest: reader.read(embeds[:, :, :-1], mask[:, :, :-1], *rest)
-    return bridged_scorer(broken, context)
+    return scorer_for(broken, context)
 
 
 @mutant("value")
@@ -31,13 +32,13 @@ def template_trimmed(reader, context):
     shown.text = lambda prompt, answer: reader.shown.text(prompt, answer).removesuffix("[SEP]")
     broken = copy.copy(reader)
     broken.shown = shown
-    return bridged_scorer(broken, context)
+    return scorer_for(broken, context)
 
 
 @mutant("gradient")
 def soft_value(reader, context):
     """Reads the images of the tokens instead of the pieces, where a gradient is asked for."""
-    scorer = bridged_scorer(reader, context)
+    scorer = scorer_for(reader, context)
 
     def change(self, response):
         return response.embed(self.table).flatten(0, 1) * 0.5 if torch.is_grad_enabled() else None
@@ -58,7 +59,7 @@ def span_off_by_one(reader, context):
     shown.placed = placed
     broken = copy.copy(reader)
     broken.shown = shown
-    return bridged_scorer(broken, context)
+    return scorer_for(broken, context)
 
 
 @mutant("places")
@@ -68,7 +69,7 @@ def leading_space_forgotten(reader, context):
     shown.parts = lambda *given: [replace(part, skipped=0) for part in reader.shown.parts(*given)]
     broken = copy.copy(reader)
     broken.shown = shown
-    return bridged_scorer(broken, context)
+    return scorer_for(broken, context)
 
 
 @mutant("places")

@@ -1,0 +1,1 @@
+"""The energy `remote-reward`: a reward model behind HTTP."""

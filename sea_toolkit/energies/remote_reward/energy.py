@@ -1,0 +1,227 @@
+"""The energy `remote-reward`: the negative of a reward model that a server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from sea_toolkit.energies.remote_reward.apis import APIS, Api, ApiName, Shown, WrongAnswer
+from sea_toolkit.energies.remote_reward.client import Client, Request
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.models.reading import read_tokenizer
+from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.readers.shown_text import Reading, ShownText, before_answer
+from sea_toolkit.registry.allowed import checked_url, server_of
+from sea_toolkit.util.conversation import Message, Prompt
+from sea_toolkit.util.wording import counted
+
+_OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
+"""What `/v1/models` says of its owner, and the kinds that such a server may be, the first that has its path."""
+
+
+class RemoteReward(Energy):
+    """−r(x, y) by a server: SGLang `/classify`, vLLM `/classify`, `/pooling` and `/score`, or OpenRLHF `/get_reward`.
+
+    A server reads texts, and there is no gradient. Each text is asked about once in a run. A request that fails is sent
+    again after 0.5 s, 1 s, 2 s and so on; when it has failed for good, the run ends with the best so far, and can be
+    resumed.
+
+    A recipe may name a server, and only the user may allow it: `--reward http://host:port` does, and so do
+    `--allow-network` and, in Python, `reward="http://host:port"` and `allow_network=`.
+
+    Args:
+        url: `http://host:port`, or with a path in front of the server's own.
+        api: the kind of server; "auto" asks it.
+        served_model: the model's name at the server; needed where it has several.
+        reads: what is scored; see the energy `reward`. A chat template is applied here, with `tokenizer`, or by vLLM.
+            "auto": with a tokenizer as for `reward`; without, vLLM's chat template, else prompt and answer as text.
+        tokenizer: a folder or Hugging Face id with the model's tokenizer: texts are sent as its tokens.
+        output: index of the output that is the reward, where there are several.
+        headers: name → text with `$SEA_REWARD_…`, an environment variable; values are neither written nor shown.
+        batch: texts in one request, at most.
+        max_concurrency: requests at a time, at most.
+        timeout: seconds for one attempt.
+        retries: further attempts of a request that failed.
+    """
+
+    differentiable = False
+    label: str
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api: ApiName | Literal["auto"] = "auto",
+        served_model: str | None = None,
+        reads: Reading = "auto",
+        tokenizer: str | None = None,
+        output: Annotated[int, Field(ge=0)] | None = None,
+        headers: dict[str, str] | None = None,
+        batch: Annotated[int, Field(gt=0)] = 16,
+        max_concurrency: Annotated[int, Field(gt=0, le=256)] = 8,
+        timeout: Annotated[float, Field(gt=0)] = 60.0,
+        retries: Annotated[int, Field(ge=0, le=20)] = 4,
+    ) -> None:
+        self.url, self.api, self.served_model, self.output = checked_url(url), api, served_model, output
+        self.reads, self.tokenizer, self.headers, self.batch = reads, tokenizer, headers or {}, batch
+        self.max_concurrency, self.timeout, self.retries = max_concurrency, timeout, retries
+        for known in APIS.values():  # the whole address of an endpoint may be given
+            if self.url.endswith(known.path):
+                self.url = self.url.removesuffix(known.path).removesuffix("/v1")
+                if known.path != "/classify" and api == "auto":
+                    self.api = known.name
+        self.servers = [self.url]
+        self.reward_model, self.label = url, server_of(url)
+
+    def check(self, finder: ModelFinder, tokenizer: Any) -> None:
+        """Ask the server about one text, before any weights are read.
+
+        Raises:
+            RecipeError: a header's environment variable is not set, or options that do not fit the kind of server.
+            ModelError: the server is not there, is of no known kind, or does not answer as its kind does.
+        """
+        self._server(finder)
+
+    def bind(self, context: Context) -> BoundEnergy:
+        """Ask the server what it is.
+
+        Raises:
+            RecipeError, ModelError: as `check`.
+        """
+        server = self._server(context.finder)
+        return BoundEnergy(
+            score_text=lambda prompts, texts: -server.scores(prompts, texts),
+            is_reward=True,
+            warnings=server.warnings,
+            fingerprint=f"{server.api.name} {server.model or ''}",
+        )
+
+    def _server(self, finder: ModelFinder) -> RewardServer:
+        """The server, once it has scored one text."""
+        client = Client(self.url, self.headers, self.timeout, self.retries, self.max_concurrency)
+        api, model = self._kind(client)
+        shown = None
+        if self.tokenizer is not None:
+            if api.reads_pairs:
+                raise RecipeError(f"{api.name} reads prompt and answer apart", hint="leave tokenizer out")
+            source = finder.find(self.tokenizer, "reward")
+            own = read_tokenizer(source, self.tokenizer, trust_remote_code=finder.trust_remote_code)
+            shown = ShownText(own, self.tokenizer, self.reads)
+        server = RewardServer(client, api, model, shown, self.reads, self.output, self.batch)
+        server.scores([Prompt.of("Hello")], ["Hi."])
+        return server
+
+    def _kind(self, client: Client) -> tuple[Api, str | None]:
+        """The kind of the server, and the name of its model where it says one."""
+        listed = client.try_once(Request("/v1/models"))
+        cards = listed.get("data") if isinstance(listed, dict) else None
+        cards = [card for card in cards if isinstance(card, dict)] if isinstance(cards, list) else []
+        model = self.served_model or (str(cards[0].get("id")) if cards else None)
+        if self.api != "auto":
+            return APIS[self.api], model
+        names = _OWNERS.get(str(cards[0].get("owned_by")) if cards else "", ("openrlhf",))
+        probe = [Shown("Hello", "Hi.", "Hello Hi.")]
+        for name in names:
+            if len(names) == 1 or client.try_once(APIS[name].request(probe, model)) is not None:
+                return APIS[name], model
+        raise client.error(
+            f"has none of {', '.join(APIS[name].path for name in names)}",
+            expected=f"a server of one of the kinds {', '.join(APIS)}",
+            hint='api = "…" names the kind',
+        )
+
+
+class RewardServer:
+    """Scores texts by a server.
+
+    Args:
+        client: asks it.
+        api: its kind.
+        model: the model's name there, or None.
+        shown: from prompt and answer to tokens, where the model's tokenizer is at hand.
+        reads: what the recipe says.
+        output: index of the output that is the reward.
+        batch: texts in one request.
+
+    Attributes:
+        warnings: what a person should know of the scores.
+
+    Raises:
+        RecipeError: a way of reading that the kind of server does not have.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        api: Api,
+        model: str | None,
+        shown: ShownText | None,
+        reads: Reading,
+        output: int | None,
+        batch: int,
+    ) -> None:
+        self.client, self.api, self.model, self.shown, self.output = client, api, model, shown, output
+        self.warnings: list[str] = []
+        if api.reads_pairs and reads != "auto":
+            raise RecipeError(f"{api.name} reads prompt and answer apart", hint="leave reads out")
+        if reads == "auto" and not api.reads_pairs and shown is None:
+            reads = "chat" if api.reads_turns else "prompt+response"
+            if not api.reads_turns:
+                self.warnings.append(
+                    f"{client.url} is sent plain text; tokenizer = … puts prompt and answer into its chat template"
+                )
+        if reads == "chat" and shown is None and not api.reads_turns:
+            raise RecipeError(f"{api.name} has no chat template", expected="tokenizer = the model's, with a template")
+        self.reads, self.batch = reads, 1 if reads == "chat" and shown is None else batch
+
+    def scores(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, " N"]:
+        """The reward of N answers to N prompts, float32; NaN where there is nothing to read.
+
+        Raises:
+            ModelError: see `Client.ask`; or an answer without a number for each text.
+            RecipeError: the model has several outputs, and none is named.
+        """
+        items = [self._item(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        scores = torch.full((len(items),), torch.nan)
+        full = [i for i, item in enumerate(items) if not item.is_empty]
+        groups = [full[i : i + self.batch] for i in range(0, len(full), self.batch)]
+        replies = self.client.ask([self.api.request([items[i] for i in group], self.model) for group in groups])
+        for group, reply in zip(groups, replies, strict=True):
+            try:
+                rows = self.api.rows(reply)
+            except WrongAnswer as wrong:
+                raise self.client.error(f"answered {self.api.path} with JSON that {wrong}") from None
+            if len(rows) != len(group):
+                raise self.client.error(
+                    f"answered {self.api.path} with {counted(len(rows), 'score')} for {counted(len(group), 'text')}"
+                )
+            scores[group] = torch.tensor([self._chosen(row) for row in rows])
+        return scores
+
+    def _chosen(self, row: Sequence[float]) -> float:
+        if self.output is None and len(row) > 1:
+            raise RecipeError(
+                f"{self.client.url} gives {len(row)} outputs", expected=f"output = a number from 0 to {len(row) - 1}"
+            )
+        if (self.output or 0) >= len(row):
+            raise RecipeError(
+                f"{self.client.url} has no output {self.output}", expected=f"a number from 0 to {len(row) - 1}"
+            )
+        return row[self.output or 0]
+
+    def _item(self, prompt: str, answer: str) -> Shown:
+        asked = Prompt.of(prompt)
+        if self.api.reads_pairs:
+            return Shown(str(prompt), answer)
+        if self.shown is not None:
+            return Shown(str(prompt), answer, self.shown.text(asked, answer), self.shown.ids(asked, answer) or [])
+        if self.reads == "chat":
+            return Shown(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
+        return Shown(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer)
