@@ -91,6 +91,11 @@ class PlacedText(ABC):
     def encode(self, text: str, *, offsets: bool = False) -> Any:
         """What the tokenizer makes of a whole text, with the character offsets of its tokens if they are asked for."""
 
+    def read(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, Any]:
+        """The whole text, and what the tokenizer makes of it."""
+        text = self.text(prompt, answer)
+        return text, self.encode(text, offsets=offsets)
+
     def row_of(self, before: Ids, content: Ids, after: Ids) -> Row:
         """The row of an answer's tokens between those of `frame`."""
         ids = [*before, *content, *after]
@@ -119,12 +124,23 @@ class PlacedText(ABC):
         if fitting is None:
             return None
         rest, text, encoding = fitting
+        return self.located(text, encoding, rest, answer)
+
+    def located(self, text: str, encoding: Any, prompt: str, answer: str) -> PlacedAnswer:
+        """The tokens of a whole text, and which of them write the answer.
+
+        Args:
+            text: see `read`.
+            encoding: what the tokenizer made of it.
+            prompt: as much of it as is shown.
+            answer: that stands in it.
+        """
         regions = []
-        for part in self.parts(text, rest, answer):
+        for part in self.parts(text, prompt, answer):
             start, skipped = len(text[: part.start].encode()), len(answer[: part.skipped].encode())
             regions.append((start, start + len(part.content.encode()), skipped - start))
         ids = self.finished(encoding.input_ids)
-        spans = [_in_answer(span, regions) for span in self._spans(text, encoding)[: len(ids)]]
+        spans = [_in_answer(span, regions) for span in self.spans(text, encoding)[: len(ids)]]
         return PlacedAnswer(ids, spans=[*spans, *[(0, 0)] * (len(ids) - len(spans))])
 
     def frames(self, prompts: Sequence[str], length: int) -> list[tuple[Ids, Ids]]:
@@ -157,10 +173,10 @@ class PlacedText(ABC):
         return shortened(prompt, whole, _width, self.limit - self.added, self.tokenizer) if self.truncate else None
 
     def _whole(self, answer: str, offsets: bool, prompt: str) -> tuple[str, str, Any]:
-        text = self.text(prompt, answer)
-        return prompt, text, self.encode(text, offsets=offsets)
+        return (prompt, *self.read(prompt, answer, offsets=offsets))
 
-    def _spans(self, text: str, encoding: Any) -> list[Span]:
+    def spans(self, text: str, encoding: Any) -> list[Span]:
+        """Which bytes of a whole text each of its tokens writes."""
         if self.tokenizer.is_fast:
             return character_spans(encoding.offset_mapping[: self.limit], text)
         return self._token_spans.of(encoding.input_ids[: self.limit], text)

@@ -62,7 +62,7 @@ class ClassifierReader:
     """
 
     def __init__(self, model: Any, shown: Shown, batch: int | None = None) -> None:
-        self.model, self.shown, self.batch = model, shown, batch
+        self.model, self.shown, self.name, self.batch = model, shown, shown.name, batch
         self.embedding = model.get_input_embeddings()
         guard_rows(self.embedding, shown.tokenizer, shown.name)
         self.is_decoder = is_decoder(model)
@@ -72,7 +72,8 @@ class ClassifierReader:
         self._takes_types, self._takes_global = (
             bool(accepted(model, **{key: None})) for key in ("token_type_ids", "global_attention_mask")
         )
-        self.pads, self.ids_only = True, None
+        self.pads = True
+        self.ids_only: str | None = None
         try:
             if self.is_decoder:
                 self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
@@ -90,7 +91,7 @@ class ClassifierReader:
         Raises:
             ModelError: the model cannot be run on token ids.
         """
-        half = len(self.embedding.weight) // 2  # away from the special tokens, which some models treat otherwise
+        half = len(self.shown.tokenizer) // 2  # away from the special tokens, which some models treat otherwise
         before = [] if self.gates is None else self.gates.mark
         after = [self.model.config.eos_token_id] if self.model.config.is_encoder_decoder else []
         rows = [Row([*before, *range(half, half + n), *after]) for n in (6, 3)]

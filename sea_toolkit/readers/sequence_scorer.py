@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.devices import Placed, Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers
 from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.make_bridge import bridge_for
+from sea_toolkit.readers.pairwise_reader import PairwiseReader, others_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
@@ -127,6 +130,7 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
+    against: str | Sequence[str] | None = None,
     load: Callable[[Placed], tuple[Any, Any]] | None = None,
 ) -> ResponseScorer | TextScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
@@ -136,16 +140,32 @@ def sequence_scorer(
         source: where the classifier is; two energies with the same one share it.
         name: for messages.
         context: of the run.
-        reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
+        reads, truncate, template_options, device, dtype, batch, against: see the energy `reward`.
         load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
-        RecipeError: prompt and answer are too long for the model, or there is no such device.
+        RecipeError: prompt and answer are too long for the model, options that it does not have, or no such device.
     """
+    place = Placement.beside(context.policy, device, dtype)
+    model, tokenizer = _loaded(source, name, context.finder, place, load)
+    if isinstance(model, PairwiseModel):
+        if reads != "auto" or truncate or template_options:
+            raise RecipeError(
+                f"{name} compares answers, and its recipe sets reads, truncate or template_options",
+                expected="none of them: it reads a prompt and two answers",
+            )
+        context.use_model(f"reward:{name}", model)
+        others = others_for(against, context)
+        compared = ("pairwise scorer", source, place, *others.values())
+        return context.load_once(compared, lambda: TextScorer(PairwiseReader(model, tokenizer, name, others)))
+    if against is not None:
+        raise RecipeError(
+            f"{name} scores single answers, and its recipe sets against", expected="a reward that compares answers"
+        )
     reader = classifier_reader(
-        source, name, context.finder, Placement.beside(context.policy, device, dtype), reads=reads, truncate=truncate,
-        template_options=template_options, batch=batch, load=load,
+        source, name, context.finder, place, reads=reads, truncate=truncate, template_options=template_options,
+        batch=batch, load=load,
     )  # fmt: skip
     return scorer_for(reader, context)
 
@@ -162,21 +182,35 @@ def classifier_reader(
     batch: int | None = None,
     load: Callable[[Placed], tuple[Any, Any]] | None = None,
 ) -> ClassifierReader:
-    """The reader of a classifier, made once for all runs of a session; see `sequence_scorer`.
+    """The reader of a classifier that scores single answers, made once for all runs of a session; see
+    `sequence_scorer`.
 
     Raises:
         ModelError: unreadable weights.
+        RecipeError: the classifier compares answers.
     """
-
-    def classifier(place: Placed) -> tuple[Any, Any]:
-        return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
-
-    read = classifier if load is None else load
-    model, tokenizer = finder.load_once(("classifier", source, place), lambda: read(place))
+    model, tokenizer = _loaded(source, name, finder, place, load)
+    if isinstance(model, PairwiseModel):
+        raise RecipeError(f"{name} compares answers", expected="a reward that scores single answers")
     shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
     options = repr(sorted((template_options or {}).items()))
     key = ("classifier reader", source, shown.reads, truncate, options, place, batch, name)
     return finder.load_once(key, lambda: ClassifierReader(model, shown, batch))
+
+
+def _loaded(
+    source: Path | str,
+    name: str,
+    finder: ModelFinder,
+    place: Placed,
+    load: Callable[[Placed], tuple[Any, Any]] | None,
+) -> tuple[Any, Any]:
+    """Model and tokenizer, read once."""
+
+    def classifier() -> tuple[Any, Any]:
+        return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
+
+    return finder.load_once(("classifier", source, place), classifier if load is None else lambda: load(place))
 
 
 def scorer_for(reader: ClassifierReader, context: Context) -> ResponseScorer | TextScorer:

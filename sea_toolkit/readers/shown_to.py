@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.template import has_template
-from sea_toolkit.models.heads import HeadedModel
+from sea_toolkit.models.heads import HeadedModel, PairwiseModel
 from sea_toolkit.readers.shown_pair import ShownPair
 from sea_toolkit.readers.shown_text import Reading, ShownText, TextForm
 
@@ -27,7 +27,7 @@ def text_form(model: Any, tokenizer: Any) -> TextForm:
         tokenizer: its own.
     """
     config = model.config.to_dict()
-    padding = model.config.get_text_config().pad_token_id
+    padding = model.config.get_text_config().to_dict().get("pad_token_id")
     if not isinstance(model, HeadedModel):
         return TextForm(pair="sentence_transformers" in config, unread=padding if is_decoder(model) else None)
     read_out = config.get("reward_token_id", tokenizer.cls_token_id)
@@ -41,7 +41,7 @@ def text_form(model: Any, tokenizer: Any) -> TextForm:
 
 def is_decoder(model: Any) -> bool:
     """Whether a classifier is read at its last token; an encoder has another kind of head."""
-    return hasattr(model, "score")
+    return hasattr(model, "score") and not model.config.is_encoder_decoder
 
 
 def shown_to(
@@ -65,8 +65,13 @@ def shown_to(
 
     Raises:
         RecipeError: options that do not go with what is read.
-        ModelError: "chat" and no template.
+        ModelError: "chat" and no template; or a model that compares answers.
     """
+    if isinstance(model, PairwiseModel):
+        raise ModelError(
+            f"{name} compares an answer with another one, and scores none by itself",
+            expected="a reward of single answers here; the energy `reward` takes such a model",
+        )
     form, limit = text_form(model, tokenizer), usable_positions(model)
     if reads == "pair" or (reads == "auto" and form.pair and not has_template(tokenizer)):
         if template_options:
