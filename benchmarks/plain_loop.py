@@ -44,7 +44,7 @@ class PlainLoop:
         log_probs = logits[:, self.prompt.shape[1] - 1 : -1].log_softmax(-1)
         log_pi = (response * log_probs).sum((1, 2))
         hidden = self.model(inputs_embeds=embeds, output_hidden_states=True).hidden_states[self.probe.layer]
-        reward = hidden.mean(1) @ self.probe.weight + self.probe.bias
+        reward = self.probe.head.of_means(hidden.mean(1))
         loss = (-log_pi - 8.0 * reward).sum()
         self.z.grad = None
         loss.backward()

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from sea_toolkit.errors import SeaError
-from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.probe import Probe, ProbeInfo
+from sea_toolkit.readers.probe_head import ProbeHead
+from sea_toolkit.readers.probe_reader import PolicyView
 from sea_toolkit.registry.hub import PluginHub
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -90,16 +92,13 @@ def find_probe(policy: Policy, hub: PluginHub, folder: Path) -> tuple[str, str]:
     import sea_toolkit
 
     shipped = Path(sea_toolkit.__file__).parent / "models" / "probes" / "sentiment.safetensors"
-    mine = policy_fingerprint(policy.model, policy.tokenizer, policy.name)
-    if shipped.exists():
-        try:
-            Probe.load(shipped).check(mine)
-            return str(shipped), "the sentiment probe"
-        except SeaError:
-            pass  # made for another policy than this shape
+    mine = model_facts(policy.model, policy.tokenizer, policy.name)
+    if shipped.exists() and PolicyView(Probe.load(shipped), policy).view is not None:
+        return str(shipped), "the sentiment probe"
     layer = max(1, round(PROBE_DEPTH * mine.layers))
     info = ProbeInfo("random", mine.name, mine.model_type, mine.hidden_size, mine.layers, mine.vocabulary, layer, 0.5)
     weight = torch.randn(mine.hidden_size, generator=torch.Generator().manual_seed(0)) * 0.05
     path = folder / "random.safetensors"
-    Probe(weight, torch.zeros(()), mine.embedding_sample, info).save(path)
+    sample = state_sample(truncate(policy.model, layer), policy.tokenizer, policy.device)
+    Probe(ProbeHead(weight, torch.zeros(())), sample, info).save(path)
     return str(path), f"a random probe of block {layer} of {mine.layers}"

@@ -14,12 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import jaxtyping
 import pytest
 
-import tests.checker  # noqa: F401  the hook looks it up by name
+import tests.checker
 
 # An installed sea_toolkit has brought its pytest plugin, and with it the package: imported again, with checks.
 for name in [name for name in sys.modules if name.partition(".")[0] == "sea_toolkit"]:
     del sys.modules[name]
-jaxtyping.install_import_hook("sea_toolkit", "tests.checker.check")
+jaxtyping.jaxtyped = tests.checker.checked  # by this name the hook's modules call it
+jaxtyping.install_import_hook("sea_toolkit", "tests.checker.typed")
 
 Install = Callable[..., Path]
 

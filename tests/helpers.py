@@ -10,8 +10,12 @@ import torch
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.readers.probe import Probe, ProbeInfo
+from sea_toolkit.readers.probe_head import HiddenLayer, ProbeHead
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.run import Run
@@ -117,3 +121,33 @@ def run_for(
         on_event=on_event,
         stop_after=stop_after,
     )
+
+
+def tiny_probe(
+    *, name: str = "mood", model: str = "tiny-llama", seed: int = 0, layer: int = 2, bias: float = 0.0, hidden: int = 0,
+    of: Any = None, tokenizer: Any = None,
+) -> Probe:  # fmt: skip
+    """A random probe of a tiny model, by default of `tiny_policy()`.
+
+    Args:
+        name: of the probe.
+        model: the name under which a run finds the model.
+        seed: of the head.
+        layer: of the model.
+        bias: of the head.
+        hidden: width of its hidden layer; 0 for a linear head.
+        of: the model.
+        tokenizer: the model's.
+    """
+    read, tokenizer = of or tiny_model(), tokenizer or tiny_tokenizer()
+    facts, generator = model_facts(read, tokenizer, model), torch.Generator().manual_seed(seed)
+    info = ProbeInfo(
+        name=name, model=model, model_type=facts.model_type, hidden_size=facts.hidden_size, model_layers=facts.layers,
+        vocabulary=facts.vocabulary, layer=layer, accuracy=0.5, hidden=hidden,
+    )  # fmt: skip
+    weight = torch.randn(hidden or facts.hidden_size, generator=generator)
+    inner = None
+    if hidden:
+        inner = HiddenLayer(torch.randn(hidden, facts.hidden_size, generator=generator), torch.zeros(hidden))
+    sample = state_sample(truncate(read, layer), tokenizer, "cpu")
+    return Probe(ProbeHead(weight, torch.tensor(bias), inner), sample, info)

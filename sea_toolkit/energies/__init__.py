@@ -83,6 +83,11 @@ def sea_register_energies(register: Register) -> None:
         summary="A language model is asked about the answer, or guards it: log-odds of its verdicts.",
     )
     register(
+        "process-reward",
+        target="sea_toolkit.energies.process_reward.energy:ProcessReward",
+        summary="Minus what a process reward says of the steps of an answer: the last, least, mean or product.",
+    )
+    register(
         "semantic-similarity",
         target="sea_toolkit.energies.semantic_similarity:SemanticSimilarity",
         summary="Minus the cosine similarity of the answer's embedding with that of a text.",

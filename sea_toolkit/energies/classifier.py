@@ -8,14 +8,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.readers.output_choice import output_index
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.text_scorer import bound_outputs
 
 
 class Classifier(Energy):
@@ -63,7 +64,7 @@ class Classifier(Energy):
         read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
 
     def bind(self, context: Context) -> BoundEnergy:
-        """Load the model. A model with one output gives the log-odds of its class.
+        """Load the model. The only output, or one of a multi-label model, is the log-odds of its class; others compete.
 
         Raises:
             ModelError: as `check`, or unreadable weights.
@@ -74,12 +75,13 @@ class Classifier(Energy):
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
         )  # fmt: skip
-        target = scorer.reader.output(self.target)
+        config = scorer.reader.model.config
+        target = output_index(config, self.name, self.target)
+        alone = config.num_labels == 1 or config.problem_type == "multi_label_classification"
 
-        def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
-            logits = scorer(response)
-            if logits.shape[-1] == 1:
-                return -nn.functional.logsigmoid(logits[..., 0])
+        def energy(logits: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
+            if alone:
+                return -nn.functional.logsigmoid(logits[..., target])
             return -logits.log_softmax(-1)[..., target]
 
-        return BoundEnergy(energy=energy, warnings=scorer.warnings_about(target), fingerprint=scorer.fingerprint)
+        return bound_outputs(scorer, energy, target, is_reward=False)

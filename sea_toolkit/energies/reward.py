@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.policy_spec import DType
@@ -18,23 +19,29 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
+from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
+from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
+from sea_toolkit.readers.probed_model import body_of, load_probed
 from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.text_scorer import bound_outputs
 
 
 class Reward(Energy):
-    """−r(x, y), with r from a probe of the catalog or a Hugging Face sequence-classification model.
+    """−r(x, y), with r from a probe or a Hugging Face sequence-classification model.
 
     The unit is that of the reward: log-odds for a probe, the unit of its training for another model.
 
     Args:
         model: a catalog name (`sea-toolkit models list`), a probe file, a local folder or a Hugging Face id.
-        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, or the
-            two in its tokenizer's "chat" template; "auto" is "chat" where there is a template, else "response".
-            Probes read the response.
-        output: which of several outputs is the reward, by label or index.
+        reads: what a sequence classifier is shown: the "response" alone, "prompt+response" as plain text, the two in
+            its tokenizer's "chat" template, or as the two segments of a "pair"; "auto" is what its folder tells, else
+            "response". Probes read the response.
+        output: which of several outputs is the reward, by label or index; or their weights, such as
+            `{ helpfulness = 0.65, verbosity = -0.2 }`.
+        activation: what is made of the outputs first: "none", the "sigmoid" of each, or their "softmax". The softmax of
+            ratings with weights 1 to 5 is the expected number of stars.
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
@@ -52,7 +59,8 @@ class Reward(Energy):
         *,
         model: str,
         reads: Reading = "auto",
-        output: str | int | None = None,
+        output: str | int | dict[str, float] | None = None,
+        activation: Activation = "none",
         truncate: bool = False,
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
@@ -60,54 +68,77 @@ class Reward(Energy):
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
+        self.activation = activation
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
-        self.label = self.name if output is None else output if isinstance(output, str) else f"{self.name}:{output}"
+        self.label = output if isinstance(output, str) else self.name
+        if isinstance(output, int):
+            self.label = f"{self.name}:{output}"
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, a damaged probe, or no tokenizer beside a classifier.
+            ModelError: no such model, a damaged probe or one whose model cannot be had, or no tokenizer beside a
+                classifier.
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
         reads = None if self.reads in ("auto", "response") else self.reads
+        activation = None if self.activation == "none" else self.activation
         options = {
-            "reads": reads, "output": self.output, "truncate": self.truncate or None, "device": self.device,
-            "template_options": self.template_options, "dtype": self.dtype, "batch": self.batch,
+            "reads": reads, "output": self.output, "truncate": self.truncate or None,
+            "template_options": self.template_options, "activation": activation,
         }  # fmt: skip
-        if given := [name for name, value in options.items() if value is not None]:
-            raise ModelError(
-                f"{self.name} is a probe, and its recipe sets {', '.join(given)}",
-                expected="none of it: a probe reads the response with the policy, and has one output",
-            )
-        probe_at(source, self.name)
+        self._refuse(options, "none of it: a probe reads the response, and has one output")
+        probe = probe_at(source, self.name)
+        if probe.info.vocabulary != tokenizer_fingerprint(tokenizer):
+            body_of(probe, source, finder)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model and check that it fits the policy.
 
         Raises:
-            ModelError: as `check`; a probe made for another policy; unreadable weights.
+            ModelError: as `check`; unreadable weights; a probe whose model is not the one it was made for.
+            RecipeError: no such output, or several and none named.
         """
         source = context.find_model(self.model)
         if is_probe(source):
-            reader = ProbeReader(probe_at(source, self.name), self.name, context)
-            return BoundEnergy(
-                energy=negative(reader), is_reward=True, warnings=reader.warnings, fingerprint=reader.fingerprint
-            )
+            return self._probe(probe_at(source, self.name), source, context)
         scorer = sequence_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
         )  # fmt: skip
-        output = scorer.reader.output(self.output)
-        reward = negative(lambda response: scorer(response)[..., output])
-        return BoundEnergy(
-            energy=reward, is_reward=True, warnings=scorer.warnings_about(output), fingerprint=scorer.fingerprint
-        )
+        choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
+
+    def _probe(self, probe: Probe, path: Path, context: Context) -> BoundEnergy:
+        """A probe of this policy is read in the policy's pass; one of another model brings that model with it."""
+        policy, finder = context.policy, context.finder
+        mine = PolicyView(probe, policy)
+        if mine.view is not None:
+            placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}
+            self._refuse(placing, "none of it: this probe is read in the policy's own pass")
+            reader = ProbeReader(probe, mine.view, self.name, context)
+            return BoundEnergy(
+                energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
+            )
+        scorer = sequence_scorer(
+            path, self.name, context, reads="response", device=self.device, dtype=self.dtype, batch=self.batch,
+            load=lambda place: load_probed(probe, path, place, finder),
+        )  # fmt: skip
+        note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
+        if note not in scorer.warnings:
+            scorer.warnings.insert(0, note)
+        return bound_outputs(scorer, lambda outputs: -outputs[..., 0], 0, is_reward=True)
+
+    def _refuse(self, options: dict[str, Any], expected: str) -> None:
+        """Refuse options that a probe does not have, if any is given."""
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ModelError(f"{self.name} is a probe, and its recipe sets {', '.join(given)}", expected=expected)
 
 
 def probe_at(path: Path, name: str) -> Probe:

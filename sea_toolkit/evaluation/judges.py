@@ -14,22 +14,25 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import read_classifier
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.probe import Probe
-from sea_toolkit.readers.probe_reader import ProbeReader, is_probe
+from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
+from sea_toolkit.readers.probed_model import load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.named_rewards import is_energy
 
-READINGS = get_args(Reading)
+READINGS, ACTIVATIONS = get_args(Reading), get_args(Activation)
 OPTIONS = {
     "reads": " | ".join(READINGS),
-    "output": "a label or an index",
+    "output": "a label, an index or a table of weights",
+    "activation": " | ".join(ACTIVATIONS),
     "truncate": "true or false",
     "template_options": "a table",
 }
@@ -44,8 +47,8 @@ class Judge:
 
     Args:
         spec: a reward's name (catalog, file, folder or Hugging Face id), or a mapping with `model` and, for a
-            sequence classifier, `reads`, `output`, `truncate` and `template_options` as the energy `reward` has them.
-            A classifier may have a tokenizer of its own.
+            sequence classifier, `reads`, `output`, `activation`, `truncate` and `template_options` as the energy
+            `reward` has them. A classifier may have a tokenizer of its own.
         finder: from names to models.
 
     Raises:
@@ -91,7 +94,7 @@ class Judge:
     def _same(self, source: Path | str) -> bool:
         if is_probe(source) and is_probe(self.source):
             own, other = Probe.load(self.source), Probe.load(source)
-            return own.layer == other.layer and torch.equal(own.weight, other.weight)
+            return own.layer == other.layer and own.head.fingerprint == other.head.fingerprint
         return Path(source).resolve() == Path(self.source).resolve()
 
     def load(self, policy: Policy, prompts: Sequence[str], length: int) -> None:
@@ -103,11 +106,11 @@ class Judge:
             length: tokens of the longest answer.
 
         Raises:
-            ModelError: unreadable, or a probe of another policy.
+            ModelError: unreadable, or a probe whose model cannot be had.
             RecipeError: a classifier has no such output, or cannot read so long a prompt and answer.
         """
         if is_probe(self.source):
-            self._score = self._probe(self.source, policy)
+            self._score = self._probe(self.source, policy, length)
         else:
             self._score = self._classifier(self.source, policy, prompts, length)
 
@@ -116,11 +119,16 @@ class Judge:
         assert self._score is not None
         return self._score(prompts, texts, finished)
 
-    def _probe(self, source: Path, policy: Policy) -> Score:
+    def _probe(self, source: Path, policy: Policy, length: int) -> Score:
+        probe = Probe.load(source)
+        view = PolicyView(probe, policy).view
+        if view is None:
+            model, tokenizer = load_probed(probe, source, policy, self.finder)
+            return self._texts(model, tokenizer, ["judge"], length, {"reads": "response"})
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
         ledger = Ledger()
         context = Context(policy, ["judge"], prefix, 1, ledger, Clock(), self.finder, Meter(ledger))
-        reader = ProbeReader(Probe.load(source), self.label, context)
+        reader = ProbeReader(probe, view, self.label, context)
 
         @torch.no_grad()
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
@@ -131,17 +139,20 @@ class Judge:
         return score
 
     def _classifier(self, source: Path | str, policy: Policy, prompts: Sequence[str], length: int) -> Score:
-        trust, options = self.finder.trust_remote_code, dict(self.options)
+        trust = self.finder.trust_remote_code
         tokenizer = read_tokenizer(source, self.label, trust_remote_code=trust)
         model = read_classifier(source, policy, self.label, trust_remote_code=trust)
-        wanted = options.pop("output", None)
-        shown = ShownText(tokenizer, f"the judge {self.label}", limit=usable_positions(model), **options)
+        return self._texts(model, tokenizer, prompts, length, dict(self.options))
+
+    def _texts(self, model: Any, tokenizer: Any, prompts: Sequence[str], length: int, options: dict[str, Any]) -> Score:
+        wanted, activation = options.pop("output", None), options.pop("activation", "none")
+        shown = shown_to(model, tokenizer, f"the judge {self.label}", **options)
         reader = ClassifierReader(model, shown)
-        output = reader.output(wanted)
+        choice = OutputChoice.of(model.config, shown.name, wanted, activation)
         shown.frames(prompts, length)  # finds a prompt that is too long now rather than after hours
 
         def score(prompts: Sequence[str], texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
-            rewards: list[float] = reader.texts(prompts, texts)[:, output].tolist()
+            rewards: list[float] = choice(reader.texts(prompts, texts)).tolist()
             return rewards
 
         return score
@@ -152,7 +163,8 @@ def _check_option(model: str, key: str, value: Any) -> None:
         raise RecipeError(f"judge {model!r} has no option {key!r}", hint=did_you_mean(key, OPTIONS))
     fits = {
         "reads": value in READINGS,
-        "output": isinstance(value, str | int) and not isinstance(value, bool),
+        "output": isinstance(value, str | int | Mapping) and not isinstance(value, bool),
+        "activation": value in ACTIVATIONS,
         "truncate": isinstance(value, bool),
         "template_options": isinstance(value, Mapping),
     }

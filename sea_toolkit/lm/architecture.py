@@ -148,6 +148,17 @@ def probe_ids(embedding: nn.Module) -> Int[Tensor, "1 n"]:
     return (first + torch.arange(PROBE_TOKENS, device=weight.device) % max(1, weight.shape[0] - first))[None]
 
 
+@torch.no_grad()
+def looks_ahead(base: Any) -> bool:
+    """Whether what a base model says of a token depends on those after it, as an encoder's does."""
+    ids = probe_ids(base.get_input_embeddings())
+    other = ids.clone()
+    other[0, -1] = ids[0, 0]
+    first, second = (base(input_ids=row, **accepted(base, use_cache=False))[0][0].float() for row in (ids, other))
+    moved = (first - second).abs().amax(-1)
+    return float(moved[:-1].max()) > 1e-4 * float(moved[-1])
+
+
 def accepted(module: nn.Module, **options: Any) -> dict[str, Any]:
     """The options that the module's `forward` names."""
     parameters = inspect.signature(module.forward).parameters

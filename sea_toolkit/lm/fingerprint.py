@@ -1,4 +1,4 @@
-"""Which model this is: vocabulary, sizes, a few of the weights or all of them."""
+"""Which model this is: vocabulary, sizes, what it makes of a sentence, or all of its weights."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import count_layers
 
-SAMPLE_ROWS, SAMPLE_COLUMNS = 16, 16
+SENTENCE = "The old house stood by the river, and its windows were open."
+
 _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries without effect on the outputs; dtype and versions are compared separately."""
 
 
 @dataclass(frozen=True)
-class PolicyFingerprint:
-    """What a probe depends on.
+class ModelFacts:
+    """What a probe depends on, as far as it is known without running the model.
 
-    `vocabulary` is a hash of every token and its id; `embedding_sample` a few entries of the input
-    embeddings, compared with a tolerance, since the same weights may come in another precision.
+    Attributes:
+        name: for messages.
+        model_type: of its config.
+        hidden_size: of its hidden states.
+        layers: how many blocks it has.
+        vocabulary: a hash of every token and its id.
     """
 
     name: str
@@ -33,7 +40,6 @@ class PolicyFingerprint:
     hidden_size: int
     layers: int
     vocabulary: str
-    embedding_sample: Float[Tensor, "R S"]
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -66,20 +72,31 @@ def same_vocabulary(reader: Any, policy: Any) -> bool:
     )
 
 
-def policy_fingerprint(model: Any, tokenizer: Any, name: str) -> PolicyFingerprint:
-    """The fingerprint of a causal LM with its tokenizer; `name` is for messages."""
-    table = model.get_input_embeddings().weight
-    rows = torch.linspace(0, table.shape[0] - 1, SAMPLE_ROWS, device=table.device).long()
-    sample = table.detach()[rows, :SAMPLE_COLUMNS].float().cpu().contiguous()
+def model_facts(model: Any, tokenizer: Any, name: str) -> ModelFacts:
+    """The facts of a transformers model with its tokenizer; `name` is for messages."""
     config = model.config.get_text_config()
-    return PolicyFingerprint(
-        name,
-        config.model_type,
-        config.hidden_size,
-        count_layers(model),
-        tokenizer_fingerprint(tokenizer),
-        sample,
+    return ModelFacts(
+        name, config.model_type, config.hidden_size, count_layers(model), tokenizer_fingerprint(tokenizer)
     )
+
+
+@torch.no_grad()
+def state_sample(view: Any, tokenizer: Any, device: torch.device | str) -> Float[Tensor, " D"]:
+    """The hidden state of the last token of a fixed sentence; float32 on the CPU.
+
+    All weights that a probe reads take part in it, and other weights give another one. It is compared with a tolerance,
+    since the same weights may come in another precision.
+
+    Args:
+        view: the first blocks of a model (see `truncate`).
+        tokenizer: the model's.
+        device: of the model.
+    """
+    opening, _ = wrapping(tokenizer)
+    ids = [*opening, *tokenizer(SENTENCE, add_special_tokens=False).input_ids]
+    states = view(input_ids=torch.tensor([ids], device=device), **accepted(view, use_cache=False))[0]
+    sample: Tensor = states[0, -1].float().cpu()
+    return sample
 
 
 def weights_fingerprint(model: nn.Module) -> str:

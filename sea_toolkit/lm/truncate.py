@@ -1,4 +1,4 @@
-"""The first blocks of a causal language model as a module of their own, sharing every parameter with it."""
+"""The first blocks of a language model or encoder as a module of their own, sharing every parameter with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def truncate(model: Any, layers: int) -> nn.Module:
     final norm, except with all blocks, where transformers norms the last entry.
 
     Args:
-        model: a transformers causal LM or base model.
+        model: a transformers causal LM, encoder or base model.
         layers: 1 to the number of its blocks.
 
     Raises:
@@ -46,10 +46,12 @@ def truncate(model: Any, layers: int) -> nn.Module:
 
 
 def _blocks(model: Any, total: int) -> tuple[Any, str]:
-    """The innermost module that holds the token embedding and a list of all blocks, and the list's name."""
+    """The innermost module that holds the token embedding and one list of all blocks, and where in it the list is."""
     for path in sorted(holders(model, model.get_input_embeddings()), key=len, reverse=True):
         module = model.get_submodule(path)
-        lists = [n for n, m in module.named_children() if isinstance(m, nn.ModuleList) and len(m) == total]
+        lists = [n for n, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m) == total]
+        # a decoder has its blocks beside the embedding, an encoder such as BERT one module deeper
+        lists = [n for n in lists if "." not in n] or lists
         if len(lists) == 1:
             return module, lists[0]
     raise _not_understood(model, f"no one list of {total} blocks")
@@ -57,7 +59,7 @@ def _blocks(model: Any, total: int) -> tuple[Any, str]:
 
 def _cut(base: Any, blocks: str, layers: int) -> Any:
     """The base with its first blocks, whose output is that of the last of them."""
-    kept = nn.ModuleList(list(base._modules[blocks])[:layers])
+    kept = nn.ModuleList(list(base.get_submodule(blocks))[:layers])
     view = with_modules(base, {blocks: kept})
     view.config = _shallower(base.config, layers)
     run = view.forward

@@ -15,10 +15,10 @@ from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.folder import facts_of, has_adapter, read_config_file, refuse_file
 from sea_toolkit.models.gguf import converted_gguf, gguf_in
 from sea_toolkit.models.policy_spec import PolicySpec
-from sea_toolkit.models.reading import read_model, read_tokenizer
+from sea_toolkit.models.reading import Role, read_model, read_tokenizer
 
 
 def load_policy(
@@ -83,17 +83,17 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
     return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
-def load_encoder(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """The base of a model (no head) and its tokenizer, on the policy's device and in its dtype; any tokenizer will do.
+def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """The base of a language model or encoder (no head) and its tokenizer, at the given place; any tokenizer will do.
 
     Raises:
         ModelError: unreadable.
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
-    model = read_model("base", source, name, policy.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    model = read_model("base", source, name, place.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return model.to(policy.device), tokenizer
+    return model.to(place.device), tokenizer
 
 
 def load_classifier(
@@ -118,3 +118,30 @@ def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remot
     """
     model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code)
     return float32_head(model).to(place.device)
+
+
+def load_step_classifier(
+    source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """A model with a head that is read at several tokens of a text, and its tokenizer; see `read_classifier`.
+
+    Raises:
+        ModelError: unreadable.
+    """
+    tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
+    of_tokens = any(kind.endswith("ForTokenClassification") for kind in architectures(source, name, trust_remote_code))
+    role: Role = "tokens" if of_tokens else "classifier"
+    model = read_model(role, source, name, place.dtype, trust_remote_code=trust_remote_code)
+    return float32_head(model).to(place.device), tokenizer
+
+
+def architectures(source: Path | str, name: str, trust_remote_code: bool = False) -> list[str]:
+    """The classes that a model was saved with, by its config; none for an adapter.
+
+    Raises:
+        ModelError: it cannot be had, or its config not be read.
+    """
+    folder = facts_of(source, name, trust_remote_code=trust_remote_code)
+    if has_adapter(folder):
+        return []
+    return [str(kind) for kind in read_config_file(folder, name).get("architectures") or []]

@@ -14,20 +14,23 @@ from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
+from sea_toolkit.models.heads import HeadedModel, find_head, read_head, transformers_head
+from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import refuse_kernels, user_said
-from sea_toolkit.models.reward_heads import HeadedModel, RewardHead, find_head, read_head
 from sea_toolkit.models.weights_files import Shapes, titled
 
-Role = Literal["causal", "classifier", "base"]
+Role = Literal["causal", "classifier", "tokens", "base"]
 _CLASSES = {
     "causal": "AutoModelForCausalLM",
     "classifier": "AutoModelForSequenceClassification",
+    "tokens": "AutoModelForTokenClassification",
     "base": "AutoModel",
 }
 _HINTS = {
     "causal": "a language model with its head",
     "classifier": "a model that was trained with its head; a bare language model has none",
+    "tokens": "a model that was trained to classify tokens",
     "base": "save the whole model with save_pretrained",
 }
 
@@ -74,7 +77,7 @@ def read_model(
     Weights come from safetensors only (a pickle can run code), and all of them do: transformers fills gaps at random.
 
     Args:
-        role: a causal LM, a sequence classifier, or the base alone.
+        role: a causal LM, a classifier of sequences or of tokens, or the base alone.
         source: a folder, or a Hugging Face id.
         name: for messages.
         dtype: of weights and activations.
@@ -92,17 +95,18 @@ def read_model(
         folders.adapter_weights(source)
         restored, base = adapter.replaced(), adapter.base
         folder = _base_of(adapter, trust_remote_code)
-    config = _config(folder, name if adapter is None else str(base), trust_remote_code)
+    config = _config(role, folder, name if adapter is None else str(base), trust_remote_code)
     if attention != "auto":
         config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
-    refuse_impossible_sizes(folders.read_config_file(folder, name), shapes, name)
-    if role == "classifier" and adapter is None:
-        head = _own_head(config, shapes, name)
+    written = folders.read_config_file(folder, name)
+    refuse_impossible_sizes(written, shapes, name)
+    if role == "classifier" and adapter is None and not transformers_head(config, shapes):
+        head = find_head(shapes, written, config.get_text_config().hidden_size, name)
         if head is not None:
             body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
             body.name_or_path = str(source)
-            headed = HeadedModel(body, read_head(head, folder), head.outputs)
+            headed = HeadedModel(body, read_head(head, folder, written, name), head)
             return headed.eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
@@ -113,16 +117,6 @@ def read_model(
         model = merge(model, adapter).to(dtype)
     model.name_or_path = str(source)
     return model.eval().requires_grad_(False)
-
-
-def _own_head(config: Any, shapes: Shapes, name: str) -> RewardHead | None:
-    """The head of a reward model that transformers has no class for, None for one of its own sequence classifiers."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-
-    has_class = type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-    if has_class and folders.head_rows(shapes) is not None:
-        return None
-    return find_head(shapes, config.get_text_config().hidden_size, name)
 
 
 def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
@@ -142,14 +136,19 @@ def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
     return folder
 
 
-def _config(folder: Path, name: str, trust_remote_code: bool) -> Any:
+def _config(role: Role, folder: Path, name: str, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig
 
     written = folders.read_config_file(folder, name)
     if not trust_remote_code:
         refuse_kernels(written, name)
-    config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
-    folders.refuse_encoder_decoder(config, name)
+    if written.get("model_type") in BODIES:
+        body = BODIES[written["model_type"]]
+        config = AutoConfig.for_model(body, **{key: value for key, value in written.items() if key != "model_type"})
+    else:
+        config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
+    if role != "classifier":  # a classifier reads one text, whatever it is made of
+        folders.refuse_encoder_decoder(config, name)
     return config
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -83,11 +84,12 @@ def own_correlations(reader: ClassifierReader, samples: Samples, policy: Policy,
         if placed is None or not own:
             continue
         place = pick.choice(own)
-        effects.append(reader.ids([[*placed.ids[:place], i, *placed.ids[place + 1 :]] for i in tokens]))
+        swapped = [replace(placed, ids=[*placed.ids[:place], i, *placed.ids[place + 1 :]]) for i in tokens]
+        effects.append(reader.rows(swapped))
         ids = torch.tensor([placed.ids], device=reader.table.device)
         embeds = reader.embedding(ids).detach().requires_grad_()
         with torch.enable_grad():
-            values = reader.read(embeds[None], torch.ones_like(ids)[None] > 0)[0, 0]
+            values = reader.read(embeds[None], torch.ones_like(ids)[None] > 0, beside=reader.beside([placed]))[0, 0]
             rows = [torch.autograd.grad(value, embeds, retain_graph=True)[0] for value in values]
         slopes.append(torch.stack([row[0, own].float().mean(0) for row in rows], -1))
         progress(len(slopes), len(samples.rows), f"{shown.name}: the same for its own tokens (once)")

@@ -70,7 +70,7 @@ class BridgedScorer(ResponseScorer):
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
         change = change.to(self.reader.table.device)
         embeds, mask = self.alignment.embeds(response, texts, placed, change, self.reader.embedding)
-        outputs = self.reader.read(embeds[None], mask[None])[0]
+        outputs = self.reader.read(embeds[None], mask[None], beside=self.reader.beside(placed))[0]
         unread = torch.tensor([answer is None or not answer.ids for answer in placed], device=outputs.device)
         outputs = outputs.masked_fill(unread[:, None], torch.nan).unflatten(0, (p, c)).to(response.ids.device)
         measured = self.bridge.measured

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -45,19 +47,28 @@ def same_tokens(lm: Policy, policy: Policy) -> bool:
     return lm is policy or same_vocabulary(lm.tokenizer, policy.tokenizer)
 
 
-def aligned_with(lm: Policy, context: Context) -> tuple[PieceAlignment, list[str]]:
-    """From the policy's tokens to those of `lm`, and what a person should know of it."""
+def aligned_with(
+    tokenizer: Any, table: Float[Tensor, "rows D"], name: str, source: Path | str, context: Context
+) -> tuple[PieceAlignment, list[str]]:
+    """From the policy's tokens to those of another model, and what a person should know of it.
+
+    Args:
+        tokenizer: the model's.
+        table: its embedding.
+        name: the model's.
+        source: where it comes from.
+        context: of the run.
+    """
     policy = context.policy
-    if same_tokens(lm, policy):
-        return PieceAlignment(policy, rows_for(lm.table, policy)), []
+    if same_vocabulary(tokenizer, policy.tokenizer):
+        return PieceAlignment(policy, rows_for(table, policy)), []
 
     def bridge() -> tuple[PieceTable, Tensor]:
-        pieces = PieceTable.between(policy.tokenizer, lm.tokenizer, policy.vocab_size)
-        return pieces, pieces.embeddings(lm.table)
+        pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
+        return pieces, pieces.embeddings(table)
 
-    key = ("bridge", lm.name, policy.name, policy.device, policy.dtype)
-    pieces, table = context.finder.load_once(key, bridge)
-    return PieceAlignment(policy, table), [pieces.note(lm.name)]
+    pieces, rows = context.finder.load_once(("bridge", source, policy.name, policy.device, policy.dtype), bridge)
+    return PieceAlignment(policy, rows), [pieces.note(name)]
 
 
 def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V D"]:

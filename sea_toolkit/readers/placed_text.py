@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sea_toolkit.lm.positions import fitting_frames, shortened
@@ -15,17 +15,28 @@ Ids = list[int]
 
 
 @dataclass(frozen=True)
-class PlacedAnswer:
-    """A whole text, and where in it the answer stands.
+class Row:
+    """A whole text as a model reads it.
 
     Attributes:
-        ids: tokens of the whole.
-        spans: for each of them, which bytes of the answer's UTF-8 form it writes; outside of the answer the two ends
-            are equal.
+        ids: its tokens.
+        types: the token type of each, 0 for the first segment; empty for a text that is read as one.
     """
 
     ids: Ids
-    spans: list[Span]
+    types: Ids = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PlacedAnswer(Row):
+    """A whole text, and where in it the answer stands.
+
+    Attributes:
+        spans: for each token, which bytes of the answer's UTF-8 form it writes; outside of the answer the two ends
+            are equal.
+    """
+
+    spans: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,15 @@ class PlacedText(ABC):
         name: the model's, for messages.
         limit: tokens that it can read, or None.
         truncate: leave out the beginning of a prompt that is too long.
+
+    Attributes:
+        added: tokens that `finished` puts behind those of the tokenizer, at most.
+        answer_types: the token type of an answer's tokens, then those of each token after it; empty for a text that is
+            read as one segment. Tokens before it are of type 0.
     """
+
+    added = 0
+    answer_types: Sequence[int] = ()
 
     def __init__(self, tokenizer: Any, name: str, *, limit: int | None, truncate: bool) -> None:
         self.tokenizer, self.name, self.limit, self.truncate = tokenizer, name, limit, truncate
@@ -72,24 +91,57 @@ class PlacedText(ABC):
     def encode(self, text: str, *, offsets: bool = False) -> Any:
         """What the tokenizer makes of a whole text, with the character offsets of its tokens if they are asked for."""
 
+    def read(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, Any]:
+        """The whole text, and what the tokenizer makes of it."""
+        text = self.text(prompt, answer)
+        return text, self.encode(text, offsets=offsets)
+
+    def row_of(self, before: Ids, content: Ids, after: Ids) -> Row:
+        """The row of an answer's tokens between those of `frame`."""
+        ids = [*before, *content, *after]
+        if not self.answer_types:
+            return Row(ids)
+        return Row(ids, [*[0] * len(before), *[self.answer_types[0]] * len(content), *self.answer_types[1:]])
+
+    def finished(self, ids: Ids) -> Ids:
+        """The tokens that are read of those that the tokenizer gives."""
+        return ids[: self.limit]
+
     def ids(self, prompt: str, answer: str) -> Ids | None:
         """Token ids of that text as a whole; None where they are too many for the model and the prompt must stay
         whole."""
+        row = self.row(prompt, answer)
+        return None if row is None else row.ids
+
+    def row(self, prompt: str, answer: str) -> Row | None:
+        """The same ids with their token types."""
         fitting = self._fitting(prompt, answer)
-        return None if fitting is None else fitting[2].input_ids[: self.limit]
+        return None if fitting is None else Row(self.finished(fitting[2].input_ids))
 
     def placed(self, prompt: str, answer: str) -> PlacedAnswer | None:
-        """The same ids, and which of them write the answer."""
+        """The same row, and which tokens write the answer."""
         fitting = self._fitting(prompt, answer, offsets=self.tokenizer.is_fast)
         if fitting is None:
             return None
         rest, text, encoding = fitting
+        return self.located(text, encoding, rest, answer)
+
+    def located(self, text: str, encoding: Any, prompt: str, answer: str) -> PlacedAnswer:
+        """The tokens of a whole text, and which of them write the answer.
+
+        Args:
+            text: see `read`.
+            encoding: what the tokenizer made of it.
+            prompt: as much of it as is shown.
+            answer: that stands in it.
+        """
         regions = []
-        for part in self.parts(text, rest, answer):
+        for part in self.parts(text, prompt, answer):
             start, skipped = len(text[: part.start].encode()), len(answer[: part.skipped].encode())
             regions.append((start, start + len(part.content.encode()), skipped - start))
-        spans = [_in_answer(span, regions) for span in self._spans(text, encoding)]
-        return PlacedAnswer(encoding.input_ids[: self.limit], spans)
+        ids = self.finished(encoding.input_ids)
+        spans = [_in_answer(span, regions) for span in self.spans(text, encoding)[: len(ids)]]
+        return PlacedAnswer(ids, spans=[*spans, *[(0, 0)] * (len(ids) - len(spans))])
 
     def frames(self, prompts: Sequence[str], length: int) -> list[tuple[Ids, Ids]]:
         """Token ids before and after the answer's own for each prompt; those after it are the same for all.
@@ -115,16 +167,16 @@ class PlacedText(ABC):
     def _fitting(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, str, Any] | None:
         """As much of the prompt as is shown, the whole text, and what the tokenizer makes of it."""
         read = self._whole(answer, offsets, prompt)
-        if self.limit is None or _width(read) <= self.limit:
+        if self.limit is None or _width(read) + self.added <= self.limit:
             return read
         whole = functools.partial(self._whole, answer, offsets)
-        return shortened(prompt, whole, _width, self.limit, self.tokenizer) if self.truncate else None
+        return shortened(prompt, whole, _width, self.limit - self.added, self.tokenizer) if self.truncate else None
 
     def _whole(self, answer: str, offsets: bool, prompt: str) -> tuple[str, str, Any]:
-        text = self.text(prompt, answer)
-        return prompt, text, self.encode(text, offsets=offsets)
+        return (prompt, *self.read(prompt, answer, offsets=offsets))
 
-    def _spans(self, text: str, encoding: Any) -> list[Span]:
+    def spans(self, text: str, encoding: Any) -> list[Span]:
+        """Which bytes of a whole text each of its tokens writes."""
         if self.tokenizer.is_fast:
             return character_spans(encoding.offset_mapping[: self.limit], text)
         return self._token_spans.of(encoding.input_ids[: self.limit], text)

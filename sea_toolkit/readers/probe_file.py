@@ -17,8 +17,7 @@ from sea_toolkit.lm.fingerprint import digest_of
 from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.json_text import parse_json
 
-FORMAT = "sea_toolkit probe 2"
-TENSORS = ("weight", "bias", "embedding_sample")
+FORMAT = "sea_toolkit probe 3"
 _AGAIN = "train or download it again"
 
 
@@ -26,23 +25,42 @@ _AGAIN = "train or download it again"
 class ProbeInfo:
     """What is known about a probe; saved with it as text.
 
-    `accuracy` was measured on held-out data; `data`, `license` and `command` say where it comes from.
+    Attributes:
+        name: of the probe.
+        model: whose hidden states it reads: a catalog name, a Hugging Face id, or a folder, beginning with "." as seen
+            from the folder of the probe.
+        model_type, hidden_size, model_layers, vocabulary: of that model, see `ModelFacts`.
+        layer: how many of its blocks run.
+        accuracy: on held-out data.
+        hidden: width of the head's hidden layer; 0 for a linear head.
+        activation: between the head's two layers.
+        license, data, command: where it comes from.
+        pooling: what the head is given.
     """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     name: str
-    policy: str
+    model: str
     model_type: str
     hidden_size: Annotated[int, Field(gt=0)]
-    policy_layers: Annotated[int, Field(gt=0)]
+    model_layers: Annotated[int, Field(gt=0)]
     vocabulary: str
     layer: Annotated[int, Field(gt=0)]
     accuracy: Annotated[float, Field(ge=0, le=1)]
+    hidden: Annotated[int, Field(ge=0)] = 0
+    activation: Literal["gelu"] = "gelu"
     license: str = "unknown"
     data: str = ""
     command: str = ""
     pooling: Literal["mean over response tokens"] = "mean over response tokens"
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the tensors in its file."""
+        inner = {"hidden.weight": (self.hidden, self.hidden_size), "hidden.bias": (self.hidden,)} if self.hidden else {}
+        outer = {"weight": (self.hidden or self.hidden_size,), "bias": (), "state_sample": (self.hidden_size,)}
+        return inner | outer
 
 
 def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
@@ -50,7 +68,7 @@ def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> N
 
     Args:
         path: of the file; its folder is made if need be.
-        tensors: those of `TENSORS`, float32 on the CPU.
+        tensors: those of `info.shapes`, float32 on the CPU.
         info: what is known about it.
 
     Raises:
@@ -119,16 +137,14 @@ def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
 def _check(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
     """Refuse tensors and facts that do not go together."""
     found = {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()}
-    shapes = {"weight": (info.hidden_size,), "bias": ()}
-    shapes["embedding_sample"] = found.get("embedding_sample", ((0, 0),))[0]
-    fits = found == {name: (shapes.get(name), torch.float32) for name in TENSORS}
     finite = all(bool(t.isfinite().all()) for t in tensors.values())
-    if not fits or len(shapes["embedding_sample"]) != 2 or not finite:
+    if found != {name: (shape, torch.float32) for name, shape in info.shapes.items()} or not finite:
         told = ", ".join(f"{name} {list(shape)} {str(dtype)[6:]}" for name, (shape, dtype) in sorted(found.items()))
+        wanted = ", ".join(f"{name} {list(shape)}" for name, shape in info.shapes.items())
         raise ModelError(
             f"{path} is a damaged probe: {told}, finite: {finite}",
-            expected=f"weight [{info.hidden_size}], bias [] and embedding_sample [R, S], float32 and finite",
+            expected=f"{wanted}, float32 and finite",
             hint=_AGAIN,
         )
-    if info.layer > info.policy_layers:
-        raise ModelError(f"{path} is a damaged probe: layer {info.layer} of {info.policy_layers}", hint=_AGAIN)
+    if info.layer > info.model_layers:
+        raise ModelError(f"{path} is a damaged probe: layer {info.layer} of {info.model_layers}", hint=_AGAIN)

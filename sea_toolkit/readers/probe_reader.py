@@ -1,17 +1,19 @@
-"""A probe that reads a soft response: a linear head on an early layer of the policy itself."""
+"""A probe that reads a soft response in the policy's own pass: a head on an early layer of the policy itself."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone
-from sea_toolkit.lm.fingerprint import policy_fingerprint
+from sea_toolkit.lm.fingerprint import model_facts, state_sample
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
@@ -22,30 +24,50 @@ def is_probe(source: Path | str) -> TypeGuard[Path]:
     return isinstance(source, Path) and source.is_file()
 
 
+class PolicyView:
+    """The policy as far as a probe reads it, if it is the model that the probe was made for.
+
+    Args:
+        probe: any.
+        policy: of the run.
+
+    Attributes:
+        view: the blocks that the probe reads; None if the policy is another model.
+        notes: small differences of a policy that was derived from the probe's model.
+    """
+
+    def __init__(self, probe: Probe, policy: Policy) -> None:
+        self.view: Any = None
+        self.notes: list[str] = []
+        if probe.other_facts(model_facts(policy.model, policy.tokenizer, policy.name)):
+            return
+        view = truncate(policy.model, probe.layer)
+        distance = probe.distance(state_sample(view, policy.tokenizer, policy.device))
+        if probe.related(distance):
+            self.view, self.notes = view, probe.notes(distance, policy.name)
+
+
 class ProbeReader:
     """The reward `[P, C]` that a probe gives to responses in the policy's tokens.
 
     Args:
         probe: made for this policy.
+        view: the policy's blocks, from `PolicyView`.
         label: for the ledger.
         context: of the run.
-
-    Attributes:
-        warnings: small differences from the policy that the probe was made for.
-        fingerprint: of its weights.
-
-    Raises:
-        ModelError: a probe of another policy.
     """
 
-    def __init__(self, probe: Probe, label: str, context: Context) -> None:
+    def __init__(self, probe: Probe, view: Any, label: str, context: Context) -> None:
         policy = context.policy
-        self.warnings = probe.check(policy_fingerprint(policy.model, policy.tokenizer, policy.name))
-        self.fingerprint = hashlib.sha256(probe.weight.cpu().numpy().tobytes()).hexdigest()
         self.probe, self.table = probe.to(policy.device), policy.table
-        truncated = context.use_model(f"reward:{label}", truncate(policy.model, probe.layer))
+        truncated = context.use_model(f"reward:{label}", view)
         self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name)
+        opening, _ = wrapping(policy.tokenizer)
+        self.opening = self.backbone.prefix([opening]) if opening else None
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
-        hidden = self.backbone.hidden(None, response.embed(self.table))
-        return self.probe.score_hidden(hidden, response.content)
+        """Rewards, float32."""
+        embeds = response.embed(self.table)
+        first = torch.zeros(len(embeds), dtype=torch.long, device=embeds.device)
+        before = None if self.opening is None else self.opening.select(first)
+        return self.probe.head.of_tokens(self.backbone.hidden(before, embeds), response.content)

@@ -3,133 +3,180 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.errors import ModelError, RecipeError, did_you_mean
+from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.vocabulary import guard_rows
-from sea_toolkit.readers.placed_text import Ids
-from sea_toolkit.readers.shown_text import ShownText
+from sea_toolkit.models.heads import HeadedModel
+from sea_toolkit.readers.gates import Gates
+from sea_toolkit.readers.placed_text import Ids, Row
+from sea_toolkit.readers.shown_to import Shown, is_decoder
 
 BATCH = 64
 """Texts in one batch, at most, where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What some models read beside the embeddings.
+
+    Attributes:
+        types: token types `[P, C, T]`; those of the context are 0.
+        gates: weights of the objectives `[P, C, K]` of a gated head; see `Gates`.
+    """
+
+    types: Int[Tensor, "P C T"] | None = None
+    gates: Float[Tensor, "P C K"] | None = None
+
+
+NOTHING = Beside()
 
 
 class ClassifierReader:
     """All outputs of a sequence classifier for texts, as transformers gives them for the rendered whole.
 
     A decoder is read at its last token, by our own mask: transformers looks for a padding token, which a batch may not
-    have (transformers #34218).
+    have (transformers #34218). A model that cannot be read through its embeddings (T5, BART) reads token ids alone.
 
     Args:
-        model: from `AutoModelForSequenceClassification`.
+        model: from `AutoModelForSequenceClassification`, or a `HeadedModel`.
         shown: from prompt and answer to its tokens.
         batch: rows that it reads at once, at most; None: 64 texts, and all rows of embeddings.
 
     Raises:
-        ModelError: the model gives other numbers for embeddings than for the same tokens.
+        ModelError: the model cannot be run on token ids.
+        RecipeError: a gated head, and texts without the place that its gates read.
 
     Attributes:
+        ids_only: why the model cannot be read through its embeddings; None for one that can.
         pads: rows of several lengths may share a batch; false for models whose padding changes their numbers (FNet,
             ConvBERT), which read one row at a time.
     """
 
-    def __init__(self, model: Any, shown: ShownText, batch: int | None = None) -> None:
+    def __init__(self, model: Any, shown: Shown, batch: int | None = None) -> None:
         self.model, self.shown, self.batch = model, shown, batch
         self.embedding = model.get_input_embeddings()
         guard_rows(self.embedding, shown.tokenizer, shown.name)
-        self.is_decoder = hasattr(model, "score")
-        if self.is_decoder:
-            self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
-            self.table = self.backbone.table
-        else:
-            self.table = embedding_table(self.embedding, shown.name)
-        self.pads = True
-        self.pads = self._pads()
+        self.is_decoder = is_decoder(model)
+        self.gates = Gates(model, shown) if isinstance(model, HeadedModel) and model.gate_at is not None else None
+        self.kind = f"{shown.name} ({type(model).__name__})"
+        self.device = next(model.parameters()).device
+        self._takes_types, self._takes_global = (
+            bool(accepted(model, **{key: None})) for key in ("token_type_ids", "global_attention_mask")
+        )
+        self.pads, self.ids_only = True, None
+        try:
+            if self.is_decoder:
+                self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)
+                self.table = self.backbone.table
+            else:
+                self.table = embedding_table(self.embedding, shown.name)
+        except ModelError as error:
+            self.ids_only = str(error.got)
+        self._compare()
 
     @torch.no_grad()
-    def _pads(self) -> bool:
-        """Compare the reading of two short texts with the model's own forward pass: may rows be padded to one width?
+    def _compare(self) -> None:
+        """Compare the reading of two short texts with the model's own forward pass, alone and side by side.
 
         Raises:
-            ModelError: the two differ for each text alone, or the model cannot be read through its embeddings.
+            ModelError: the model cannot be run on token ids.
         """
-        half = len(self.table) // 2  # away from the special tokens, whose embedding some models treat otherwise
-        ids = torch.arange(half, half + 6, device=self.table.device)[None]
-        texts = [ids, ids[:, 3:]]
-        mask = torch.ones(1, 2, 6, dtype=torch.bool, device=ids.device)
-        mask[:, 1, 3:] = False
-        padded = torch.cat([ids, ids[:, 3:].repeat(1, 2)])
-        kind = f"{self.shown.name} ({type(self.model).__name__})"
-        expected, hint = "a sequence classifier that takes input embeddings", "another reward model, or a probe"
+        half = len(self.shown.tokenizer) // 2  # away from the special tokens, which some models treat otherwise
+        before = [] if self.gates is None else self.gates.mark
+        after = [self.model.config.eos_token_id] if self.model.config.is_encoder_decoder else []
+        rows = [Row([*before, *range(half, half + n), *after]) for n in (6, 3)]
         try:
-            own = torch.cat([self.model(input_ids=t, attention_mask=torch.ones_like(t)).logits.float() for t in texts])
-            alone = torch.cat(
-                [self.read(self.embedding(t)[:, None], torch.ones_like(t)[:, None] > 0)[0] for t in texts]
-            )
+            own = torch.cat([self._own([row]) for row in rows])
         except Exception as error:  # each architecture has its own way to refuse
             reason = str(error).strip().partition("\n")[0]
-            got = f"{kind} cannot be read through its embeddings: {type(error).__name__}: {reason}"
-            raise ModelError(got, expected=expected, hint=hint) from error
-        if not self._equal(own, alone):
-            got = f"{kind} gives {alone[0].tolist()[:3]} for embeddings, {own[0].tolist()[:3]} for the same tokens"
-            raise ModelError(got, expected=expected, hint=hint)
+            got = f"{self.kind} cannot be read: {type(error).__name__}: {reason}"
+            expected = "a sequence classifier that needs nothing but text"
+            raise ModelError(got, expected=expected, hint="another reward model, or a probe") from error
+        if self.ids_only is None:
+            self.ids_only = self._difference(rows, own)
+        if self.ids_only is None:
+            self.pads = self._difference(rows, own, padded=True) is None
+
+    def _difference(self, rows: Sequence[Row], own: Tensor, *, padded: bool = False) -> str | None:
+        """How reading rows through their embeddings differs from the model's own outputs; None if it does not."""
         try:
-            return self._equal(own, self.read(self.embedding(padded)[None], mask)[0])
-        except Exception:  # no padding token, no attention mask: one row at a time
-            return False
-
-    def _equal(self, own: Tensor, read: Tensor) -> bool:
+            if padded:
+                read = self._through_embeddings(rows)
+            else:
+                read = torch.cat([self._through_embeddings([row]) for row in rows])
+        except Exception as error:  # no embeddings; no padding token, no attention mask
+            return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         close = 1e-3 if self.table.dtype == torch.float32 else 0.1
-        return own.shape == read.shape and bool(((own - read).abs() <= close * (1.0 + own.abs())).all())
+        if own.shape == read.shape and bool(((own - read).abs() <= close * (1.0 + own.abs())).all()):
+            return None
+        return f"it gives {read[0].tolist()[:3]} for embeddings, {own[0].tolist()[:3]} for the same tokens"
 
-    def output(self, wanted: str | int | None) -> int:
-        """Index of the output that a recipe names.
+    def _through_embeddings(self, rows: Sequence[Row]) -> Float[Tensor, "N L"]:
+        width = max(len(row.ids) for row in rows)
+        ids = torch.tensor([row.ids + row.ids[:1] * (width - len(row.ids)) for row in rows], device=self.device)
+        mask = torch.tensor([[i < len(row.ids) for i in range(width)] for row in rows], device=self.device)
+        return self.read(self.embedding(ids)[None], mask[None], beside=self.beside(rows))[0]
 
-        Raises:
-            RecipeError: no such output, or several and none named.
-        """
-        labels = {str(name): int(i) for i, name in self.model.config.id2label.items()}
-        if wanted is None:
-            if len(labels) > 1:
-                raise RecipeError(
-                    f"{self.shown.name} has {len(labels)} outputs", expected=f"output = one of {list(labels)}"
-                )
-            return 0
-        if isinstance(wanted, int) and 0 <= wanted < len(labels):
-            return wanted
-        if str(wanted) not in labels:
-            raise RecipeError(f"{self.shown.name} has no output {wanted!r}", hint=did_you_mean(str(wanted), labels))
-        return labels[str(wanted)]
+    def _own(self, rows: Sequence[Row]) -> Float[Tensor, "N L"]:
+        """The model's own forward pass on rows of one length."""
+        ids = torch.tensor([row.ids for row in rows], device=self.device)
+        extra: dict[str, Tensor] = {}
+        if rows[0].types:
+            extra = accepted(self.model, token_type_ids=torch.tensor([row.types for row in rows], device=self.device))
+        if self.gates is not None:
+            positions = [self.gates.position(row.ids) for row in rows]
+            extra["gate_positions"] = torch.tensor(positions, device=self.device)
+        return self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **extra).logits.float()
 
     def texts(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, "N L"]:
         """Outputs for N answers to N prompts, float32; NaN for what is too long for the model, or has no tokens."""
-        return self.ids([self.shown.ids(p, a) for p, a in zip(prompts, answers, strict=True)])
+        return self.rows([self.shown.row(p, a) for p, a in zip(prompts, answers, strict=True)])
 
     @torch.no_grad()
-    def ids(self, wholes: Sequence[Ids | None], *, batch: int = BATCH) -> Float[Tensor, "N L"]:
-        """The same for what `ShownText.ids` makes of them.
+    def rows(self, wholes: Sequence[Row | None], *, batch: int = BATCH) -> Float[Tensor, "N L"]:
+        """The same for what `PlacedText.row` makes of them.
 
         Args:
-            wholes: N rows of token ids; NaN for those that are None or empty.
+            wholes: N rows; NaN for those that are None or empty.
             batch: rows that are read at once, at most, where the reader has no number of its own.
         """
-        rows = [whole or [] for whole in wholes]
-        outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.table.device)
+        rows = [whole or Row([]) for whole in wholes]
+        outputs = torch.full((len(rows), self.model.config.num_labels), torch.nan, device=self.device)
+        most = 1 if self.model.config.is_encoder_decoder else self.batch or batch  # as many ends of text in each
         # rows of one length share a batch without padding, which is how each would be read alone
-        by_length = sorted((i for i, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
+        by_length = sorted((i for i, row in enumerate(rows) if row.ids), key=lambda i: len(rows[i].ids))
         while by_length:
-            width = len(rows[by_length[0]])
-            chosen = [i for i in by_length[: self.batch or batch] if len(rows[i]) == width]
-            by_length = by_length[len(chosen) :]
-            ids = torch.tensor([rows[i] for i in chosen], device=self.table.device)
-            outputs[chosen] = self.read(self.embedding(ids)[:, None], torch.ones_like(ids)[:, None] > 0)[:, 0]
+            width = len(rows[by_length[0]].ids)
+            at = [i for i in by_length[:most] if len(rows[i].ids) == width]
+            by_length = by_length[len(at) :]
+            chosen = [rows[i] for i in at]
+            outputs[at] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)
         return outputs
+
+    def beside(self, rows: Sequence[Row | None]) -> Beside:
+        """What N rows are read with beside their embeddings, as one prompt's.
+
+        Args:
+            rows: texts; None is one that is not read.
+        """
+        types = gates = None
+        if self._takes_types and any(row is not None and row.types for row in rows):
+            width = max(len(row.types) for row in rows if row is not None)
+            padded = [[] if row is None else row.types for row in rows]
+            types = torch.tensor([[row + [0] * (width - len(row)) for row in padded]], device=self.device)
+        if self.gates is not None:
+            even = torch.zeros(self.model.config.num_labels - 1, device=self.device)  # for a row that is not read
+            gates = torch.stack([self.gates.of(row.ids) if row and row.ids else even for row in rows])[None]
+        return Beside(types, gates)
 
     def read(
         self,
@@ -137,6 +184,7 @@ class ClassifierReader:
         mask: Bool[Tensor, "P C T"],
         before: Sequence[Ids] = (),
         prefix: Prefix | None = None,
+        beside: Beside = NOTHING,
     ) -> Float[Tensor, "P C L"]:
         """Outputs for rows of embeddings after their context, float32; differentiable.
 
@@ -145,14 +193,19 @@ class ClassifierReader:
             mask: false where there is no token; such positions leave no gap.
             before: per prompt, the ids of the context (an encoder reads them again with each row).
             prefix: the cache of the context, for a decoder.
+            beside: what is read beside the embeddings.
         """
         each = embeds.shape[1] if self.batch is None else max(1, self.batch // len(embeds))
-        parts = zip(embeds.split(each, 1), mask.split(each, 1), strict=True)
+        parts = [slice(start, start + each) for start in range(0, embeds.shape[1], each)]
         if self.is_decoder:
-            return torch.cat([self._decoder(*part, prefix) for part in parts], 1)
-        return torch.cat([self._encoder(*part, before) for part in parts], 1)
+            gates = beside.gates
+            chosen = [None if gates is None else gates[:, part] for part in parts]
+            pairs = zip(parts, chosen, strict=True)
+            return torch.cat([self._decoder(embeds[:, at], mask[:, at], prefix, g) for at, g in pairs], 1)
+        types = torch.zeros_like(mask, dtype=torch.long) if beside.types is None else beside.types
+        return torch.cat([self._encoder(embeds[:, at], mask[:, at], before, types[:, at]) for at in parts], 1)
 
-    def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None) -> Tensor:
+    def _decoder(self, embeds: Tensor, mask: Tensor, prefix: Prefix | None, gates: Tensor | None) -> Tensor:
         if prefix is None and not bool(mask.any(-1).all()):
             # an empty text has no token to read: its first position is used instead
             mask = torch.cat([mask[..., :1] | ~mask.any(-1, keepdim=True), mask[..., 1:]], -1)
@@ -162,27 +215,40 @@ class ClassifierReader:
         read = hidden.gather(2, index).squeeze(2)
         if prefix is not None:
             read = torch.where((last > 0)[..., None], read, prefix.last_hidden[:, None])
-        return self.model.score(read).float()
+        outputs: Tensor = self.model.score(read) if gates is None else self.model.score(read, gates)
+        return outputs.float()
 
-    def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids]) -> Tensor:
+    def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids], types: Tensor) -> Tensor:
         p, c = mask.shape[:2]
         before = before or [[]] * p
         width, rows, masks = max(map(len, before)), [], []
+        kinds = []
         for i, ids in enumerate(before):
             head = self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(c, -1, -1)
             # padding goes to the right end, where an encoder's own position ids do not see it
             pad = embeds.new_zeros(c, width - len(ids), embeds.shape[-1])
             rows.append(torch.cat([head, embeds[i], pad], 1))
             masks.append(torch.cat([torch.ones_like(head[..., 0]) > 0, mask[i], pad[..., 0] > 0], 1))
-        all_rows, all_masks = torch.cat(rows), torch.cat(masks)
+            kinds.append(torch.cat([types.new_zeros(c, len(ids)), types[i], types.new_zeros(c, width - len(ids))], 1))
+        all_rows, all_masks, all_types = torch.cat(rows), torch.cat(masks), torch.cat(kinds)
         # masked positions leave no gap: positions are counted along the row
         order = (~all_masks).long().argsort(dim=-1, stable=True)
         all_rows = all_rows.gather(1, order[..., None].expand_as(all_rows))
         all_masks = all_masks.gather(1, order).long()
+        all_types = all_types.gather(1, order)
         if self.pads:
-            logits = self.model(inputs_embeds=all_rows, attention_mask=all_masks).logits
+            logits = self._logits(all_rows, all_masks, all_types)
         else:
             lengths = all_masks.sum(-1).clamp(min=1).tolist()
-            alone = [(all_rows[i : i + 1, :n], all_masks[i : i + 1, :n]) for i, n in enumerate(lengths)]
-            logits = torch.cat([self.model(inputs_embeds=row, attention_mask=mask).logits for row, mask in alone])
+            pieces = [(slice(i, i + 1), slice(n)) for i, n in enumerate(lengths)]
+            logits = torch.cat([self._logits(all_rows[at], all_masks[at], all_types[at]) for at in pieces])
         return logits.float().unflatten(0, (p, c))
+
+    def _logits(self, rows: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        extra: dict[str, Tensor] = {}
+        if self._takes_types and bool(types.any()):
+            extra["token_type_ids"] = types
+        if self._takes_global:  # as Longformer does by itself where it is given ids
+            extra["global_attention_mask"] = torch.zeros_like(mask).index_fill(1, mask.new_zeros(1), 1)
+        logits: Tensor = self.model(inputs_embeds=rows, attention_mask=mask, **extra).logits
+        return logits

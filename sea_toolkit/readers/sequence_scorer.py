@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
-from sea_toolkit.lm.devices import Placement
+from sea_toolkit.lm.devices import Placed, Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
-from sea_toolkit.lm.positions import cut_answers, usable_positions
+from sea_toolkit.lm.positions import cut_answers
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.make_bridge import bridge_for
-from sea_toolkit.readers.placed_text import Ids
+from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
-from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
+from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.shown_to import shown_to
+from sea_toolkit.readers.text_scorer import TextScorer
 
 DIFFERENCE = 1e-4
 """Smallest difference between two readings of one text that is reported."""
@@ -48,19 +50,20 @@ class SequenceScorer(ResponseScorer):
         self.table = fit_rows(reader.table, context.policy.vocab_size).to(context.policy.device)
         frames = self.shown.frames(self.prompts, context.length)
         self.before, self.after = [before for before, _ in frames], frames[0][1]
+        self._beside = reader.beside([Row(before) for before in self.before])
         self.prefix = reader.backbone.prefix(self.before) if reader.is_decoder and self.before[0] else None
-        self._furthest = DIFFERENCE
+        self._furthest, self._told = DIFFERENCE, ""
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         wholes = self._wholes(response)
         p, c = response.shape[:2]
         if len(wholes) == p * c and not (torch.is_grad_enabled() and response.embed(self.table).requires_grad):
-            return self.reader.ids(list(wholes.values())).unflatten(0, (p, c))
+            return self.reader.rows(list(wholes.values())).unflatten(0, (p, c))
         outputs = self._piecewise(response)
         if not wholes:
             return outputs
         places = tuple(torch.tensor(list(wholes), device=outputs.device).T)
-        pieces, whole = outputs[places], self.reader.ids(list(wholes.values()))
+        pieces, whole = outputs[places], self.reader.rows(list(wholes.values()))
         self._note(float((whole - pieces.detach()).abs().nan_to_num(0.0).max()))
         # the value of the whole, with the gradient of the pieces
         return outputs.index_put(places, pieces + (whole - pieces).detach())
@@ -75,28 +78,40 @@ class SequenceScorer(ResponseScorer):
             tail = self.reader.embedding(torch.tensor(self.after, device=embeds.device, dtype=torch.long))
             embeds = torch.cat([embeds, tail.expand(*embeds.shape[:2], -1, -1)], 2)
             mask = torch.nn.functional.pad(mask, (0, len(self.after)), value=True)
-        outputs = self.reader.read(embeds, mask, self.before, self.prefix)
+        outputs = self.reader.read(embeds, mask, self.before, self.prefix, self._read_beside(embeds))
         return outputs if self.shown.truncate else outputs.masked_fill(cut[..., None], torch.nan)
 
-    def _wholes(self, response: SoftResponse) -> dict[tuple[int, int], Ids | None]:
+    def _read_beside(self, embeds: Float[Tensor, "P C T D"]) -> Beside:
+        """Token types of the answer and what follows it, and the gates of each prompt."""
+        types, gates = self.shown.answer_types, self._beside.gates
+        after = [] if not types else [types[0]] * (embeds.shape[2] - len(types) + 1) + [*types[1:]]
+        return Beside(
+            types=torch.tensor(after, device=embeds.device).expand(*embeds.shape[:2], -1) if after else None,
+            gates=None if gates is None else gates[0][:, None].expand(*embeds.shape[:2], -1),
+        )
+
+    def _wholes(self, response: SoftResponse) -> dict[tuple[int, int], Row | None]:
         """For each text whose tokens as a whole differ from those of the pieces: prompt and chain, and those tokens."""
         if response.texts is None:
             return {}
         counts, ids, wholes = (response.content > 0.5).sum(-1).tolist(), response.ids.tolist(), {}
         for p, row in enumerate(response.texts):
             for c, text in enumerate(row):
-                whole = self.shown.ids(self.prompts[p], text)
-                if whole != [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]:
+                whole = self.shown.row(self.prompts[p], text)
+                if whole is None or whole.ids != [*self.before[p], *ids[p][c][: counts[p][c]], *self.after]:
                     wholes[p, c] = whole
         return wholes
 
     def _note(self, difference: float) -> None:
         if difference > self._furthest:
             self._furthest = difference
-            self.warnings[:] = [
+            if self._told in self.warnings:
+                self.warnings.remove(self._told)
+            self._told = (
                 f"{self.shown.name} reads answers as part of the whole text; the gradient is that of their tokens by "
                 f"themselves, whose value was up to {difference:.2g} away"
-            ]
+            )
+            self.warnings.append(self._told)
 
 
 def sequence_scorer(
@@ -110,32 +125,59 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
-) -> ResponseScorer:
+    load: Callable[[Placed], tuple[Any, Any]] | None = None,
+) -> ResponseScorer | TextScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
-    response. One with other tokens than the policy's is read through a bridge.
+    response.
+
+    Args:
+        source: where the classifier is; two energies with the same one share it.
+        name: for messages.
+        context: of the run.
+        reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
+        load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
         RecipeError: prompt and answer are too long for the model, or there is no such device.
     """
-    policy, finder, place = context.policy, context.finder, Placement.beside(context.policy, device, dtype)
+    finder, place = context.finder, Placement.beside(context.policy, device, dtype)
 
-    def load() -> tuple[Any, Any]:
+    def classifier(place: Placed) -> tuple[Any, Any]:
         return load_classifier(source, place, name, trust_remote_code=finder.trust_remote_code)
 
-    model, tokenizer = finder.load_once(("classifier", source, place), load)
-    shown = ShownText(
-        tokenizer, name, reads, limit=usable_positions(model), truncate=truncate, template_options=template_options
-    )
+    read = classifier if load is None else load
+    model, tokenizer = finder.load_once(("classifier", source, place), lambda: read(place))
+    shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
     options = repr(sorted((template_options or {}).items()))
     key = ("sequence scorer", source, shown.reads, truncate, options, place, batch)
     # made before the model's tokens are counted, and once for all runs: its trial does not belong to a run's cost
     reader = finder.load_once((*key, name), lambda: ClassifierReader(model, shown, batch))
     # a second energy shares the scores of texts at no cost; the passes that it differentiates are counted
     context.use_model(f"reward:{name}", model, flops_per_token=0.0 if key in context.models else None)
-    if same_vocabulary(tokenizer, policy.tokenizer):
-        return context.load_once(key, lambda: SequenceScorer(reader, context))
-    bridge = finder.load_once(
-        (*key, "bridge", name, policy.name, policy.device), lambda: bridge_for(reader, policy, finder)
-    )
-    return context.load_once(key, lambda: BridgedScorer(reader, bridge, context))
+    return context.load_once(key, lambda: scorer_for(reader, context, key=(*key, name)))
+
+
+def scorer_for(
+    reader: ClassifierReader, context: Context, *, key: tuple[Hashable, ...] | None = None
+) -> ResponseScorer | TextScorer:
+    """The scorer of a classifier by the road that it can be read on: token by token, through a bridge if it has other
+    tokens than the policy, or as text if it takes no embeddings.
+
+    Args:
+        reader: of texts.
+        context: of the run.
+        key: what the bridge is kept under for other runs; None for a model that has no name of its own.
+
+    Raises:
+        RecipeError: prompt and answer are too long for the model.
+    """
+    policy, finder = context.policy, context.finder
+    if reader.ids_only is not None:
+        return TextScorer(reader)
+    if same_vocabulary(reader.shown.tokenizer, policy.tokenizer):
+        return SequenceScorer(reader, context)
+    if key is None:
+        return BridgedScorer(reader, bridge_for(reader, policy, finder), context)
+    bridge_key = (*key, "bridge", policy.name, policy.device)
+    return BridgedScorer(reader, finder.load_once(bridge_key, lambda: bridge_for(reader, policy, finder)), context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sea_toolkit.errors import RecipeError
@@ -12,9 +13,30 @@ from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.readers.placed_text import Ids, Part, PlacedText
 from sea_toolkit.util.conversation import Message, Prompt
 
-Reading = Literal["auto", "response", "prompt+response", "chat"]
-"""The answer alone; after the prompt, with a space between; the two as turns of the tokenizer's chat template; "auto"
-is "chat" where there is a template, else the answer alone."""
+Reading = Literal["auto", "response", "prompt+response", "chat", "pair"]
+"""The answer alone; after the prompt, with a space between; the two as turns of the tokenizer's chat template; as the
+two segments of a pair; "auto" is what the model's folder tells (see `TextForm`), else the answer alone."""
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """What a model's folder says of the texts that it reads.
+
+    Attributes:
+        frame: its family's conversations, in Jinja, where the tokenizer has no chat template. The tokenizer's special
+            tokens come around them.
+        pair: prompt and answer are two segments.
+        unread: a token that is not read where it ends a text: padding, where the model is read before it.
+        read_out: a token that is put behind the text, and read.
+    """
+
+    frame: str | None = None
+    pair: bool = False
+    unread: int | None = None
+    read_out: int | None = None
+
+
+_PLAIN = TextForm()
 
 
 def before_answer(reads: Reading, prompt: str, answer: str) -> str:
@@ -34,6 +56,7 @@ class ShownText(PlacedText):
         limit: tokens that it can read, or None.
         truncate: leave out the beginning of a prompt that is too long.
         template_options: variables of the chat template.
+        form: what the model's folder says.
 
     Raises:
         RecipeError: template options for a model that reads no chat, or that the template does not mention.
@@ -49,12 +72,17 @@ class ShownText(PlacedText):
         limit: int | None = None,
         truncate: bool = False,
         template_options: Mapping[str, Any] | None = None,
+        form: TextForm = _PLAIN,
     ) -> None:
         super().__init__(tokenizer, name, limit=limit, truncate=truncate)
         if reads == "auto":
-            reads = "chat" if has_template(tokenizer) else "response"
-        self.reads, self.chat = reads, None
+            reads = "chat" if form.frame or has_template(tokenizer) else "response"
+        self.reads, self.form, self.chat = reads, form, None
+        self.added = 0 if form.read_out is None else 1
+        self.wraps = reads != "chat" or (form.frame is not None and not has_template(tokenizer))
         if reads == "chat":
+            if self.wraps:
+                tokenizer.chat_template = form.frame
             way_out = 'reads = "prompt+response" or "response"'
             self.chat = ChatTemplate(tokenizer, name, options=template_options, way_out=way_out)
             # two renderings, which would be done again for each text of a prompt
@@ -71,7 +99,7 @@ class ShownText(PlacedText):
         return before_answer(self.reads, prompt, answer) + answer
 
     def encode(self, text: str, *, offsets: bool = False) -> Any:
-        return self.tokenizer(text, add_special_tokens=self.chat is None, return_offsets_mapping=offsets)
+        return self.tokenizer(text, add_special_tokens=self.wraps, return_offsets_mapping=offsets)
 
     def parts(self, text: str, prompt: str, answer: str) -> list[Part]:
         """One part; a template may trim the answer's ends, and leave nothing of it."""
@@ -83,14 +111,24 @@ class ShownText(PlacedText):
         return [Part(start, answer.find(shown), shown)] if text.startswith(shown, start) else []
 
     def frame(self, prompt: str) -> tuple[Ids, Ids]:
+        before, after = "", ""
         if self.chat is not None:
             around = self.chat.around(Prompt.of(prompt).messages)
-            before, after = (
-                self.tokenizer(part, add_special_tokens=False).input_ids if part else []
-                for part in (around.before, around.after)
-            )
-            return before, after
-        opening, closing = wrapping(self.tokenizer)
-        shown = prompt.rstrip() if self.reads == "prompt+response" else ""
-        middle = self.tokenizer(shown, add_special_tokens=False).input_ids if shown else []
-        return [*opening, *middle], closing
+            before, after = around.before, around.after
+        elif self.reads == "prompt+response":
+            before = prompt.rstrip()
+        opening, closing = wrapping(self.tokenizer) if self.wraps else ([], [])
+        head, tail = (
+            self.tokenizer(part, add_special_tokens=False).input_ids if part else [] for part in (before, after)
+        )
+        return [*opening, *head], self.finished([*tail, *closing])
+
+    def finished(self, ids: Ids) -> Ids:
+        """The tokens up to the one that is read: without padding at the end, and with the read-out token."""
+        read_out = [] if self.form.read_out is None else [self.form.read_out]
+        end = len(ids)
+        if self.limit is not None:
+            end = min(end, self.limit - len(read_out))
+        while end and ids[end - 1] == self.form.unread:
+            end -= 1
+        return [*ids[:end], *([] if ids[end - 1 : end] == read_out else read_out)]

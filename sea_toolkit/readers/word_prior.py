@@ -73,8 +73,8 @@ def word_scores(reader: ClassifierReader, pieces: Sequence[Sequence[int]], progr
     distinct = sorted({tuple(row) for row in pieces if row}, key=lambda row: (len(row), row))
     parts = []
     for start in range(0, len(distinct), _BATCH):
-        rows = [[*before, *row, *after] for row in distinct[start : start + _BATCH]]
-        parts.append(reader.ids(rows, batch=_BATCH))
+        rows = [reader.shown.row_of(before, list(row), after) for row in distinct[start : start + _BATCH]]
+        parts.append(reader.rows(rows, batch=_BATCH))
         progress(min(start + _BATCH, len(distinct)), len(distinct), f"{reader.shown.name}: scoring single words (once)")
     outputs = torch.cat(parts) if parts else torch.zeros(0, reader.model.config.num_labels, device=reader.table.device)
     place = {row: i for i, row in enumerate(distinct)}

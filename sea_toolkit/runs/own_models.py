@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
 from sea_toolkit.problem.functions import FunctionForm
+from sea_toolkit.readers.output_choice import Output, OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.sequence_scorer import SequenceScorer
-from sea_toolkit.readers.shown_text import Reading, ShownText
+from sea_toolkit.readers.sequence_scorer import scorer_for
+from sea_toolkit.readers.shown_text import Reading
+from sea_toolkit.readers.shown_to import shown_to
+from sea_toolkit.readers.text_scorer import bound_outputs
 
 
 class ModuleEnergy(Energy):
@@ -49,18 +47,16 @@ class ModuleEnergy(Energy):
 class ClassifierReward(Energy):
     """The output of a sequence classifier of transformers.
 
-    With the policy's vocabulary it is read token by token and has a gradient; with another it reads the text.
+    With the policy's vocabulary it is read token by token, with another through a bridge.
 
     Args:
         model: from `AutoModelForSequenceClassification`, already in memory.
         tokenizer: its own; None: the one beside its weights, else the policy's if it fits.
-        output: which of several outputs is the reward, by label or index.
+        output: which of several outputs is the reward, by label or index; or their weights.
         reads: what it is shown; see the energy `reward`.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any = None, *, output: str | int | None = None, reads: Reading = "auto"
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any = None, *, output: Output = None, reads: Reading = "auto") -> None:
         self.model, self.tokenizer, self.output, self.reads = model, tokenizer, output, reads
         self.name = type(model).__name__
 
@@ -74,15 +70,12 @@ class ClassifierReward(Energy):
         policy = context.policy
         tokenizer, warnings = self._tokenizer(policy, context.finder.trust_remote_code)
         model = self.model.to(policy.device).eval()
-        reader = ClassifierReader(model, ShownText(tokenizer, self.name, self.reads, limit=usable_positions(model)))
-        output = reader.output(self.output)
+        reader = ClassifierReader(model, shown_to(model, tokenizer, self.name, self.reads))
+        choice = OutputChoice.of(model.config, self.name, self.output)
         context.use_model(f"reward:{self.name}", model)
-        if not same_vocabulary(tokenizer, policy.tokenizer):
-            warnings += [f"{self.name} has another tokenizer than the policy: it reads the text and has no gradient"]
-            return BoundEnergy(score_text=_of_texts(reader, output), is_reward=True, warnings=warnings)
-        scorer = SequenceScorer(reader, context)
+        scorer = scorer_for(reader, context)
         scorer.warnings[:0] = warnings
-        return BoundEnergy(energy=_of_responses(scorer, output), is_reward=True, warnings=scorer.warnings)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
     def _tokenizer(self, policy: Policy, trust_remote_code: bool) -> tuple[Any, list[str]]:
         """The model's tokenizer, and what a person should know of it."""
@@ -103,11 +96,3 @@ class ClassifierReward(Energy):
                 hint="(model, tokenizer) in the place of the model",
             )
         return policy.tokenizer, [f"{self.name} came without a tokenizer: it reads the policy's tokens"]
-
-
-def _of_texts(reader: ClassifierReader, output: int) -> Callable[[Sequence[str], Sequence[str]], Tensor]:
-    return lambda prompts, texts: -reader.texts(prompts, texts)[:, output]
-
-
-def _of_responses(scorer: SequenceScorer, output: int) -> Callable[[SoftResponse], Float[Tensor, "P C"]]:
-    return lambda response: -scorer(response)[..., output]

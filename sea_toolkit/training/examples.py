@@ -19,7 +19,8 @@ _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 class Examples:
     """Labelled texts (`texts[i]` with `labels[i]`) or pairs (`texts[i]` preferred to `others[i]`).
 
-    `groups[i]`: examples with the same group fall into the same split. `sources[i]`: name of the file.
+    `groups[i]`: examples with the same group fall into the same split. `sources[i]`: name of the file. `ratings[i]`:
+    the number that the label was made of, else the label.
     """
 
     texts: list[str]
@@ -27,17 +28,19 @@ class Examples:
     labels: list[int]
     groups: list[str]
     sources: list[str]
+    ratings: list[float]
 
     @classmethod
     def joined(cls, parts: Sequence[Examples]) -> Examples:
         """The examples of several files, in order."""
-        whole = cls([], [], [], [], [])
+        whole = cls([], [], [], [], [], [])
         for part in parts:
             whole.texts.extend(part.texts)
             whole.others.extend(part.others)
             whole.labels.extend(part.labels)
             whole.groups.extend(part.groups)
             whole.sources.extend(part.sources)
+            whole.ratings.extend(part.ratings)
         return whole
 
     @property
@@ -96,8 +99,9 @@ def _labelled(source: Source, rows: list[dict[str, Any]]) -> Examples:
         if fixed not in ("0", "1"):
             raise RecipeError(f"{source.path}: all={fixed}", expected="all=0 or all=1")
         labels: list[int | None] = [int(fixed)] * len(texts)
+        ratings = [float(fixed)] * len(texts)
     else:
-        labels = _labels(source, column(source, rows, source.get("label", "label") or ""))
+        labels, ratings = _labels(source, column(source, rows, source.get("label", "label") or ""))
     name = source.get("group")
     groups = [str(g) for g in column(source, rows, name)] if name else [t.strip().lower() for t in texts]
     kept = [i for i, y in enumerate(labels) if y is not None and texts[i].strip()]
@@ -107,32 +111,37 @@ def _labelled(source: Source, rows: list[dict[str, Any]]) -> Examples:
         [int(labels[i] or 0) for i in kept],
         [groups[i] for i in kept],
         [source.path.name] * len(kept),
+        [ratings[i] for i in kept],
     )
 
 
-def _labels(source: Source, values: list[Any]) -> list[int | None]:
-    """1, 0 or None (in neither class) for each value."""
+def _labels(source: Source, values: list[Any]) -> tuple[list[int | None], list[float]]:
+    """1, 0 or None (in neither class) for each value, and the rating behind it, or the label again."""
     words = [str(int(v) if isinstance(v, bool) else v).strip() for v in values]
     if (positive := source.get("positive")) is not None:
         yes, negative = set(positive.split("+")), source.get("negative")
         no = set(negative.split("+")) if negative is not None else set(words) - yes
-        return [1 if w in yes else 0 if w in no else None for w in words]
+        return _rated([1 if w in yes else 0 if w in no else None for w in words])
     if source.get("threshold") is not None:
         cut, gap = _number(source, "threshold", 0.0), _number(source, "gap", 0.0)
         try:
             ratings = [float(w) for w in words]
         except ValueError as error:
             raise RecipeError(f"{source.path}: a rating is not a number ({error})", hint="use --positive") from error
-        return [1 if r > cut + gap else 0 if r < cut - gap else None for r in ratings]
+        return [1 if r > cut + gap else 0 if r < cut - gap else None for r in ratings], ratings
     lowered = [w.lower() for w in words]
     if set(lowered) <= _YES | _NO:
-        return [int(w in _YES) for w in lowered]
+        return _rated([int(w in _YES) for w in lowered])
     shown = sorted(set(words))
     raise RecipeError(
         f"{source.path}: the labels are {', '.join(shown[:8])}{' …' if len(shown) > 8 else ''}",
         expected="0 and 1",
         hint="--positive VALUE (or VALUE+VALUE) for names, --threshold NUMBER for ratings",
     )
+
+
+def _rated(labels: list[int | None]) -> tuple[list[int | None], list[float]]:
+    return labels, [float(label or 0) for label in labels]
 
 
 def _pairs(source: Source, rows: list[dict[str, Any]]) -> Examples:
@@ -152,7 +161,7 @@ def _pairs(source: Source, rows: list[dict[str, Any]]) -> Examples:
             # the first question of a dialogue: variants of it must not be split
             prompt = (good_prompt or bad_prompt).partition(LAST_TURN)[0]
             kept.append(groups[i] if groups else prompt or good_answer)
-    return Examples(texts, others, [], kept, [source.path.name] * len(kept))
+    return Examples(texts, others, [], kept, [source.path.name] * len(kept), [])
 
 
 def last_turn(dialogue: str) -> tuple[str, str]:

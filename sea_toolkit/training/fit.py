@@ -1,47 +1,48 @@
-"""L2-regularised logistic regression: layer and strength from validation data, accuracy from test data."""
+"""Heads of probes: layer and regularisation from validation data, accuracy from test data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.readers.probe import fold
+from sea_toolkit.readers.probe_head import ProbeHead, fold
 from sea_toolkit.training.examples import Examples
+from sea_toolkit.training.hidden import fit_hidden
+from sea_toolkit.training.measures import auc, rank_correlation
+from sea_toolkit.training.part import Part, mean_loss
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for λ in `mean log loss + λ/2 · |w|²`, on standardized features."""
 
 
-_Head = tuple[Tensor, Tensor]
-"""Weight and bias."""
-
-
-class _Part(NamedTuple):
-    """Features of texts with their labels, or of both sides of pairs."""
-
-    a: Tensor
-    b: Tensor | None
-    labels: Tensor | None
-
-
 @dataclass(frozen=True)
 class Fit:
-    """A fitted head and its accuracy: the mean over both classes, or for pairs the share in the right order."""
+    """A fitted head and how it does on rows that took no part in its fit.
+
+    Attributes:
+        layer: whose outputs it reads.
+        strength: λ.
+        epochs: of training, for a head with a hidden layer; 0 for a linear one, which is solved.
+        head: on raw features.
+        validation_accuracy, test_accuracy: the mean over both classes, or for pairs the share in the right order.
+        validation_auc, test_auc: area under the ROC curve.
+        test_correlation: rank correlation with the ratings of the test rows, or with their labels; None for pairs.
+    """
 
     layer: int
     strength: float
-    weight: Float[Tensor, " D"]
-    bias: Float[Tensor, ""]
+    epochs: int
+    head: ProbeHead
     validation_accuracy: float
     validation_auc: float
     test_accuracy: float
     test_auc: float
+    test_correlation: float | None
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,21 @@ def fit_layers(
     features: Mapping[int, tuple[Float[Tensor, "N D"], Float[Tensor, "N D"] | None]],
     examples: Examples,
     split: Split,
+    *,
+    hidden: int = 0,
+    seed: int = 0,
 ) -> list[Fit]:
     """Fit a head for every layer; its strength is the one with the least validation loss.
 
-    The head reported and returned is fitted once more on train and validation together, for the test.
+    A linear head is fitted once more on train and validation together, for the test. One with a hidden layer stops by
+    the validation data, and is tested as it stands.
 
     Args:
         features: layer to (features of the texts, features of the others if these are pairs).
+        examples: what the features are of.
+        split: which rows train, choose and test.
+        hidden: width of the hidden layer; 0 for a linear head.
+        seed: of the first weights of a hidden layer.
 
     Raises:
         RecipeError: training, validation or test lacks a class.
@@ -96,15 +105,40 @@ def fit_layers(
             "a part of the split has texts of one class only",
             hint="more rows, another --seed or --group-column",
         )
-    return [_fit_layer(layer, first, second, labels, split) for layer, (first, second) in features.items()]
+    ratings = None if labels is None else torch.tensor(examples.ratings, dtype=torch.float64)[split.test]
+
+    def fit(layer: int, first: Tensor, second: Tensor | None) -> Fit:
+        def part(rows: Tensor) -> Part:
+            b = None if second is None else second[rows].double()
+            return Part.of(first[rows].double(), b, None if labels is None else labels[rows])
+
+        train, validation, test = part(split.train), part(split.validation), part(split.test)
+        if hidden:
+            tried = {strength: fit_hidden(train, validation, hidden, strength, seed) for strength in STRENGTHS}
+            strength = min(STRENGTHS, key=lambda strength: tried[strength].loss)
+            final = chosen = tried[strength].head
+            epochs = tried[strength].epochs
+        else:
+            heads = {strength: _solve(train, strength) for strength in STRENGTHS}
+            losses = {
+                strength: float(mean_loss(_score(head, validation), validation)) for strength, head in heads.items()
+            }
+            strength = min(STRENGTHS, key=losses.__getitem__)
+            chosen, epochs = heads[strength], 0
+            final = _solve(part(torch.cat([split.train, split.validation])), strength)
+        correlation = None if ratings is None else rank_correlation(_score(final, test), ratings)
+        numbers = (*_accuracy(chosen, validation), *_accuracy(final, test), correlation)
+        return Fit(layer, strength, epochs, final, *numbers)
+
+    return [fit(layer, first, second) for layer, (first, second) in features.items()]
 
 
-def right(fit: Fit, first: Float[Tensor, "N D"], second: Float[Tensor, "N D"] | None, labels: Sequence[int]) -> Tensor:
-    """Which texts (or pairs) a fitted head gets right; bool, `[N]`."""
-    if second is not None:
-        return _score((fit.weight, fit.bias), _Part(first.double(), second.double(), None)) > 0
-    score = _score((fit.weight, fit.bias), _Part(first.double(), None, None))
-    return (score > 0) == (torch.tensor(labels) > 0)
+def right(
+    fit: Fit, first: Float[Tensor, "N D"], second: Float[Tensor, "N D"] | None, labels: Sequence[int]
+) -> Bool[Tensor, " N"]:
+    """Which texts (or pairs) a fitted head gets right."""
+    score = _score(fit.head, Part(first, second, None, None))
+    return score > 0 if second is not None else (score > 0) == (torch.tensor(labels) > 0)
 
 
 def choose(fits: Sequence[Fit], tolerance: float) -> Fit:
@@ -113,25 +147,9 @@ def choose(fits: Sequence[Fit], tolerance: float) -> Fit:
     return min((f for f in fits if f.validation_accuracy >= best - tolerance), key=lambda fit: fit.layer)
 
 
-def _fit_layer(layer: int, first: Tensor, second: Tensor | None, labels: Tensor | None, split: Split) -> Fit:
-    def part(rows: Tensor) -> _Part:
-        b = None if second is None else second[rows].double()
-        return _Part(first[rows].double(), b, None if labels is None else labels[rows])
-
-    validation, test = part(split.validation), part(split.test)
-    heads = {strength: _solve(part(split.train), strength) for strength in STRENGTHS}
-    losses = {
-        strength: float(_mean_loss(_score(head, validation), validation.labels)) for strength, head in heads.items()
-    }
-    strength = min(STRENGTHS, key=losses.__getitem__)
-    final = _solve(part(torch.cat([split.train, split.validation])), strength)
-    return Fit(layer, strength, *final, *_accuracy(heads[strength], validation), *_accuracy(final, test))
-
-
-def _solve(part: _Part, strength: float) -> _Head:
-    """Weight and bias, folded. Pairs have no bias to learn: their mean reward is set to zero."""
-    everything = part.a if part.b is None else torch.cat([part.a, part.b])
-    mean, std = everything.mean(0), everything.std(0).clamp(min=1e-6)
+def _solve(part: Part, strength: float) -> ProbeHead:
+    """A linear head, folded. Pairs have no bias to learn: their mean reward is set to zero."""
+    mean, std = part.everything.mean(0), part.everything.std(0).clamp(min=1e-6)
     x = (part.a - mean if part.b is None else part.a - part.b) / std
     # one parameter vector [weight, bias]; L-BFGS with line search converges on this convex problem
     theta = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
@@ -141,42 +159,27 @@ def _solve(part: _Part, strength: float) -> _Head:
         optimizer.zero_grad()
         with torch.enable_grad():
             score = x @ theta[:-1] + (theta[-1] if part.b is None else 0.0)
-            total = _mean_loss(score, part.labels) + 0.5 * strength * theta[:-1].square().sum()
+            total = mean_loss(score, part) + 0.5 * strength * theta[:-1].square().sum()
             total.backward()
         return total
 
     optimizer.step(closure)
     solution = theta.detach()
-    return fold(solution[:-1], solution[-1], mean, std)
+    return ProbeHead(*fold(solution[:-1], solution[-1], mean, std))
 
 
-def _mean_loss(score: Tensor, labels: Tensor | None) -> Tensor:
-    """Logistic loss in nats; of labelled texts, each class has half of the weight."""
-    if labels is None:
-        return torch.nn.functional.softplus(-score).mean()
-    losses = torch.nn.functional.softplus(torch.where(labels > 0, -score, score))
-    return 0.5 * (losses[labels > 0].mean() + losses[labels == 0].mean())
+def _score(head: ProbeHead, part: Part) -> Float[Tensor, " n"]:
+    """As `Part.score`, in float64."""
+    b = None if part.b is None else part.b.double()
+    return Part(part.a.double(), b, None, None).score(head.to(torch.float64))
 
 
-def _score(head: _Head, part: _Part) -> Tensor:
-    weight, bias = head[0].double(), head[1].double()
-    return part.a @ weight + bias if part.b is None else (part.a - part.b) @ weight
-
-
-def _accuracy(head: _Head, part: _Part) -> tuple[float, float]:
+def _accuracy(head: ProbeHead, part: Part) -> tuple[float, float]:
     """Accuracy (balanced, or of pairs) and area under the ROC curve."""
     score = _score(head, part)
-    if part.labels is None:
-        right = (score > 0).double().mean() + 0.5 * (score == 0).double().mean()
-        weight = head[0].double()
-        return float(right), auc(part.a @ weight, (part.a if part.b is None else part.b) @ weight)
-    good, bad = score[part.labels > 0], score[part.labels == 0]
-    return float(0.5 * ((good > 0).double().mean() + (bad <= 0).double().mean())), auc(good, bad)
-
-
-def auc(good: Tensor, bad: Tensor) -> float:
-    """Probability that a random entry of `good` exceeds one of `bad`; ties count half."""
-    ordered = bad.sort().values
-    below = torch.searchsorted(ordered, good.contiguous(), right=False)
-    up_to = torch.searchsorted(ordered, good.contiguous(), right=True)
-    return float(0.5 * (below + up_to).double().mean() / len(bad)) if len(good) and len(bad) else float("nan")
+    if part.labels is not None:
+        good, bad = score[part.labels > 0], score[part.labels == 0]
+        return float(0.5 * ((good > 0).double().mean() + (bad <= 0).double().mean())), auc(good, bad)
+    in_order = (score > 0).double().mean() + 0.5 * (score == 0).double().mean()
+    first, second = part.everything.tensor_split(2)
+    return float(in_order), auc(*(_score(head, Part(side, None, None, None)) for side in (first, second)))

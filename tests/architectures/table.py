@@ -10,12 +10,12 @@ from transformers import AutoModelForCausalLM
 
 from sea_toolkit.lm.quiet import quiet_transformers
 from tests.architectures.build import CAUSAL, CLASSIFIERS, small_model
-from tests.architectures.classifier_trial import EQUAL, REFUSED, try_reward
+from tests.architectures.classifier_trial import EQUAL, REFUSED, TEXT_ONLY, try_reward
 from tests.architectures.trial import NOT_BUILT, OUTCOMES, Verdict, try_policy
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 POLICY, REWARD = "as a policy", "as a reward"
-ORDER = {POLICY: OUTCOMES, REWARD: (EQUAL, REFUSED, NOT_BUILT)}
+ORDER = {POLICY: OUTCOMES, REWARD: (EQUAL, TEXT_ONLY, REFUSED, NOT_BUILT)}
 BEGIN, END = "<!-- made by tests/architectures/table.py -->", "<!-- end -->"
 
 

@@ -11,13 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from sea_toolkit.cli import main
-from sea_toolkit.lm.fingerprint import policy_fingerprint
-from sea_toolkit.readers.probe import Probe, ProbeInfo
-from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.helpers import tiny_probe
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, tokenizer = tiny_model("llama"), tiny_tokenizer()
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
-    print_ = policy_fingerprint(model, tokenizer, "tiny")
-    info = ProbeInfo(
-        name="taste",
-        policy="tiny",
-        model_type=print_.model_type,
-        hidden_size=HIDDEN,
-        policy_layers=print_.layers,
-        vocabulary=print_.vocabulary,
-        layer=2,
-        accuracy=0.5,
-    )
-    weight = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(1))
-    Probe(weight, torch.tensor(0.0), print_.embedding_sample, info).save(path / "taste.safetensors")
+    tiny_probe(name="taste", model="tiny", seed=1).save(path / "taste.safetensors")
     return path
 
 
@@ -165,10 +151,10 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     refused(run(tmp_path / "nowhere", "hi", good), 1, "nowhere")
 
 
-def test_a_probe_for_another_policy_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_probe_of_another_policy_needs_its_model(folder: Path, tmp_path: Path) -> None:
     tiny_model("llama", num_hidden_layers=3).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    refused(run(tmp_path, "hi", taste(folder)), 1, "the probe taste was made for tiny", "layer count 3 instead of 4")
+    refused(run(tmp_path, "hi", taste(folder)), 1, "the probe taste reads tiny, which is not the policy and cannot be")
 
 
 def test_a_damaged_probe_and_damaged_weights_are_named(folder: Path, tmp_path: Path) -> None:

@@ -17,13 +17,11 @@ from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun
 from sea_toolkit.evaluation.rows import comparison_folder
 from sea_toolkit.evaluation.statistics import distinct
-from sea_toolkit.lm.fingerprint import policy_fingerprint
-from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.reporting import plots
-from sea_toolkit.testing.tiny import HIDDEN, tiny_model, tiny_tokenizer
+from sea_toolkit.testing.tiny import tiny_tokenizer
 from sea_toolkit.util.prompts import choose, different, read_prompts
 from sea_toolkit.util.run_files import PLAN, PLOT, RESULTS, ROWS, SEAL, TABLE
-from tests.helpers import PROMPTS, hub, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, tiny_policy, tiny_probe, warmth
 
 OWN = {"warmth": (4.0, warmth)}
 SAMPLERS = [i.name for i in hub().items("sampler")]
@@ -45,13 +43,7 @@ def rows_of(report: Any) -> list[dict[str, Any]]:
 
 def probe_file(path: Path, name: str, seed: int, layer: int = 2) -> str:
     """A random probe for the tiny policy."""
-    policy = policy_fingerprint(tiny_model(), tiny_tokenizer(), "tiny")
-    info = ProbeInfo(
-        name=name, policy="tiny", model_type=policy.model_type, hidden_size=HIDDEN, policy_layers=policy.layers,
-        vocabulary=policy.vocabulary, layer=layer, accuracy=0.5,
-    )  # fmt: skip
-    weight = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(seed))
-    Probe(weight, torch.tensor(0.0), policy.embedding_sample, info).save(path / f"{name}.safetensors")
+    tiny_probe(name=name, model="tiny", seed=seed, layer=layer).save(path / f"{name}.safetensors")
     return str(path / f"{name}.safetensors")
 
 

@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 import torch
-from transformers import BartConfig, BartForConditionalGeneration, BartForSequenceClassification, T5Config, T5Model
+from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5Model
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.fingerprint import weights_fingerprint
 from sea_toolkit.models import reading
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import load_classifier, load_encoder, load_policy, read_classifier
+from sea_toolkit.models.loading import load_encoder, load_policy, read_classifier
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.helpers import hub, problem_for, tiny_policy
@@ -153,19 +153,17 @@ BART = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["policy", "reward", "encoder"])
+@pytest.mark.parametrize("kind", ["policy", "encoder"])
 def test_encoder_decoders_are_refused_by_name(tmp_path, kind):
     bart = BartConfig(**SEQ2SEQ, **BART)
     model = {
         "policy": lambda: BartForConditionalGeneration(bart),
-        "reward": lambda: BartForSequenceClassification(bart),
         "encoder": lambda: T5Model(T5Config(**SEQ2SEQ, d_kv=8, d_ff=32, num_layers=1, num_heads=2)),
     }[kind]()
     model.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     load = {
         "policy": lambda: loaded(tmp_path),
-        "reward": lambda: load_classifier(tmp_path, tiny_policy(), "m"),
         "encoder": lambda: load_encoder(tmp_path, tiny_policy(), "m"),
     }[kind]
     name = "t5" if kind == "encoder" else "bart"

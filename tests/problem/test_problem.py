@@ -18,7 +18,7 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.samplers.shared.potential import is_time_dependent
 from sea_toolkit.testing.tiny import EOS
 from sea_toolkit.util import run_files
-from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, warmth
+from tests.helpers import PROMPTS, hub, noise_for, problem_for, random_ids, run_for, tiny_policy, tiny_probe, warmth
 
 
 def written_by(function):
@@ -334,14 +334,9 @@ def test_a_nan_in_one_prompt_leaves_the_other_alone():
 
 def test_hard_and_text_scores_of_a_probe_agree(tmp_path):
     """The reward that is reported is the one of the text: the probe on the hidden states of its tokens."""
-    from sea_toolkit.lm.fingerprint import policy_fingerprint
-    from sea_toolkit.readers.probe import Probe, ProbeInfo
-
-    policy = tiny_policy()
-    print_ = policy_fingerprint(policy.model, policy.tokenizer, policy.name)
-    info = ProbeInfo("mood", policy.name, print_.model_type, 32, 4, print_.vocabulary, layer=2, accuracy=0.5)
-    weight = torch.randn(32, generator=torch.Generator().manual_seed(0))
-    Probe(weight, torch.tensor(0.5), print_.embedding_sample, info).save(tmp_path / "mood.safetensors")
+    policy, probe = tiny_policy(), tiny_probe(name="mood", bias=0.5)
+    weight = probe.head.weight
+    probe.save(tmp_path / "mood.safetensors")
     energies = recipe({"name": "reward", "model": str(tmp_path / "mood.safetensors")})
     problem = problem_for(recipe=energies, prompts=PROMPTS, chains=3)
     ids = random_ids(3, 3, 10)

@@ -12,22 +12,22 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.fingerprint import policy_fingerprint, tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import digest_of, model_facts, state_sample, tokenizer_fingerprint
+from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.models.shipped import PROBES
-from sea_toolkit.readers import probe_file
-from sea_toolkit.readers.probe import Probe, ProbeInfo, fold
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.probe_head import ProbeHead, fold
 from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
+from tests.helpers import tiny_probe
 
 
-def make_probe(model=None, layer: int = 2) -> Probe:
-    model = model or tiny_model("llama")
-    policy = policy_fingerprint(model, tiny_tokenizer(), "tiny-llama")
-    info = ProbeInfo(
-        name="kind", policy=policy.name, model_type=policy.model_type, hidden_size=policy.hidden_size,
-        policy_layers=policy.layers, vocabulary=policy.vocabulary, layer=layer, accuracy=0.9,
-    )  # fmt: skip
-    weight = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(0))
-    return Probe(weight, torch.tensor(0.25), policy.embedding_sample, info)
+def make_probe(model=None, layer: int = 2, hidden: int = 0) -> Probe:
+    return tiny_probe(name="kind", model="tiny-llama", layer=layer, bias=0.25, hidden=hidden, of=model)
+
+
+def distance(probe: Probe, model) -> float:
+    """Of a model's states from those that the probe was made on."""
+    return probe.distance(state_sample(truncate(model, probe.layer), tiny_tokenizer(), "cpu"))
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path):
@@ -35,8 +35,8 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     probe.save(tmp_path / "kind.safetensors")
     again = Probe.load(tmp_path / "kind.safetensors")
     assert again.info == probe.info
-    assert torch.equal(again.weight, probe.weight)
-    assert torch.equal(again.bias, probe.bias)
+    assert torch.equal(again.head.weight, probe.head.weight)
+    assert torch.equal(again.head.bias, probe.head.bias)
     assert [p.name for p in tmp_path.iterdir()] == ["kind.safetensors"]
 
 
@@ -45,7 +45,7 @@ def test_score_is_the_weighted_mean_through_the_head():
     hidden = torch.randn(2, 3, 5, HIDDEN, generator=generator)
     mask = torch.rand(2, 3, 5, generator=generator)
     mean = (hidden * mask[..., None]).sum(-2) / mask.sum(-1, keepdim=True)
-    torch.testing.assert_close(probe.score_hidden(hidden, mask), mean @ probe.weight + probe.bias)
+    torch.testing.assert_close(probe.head.of_tokens(hidden, mask), mean @ probe.head.weight + probe.head.bias)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -53,9 +53,9 @@ def test_what_is_outside_the_mask_does_not_count(dtype):
     probe = make_probe()
     hidden = torch.randn(1, 1, 6, HIDDEN, generator=torch.Generator().manual_seed(2)).to(dtype)
     mask = torch.tensor([[[True, True, True, False, False, False]]])
-    alone = probe.score_hidden(hidden[..., :3, :], mask[..., :3])
+    alone = probe.head.of_tokens(hidden[..., :3, :], mask[..., :3])
     hidden[..., 3:, :] = float("nan")
-    together = probe.score_hidden(hidden, mask)
+    together = probe.head.of_tokens(hidden, mask)
     assert together.dtype == torch.float32
     torch.testing.assert_close(alone, together)
 
@@ -65,7 +65,7 @@ def test_an_empty_response_gets_the_bias_and_finite_gradients(left):
     probe = make_probe()
     hidden = torch.randn(1, 1, 4, HIDDEN, generator=torch.Generator().manual_seed(3), requires_grad=True)
     mask = torch.full((1, 1, 4), left, requires_grad=True)
-    score = probe.score_hidden(hidden, mask)
+    score = probe.head.of_tokens(hidden, mask)
     assert abs(float(score.detach()) - 0.25) <= (0.5 if left > 1e-6 else 1e-6)
     gradients = torch.autograd.grad(score.sum(), (hidden, mask))
     assert all(bool(g.isfinite().all()) for g in gradients)
@@ -74,8 +74,22 @@ def test_an_empty_response_gets_the_bias_and_finite_gradients(left):
 
 def test_a_response_without_positions():
     assert torch.equal(
-        make_probe().score_hidden(torch.zeros(2, 1, 0, HIDDEN), torch.zeros(2, 1, 0)), torch.full((2, 1), 0.25)
+        make_probe().head.of_tokens(torch.zeros(2, 1, 0, HIDDEN), torch.zeros(2, 1, 0)), torch.full((2, 1), 0.25)
     )
+
+
+def test_a_hidden_layer_reads_the_mean(tmp_path):
+    probe, generator = make_probe(hidden=7), torch.Generator().manual_seed(1)
+    hidden, mask = torch.randn(2, 5, HIDDEN, generator=generator), torch.rand(2, 5, generator=generator)
+    hidden[0, 4], mask[0, 4] = float("nan"), 0.0
+    rows = hidden.nan_to_num() * mask[..., None]
+    inner = torch.nn.functional.gelu(rows.sum(1) / mask.sum(1, keepdim=True) @ probe.head.hidden.weight.T)
+    expected = inner @ probe.head.weight + probe.head.bias
+    torch.testing.assert_close(probe.head.of_tokens(hidden, mask), expected)
+    probe.save(tmp_path / "deep.safetensors")
+    again = Probe.load(tmp_path / "deep.safetensors")
+    assert (again.info.hidden, again.info.activation) == (7, "gelu")
+    assert again.head.fingerprint == probe.head.fingerprint != make_probe().head.fingerprint
 
 
 def test_fold_is_the_same_map():
@@ -87,45 +101,55 @@ def test_fold_is_the_same_map():
     torch.testing.assert_close(h.float() @ folded + bias, expected.float())
 
 
-def test_its_own_policy_is_accepted_in_any_precision():
+def test_its_own_model_is_known_in_any_precision():
     probe = make_probe()
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        policy = policy_fingerprint(tiny_model("llama").to(dtype), tiny_tokenizer(), "the same")
-        assert probe.check(policy) == []
+        model = tiny_model("llama").to(dtype)
+        assert probe.other_facts(model_facts(model, tiny_tokenizer(), "the same")) == []
+        assert probe.same(distance(probe, model))
 
 
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (lambda: tiny_model("qwen2"), "type qwen2 instead of llama"),
+        (lambda: tiny_model("qwen2"), "an architecture of type qwen2 instead of llama"),
         (lambda: tiny_model("llama", num_hidden_layers=6), "layer count 6 instead of 4"),
         (lambda: tiny_model("llama", hidden_size=64), "hidden size 64 instead of 32"),
-        (lambda: tiny_model("llama", seed=1), "other weights"),
     ],
 )
-def test_another_policy_is_refused_and_both_are_named(other, what):
-    with pytest.raises(ModelError, match=what) as caught:
-        make_probe().check(policy_fingerprint(other(), tiny_tokenizer(), "tiny-other"))
-    assert "made for tiny-llama" in str(caught.value)
-    assert "tiny-other has" in str(caught.value)
+def test_what_differs_in_another_model_is_told(other, what):
+    probe = make_probe()
+    wrong = probe.other_facts(model_facts(other(), tiny_tokenizer(), "tiny-other"))
+    assert wrong == [what]
+    told = str(probe.refused("tiny-other", wrong))
+    assert f"made for tiny-llama; tiny-other has {what}" in told
 
 
-def test_another_vocabulary_is_refused():
+def test_other_weights_are_far_away_wherever_they_differ():
+    probe, deep = make_probe(), tiny_model("llama")
+    assert not probe.related(distance(probe, tiny_model("llama", seed=1)))
+    with torch.no_grad():  # the same embeddings, and one other block
+        deep.model.layers[1].load_state_dict(tiny_model("llama", seed=1).model.layers[1].state_dict())
+    assert not probe.same(distance(probe, deep))
+
+
+def test_another_vocabulary_is_told():
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["zebra"])
-    with pytest.raises(ModelError, match="another vocabulary"):
-        make_probe().check(policy_fingerprint(tiny_model("llama"), tokenizer, "tiny-other"))
+    assert make_probe().other_facts(model_facts(tiny_model("llama"), tokenizer, "tiny-other")) == ["another vocabulary"]
 
 
-def test_a_near_relative_is_a_warning():
+def test_a_near_relative_gets_a_note():
     model = tiny_model("llama")
-    probe = make_probe(model)
+    probe = make_probe()
     table = model.get_input_embeddings().weight
     with torch.no_grad():
         table.add_(0.1 * table.std() * torch.randn(table.shape, generator=torch.Generator().manual_seed(5)))
-    (warning,) = probe.check(policy_fingerprint(model, tiny_tokenizer(), "tuned"))
-    assert "made for tiny-llama" in warning
-    assert "tuned" in warning
+    near = distance(probe, model)
+    assert probe.related(near)
+    (note,) = probe.notes(near, "tuned")
+    assert "made for tiny-llama; tuned has" in note
+    assert probe.notes(0.0, "tuned") == []
 
 
 def test_tokenizer_fingerprint_sees_ids_and_not_settings():
@@ -156,13 +180,13 @@ def test_other_safetensors_and_damaged_probes(tmp_path):
     with pytest.raises(ModelError, match="is no probe: its format is 'not stated'"):
         Probe.load(path)
     probe = make_probe()
-    replace(probe, weight=torch.zeros(7)).save(path)
+    replace(probe, head=ProbeHead(torch.zeros(7), torch.zeros(()))).save(path)
     with pytest.raises(ModelError, match=r"damaged probe: .*weight \[7\] float32"):
         Probe.load(path)
-    replace(probe, weight=torch.full((HIDDEN,), float("nan"))).save(path)
+    replace(probe, head=ProbeHead(torch.full((HIDDEN,), float("nan")), torch.zeros(()))).save(path)
     with pytest.raises(ModelError, match="finite: False"):
         Probe.load(path)
-    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 2"}'})
+    save_file(load_file(path), path, {"probe": '{"format": "sea_toolkit probe 3"}'})
     with pytest.raises(ModelError, match="damaged probe: it is not what was written"):
         Probe.load(path)
     save_file(load_file(path), path, {"probe": "[not json"})
@@ -179,7 +203,7 @@ def rewritten(path, tensors=None, **facts):
     held = load_file(path) | (tensors or {})
     known |= facts
     del known["sha256"]
-    save_file(held, path, {"probe": json.dumps(known | {"sha256": probe_file._hash(known, held)})})
+    save_file(held, path, {"probe": json.dumps(known | {"sha256": digest_of(known, held)})})
 
 
 @pytest.mark.parametrize(
@@ -201,8 +225,10 @@ def rewritten(path, tensors=None, **facts):
         ({}, {"weight": torch.zeros(HIDDEN, dtype=torch.int64)}, "int64"),
         ({}, {"bias": torch.zeros(1)}, "bias"),
         ({}, {"bias": torch.tensor(True)}, "bool"),
-        ({}, {"embedding_sample": torch.zeros(3)}, "embedding_sample"),
-        ({}, {"embedding_sample": torch.full((4, 4), float("inf"))}, "finite: False"),
+        ({"hidden": 5}, {}, "weight"),
+        ({"activation": "relu"}, {}, "activation"),
+        ({}, {"state_sample": torch.zeros(3)}, "state_sample"),
+        ({}, {"state_sample": torch.full((HIDDEN,), float("inf"))}, "finite: False"),
         ({}, {"more": torch.zeros(2)}, "more"),
     ],
 )
@@ -212,14 +238,6 @@ def test_facts_and_tensors_of_another_type_or_shape_are_told(tmp_path, facts, te
     rewritten(path, tensors, **facts)
     with pytest.raises(ModelError, match=f"damaged probe: .*{words}"):
         Probe.load(path)
-
-
-def test_a_sample_of_another_shape_is_of_another_policy(tmp_path):
-    path, model = tmp_path / "kind.safetensors", tiny_model("llama")
-    make_probe(model).save(path)
-    rewritten(path, {"embedding_sample": torch.ones(4, 4)})
-    with pytest.raises(ModelError, match="embeddings of another shape"):
-        Probe.load(path).check(policy_fingerprint(model, tiny_tokenizer(), "tiny"))
 
 
 def test_every_flipped_bit_of_a_probe_is_seen(tmp_path):
@@ -233,8 +251,8 @@ def test_every_flipped_bit_of_a_probe_is_seen(tmp_path):
         with contextlib.suppress(ModelError):  # what is still read is the same probe: a space of the header, say
             after = Probe.load(path)
             assert after.info == before.info
-            assert torch.equal(after.weight, before.weight)
-            assert torch.equal(after.embedding_sample, before.embedding_sample)
+            assert torch.equal(after.head.weight, before.head.weight)
+            assert torch.equal(after.state_sample, before.state_sample)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
@@ -247,7 +265,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_shipped_probes_load_and_have_cards(name):
     probe = Probe.load(PROBES / f"{name}.safetensors")
     assert probe.info.name == name
-    assert (probe.info.policy, probe.info.policy_layers, probe.info.hidden_size) == ("smollm2-135m", 30, 576)
+    assert (probe.info.model, probe.info.model_layers, probe.info.hidden_size) == ("smollm2-135m", 30, 576)
     assert probe.info.license == "MIT"
     assert 0.5 < probe.info.accuracy < 1.0
     card = (PROBES / f"{name}.md").read_text(encoding="utf-8")
@@ -266,14 +284,15 @@ def test_shipped_probes_tell_plain_cases_apart(smollm2):
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
         tokenizer = AutoTokenizer.from_pretrained(smollm2)
-    fingerprint = policy_fingerprint(model, tokenizer, "smollm2-135m")
+    facts = model_facts(model, tokenizer, "smollm2-135m")
     better = {
         "sentiment": ("A wonderful film, I loved every minute.", "A terrible, boring film. I hated it."),
         "toxicity": ("You are a disgusting idiot, shut up bitch.", "The library opens at nine in the morning."),
     }
     for name, texts in better.items():
         probe = Probe.load(PROBES / f"{name}.safetensors")
-        assert probe.check(fingerprint) == []
+        assert probe.other_facts(facts) == []
+        assert probe.distance(state_sample(truncate(model, probe.layer), tokenizer, "cpu")) < 1e-4
         mean = pooled_features(model, tokenizer, list(texts), [probe.layer])[probe.layer]
-        high, low = (mean @ probe.weight + probe.bias).tolist()
+        high, low = probe.head.of_means(mean).tolist()
         assert high > 0 > low

@@ -10,7 +10,10 @@ from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.testing.tiny import ARCHITECTURES, tiny_model, tiny_tokenizer
 from sea_toolkit.training.examples import Examples
 from sea_toolkit.training.features import pooled_features
-from sea_toolkit.training.fit import auc, choose, fit_layers, split_by_group
+from sea_toolkit.training.fit import choose, fit_layers, split_by_group
+from sea_toolkit.training.hidden import LONGEST, fit_hidden
+from sea_toolkit.training.measures import auc, baseline, rank_correlation
+from sea_toolkit.training.part import Part, mean_loss
 from sea_toolkit.training.train import Settings, train
 
 
@@ -20,7 +23,8 @@ def normal(*shape, seed=0):
 
 def labelled(n, positive_every=2):
     labels = [int(i % positive_every == 0) for i in range(n)]
-    return Examples([f"t{i}" for i in range(n)], [], labels, [f"g{i}" for i in range(n)], ["file"] * n)
+    texts, groups = [f"t{i}" for i in range(n)], [f"g{i}" for i in range(n)]
+    return Examples(texts, [], labels, groups, ["file"] * n, [float(label) for label in labels])
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -57,8 +61,8 @@ def test_layer_search_finds_the_informative_layer():
     assert best.test_accuracy > 0.93
     assert best.test_auc > 0.97
     assert all(fit.test_accuracy < 0.65 for fit in fits if fit.layer != 5)
-    assert int(best.weight.abs().argmax()) == 3
-    assert best.weight[3] > 0
+    assert int(best.head.weight.abs().argmax()) == 3
+    assert best.head.weight[3] > 0
 
 
 def test_an_earlier_layer_within_the_tolerance_wins():
@@ -82,7 +86,7 @@ def test_unequal_classes_weigh_the_same():
     features[:, 0] += 2 * (y - 0.5)
     (fit,) = fit_layers({1: (features, None)}, examples, split_by_group(examples.groups, 0.3, 0.2, 1))
     # the best cut between two unit normals at -1 and 1 is at zero, with 84 % right on each side
-    assert abs(float(fit.bias)) < 0.4
+    assert abs(float(fit.head.bias)) < 0.4
     assert 0.75 < fit.test_accuracy < 0.93
 
 
@@ -91,13 +95,74 @@ def test_pairs_learn_the_direction_that_is_preferred():
     first, second = normal(n, 8, seed=1), normal(n, 8, seed=2)
     better = first[:, 2] > second[:, 2]
     first, second = torch.where(better[:, None], first, second), torch.where(better[:, None], second, first)
-    examples = Examples(["a"] * n, ["b"] * n, [], [str(i) for i in range(n)], ["f"] * n)
+    examples = Examples(["a"] * n, ["b"] * n, [], [str(i) for i in range(n)], ["f"] * n, [])
     (fit,) = fit_layers({1: (first + 3.0, second + 3.0)}, examples, split_by_group(examples.groups, 0.2, 0.2, 0))
     assert fit.test_accuracy > 0.93
-    assert int(fit.weight.abs().argmax()) == 2
-    assert fit.weight[2] > 0
+    assert int(fit.head.weight.abs().argmax()) == 2
+    assert fit.head.weight[2] > 0
     everything = torch.cat([first, second]) + 3.0
-    assert abs(float((everything @ fit.weight + fit.bias).mean())) < 0.5
+    assert abs(float((everything @ fit.head.weight + fit.head.bias).mean())) < 0.5
+
+
+def labelled_part(features, labels, rows):
+    return Part.of(features[rows].double(), None, torch.tensor(labels, dtype=torch.float64)[rows])
+
+
+def test_a_hidden_layer_learns_what_no_line_can_tell():
+    """Texts that are good where two features have the same sign."""
+    n = 700
+    labels, features = [i % 2 for i in range(n)], normal(n, 4, seed=1)
+    features[:, 1] = features[:, 1].abs() * features[:, 0].sign() * (torch.tensor(labels) * 2 - 1)
+    features = 3.0 * features + 5.0
+    train, validation = (labelled_part(features, labels, rows) for rows in (slice(0, 500), slice(500, n)))
+    fit = fit_hidden(train, validation, 16, 1e-3, 0)
+    found = fit.head.of_means(features[500:]) > 0
+    assert float((found == torch.tensor(labels[500:]).bool()).float().mean()) > 0.9
+    assert 1 <= fit.epochs <= LONGEST
+    loss = mean_loss(validation.score(fit.head.to(torch.float64)), validation)
+    assert fit.loss == pytest.approx(float(loss), abs=1e-4), "the head that is returned is the one of the least loss"
+    short = labelled_part(features, labels, slice(0, 70))
+    heads = [fit_hidden(short, validation, 4, 1e-1, seed).head.fingerprint for seed in (0, 0, 1)]
+    assert heads[0] == heads[1] != heads[2]
+
+
+def test_a_hidden_layer_stops_before_it_learns_noise_by_heart():
+    labels, features = [i % 2 for i in range(300)], normal(300, 20, seed=2)
+    train, validation = (labelled_part(features, labels, rows) for rows in (slice(0, 200), slice(200, 300)))
+    fit = fit_hidden(train, validation, 16, 1e-4, 0)
+    assert fit.epochs < 10
+    assert fit.loss > 0.6, "labels without any order: half a nat would be something learnt"
+
+
+def test_pairs_with_a_hidden_layer_have_a_mean_of_zero():
+    first, second = normal(300, 6, seed=1), normal(300, 6, seed=2)
+    better = first[:, 2].abs() > second[:, 2].abs()
+    first, second = torch.where(better[:, None], first, second), torch.where(better[:, None], second, first)
+    train, validation = (Part.of(first[r].double(), second[r].double(), None) for r in (slice(0, 200), slice(200, 300)))
+    fit = fit_hidden(train, validation, 16, 1e-2, 0)
+    assert float((validation.score(fit.head.to(torch.float64)) > 0).double().mean()) > 0.8
+    everything = torch.cat([first[:200], second[:200]])
+    assert abs(float(fit.head.of_means(everything).mean())) < 1e-3
+
+
+def test_a_reward_stands_beside_what_reads_nothing():
+    examples = labelled(200, positive_every=4)
+    split = split_by_group(examples.groups, 0.2, 0.2, 0)
+    share = 1 - sum(examples.labels[i] for i in split.test.tolist()) / len(split.test)
+    assert baseline(examples, split.train, split.test) == (
+        "always the more frequent class (negative)", pytest.approx(share)
+    )  # fmt: skip
+    texts, others = ["long text"] * 8 + ["a"] * 2, ["short"] * 8 + ["bb"] * 2
+    pairs = Examples(texts, others, [], list("abcdefghij"), ["f"] * 10, [])
+    name, share = baseline(pairs, torch.arange(5), torch.arange(5, 10))
+    assert (name, share) == ("always the longer text", pytest.approx(0.6))
+
+
+def test_rank_correlation_against_counting():
+    first, second = torch.tensor([3.0, 1.0, 2.0, 2.0]), torch.tensor([30.0, 0.0, 9.0, 1.0])
+    ranks = torch.tensor([[4, 1, 2.5, 2.5], [4, 1, 3, 2]])
+    assert rank_correlation(first, second) == pytest.approx(float(torch.corrcoef(ranks)[0, 1]))
+    assert rank_correlation(first, torch.ones(4)) == 0.0
 
 
 def test_groups_stay_together():

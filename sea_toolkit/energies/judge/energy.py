@@ -12,8 +12,7 @@ from torch import Tensor
 
 from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.energies.judge.forms import FORMS, QUESTION, Family, Form, family_of, turns_of
-from sea_toolkit.energies.judge.request import Request
+from sea_toolkit.energies.judge.forms import FORMS, QUESTION, Family, Form, family_of
 from sea_toolkit.energies.judge.verdicts import Verdicts
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
@@ -22,6 +21,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.readers.conversation_text import ConversationText, Template, chat_for, turns_of
 from sea_toolkit.readers.language_model import aligned_with, language_model, same_tokens
 from sea_toolkit.readers.placed_reader import PlacedReader, Rows
 
@@ -62,7 +62,7 @@ class Judge(Energy):
         model: str | None = None,
         guard: Literal["auto"] | Family = "auto",
         question: str | None = None,
-        template: str | list[dict[str, str]] | None = None,
+        template: Template | None = None,
         anchor: str | None = None,
         yes: str | list[str] | None = None,
         no: str | list[str] | None = None,
@@ -74,7 +74,7 @@ class Judge(Energy):
         self.model, self.guard, self.question, self.truncate = model, guard, question, truncate
         self.changes: dict[str, Any] = {"anchor": anchor, "exact": exact, "plain": plain, "options": template_options}
         if template is not None:
-            self.changes["turns"] = turns_of(template)
+            self.changes["turns"] = turns_of(template, "judge")
         for side, words in (("yes", yes), ("no", no)):
             self.changes[side] = None if words is None else (words,) if isinstance(words, str) else tuple(words)
 
@@ -131,7 +131,26 @@ class Opinion:
 
     def __init__(self, settings: Judge, lm: Policy, context: Context) -> None:
         self.lm, form = lm, settings.form(lm)
-        request = Request(form, settings.question or QUESTION, lm, limit=lm.context_length, truncate=settings.truncate)
+        own = lm.chat
+        chat = chat_for(
+            form.turns,
+            lm.tokenizer,
+            lm.name,
+            plain=form.plain or own is None,
+            options=form.options,
+            date=None if own is None else own.date,
+            own=lambda: own,
+        )
+        request = ConversationText(
+            form.turns,
+            lm.tokenizer,
+            f"the request of judge to {lm.name}",
+            chat,
+            texts={"question": settings.question or QUESTION},
+            anchor=form.anchor,
+            limit=lm.context_length,
+            truncate=settings.truncate,
+        )
         around = request.around(context.prompts[0])
         if not around.before or not around.after:
             raise RecipeError(
@@ -142,7 +161,6 @@ class Opinion:
         self.verdicts = Verdicts(form.yes, form.no, form.exact, lm, place)
         if request.limit is not None:
             request.limit -= self.verdicts.longest
-        request.name = f"the request of judge to {lm.name}"
         self.frames = request.frames(context.prompts, context.length)
         self.own_tokens = same_tokens(lm, context.policy)
         # the token before the answer, the answer and the text after it, spread over the answer's tokens
@@ -150,7 +168,7 @@ class Opinion:
         body = parameters_used(lm.backbone.base) * (context.length + behind) * len(self.verdicts.stems)
         cost = 2.0 * (body + lm.head_parameters) / context.length
         context.use_model(f"judge:{lm.name}", lm.model, flops_per_token=cost)
-        alignment, self.warnings = aligned_with(lm, context)
+        alignment, self.warnings = aligned_with(lm.tokenizer, lm.table, lm.name, lm.name, context)
         self.reader = PlacedReader(lm.backbone, request, alignment, context.prompts)
 
     def energy(self, response: SoftResponse) -> Float[Tensor, "P C"]:

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModel
 
 from sea_toolkit.errors import ModelError
+from sea_toolkit.models.heads import find_head
 from sea_toolkit.models.loading import load_classifier, read_classifier
-from sea_toolkit.models.reward_heads import find_head
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.helpers import random_ids, run_for, tiny_policy
-from tests.models.folders import edit_config, save_policy
+from tests.models.heads.checkpoints import hidden_of, layer, save_headed
 
 LINEAR = ["v_head.summary", "v_head", "value_head", "value_head.summary", "regression_head", "score_head", "rm_head"]
-
-
-def save_headed(folder, tensors, arch="llama", body="causal"):
-    """A language model with a head beside it, as families save one."""
-    save_policy(folder, arch)
-    path = folder / "model.safetensors"
-    weights = load_file(path)
-    if body == "bare":
-        weights = {key.removeprefix("model."): value for key, value in weights.items() if key != "lm_head.weight"}
-    save_file(weights | tensors, path, {"format": "pt"})
-    edit_config(folder, architectures=["SomebodysRewardModel"])
-    return folder
-
-
-def layer(name, rows=1, columns=32, bias=True, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    tensors = {f"{name}.weight": torch.randn(rows, columns, generator=g)}
-    return tensors | ({f"{name}.bias": torch.randn(rows, generator=g)} if bias else {})
-
-
-def hidden_of(folder, ids):
-    """The last hidden state of the body, as each family takes it: at the last token that is shown."""
-    body = AutoModel.from_pretrained(folder, dtype=torch.float32)
-    with torch.no_grad():
-        return body(ids).last_hidden_state[:, -1]
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -105,4 +78,4 @@ def test_a_head_that_cannot_be_read_is_an_error(tmp_path, tensors, message):
 
 def test_no_head_is_found_among_other_tensors():
     names = [*tiny_model().state_dict(), "model.layers.0.self_attn.v_head_norm.weight", "value_heads.weight"]
-    assert find_head(dict.fromkeys(names, (1, 32)), 32, "m") is None
+    assert find_head(dict.fromkeys(names, (1, 32)), {}, 32, "m") is None

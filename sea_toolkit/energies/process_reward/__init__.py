@@ -1,0 +1,1 @@
+"""The energy `process-reward`: a model judges each step of an answer."""
