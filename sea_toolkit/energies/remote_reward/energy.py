@@ -19,10 +19,12 @@ from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.problem.function_inputs import LABELS, label_of
-from sea_toolkit.readers.shown_text import Reading, ShownText, before_answer
+from sea_toolkit.readers.shown_text import ShownText, before_answer
 from sea_toolkit.registry.allowed import checked_url, server_of
 from sea_toolkit.util.conversation import Message, Prompt
 from sea_toolkit.util.wording import counted
+
+Reads = Literal["auto", "response", "prompt+response", "chat"]
 
 _OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
 """What `/v1/models` says of its owner, and the kinds that such a server may be, the first that has its path."""
@@ -63,7 +65,7 @@ class RemoteReward(Energy):
         url: str,
         api: ApiName | Literal["auto"] = "auto",
         served_model: str | None = None,
-        reads: Reading = "auto",
+        reads: Reads = "auto",
         tokenizer: str | None = None,
         output: Annotated[int, Field(ge=0)] | None = None,
         headers: dict[str, str] | None = None,
@@ -166,7 +168,7 @@ class RewardServer:
         api: Api,
         model: str | None,
         shown: ShownText | None,
-        reads: Reading,
+        reads: Reads,
         output: int | None,
         batch: int,
     ) -> None:
