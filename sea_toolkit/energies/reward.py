@@ -22,14 +22,13 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
-from sea_toolkit.readers.classifier_reader import classifier_reader, loaded_classifier
 from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import body_of, load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.sequence_scorer import sequence_scorer
+from sea_toolkit.readers.sequence_scorer import classifier_reader, loaded_classifier, sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.text_scorer import bound_outputs
 
@@ -126,26 +125,39 @@ class Reward(Energy):
             note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
             if note not in scorer.warnings:
                 scorer.warnings.insert(0, note)
-        choice = self._choice(scorer.reader)
+        choice = self.choice(scorer.reader)
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 
-    def reader(self, finder: ModelFinder) -> tuple[ClassifierReader, OutputChoice] | None:
-        """The model by itself, without a policy: what reads texts, and which number of its outputs is the reward; None
-        for one that compares answers, and so needs others.
+    def reader(self, finder: ModelFinder, place: Placement | None = None) -> ClassifierReader | None:
+        """The model by itself, without a policy; None for one that compares answers, and so needs others.
 
-        On a CPU in float32 unless the recipe says otherwise, so that two ways of reading can be told apart.
+        Args:
+            finder: keeps what is loaded.
+            place: where it runs; by default on the recipe's device or the fastest one, on a CPU in float32 unless the
+                recipe says otherwise, so that two ways of reading can be told apart.
 
         Raises:
-            ModelError, RecipeError: as `bind`.
+            ModelError: as `bind`.
+            RecipeError: options that do not go with what it reads, or no such device.
         """
-        source, device = finder.find(self.model, "reward"), pick_device(self.device or "auto")
-        place = Placement(device, pick_dtype(self.dtype or ("float32" if device.type == "cpu" else "auto"), device))
+        source = finder.find(self.model, "reward")
+        if place is None:
+            device = pick_device(self.device or "auto")
+            dtype = self.dtype or ("float32" if device.type == "cpu" else "auto")
+            place = Placement(device, pick_dtype(dtype, device))
         reading = self._reading(source, finder)
-        model, tokenizer = loaded_classifier(source, self.name, finder, place, reading.pop("load", None))
+        model, _ = loaded_classifier(source, self.name, finder, place, reading.get("load"))
         if isinstance(model, PairwiseModel):
             return None
-        _, reader = classifier_reader(model, tokenizer, source, self.name, finder, place, **reading)
-        return reader, self._choice(reader)
+        return classifier_reader(source, self.name, finder, place, **reading)
+
+    def choice(self, reader: ClassifierReader | PairwiseReader) -> OutputChoice:
+        """Which number of the model's outputs is the reward.
+
+        Raises:
+            RecipeError: no such output, or several and none named.
+        """
+        return OutputChoice.of(reader.model.config, self.name, self.output, self.activation)
 
     def _reading(self, source: Path | str, finder: ModelFinder) -> dict[str, Any]:
         """How the model is read: the recipe's options; of a probe, its own."""
@@ -158,9 +170,6 @@ class Reward(Energy):
             "reads": self.reads, "truncate": self.truncate, "template_options": self.template_options,
             "batch": self.batch,
         }  # fmt: skip
-
-    def _choice(self, reader: ClassifierReader | PairwiseReader) -> OutputChoice:
-        return OutputChoice.of(reader.model.config, self.name, self.output, self.activation)
 
     def _refuse_options(self) -> None:
         reads = None if self.reads in ("auto", "response") else self.reads

@@ -135,8 +135,8 @@ def check_reward(
     (asked,) = as_prompts([prompt])
     energy = part.energy
     read = energy.reader(finder) if isinstance(energy, Reward) else None
-    if read is not None:
-        return _of_model(part.label, *read, asked, answers)
+    if isinstance(energy, Reward) and read is not None:
+        return _of_model(part.label, read, energy.choice(read), asked, answers)
     if isinstance(energy, RemoteReward):
         values = energy.connected(finder).scores([asked] * len(answers), list(answers)).tolist()
         kind, note = "a server", "what a server shows its model is not known here"
