@@ -8,13 +8,16 @@ from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.loading import load_classifier
+from sea_toolkit.readers.bridge import plain_bridge
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.output_choice import OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_tokenizer
-from tests.helpers import dense, problem_for, random_ids, tiny_policy
-from tests.models.folders import edit_config
+from tests.helpers import PROMPTS, dense, problem_for, random_ids, tiny_policy
+from tests.models.folders import edit_config, save_classifier
 from tests.models.heads.checkpoints import hidden_of, layer, save_headed, states_of
+from tests.readers.test_bridge import context_of
 
 PROMPT, ANSWER = "Tell me about rain.", "It is so wet and warm."
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -245,6 +248,29 @@ def test_a_gated_reward_guides(tmp_path):
     assert bool(slope.isfinite().all())
 
 
+@pytest.mark.parametrize("kind", ["gated", "read-out token", "padding"])
+def test_every_way_to_read_goes_through_the_bridge(tmp_path, kind):
+    """A model with other tokens than the policy: the value is the model's own, and the gradient reaches the answer."""
+    if kind == "gated":
+        gated_folder(tmp_path)
+    elif kind == "read-out token":
+        save_headed(tmp_path, layer("v_head", bias=False), reward_token_id=BOS)
+    else:
+        save_classifier(tmp_path)
+        edit_config(tmp_path, pad_token_id=EOS)
+    reader, policy = reader_of(tmp_path), tiny_policy()
+    scorer = BridgedScorer(reader, plain_bridge(reader, policy), context_of(policy))
+    texts = [["the rain is over. ", "so warm"], ["No", "a wonderful thing"]]
+    tapped = policy.from_text(texts, torch.zeros(2, 2) > 0).with_gradient_taps()
+    outputs = scorer(tapped)
+    for p, row in enumerate(texts):
+        own = reader.texts([PROMPTS[p]] * 2, row)
+        torch.testing.assert_close(outputs[p].detach(), own, **CLOSE)
+    slope = tapped.taps.gradient(outputs[..., 0].sum()).over_vocabulary(1, policy.vocab_size)
+    assert bool(slope.isfinite().all())
+    assert bool((slope.abs().sum(-1) > 0).all())
+
+
 def test_a_gated_reward_needs_the_place_that_its_gates_read(tmp_path):
     gated_folder(tmp_path)
     with pytest.raises(RecipeError, match="not in the text it reads"):
@@ -281,8 +307,6 @@ def test_gates_of_an_unknown_body_are_refused(tmp_path):
 
 def test_where_the_padding_token_ends_a_turn_transformers_reads_before_it(tmp_path):
     """A reward trained with pad_token = eos_token."""
-    from tests.models.folders import save_classifier
-
     folder = save_classifier(tmp_path)
     edit_config(folder, pad_token_id=EOS)
     reader = reader_of(folder)
