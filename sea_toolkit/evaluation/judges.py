@@ -123,7 +123,7 @@ class Judge:
         probe = Probe.load(source)
         view = PolicyView(probe, policy).view
         if view is None:
-            model, tokenizer = load_probed(probe, source, policy, self.finder)
+            model, tokenizer = load_probed(probe, source, self.finder, policy)
             return self._texts(model, tokenizer, ["judge"], length, {"reads": "response"})
         prefix = policy.prefix(policy.encode(["judge"], 1))  # a probe reads the response alone
         ledger = Ledger()

@@ -36,12 +36,12 @@ class ModuleEnergy(Energy):
 
     def __init__(self, module: nn.Module, *, is_reward: bool) -> None:
         self.module, self.is_reward = module, is_reward
-        self.form = FunctionForm(module, stated_by=module.forward)
-        self.differentiable = not self.form.reads_text
+        self.form = FunctionForm(module, stated_by=module.forward, takes_columns=True)
+        self.differentiable, self.columns = not self.form.reads_text, self.form.columns
 
     def bind(self, context: Context) -> BoundEnergy:
         context.use_model(f"own:{type(self.module).__name__}", self.module.to(context.policy.device))
-        return bound_function(self.form, is_reward=self.is_reward)
+        return bound_function(self.form.in_run(context), is_reward=self.is_reward)
 
 
 class ClassifierReward(Energy):
@@ -72,7 +72,6 @@ class ClassifierReward(Energy):
         model = self.model.to(policy.device).eval()
         reader = ClassifierReader(model, shown_to(model, tokenizer, self.name, self.reads))
         choice = OutputChoice.of(model.config, self.name, self.output)
-        context.use_model(f"reward:{self.name}", model)
         scorer = scorer_for(reader, context)
         scorer.warnings[:0] = warnings
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)

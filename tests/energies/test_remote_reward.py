@@ -33,7 +33,7 @@ def no_waiting(monkeypatch):
 
 
 def server_reward(url, **options):
-    return RemoteReward(url=url, **options)._server(ModelFinder(hub()))
+    return RemoteReward(url=url, **options).connected(ModelFinder(hub()))
 
 
 def align(**more):
@@ -180,7 +180,7 @@ def test_a_server_that_stays_broken_or_silent_is_given_up():
         reward = RemoteReward(url=server.url, timeout=0.1, retries=0, api="sglang")
         server.fault = lambda handler, count: bool(time.sleep(0.3)) or handler.drop()
         with pytest.raises(ModelError, match=r"did not answer within 0.1 s"):
-            reward._server(ModelFinder(hub()))
+            reward.connected(ModelFinder(hub()))
 
 
 def test_an_answer_that_drips_is_cut_at_the_timeout():
@@ -242,9 +242,11 @@ def test_a_recipe_cannot_send_anything_to_a_server_by_itself(tmp_path):
         assert list(first.values()) == list(second.values())
 
 
-def test_each_text_is_asked_about_once():
+def test_each_text_is_asked_about_once_and_with_its_label():
     with serving("openrlhf") as server:
-        align(reward=server.url)
+        row = {"prompt": "Tell me about owls.", "label": "birds", "id": 3}
+        sea.align(row, reward=server.url, policy=tiny_policy(), hub=hub(), recipe=RUN)
+        assert set(server.asked[-1][1]["labels"]) == {"birds"}
         own = [text for _, data, _ in server.asked if data for text in data["query"] if "owls" in text]
         assert len(own) == len(set(own)) > 0
 
