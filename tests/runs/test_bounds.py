@@ -148,6 +148,6 @@ def test_no_name_takes_long_to_be_compared() -> None:
 
 
 def test_python_without_docstrings_is_named_and_not_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    flags = types.SimpleNamespace(optimize=2)
-    monkeypatch.setattr("sea_toolkit.models.from_pretrained.sys", types.SimpleNamespace(flags=flags, modules=sys.modules))
+    system = types.SimpleNamespace(flags=types.SimpleNamespace(optimize=2), modules=sys.modules)
+    monkeypatch.setattr("sea_toolkit.models.from_pretrained.sys", system)
     assert "PYTHONOPTIMIZE" in str(explained(ValueError("No `Args` section"), tmp_path, "m"))
