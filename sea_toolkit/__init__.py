@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.models.named import NamedModel
     from sea_toolkit.models.wheel_files import WheelFiles
+    from sea_toolkit.problem.columns import Columns
     from sea_toolkit.problem.context import Context
     from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.problem.initializer import Initializer
@@ -46,18 +47,19 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API", "Aligner", "BoundEnergy", "Clock", "Context", "Decoded", "EmbeddingSpace", "Energy", "Event", "Info",
-    "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number",
-    "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy", "Probe", "Problem",
-    "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse",
-    "WheelFiles", "after_end", "align", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of",
-    "metropolis", "resume", "select_chains",
+    "SEA_API", "Aligner", "BoundEnergy", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace", "Energy",
+    "Event", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
+    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy",
+    "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
+    "SoftResponse", "WheelFiles", "after_end", "align", "categorical", "compare", "decode", "hard_ids", "hookimpl",
+    "latent_of", "metropolis", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
     "Aligner": "aligner",
     "BoundEnergy": "problem.energy",
     "Clock": "core.clock",
+    "Columns": "problem.columns",
     "Context": "problem.context",
     "Decoded": "lm.decoding",
     "EmbeddingSpace": "lm.embedding_space",

@@ -20,7 +20,7 @@ from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
-from sea_toolkit.util.conversation import Messages, Prompt, as_prompts, is_one_prompt
+from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts, is_one_prompt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
@@ -113,13 +113,13 @@ class Aligner:
 
     @overload
     def align(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
-        self, prompts: str | Messages, **settings: Unpack[RunSettings]
+        self, prompts: str | Messages | Row, **settings: Unpack[RunSettings]
     ) -> Result: ...
     @overload
-    def align(self, prompts: Sequence[str | Messages], **settings: Unpack[RunSettings]) -> list[Result]: ...
+    def align(self, prompts: Sequence[str | Messages | Row], **settings: Unpack[RunSettings]) -> list[Result]: ...
     def align(
         self,
-        prompts: str | Messages | Sequence[str | Messages],
+        prompts: str | Messages | Row | Sequence[str | Messages | Row],
         *,
         reward: Rewards | None = None,
         energies: Energies | None = None,
@@ -182,9 +182,8 @@ class Aligner:
                 )
                 if folder is not None:
                     dated = _dated(chosen, run.problem.policy)
-                    SavedRun(dated, some, {k: weight for k, (weight, _) in terms.own.items()}, checkpoint_every).write(
-                        folder
-                    )
+                    weights = {k: weight for k, (weight, _) in terms.own.items()}
+                    SavedRun(dated, composition.prompts(some), weights, checkpoint_every).write(folder)
                 return run.execute()
 
         results = best_so_far(run, on_interrupt, folder)

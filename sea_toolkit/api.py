@@ -24,7 +24,7 @@ from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_fi
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
-from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
@@ -47,12 +47,12 @@ class AlignSettings(RunSettings, total=False):
 
 @overload
 def align(  # type: ignore[overload-overlap]
-    prompts: str | Messages, **settings: Unpack[AlignSettings]
+    prompts: str | Messages | Row, **settings: Unpack[AlignSettings]
 ) -> Result: ...
 @overload
-def align(prompts: Sequence[str | Messages], **settings: Unpack[AlignSettings]) -> list[Result]: ...
+def align(prompts: Sequence[str | Messages | Row], **settings: Unpack[AlignSettings]) -> list[Result]: ...
 def align(
-    prompts: str | Messages | Sequence[str | Messages],
+    prompts: str | Messages | Row | Sequence[str | Messages | Row],
     *,
     reward: Rewards | None = None,
     energies: Energies | None = None,
@@ -92,7 +92,8 @@ def align(
     Args:
         prompts: one (gives one result) or several (a list of results); they share batches. A prompt is a text or a
             conversation, `[{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]`, that ends with a
-            user's turn.
+            user's turn. It may also be a row of a table, `{"prompt": …, "solution": …}`, whose other cells go to the
+            rewards that ask for them.
         reward: what is to be high: the name of a model, a function, a torch module or a sequence classifier, a list of
             those, or label → weight, reward or (weight, reward). Adds the reference term with weight 1.
         energies: what is to be low: label → function, (weight, function), or the options of an energy by name.

@@ -45,6 +45,8 @@ class Reward(Energy):
         truncate: where prompt and answer have more tokens than a classifier can read, leave out the beginning of the
             prompt; the end of an answer only if it is too long by itself. Otherwise this is an error, found before
             anything is drawn.
+        against: for a model that compares answers (PairRM): the answer that others are compared with, or a list with
+            one for each prompt; the policy's most probable answer if it is left out.
         template_options: variables of the chat template, such as `{ enable_thinking = false }`.
         device: where a classifier runs, such as "cuda:1"; the policy's device if it is left out.
         dtype: of a classifier's weights; the policy's on the policy's device, else the fastest of the device.
@@ -62,13 +64,14 @@ class Reward(Energy):
         output: str | int | dict[str, float] | None = None,
         activation: Activation = "none",
         truncate: bool = False,
+        against: str | list[str] | None = None,
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
         dtype: DType | None = None,
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
-        self.activation = activation
+        self.activation, self.against = activation, against
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
@@ -92,6 +95,7 @@ class Reward(Energy):
         options = {
             "reads": reads, "output": self.output, "truncate": self.truncate or None,
             "template_options": self.template_options, "activation": activation,
+            "against": self.against,
         }  # fmt: skip
         self._refuse(options, "none of it: a probe reads the response, and has one output")
         probe = probe_at(source, self.name)
@@ -111,6 +115,7 @@ class Reward(Energy):
         scorer = sequence_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
+            against=self.against,
         )  # fmt: skip
         choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)

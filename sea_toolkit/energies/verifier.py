@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sea_toolkit.errors import PluginError
 from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
+from sea_toolkit.problem.functions import FunctionForm, says_texts
 from sea_toolkit.registry.allowed_code import check_name, load_code, source_fingerprint
 from sea_toolkit.registry.blame import attribute_errors_to
 
@@ -18,11 +21,13 @@ from sea_toolkit.registry.blame import attribute_errors_to
 class Verifier(Energy):
     """The negative of what a Python function says of a text: a test, a checker, a call to a service; no gradient.
 
-    The function is `f(text)` or `f(prompt, text)` and returns a number, or a bool; higher is better. It must be allowed
-    by `--allow-code`, or `allow_code=` in Python, in the very words of the recipe: a recipe cannot allow code.
+    The function is `f(text)` or `f(prompt, text)` and returns a number, or a bool; higher is better. Reward functions
+    of TRL, `f(prompts, completions, **columns)`, and of OpenRLHF, `f(queries, prompts, labels)`, are called as there,
+    with the columns of the prompts' table. The function must be allowed by `--allow-code`, or `allow_code=` in Python,
+    in the very words of the recipe: a recipe cannot allow code.
 
     Args:
-        function: its name, `package.module:function`.
+        function: its name, `package.module:function` or `path/to/file.py:function`.
     """
 
     differentiable = False
@@ -37,6 +42,12 @@ class Verifier(Energy):
         """The hash of the file that defines the function: a resumed run must have the same."""
         return source_fingerprint(load_code(self.function))
 
+    @property
+    def columns(self) -> Columns:  # type: ignore[override]
+        """What the function reads of the prompts' table."""
+        form = self._form()
+        return Columns() if form is None else form.columns
+
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Import the function before any weights are read.
 
@@ -50,10 +61,19 @@ class Verifier(Energy):
 
         Raises:
             PluginError: it cannot be imported, or takes neither a text nor a prompt and a text.
+            RecipeError: a prompt has no column that it needs.
         """
-        call = load_code(self.function)
+        call, form = load_code(self.function), self._form()
+        if form is not None:
+            bound = bound_function(form.in_run(context), is_reward=True)
+            return replace(bound, fingerprint=source_fingerprint(call))
         judge = FunctionJudge(self.function, call)
         return BoundEnergy(score_text=judge.score_text, is_reward=True, fingerprint=source_fingerprint(call))
+
+    def _form(self) -> FunctionForm | None:
+        """How it is called if the names of its parameters say so; else by their number."""
+        call = load_code(self.function)
+        return FunctionForm(call, takes_columns=True) if says_texts(call) else None
 
 
 class FunctionJudge:

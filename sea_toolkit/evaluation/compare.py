@@ -26,7 +26,7 @@ from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
-from sea_toolkit.util.conversation import Messages, Prompt, as_prompts
+from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 from sea_toolkit.util.version import DISTRIBUTION, VERSION
@@ -34,7 +34,7 @@ from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
 @own_torch_state()
 def compare(
-    prompts: Sequence[str | Messages],
+    prompts: Sequence[str | Messages | Row],
     *,
     samplers: Sequence[str],
     budgets: Sequence[float],
@@ -138,6 +138,7 @@ def compare(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
             hint="leave it out here",
         )
+    texts = compositions[0].prompts(texts)
     panel = [Judge(spec, session.finder) for spec in judges]
     folder = None if out is None else user_path(out, "out")
 

@@ -14,7 +14,7 @@ from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
-from sea_toolkit.models.heads import HeadedModel, find_head, read_head, transformers_head
+from sea_toolkit.models.heads import WRAPPED, own_head
 from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.remote_code import refuse_kernels, user_said
@@ -101,13 +101,12 @@ def read_model(
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
     written = folders.read_config_file(folder, name)
     refuse_impossible_sizes(written, shapes, name)
-    if role == "classifier" and adapter is None and not transformers_head(config, shapes):
-        head = find_head(shapes, written, config.get_text_config().hidden_size, name)
-        if head is not None:
-            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
+    if role == "classifier" and adapter is None:
+        with_head = own_head(config, written, shapes, folder, name)
+        if with_head is not None:
+            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, WRAPPED)
             body.name_or_path = str(source)
-            headed = HeadedModel(body, read_head(head, folder, written, name), head)
-            return headed.eval().requires_grad_(False)
+            return with_head(body).eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
@@ -162,6 +161,7 @@ def _weights(
     shapes: Shapes,
     restored: Shapes,
     unread: str | None,
+    renamed: dict[str, str] | None = None,
 ) -> Any:
     import transformers
 
@@ -177,6 +177,7 @@ def _weights(
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             trust_remote_code=trust_remote_code,
+            key_mapping=renamed,
         )
     wrong = [
         f"{key} is {list(file)} in its weights and {list(expected)} by its config"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.functions import FunctionForm, numbers_for
 from sea_toolkit.problem.stated import check_bound, check_statements
 from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
@@ -86,6 +87,7 @@ class Energy(ABC):
         label: the term's name in results; None for the registered name.
         reward_model: the model whose output the energy is, by its name in the recipe; a judge must be another one.
         code: Python functions that the options name (`package.module:function`); the user has to allow them.
+        columns: of the prompts' table, which it reads in `Prompt.columns`.
         servers: URLs that prompts and answers are sent to; the user has to allow them.
         fingerprint: as in `BoundEnergy`, if it is known before `bind`.
     """
@@ -96,6 +98,7 @@ class Energy(ABC):
     reward_model: str | None = None
     code: Sequence[str] = ()
     servers: Sequence[str] = ()
+    columns: Columns = Columns()
     fingerprint: str | None = None
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:  # noqa: B027  nothing to check is the usual case
@@ -129,7 +132,9 @@ class Bindable(Protocol):
     def bind(self, context: Any) -> Any: ...
 
 
-CONTRACT = frozenset({"differentiable", "joint", "label", "reward_model", "code", "servers", "fingerprint", "check"})
+CONTRACT = frozenset(
+    {"differentiable", "joint", "label", "reward_model", "code", "servers", "columns", "fingerprint", "check"}
+)
 """What the core reads from an `Energy` besides `bind`."""
 
 
@@ -176,19 +181,32 @@ class FunctionEnergy(Energy):
         function: what is called; see `FunctionForm`.
         options: its keyword arguments.
         is_reward: it returns a reward, whose negative is the energy.
+        takes_columns: its other parameters are columns of the prompts.
     """
 
     def __init__(
-        self, function: Callable[..., Any], options: Mapping[str, Any] | None = None, *, is_reward: bool = False
+        self,
+        function: Callable[..., Any],
+        options: Mapping[str, Any] | None = None,
+        *,
+        is_reward: bool = False,
+        takes_columns: bool = False,
     ) -> None:
-        self.form, self.options, self.is_reward = FunctionForm(function, tuple(options or ())), options or {}, is_reward
-        self.differentiable = not self.form.reads_text
+        self.form = FunctionForm(function, tuple(options or ()), takes_columns=takes_columns)
+        self.options, self.is_reward = options or {}, is_reward
+        self.differentiable, self.columns = not self.form.reads_text, self.form.columns
 
     def bind(self, context: Context) -> BoundEnergy:
+        """Make it ready for the run's prompts.
+
+        Raises:
+            RecipeError: a prompt has no column that the function needs.
+        """
+
         def now() -> dict[str, Any]:
             return {k: context.clock.value(v) if isinstance(v, ScheduleLike) else v for k, v in self.options.items()}
 
-        return bound_function(self.form, now, is_reward=self.is_reward)
+        return bound_function(self.form.in_run(context), now, is_reward=self.is_reward)
 
 
 def bound_function(
@@ -212,7 +230,7 @@ def bound_function(
         return -numbers_for(value, count) if is_reward else value
 
     if form.reads_text:
-        return BoundEnergy(score_text=score_text, is_reward=is_reward)
+        return BoundEnergy(score_text=score_text, is_reward=is_reward, warnings=form.notes)
     return BoundEnergy(energy=energy, is_reward=is_reward)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def check_statements(energy: Energy, owner: Owner | str) -> None:
     """Check the attributes of an instance: a constructor or a property may have set them.
 
-    The fingerprint is left alone: it may be that of code which the user has not allowed yet (`check_fingerprint`).
+    Fingerprint and columns are left alone: they may be those of code which the user has not allowed yet (`check_code`).
 
     Raises:
         PluginError: one cannot be read, or is of another type than `Energy` says.
@@ -32,15 +33,18 @@ def check_statements(energy: Energy, owner: Owner | str) -> None:
     _check(values, owner, "")
 
 
-def check_fingerprint(energy: Energy, owner: Owner | str) -> None:
-    """Check what stands for the code that an energy runs, once that code is allowed: to read it may be to import it.
+def check_code(energy: Energy, owner: Owner | str) -> None:
+    """Check what is stated of the code that an energy runs, once that code is allowed: to read it may be to import it.
 
     Raises:
-        PluginError: it cannot be read, or is no text.
+        PluginError: it cannot be read, or is of another type than `Energy` says.
     """
     with attribute_errors_to(owner, "failed to say what it is", user_errors_pass=True):
-        fingerprint = energy.fingerprint
-    _check({"fingerprint": (fingerprint, str | NoneType, "a text or None")}, owner, "")
+        values: dict[str, tuple[Any, Any, str]] = {
+            "fingerprint": (energy.fingerprint, str | NoneType, "a text or None"),
+            "columns": (energy.columns, Columns, "sea_toolkit.Columns(…)"),
+        }
+    _check(values, owner, "")
 
 
 def check_bound(bound: BoundEnergy, owner: Owner | str) -> None:

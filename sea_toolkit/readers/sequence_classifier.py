@@ -62,7 +62,7 @@ class ClassifierReader:
     """
 
     def __init__(self, model: Any, shown: Shown, batch: int | None = None) -> None:
-        self.model, self.shown, self.batch = model, shown, batch
+        self.model, self.shown, self.name, self.batch = model, shown, shown.name, batch
         self.embedding = model.get_input_embeddings()
         guard_rows(self.embedding, shown.tokenizer, shown.name)
         self.is_decoder = is_decoder(model)
@@ -72,7 +72,8 @@ class ClassifierReader:
         self._takes_types, self._takes_global = (
             bool(accepted(model, **{key: None})) for key in ("token_type_ids", "global_attention_mask")
         )
-        self.pads, self.ids_only = True, None
+        self.pads = True
+        self.ids_only: str | None = None
         try:
             if self.is_decoder:
                 self.backbone = Backbone(getattr(model, model.base_model_prefix), self.embedding, shown.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, fit_rows
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.devices import Placed, Placement
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.positions import cut_answers
+from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.make_bridge import bridge_for
+from sea_toolkit.readers.pairwise_reader import PairwiseReader, others_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
@@ -125,6 +128,7 @@ def sequence_scorer(
     device: str | None = None,
     dtype: str | None = None,
     batch: int | None = None,
+    against: str | Sequence[str] | None = None,
     load: Callable[[Placed], tuple[Any, Any]] | None = None,
 ) -> ResponseScorer | TextScorer:
     """The scorer of a classifier, shared by the energies of a run: its weights are read once, and it runs once for each
@@ -134,12 +138,12 @@ def sequence_scorer(
         source: where the classifier is; two energies with the same one share it.
         name: for messages.
         context: of the run.
-        reads, truncate, template_options, device, dtype, batch: see the energy `reward`.
+        reads, truncate, template_options, device, dtype, batch, against: see the energy `reward`.
         load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
-        RecipeError: prompt and answer are too long for the model, or there is no such device.
+        RecipeError: prompt and answer are too long for the model, options that it does not have, or no such device.
     """
     finder, place = context.finder, Placement.beside(context.policy, device, dtype)
 
@@ -148,6 +152,20 @@ def sequence_scorer(
 
     read = classifier if load is None else load
     model, tokenizer = finder.load_once(("classifier", source, place), lambda: read(place))
+    if isinstance(model, PairwiseModel):
+        if reads != "auto" or truncate or template_options:
+            raise RecipeError(
+                f"{name} compares answers, and its recipe sets reads, truncate or template_options",
+                expected="none of them: it reads a prompt and two answers",
+            )
+        context.use_model(f"reward:{name}", model)
+        others = others_for(against, context)
+        compared = ("pairwise scorer", source, place, *others.values())
+        return context.load_once(compared, lambda: TextScorer(PairwiseReader(model, tokenizer, name, others)))
+    if against is not None:
+        raise RecipeError(
+            f"{name} scores single answers, and its recipe sets against", expected="a reward that compares answers"
+        )
     shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
     options = repr(sorted((template_options or {}).items()))
     key = ("sequence scorer", source, shown.reads, truncate, options, place, batch)

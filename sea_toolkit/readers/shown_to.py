@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.template import has_template
-from sea_toolkit.models.heads import HeadedModel
+from sea_toolkit.models.heads import HeadedModel, PairwiseModel
 from sea_toolkit.readers.shown_pair import ShownPair
 from sea_toolkit.readers.shown_text import Reading, ShownText, TextForm
 
@@ -65,8 +65,13 @@ def shown_to(
 
     Raises:
         RecipeError: options that do not go with what is read.
-        ModelError: "chat" and no template.
+        ModelError: "chat" and no template; or a model that compares answers.
     """
+    if isinstance(model, PairwiseModel):
+        raise ModelError(
+            f"{name} compares an answer with another one, and scores none by itself",
+            expected="a reward of single answers here; the energy `reward` takes such a model",
+        )
     form, limit = text_form(model, tokenizer), usable_positions(model)
     if reads == "pair" or (reads == "auto" and form.pair and not has_template(tokenizer)):
         if template_options:

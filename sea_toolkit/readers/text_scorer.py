@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.problem.energy import BoundEnergy
+from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
 
 class TextScorer:
-    """Outputs `[N, L]` of a classifier that cannot be read through its embeddings, exactly those of its own forward.
+    """Outputs `[N, L]` of a model that cannot be read through its embeddings, exactly those of its own forward.
 
     Args:
         reader: of texts.
@@ -22,10 +23,10 @@ class TextScorer:
         warnings: what a person should know of the outputs.
     """
 
-    def __init__(self, reader: ClassifierReader) -> None:
+    def __init__(self, reader: ClassifierReader | PairwiseReader) -> None:
         self.reader = reader
         self.warnings = [
-            f"{reader.shown.name} reads the text alone, so it has no gradient: it takes part in what is accepted and "
+            f"{reader.name} reads the text alone, so it has no gradient: it takes part in what is accepted and "
             f"chosen ({reader.ids_only})"
         ]
         self._latest: tuple[tuple[str, ...], tuple[str, ...], Tensor] | None = None

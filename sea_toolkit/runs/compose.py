@@ -13,13 +13,14 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.resolve import model_of
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
 from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import unique_labels
-from sea_toolkit.problem.stated import check_fingerprint
+from sea_toolkit.problem.stated import check_code
 from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
@@ -32,7 +33,7 @@ from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.runs.sampling import Sampling, resolve_sampling
 from sea_toolkit.samplers.base import Sampler, samples_of
 from sea_toolkit.schedules.reactive import ReactiveSchedule
-from sea_toolkit.util.conversation import Messages, as_prompts
+from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
 
 
 @dataclass
@@ -79,6 +80,23 @@ class Composition:
         """Labels of the energies over all chains of a prompt, in which the chains see each other."""
         return [part.label for part in self.parts if part.energy.joint]
 
+    @property
+    def columns(self) -> Columns:
+        """What the energies read of the prompts' table."""
+        return Columns.union(part.energy.columns for part in self.parts)
+
+    def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
+        """The prompts, with no other columns than those that an energy reads.
+
+        Raises:
+            RecipeError: one is no prompt, or lacks a column that an energy needs.
+        """
+        columns = self.columns
+        prompts = [columns.kept(prompt) for prompt in as_prompts(asked)]
+        for part in self.parts:
+            part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
+        return prompts
+
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
 
@@ -93,7 +111,7 @@ class Composition:
         self,
         policy: Policy,
         finder: ModelFinder,
-        prompts: Sequence[str | Messages],
+        prompts: Sequence[str | Messages | Row],
         ledger: Ledger | None = None,
         clock: Clock | None = None,
     ) -> Problem:
@@ -110,7 +128,7 @@ class Composition:
             ModelError: a reward model that cannot be read, or does not fit the policy; a policy without finite logits.
         """
         ledger, clock, length = ledger or Ledger(), clock or Clock(), self.recipe.max_new_tokens
-        asked = as_prompts(prompts)
+        asked = self.prompts(prompts)
         rows = policy.encode(asked, length)
         prefix = policy.prefix(rows)
         policy.require_finite(prefix)
@@ -192,7 +210,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: A
         allowed.refuse_others(part.energy.code, part.energy.servers, f"energy {part.label!r}")
     parts += [with_weight(part, resolver) for part in own]
     for part in parts:
-        check_fingerprint(part.energy, part.owner)
+        check_code(part.energy, part.owner)
     labels = unique_labels([part.label for part in parts])
     parts = [replace(part, label=label) for part, label in zip(parts, labels, strict=True)]
     if all(part.is_reference for part in parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sea_toolkit.errors import SeaError
+from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Prompt, as_prompts
@@ -23,7 +24,7 @@ class SavedRun:
 
     Attributes:
         recipe: names and numbers.
-        prompts: P prompts.
+        prompts: P prompts, with the columns that the energies read.
         own_terms: label → weight of the terms that were given in Python, and have to be given again.
         checkpoint_every: steps between checkpoints.
     """
@@ -38,10 +39,20 @@ class SavedRun:
 
         Raises:
             SeaError: the folder cannot be written.
+            RecipeError: the columns of the prompts are no plain data.
         """
+        rows = [dict(prompt.columns) for prompt in self.prompts]
+        try:
+            json.dumps(rows, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RecipeError(
+                f"the columns of the prompts are no plain data: {error}",
+                expected="texts, numbers, lists and tables, which the folder of a run can keep",
+            ) from error
         data = {
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
             "prompts": [prompt.to_data() for prompt in self.prompts],
+            **({"columns": rows} if any(rows) else {}),
             "own_terms": dict(sorted(self.own_terms.items())),
             "checkpoint_every": self.checkpoint_every,
         }
@@ -64,6 +75,8 @@ class SavedRun:
         saved = run_files.read_sealed(path, f"bring the file back; to go on for longer: {longer} (or --budget N)")
         try:
             recipe, prompts = Recipe.parse(saved["recipe"], where=str(path)), as_prompts(saved["prompts"])
+            rows = saved.get("columns", [{}] * len(prompts))
+            prompts = [prompt.with_columns(row) for prompt, row in zip(prompts, rows, strict=True)]
             return cls(recipe, prompts, dict(saved["own_terms"]), int(saved["checkpoint_every"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error

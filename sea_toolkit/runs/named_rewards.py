@@ -8,6 +8,7 @@ from typing import Any
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.allowed import is_url
+from sea_toolkit.registry.allowed_code import names_function
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
@@ -20,7 +21,7 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
     """The energy that a term of the recipe means.
 
     `{ name = "reward", model = "formality" }` is the energy `formality` where no reward model is called so, and a URL
-    in the place of the model is the energy `remote-reward`.
+    in the place of the model is the energy `remote-reward`; a Python function, `file.py:function`, is the `verifier`.
 
     Args:
         spec: the term.
@@ -37,6 +38,8 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
         model = options.get("model")
         if isinstance(model, str) and is_url(model):
             return f"{CORE}:remote-reward", {"url": model, **_without_model(options)}, True
+        if isinstance(model, str) and ":" in model and names_function(model):
+            return f"{CORE}:verifier", {"function": model, **_without_model(options)}, True
         if isinstance(model, str) and is_energy(model, hub):
             return model, _without_model(options), True
     elif not hub.find(spec.name, "energy") and _is_reward_model(spec.name, hub):

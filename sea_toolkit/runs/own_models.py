@@ -36,12 +36,12 @@ class ModuleEnergy(Energy):
 
     def __init__(self, module: nn.Module, *, is_reward: bool) -> None:
         self.module, self.is_reward = module, is_reward
-        self.form = FunctionForm(module, stated_by=module.forward)
-        self.differentiable = not self.form.reads_text
+        self.form = FunctionForm(module, stated_by=module.forward, takes_columns=True)
+        self.differentiable, self.columns = not self.form.reads_text, self.form.columns
 
     def bind(self, context: Context) -> BoundEnergy:
         context.use_model(f"own:{type(self.module).__name__}", self.module.to(context.policy.device))
-        return bound_function(self.form, is_reward=self.is_reward)
+        return bound_function(self.form.in_run(context), is_reward=self.is_reward)
 
 
 class ClassifierReward(Energy):

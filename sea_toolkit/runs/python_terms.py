@@ -179,7 +179,7 @@ def _built(place: str, thing: Any, expected: str, *, is_reward: bool) -> Energy:
         if isinstance(thing, Bindable):
             return as_energy(thing, place)
         if callable(thing):
-            return FunctionEnergy(thing, is_reward=is_reward)
+            return FunctionEnergy(thing, is_reward=is_reward, takes_columns=True)
     except PluginError as error:
         raise RecipeError(f"{place}: {error.got}", expected=error.expected, hint=error.hint) from error
     raise RecipeError(f"{place} is {shown(thing)}", expected=expected)

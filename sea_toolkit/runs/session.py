@@ -23,7 +23,7 @@ from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
-from sea_toolkit.util.conversation import Messages
+from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.progress import Progress, silent
 
 OwnEnergies = Mapping[str, tuple[Any, Any]]
@@ -103,7 +103,7 @@ class Session:
     def bind(
         self,
         composition: Composition,
-        prompts: Sequence[str | Messages],
+        prompts: Sequence[str | Messages | Row],
         *,
         ledger: Ledger | None = None,
         clock: Clock | None = None,
@@ -118,6 +118,7 @@ class Session:
         def check(tokenizer: Any) -> None:
             composition.check(self.finder, tokenizer)
 
+        composition.prompts(prompts)  # refuses them before anything is loaded
         with memory_said("while the models are loaded"):
             policy = self.policy(composition.recipe.policy, check)
             return composition.bind(policy, self.finder, prompts, ledger, clock)
@@ -126,7 +127,7 @@ class Session:
     def run(
         self,
         composition: Composition,
-        prompts: Sequence[str | Messages],
+        prompts: Sequence[str | Messages | Row],
         *,
         folder: Path | None = None,
         checkpoint_every: int = 10,

@@ -11,8 +11,13 @@ from typing import Any
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.util.unicode import require_unicode
 
+ROW = "prompt"
+"""The column of a row in Python that holds the prompt; the others are columns of its table."""
+
 _EXPECTED = 'a text, or messages such as [{"role": "user", "content": "…"}], the last one a user\'s'
 Messages = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+"""A row of a table of prompts, `{"prompt": …, …}`."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +39,31 @@ class Prompt(str):
 
     Attributes:
         messages: all turns; the last one is the user's.
+        columns: what else stands in its row of a table, such as a task's solution; no part of what is asked, and not
+            compared.
     """
 
     messages: tuple[Message, ...]
+    columns: Mapping[str, Any]
 
-    def __new__(cls, text: str, messages: Sequence[Message] | None = None) -> Prompt:
+    def __new__(
+        cls, text: str, messages: Sequence[Message] | None = None, columns: Mapping[str, Any] | None = None
+    ) -> Prompt:
         prompt = super().__new__(cls, text)
         prompt.messages = (Message("user", str(text)),) if messages is None else tuple(messages)
+        prompt.columns = dict(columns or {})
         return prompt
 
-    def __getnewargs__(self) -> tuple[str, tuple[Message, ...]]:  # type: ignore[override]
-        return str(self), self.messages
+    def __getnewargs__(self) -> tuple[str, tuple[Message, ...], Mapping[str, Any]]:  # type: ignore[override]
+        return str(self), self.messages, self.columns
 
     @classmethod
     def of(cls, value: Any, where: str = "the prompt") -> Prompt:
         """A prompt from a text or from messages.
 
         Args:
-            value: a string, or messages `{"role": …, "content": …}`; content is a text or a list of text parts.
+            value: a string, or messages `{"role": …, "content": …}`; content is a text or a list of text parts. Or a
+                row of a table, `{"prompt": …, …}`.
             where: names it in errors.
 
         Raises:
@@ -68,6 +80,9 @@ class Prompt(str):
         if isinstance(value, str):
             require_unicode(value, where)
             return cls(value)
+        if is_row(value):
+            columns = {str(name): cell for name, cell in value.items() if name != ROW}
+            return cls.of(value[ROW], where).with_columns(columns)
         if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
             raise RecipeError(f"{where} is {shortened(repr(value))}", expected=_EXPECTED, hint=_hint(value))
         value = list(value)
@@ -98,7 +113,11 @@ class Prompt(str):
 
     def ask(self, text: str) -> Prompt:
         """The same conversation with another text as the user's last turn."""
-        return Prompt(text, (*self.messages[:-1], Message("user", text)))
+        return Prompt(text, (*self.messages[:-1], Message("user", text)), self.columns)
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Prompt:
+        """The same prompt with other columns."""
+        return Prompt(str(self), self.messages, columns)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Prompt):
@@ -115,10 +134,19 @@ class Prompt(str):
 
 
 def is_one_prompt(prompts: Any) -> bool:
-    """Whether this is a single prompt (a text, or the messages of one conversation) rather than several."""
-    return isinstance(prompts, str) or (
-        isinstance(prompts, Sequence) and bool(prompts) and all(isinstance(turn, Mapping) for turn in prompts)
-    )
+    """Whether this is a single prompt (a text, the messages of one conversation, a row) rather than several."""
+    if isinstance(prompts, str) or is_row(prompts):
+        return True
+    turns = isinstance(prompts, Sequence) and bool(prompts) and all(isinstance(turn, Mapping) for turn in prompts)
+    return turns and not any(map(is_row, prompts))
+
+
+def is_row(value: Any) -> bool:
+    """Whether it is a row of a table of prompts rather than a message, or the table's columns."""
+    if not isinstance(value, dict) or ROW not in value or "role" in value:
+        return False
+    cell = value[ROW]
+    return isinstance(cell, str) or (isinstance(cell, list) and all(isinstance(turn, Mapping) for turn in cell))
 
 
 def as_prompts(prompts: Any) -> list[Prompt]:

@@ -25,6 +25,7 @@ def read_prompts(path: str | Path, name: str | None = None) -> list[Prompt]:
     Args:
         path: .csv, .tsv or .jsonl, .json with a list of prompts, or text with a prompt a line; each also with .gz. A
             cell of a .jsonl file and an entry of a .json file may be a conversation, `[{"role": …, "content": …}, …]`.
+            The other columns of a table go with the prompts.
         name: the column of a table, or its number from 1 where there is no header; one of `COLUMNS` if None.
 
     Raises:
@@ -120,8 +121,9 @@ def _of_table(path: Path, name: str | None) -> list[Prompt]:
             hint="--column NAME, or --column 1 for the first one of a file without a header",
         )
     prompts = []
-    for i, cell in enumerate(column(source, rows, name), 1):
-        prompts.append(Prompt.of(cell, f"{path}: {name!r} of row {i}"))
+    for i, (cell, row) in enumerate(zip(column(source, rows, name), rows, strict=True), 1):
+        others = {key: value for key, value in row.items() if key != name}
+        prompts.append(Prompt.of(cell, f"{path}: {name!r} of row {i}").with_columns(others))
     return prompts
 
 

@@ -156,7 +156,7 @@ def test_python_takes_whatever_holds_texts_or_messages() -> None:
         ([Path("a.txt")], "read_text"),
         ({"role": "user", "content": "a"}, "[message]"),
         ({"prompt": ["a"]}, 'rows["prompt"]'),
-        (Column({"prompt": "a"}), 'rows["prompt"]'),
+        (Column({"text": "a"}), 'rows["prompt"]'),
         ({"a", "b"}, "order of a set"),
         ("", "prompt 1 is empty"),
         (" \n", "prompt 1 is empty"),

@@ -242,9 +242,11 @@ def test_a_recipe_cannot_send_anything_to_a_server_by_itself(tmp_path):
         assert list(first.values()) == list(second.values())
 
 
-def test_each_text_is_asked_about_once():
+def test_each_text_is_asked_about_once_and_with_its_label():
     with serving("openrlhf") as server:
-        align(reward=server.url)
+        row = {"prompt": "Tell me about owls.", "label": "birds", "id": 3}
+        sea.align(row, reward=server.url, policy=tiny_policy(), hub=hub(), recipe=RUN)
+        assert set(server.asked[-1][1]["labels"]) == {"birds"}
         own = [text for _, data, _ in server.asked if data for text in data["query"] if "owls" in text]
         assert len(own) == len(set(own)) > 0
 

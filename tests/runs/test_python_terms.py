@@ -184,7 +184,7 @@ def test_a_weight_may_be_a_schedule():
         (lambda: 1, "does not read the answer"),
         (lambda prompts: 1, "does not read the answer"),
         (lambda prompt, texts: 1, "asks for one text and for all of them"),
-        (lambda completions, solution: 1, "nothing gives 'solution'"),
+        (lambda completions, trainer_state: 1, "nothing gives 'trainer_state'"),
         (max, "does not say which parameters"),
         ({lengths}, "reward is"),
     ],

@@ -47,14 +47,12 @@ def test_warm():
 """
 
 
-@pytest.fixture
-def run(tmp_path):
-    def run_pytest(source, *more):
-        (tmp_path / "test_it.py").write_text(source)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *more, str(tmp_path)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    return run_pytest
+def run(folder, sources, *more):
+    """pytest over the sources, each in a file of its own."""
+    for i, source in enumerate(sources):
+        (folder / f"test_it_{i}.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *more, str(folder)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 # pytest refuses a plugin that comes twice; an editable installation has the entry points of the day it was made
@@ -62,29 +60,33 @@ INSTALLED = [point.value for point in entry_points(group="pytest11")]
 PLUGIN = () if NAME in INSTALLED else ("-p", NAME)
 
 
-def test_pytest_starts_as_fast_as_before(run):
-    done = run(LIGHT, *PLUGIN)
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory):
+    """A run in which the fixtures are used and a check fails: torch is imported once for both."""
+    return run(tmp_path_factory.mktemp("kit"), [FIXTURES, FAILING], *PLUGIN)
+
+
+def test_pytest_starts_as_fast_as_before(tmp_path):
+    done = run(tmp_path, [LIGHT], *PLUGIN)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_fixtures(run):
-    done = run(FIXTURES, *PLUGIN)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+def test_the_fixtures(kit):
+    assert "1 failed, 2 passed" in kit.stdout, kit.stdout + kit.stderr
+    assert "FAILED test_it_1.py::test_warm" in kit.stdout
 
 
-def test_a_failure_shows_the_authors_line_and_the_message_and_nothing_of_the_kit(run):
-    done = run(FAILING, *PLUGIN)
-    assert done.returncode == 1
-    assert ">       check_energy(warm)" in done.stdout
-    assert "energy 'warm', finite: an energy is not finite" in done.stdout
-    assert "E       try: an answer may be empty" in done.stdout
-    assert "energy_responses.py" not in done.stdout
-    assert len(done.stdout.splitlines()) < 40
+def test_a_failure_shows_the_authors_line_and_the_message_and_nothing_of_the_kit(kit):
+    assert kit.returncode == 1
+    assert ">       check_energy(warm)" in kit.stdout
+    assert "energy 'warm', finite: an energy is not finite" in kit.stdout
+    assert "E       try: an answer may be empty" in kit.stdout
+    assert "energy_responses.py" not in kit.stdout
+    assert len(kit.stdout.splitlines()) < 40
 
 
-def test_the_fixtures_are_listed_with_their_words(run):
-    done = run(LIGHT, *PLUGIN, "--fixtures")
+def test_the_fixtures_are_listed_with_their_words(tmp_path):
+    done = run(tmp_path, [LIGHT], *PLUGIN, "--fixtures")
     for name in ("sea_hub", "tiny_policy", "tiny_reward"):
         assert name in done.stdout
 

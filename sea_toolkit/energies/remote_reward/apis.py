@@ -39,7 +39,7 @@ class Shown:
     text: str | None = None
     ids: Sequence[int] | None = None
     turns: Sequence[Message] | None = None
-    label: str = ""
+    label: Any = ""
 
     @property
     def is_empty(self) -> bool:

@@ -15,12 +15,16 @@ from sea_toolkit.energies.remote_reward.client import Client, Request
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.reading import read_tokenizer
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.shown_text import Reading, ShownText, before_answer
+from sea_toolkit.problem.function_inputs import LABELS, label_of
+from sea_toolkit.readers.shown_text import ShownText, before_answer
 from sea_toolkit.registry.allowed import checked_url, server_of
 from sea_toolkit.util.conversation import Message, Prompt
 from sea_toolkit.util.wording import counted
+
+Reads = Literal["auto", "response", "prompt+response", "chat"]
 
 _OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
 """What `/v1/models` says of its owner, and the kinds that such a server may be, the first that has its path."""
@@ -52,6 +56,7 @@ class RemoteReward(Energy):
     """
 
     differentiable = False
+    columns = Columns(used=LABELS)
     label: str
 
     def __init__(
@@ -60,7 +65,7 @@ class RemoteReward(Energy):
         url: str,
         api: ApiName | Literal["auto"] = "auto",
         served_model: str | None = None,
-        reads: Reading = "auto",
+        reads: Reads = "auto",
         tokenizer: str | None = None,
         output: Annotated[int, Field(ge=0)] | None = None,
         headers: dict[str, str] | None = None,
@@ -163,7 +168,7 @@ class RewardServer:
         api: Api,
         model: str | None,
         shown: ShownText | None,
-        reads: Reading,
+        reads: Reads,
         output: int | None,
         batch: int,
     ) -> None:
@@ -217,11 +222,12 @@ class RewardServer:
         return row[self.output or 0]
 
     def _item(self, prompt: str, answer: str) -> Shown:
-        asked = Prompt.of(prompt)
+        asked, label = Prompt.of(prompt), label_of(prompt)
         if self.api.reads_pairs:
             return Shown(str(prompt), answer)
         if self.shown is not None:
-            return Shown(str(prompt), answer, self.shown.text(asked, answer), self.shown.ids(asked, answer) or [])
+            text, ids = self.shown.text(asked, answer), self.shown.ids(asked, answer) or []
+            return Shown(str(prompt), answer, text, ids, label=label)
         if self.reads == "chat":
             return Shown(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
-        return Shown(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer)
+        return Shown(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer, label=label)

@@ -2,13 +2,13 @@
 runs.
 
 `families` is the table of what is known, `found` looks a checkpoint up in it, `layers` builds the head, and `headed`
-puts it on the model's body.
+puts it on the model's body; `pairwise` is a model that compares two answers. `own` leads from a checkpoint to either.
 """
 
 from __future__ import annotations
 
-from sea_toolkit.models.heads.found import FoundHead, find_head, transformers_head
 from sea_toolkit.models.heads.headed import HeadedModel
-from sea_toolkit.models.heads.layers import Head, read_head
+from sea_toolkit.models.heads.own import WRAPPED, own_head
+from sea_toolkit.models.heads.pairwise import PairwiseModel
 
-__all__ = ["FoundHead", "Head", "HeadedModel", "find_head", "read_head", "transformers_head"]
+__all__ = ["WRAPPED", "HeadedModel", "PairwiseModel", "own_head"]

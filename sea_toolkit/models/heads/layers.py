@@ -111,7 +111,7 @@ def read_head(head: FoundHead, folder: Path, config: Mapping[str, Any], name: st
     Raises:
         ModelError: a part of it is not in the checkpoint.
     """
-    tensors = _tensors(folder, (*head.layers, *head.gates, "gating", "reward_transform_matrix", head.form.normalize))
+    tensors = tensors_of(folder, (*head.layers, *head.gates, "gating", "reward_transform_matrix", head.form.normalize))
     layers = _stack(head.layers, tensors)
     normalizer = _normalizer(head, tensors, config, name)
     if not head.gates:
@@ -126,19 +126,30 @@ def read_head(head: FoundHead, folder: Path, config: Mapping[str, Any], name: st
     return Head(layers, normalizer, gating, transform, head.quantiles)
 
 
+def linear(name: str, tensors: Mapping[str, Tensor]) -> Float32Linear:
+    """A linear layer with its weights, in float32."""
+    state = _state(name, tensors)
+    rows, columns = state["weight"].shape
+    layer = Float32Linear(columns, rows, "bias" in state, device="meta")
+    layer.load_state_dict({part: tensor.float() for part, tensor in state.items()}, assign=True)
+    return layer
+
+
+def _state(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one module, under their names in it."""
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
 def _stack(names: Sequence[str], tensors: Mapping[str, Tensor]) -> nn.Module:
     """Layers in their order, with a ReLU behind each linear one but the last."""
     modules: list[nn.Module] = []
     for name in names:
-        state = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        state = _state(name, tensors)
         if state["weight"].dim() == 1:
             modules.append(nn.BatchNorm1d(len(state["weight"])))
             modules[-1].load_state_dict(state)
             continue
-        rows, columns = state["weight"].shape
-        linear = Float32Linear(columns, rows, "bias" in state, device="meta")
-        linear.load_state_dict({part: tensor.float() for part, tensor in state.items()}, assign=True)
-        modules += [linear] if name == names[-1] else [linear, nn.ReLU()]
+        modules += [linear(name, tensors)] if name == names[-1] else [linear(name, tensors), nn.ReLU()]
     return nn.Sequential(*modules)
 
 
@@ -171,7 +182,7 @@ def _normalizer(
     return Normalizer(mean if use == "affine" else torch.zeros_like(mean), var.float().sqrt())
 
 
-def _tensors(folder: Path, modules: Iterable[str | None]) -> dict[str, Tensor]:
+def tensors_of(folder: Path, modules: Iterable[str | None]) -> dict[str, Tensor]:
     """The tensors of these modules, under their names; the one that a name is, too."""
     wanted, tensors = [module for module in modules if module], {}
     for file in weights_files(folder):

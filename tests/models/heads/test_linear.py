@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models.heads import find_head
+from sea_toolkit.models.heads.found import find_head
 from sea_toolkit.models.loading import load_classifier, read_classifier
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.helpers import random_ids, run_for, tiny_policy

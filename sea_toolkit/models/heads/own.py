@@ -1,0 +1,45 @@
+"""From a checkpoint to the model that its own head makes of its body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sea_toolkit.models.heads.found import find_head, transformers_head
+from sea_toolkit.models.heads.headed import HeadedModel
+from sea_toolkit.models.heads.layers import read_head
+from sea_toolkit.models.heads.pairwise import PairwiseModel, is_pairwise, read_pairwise_head
+from sea_toolkit.models.weights_files import Shapes
+
+WRAPPED = {r"^pretrained_model\.": ""}
+"""What some checkpoints put before the names of the body's tensors, for transformers' `key_mapping`."""
+
+
+def own_head(
+    config: Any, written: Mapping[str, Any], shapes: Shapes, folder: Path, name: str
+) -> Callable[[Any], nn.Module] | None:
+    """What puts a checkpoint's own head on its body; None for a sequence classifier of transformers.
+
+    Args:
+        config: of the model.
+        written: the contents of config.json.
+        shapes: of the checkpoint's tensors.
+        folder: of the checkpoint.
+        name: the model's, for messages.
+
+    Raises:
+        ModelError: a head that does not fit its body, or lacks a part.
+    """
+    if is_pairwise(written):
+        pair = read_pairwise_head(folder, name)
+        return lambda body: PairwiseModel(body, pair)
+    if transformers_head(config, shapes):
+        return None
+    found = find_head(shapes, written, config.get_text_config().hidden_size, name)
+    if found is None:
+        return None
+    head = read_head(found, folder, written, name)
+    return lambda body: HeadedModel(body, head, found)

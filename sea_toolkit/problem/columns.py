@@ -1,0 +1,64 @@
+"""Columns of the prompts' table that an energy reads: the solution of a task, a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sea_toolkit.errors import RecipeError, shortened
+from sea_toolkit.util.conversation import Prompt
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns an energy reads; a run keeps these, and no others.
+
+    Attributes:
+        needed: each prompt must have them.
+        used: it reads them where a prompt has them.
+        every: it reads all that there are.
+    """
+
+    needed: Sequence[str] = ()
+    used: Sequence[str] = ()
+    every: bool = False
+
+    @classmethod
+    def union(cls, several: Iterable[Columns]) -> Columns:
+        """What several energies read."""
+        several = list(several)
+        needed = dict.fromkeys(name for columns in several for name in columns.needed)
+        used = dict.fromkeys(name for columns in several for name in columns.used)
+        return cls(tuple(needed), tuple(used), any(columns.every for columns in several))
+
+    def kept(self, prompt: Prompt) -> Prompt:
+        """The prompt with no other columns than these."""
+        names = {*self.needed, *self.used}
+        return prompt.with_columns({k: v for k, v in prompt.columns.items() if self.every or k in names})
+
+    def refuse_missing(self, prompts: Sequence[str], where: str) -> None:
+        """Refuse prompts without a column that is needed.
+
+        Args:
+            prompts: of the run.
+            where: what needs it, for messages.
+
+        Raises:
+            RecipeError: a prompt has none.
+        """
+        for name in self.needed:
+            for i, prompt in enumerate(prompts, 1):
+                row = columns_of(prompt)
+                if name not in row:
+                    there = f"the columns {', '.join(map(repr, row))}" if row else "no columns"
+                    raise RecipeError(
+                        f"{where} asks for {name!r}, and prompt {i} ({shortened(repr(str(prompt)), 40)}) has {there}",
+                        expected=f"a column {name!r} in the table of prompts, or a default value in the function",
+                        hint=f'--prompts FILE.csv, or in Python rows: [{{"prompt": "…", "{name}": …}}]',
+                    )
+
+
+def columns_of(prompt: str) -> Mapping[str, Any]:
+    """The columns of a prompt; a plain text has none."""
+    return prompt.columns if isinstance(prompt, Prompt) else {}
