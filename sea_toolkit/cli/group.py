@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write the package sea-NAME: code that works, tests, README, CI and licence.",
     ),
     "models": ("sea_toolkit.cli.models:models", "Named models: list, download and remove them."),
+    "bridge": (
+        "sea_toolkit.cli.bridge:bridge",
+        "Measure how the classifier REWARD leads the words of POLICY, though its tokenizer is another one.",
+    ),
     "train-probe": (
         "sea_toolkit.cli.train_probe:train_probe",
         "Fit a linear reward on a hidden layer of the policy to the texts in DATA.",

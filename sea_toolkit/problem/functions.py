@@ -16,6 +16,7 @@ import copy
 import inspect
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,10 +93,11 @@ class FunctionForm:
         signature_text = f"{name}({', '.join(map(str, parameters))})"
         if unfilled:
             raise PluginError(f"nothing gives {', '.join(map(repr, unfilled))} to {signature_text}", expected=FORMS)
-        self.columns = Columns()
+        self._passed = Columns()
         if has_table:
-            used = (*(p.name for p in others if p.name not in asked), *(LABELS if self._is_openrlhf else ()))
-            self.columns = Columns(tuple(asked), used, any(p.kind is p.VAR_KEYWORD for p in parameters))
+            used = tuple(p.name for p in others if p.name not in asked)
+            self._passed = Columns(tuple(asked), used, any(p.kind is p.VAR_KEYWORD for p in parameters))
+        self.columns = replace(self._passed, used=(*self._passed.used, *LABELS)) if self._is_openrlhf else self._passed
         if self.reads_text and any(p.name not in words for p in given):
             raise PluginError(f"{signature_text} asks for one text and for all of them", expected=FORMS)
         if not given or all(p.name in ("prompts", "prompt") for p in given):
@@ -140,10 +142,10 @@ class FunctionForm:
         if self._is_openrlhf:
             assert self._context is not None
             given = queries(self._context.policy, prompts, texts)
-            return rewards_of(self._call(given, {**cells(self.columns, prompts), **options}))
+            return rewards_of(self._call(given, {**cells(self._passed, prompts), **options}))
         if self.each:
             return [self._number(prompt, text, options) for prompt, text in zip(prompts, texts, strict=True)]
-        value = self._call(self._shown(prompts, texts), {**cells(self.columns, prompts), **options})
+        value = self._call(self._shown(prompts, texts), {**cells(self._passed, prompts), **options})
         if isinstance(value, list) and any(p.name == "completions" for p in self._given):
             # TRL leaves a function out of the sum where it says None: it does not apply to the sample
             return [0.0 if number is None else number for number in value]
@@ -152,7 +154,7 @@ class FunctionForm:
     def _number(self, prompt: str, text: str, options: Mapping[str, Any]) -> float:
         """What a function of one text says of it."""
         given = {name.removesuffix("s"): values[0] for name, values in self._shown([prompt], [text]).items()}
-        row = {name: values[0] for name, values in cells(self.columns, [prompt]).items()}
+        row = {name: values[0] for name, values in cells(self._passed, [prompt]).items()}
         value = self._call(given, {**row, **options})
         if isinstance(value, Tensor) and value.numel() == 1:
             value = float(value)

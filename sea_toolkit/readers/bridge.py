@@ -60,13 +60,21 @@ class Bridge:
 
     Attributes:
         pieces: of each token.
-        table: `[V, D]`, what each token stands for in the classifier's embedding.
+        table: `[V, D]`, what each token stands for in the classifier's embedding; None for one that takes none.
         measured: None for one that would take long to measure: then the gradient counts alone.
     """
 
     pieces: PieceTable
-    table: Float[Tensor, "V D"] = field(repr=False)
+    table: Float[Tensor, "V D"] | None = field(repr=False)
     measured: Measured | None = None
+
+    @classmethod
+    def by_table(
+        cls, pieces: PieceTable, reader: ClassifierReader, policy: Policy, measured: Measured | None = None
+    ) -> Bridge:
+        """With the images of the tokens in the classifier's embedding, on the policy's device."""
+        table = pieces.embeddings(reader.table).to(policy.device) if reader.ids_only is None else None
+        return cls(pieces, table, measured)
 
     @property
     def fingerprint(self) -> str | None:
@@ -77,12 +85,15 @@ class Bridge:
 def plain_bridge(reader: ClassifierReader, policy: Policy) -> Bridge:
     """The bridge by its table alone."""
     pieces = PieceTable.between(policy.tokenizer, reader.shown.tokenizer, policy.vocab_size)
-    return Bridge(pieces, pieces.embeddings(reader.table).to(policy.device))
+    return Bridge.by_table(pieces, reader, policy)
 
 
 def is_affordable(reader: ClassifierReader, bridge: Bridge, policy: Policy) -> bool:
-    """Whether measuring takes seconds or a few minutes, by a count of operations that is the same on every machine."""
-    if reader.model.config.num_labels > MOST_OUTPUTS:
+    """Whether measuring takes seconds or a few minutes, by a count of operations that is the same on every machine.
+
+    What reads token ids alone may read one row at a time, and so it is measured only when that is asked for.
+    """
+    if reader.model.config.num_labels > MOST_OUTPUTS or reader.ids_only is not None:
         return False
     (before, after), *_ = reader.shown.frames([PROMPTS[0]], 1)
     frame, words = len(before) + len(after), sum(map(len, bridge.pieces.pieces))
@@ -105,22 +116,26 @@ def measure(
         reader: of the classifier.
         policy: writes the texts.
         bridge: by its table.
-        outputs: from these prompts to the outputs `[P, C, L]` of responses, by the bridge's table alone.
+        outputs: from these prompts to the outputs `[P, C, L]` of responses, by the bridge's table alone; not asked of
+            a classifier that takes no embeddings.
         progress: counts words, then texts.
         prompts: that the policy answers.
-
-    Raises:
-        ModelError: the classifier gives no number for any of the texts.
     """
     scores = word_scores(reader, bridge.pieces.pieces, progress)
     samples = sample(policy, prompts)
-    tokens, single = chosen_tokens(bridge.pieces)
-    effects = token_effects(reader, policy, samples, tokens, progress)
-    gradients = token_gradients(outputs(samples.prompts), samples, policy.vocab_size)
-    ceilings = own_correlations(reader, samples, policy, progress)
+    chosen, single = chosen_tokens(bridge.pieces)
+    effects = token_effects(reader, policy, samples, chosen, progress)
+    numbers = effects.isfinite().all(-1)  # of texts that the classifier can read
+    effects, tokens = effects[numbers], torch.tensor(chosen, device=effects.device)[numbers]
+    single = int(numbers[:single].sum())
+    if reader.ids_only is None:
+        gradients = token_gradients(outputs(samples.prompts), samples, policy.vocab_size).to(scores.device)
+        ceilings = own_correlations(reader, samples, policy, progress)
+    else:
+        gradients, ceilings = torch.zeros_like(scores), [0.0] * scores.shape[1]
     weights, fidelity = [], []
     for k, ceiling in enumerate(ceilings):
-        known = gradients[tokens, k].to(scores.device), scores[tokens, k], effects[:, k]
+        known = gradients[tokens, k], scores[tokens, k], effects[:, k]
         weights.append(mixture_weights(*known))
         fidelity.append(fidelity_of(*known, single, ceiling))
     both = torch.stack(weights)

@@ -9,12 +9,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sea_toolkit.lm.fingerprint import digest_of, tokenizer_digest, weights_fingerprint
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.readers.bridge import Measured
+from sea_toolkit.readers.bridge import Bridge, Measured
 from sea_toolkit.readers.fidelity import Correlations, Fidelity
+from sea_toolkit.readers.piece_table import PieceTable
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.word_prior import WordPrior
 from sea_toolkit.util.files import write_whole
@@ -45,11 +44,13 @@ def bridge_path(key: str) -> Path:
     return cache_folder() / "bridges" / f"{key}.safetensors"
 
 
-def write_bridge(key: str, measured: Measured) -> None:
+def write_bridge(reader: ClassifierReader, policy: Policy, bridge: Bridge) -> None:
     """Keep a measured bridge. Where the cache cannot be written, it is measured again the next time."""
     from safetensors.torch import save
 
-    tensors = measured.prior.tensors()
+    measured = bridge.measured
+    assert measured is not None
+    tensors = measured.prior.tensors() | bridge.pieces.tensors()
     facts: dict[str, Any] = {
         "format": FORMAT,
         "fidelity": [asdict(fidelity) for fidelity in measured.fidelity],
@@ -57,26 +58,28 @@ def write_bridge(key: str, measured: Measured) -> None:
     }
     content = save(tensors, {"bridge": json.dumps(facts | {"sha256": digest_of(facts, tensors)})})
     with contextlib.suppress(OSError):
-        write_whole(bridge_path(key), content)
+        write_whole(bridge_path(bridge_key(reader, policy)), content)
 
 
-def read_bridge(key: str, device: torch.device) -> Measured | None:
-    """The measured bridge with this key; None if there is none, or not the one that was written."""
+def read_bridge(reader: ClassifierReader, policy: Policy) -> Bridge | None:
+    """The measured bridge of a pair; None if there is none, or not the one that was written."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(bridge_path(key), framework="pt", device="cpu") as file:
-            tensors = {field.name: file.get_tensor(field.name) for field in fields(WordPrior)}
+        with safe_open(bridge_path(bridge_key(reader, policy)), framework="pt", device="cpu") as file:
+            # copies: another process may cut the file that they are mapped from
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             facts = parse_json((file.metadata() or {})["bridge"])
         written = facts.pop("sha256")
         if facts["format"] != FORMAT or written != digest_of(facts, tensors):
             return None
+        pieces = PieceTable.of_tensors(tensors)
+        prior = WordPrior(**{field.name: tensors[field.name].to(policy.device) for field in fields(WordPrior)})
         fidelity = [_fidelity(**row) for row in facts["fidelity"]]
         one, several, none = facts["probability"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    prior = WordPrior(**{name: tensor.to(device) for name, tensor in tensors.items()})
-    return Measured(prior, fidelity, (one, several, none))
+    return Bridge.by_table(pieces, reader, policy, Measured(prior, fidelity, (one, several, none)))
 
 
 def _fidelity(all: dict[str, float], several: dict[str, float] | None, ceiling: float) -> Fidelity:

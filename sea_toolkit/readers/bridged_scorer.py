@@ -20,7 +20,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridge import Bridge
-from sea_toolkit.readers.piece_alignment import PieceAlignment
+from sea_toolkit.readers.piece_alignment import PieceAlignment, texts_of
 from sea_toolkit.readers.response_scorer import ResponseScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
@@ -39,11 +39,13 @@ class BridgedScorer(ResponseScorer):
 
     def __init__(self, reader: ClassifierReader, bridge: Bridge, context: Context) -> None:
         super().__init__(reader, context)
+        assert bridge.table is not None
         self.bridge, self.alignment = bridge, PieceAlignment(context.policy, bridge.table)
         # an estimate, by as many pieces as tokens: a text that turns out too long is NaN
         self.shown.frames(self.prompts, context.length)
         road = "a bridge" if bridge.measured is None else "a bridge and the scores of single words"
-        self.warnings.append(bridge.pieces.note(self.shown.name, road))
+        better = "; `sea-toolkit bridge` measures a better one, once" if bridge.measured is None else ""
+        self.warnings.append(bridge.pieces.note(self.shown.name, road) + better)
 
     @property
     def fingerprint(self) -> str | None:
@@ -63,7 +65,10 @@ class BridgedScorer(ResponseScorer):
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:
         p, c = response.shape[:2]
-        texts, prompts = self.alignment.texts(response), [prompt for prompt in self.prompts for _ in range(c)]
+        texts, prompts = (
+            texts_of(response, self.alignment.policy),
+            [prompt for prompt in self.prompts for _ in range(c)],
+        )
         change = self.alignment.change(response)
         if change is None:
             return self.reader.texts(prompts, texts).unflatten(0, (p, c))

@@ -39,8 +39,10 @@ class Fidelity:
 def mixture_weights(gradient: Float[Tensor, " n"], words: Float[Tensor, " n"], effect: Float[Tensor, " n"]) -> Tensor:
     """What the two are multiplied by to predict the effect: least squares, neither below 0. `[2]`.
 
-    Where neither predicts anything, the gradient counts as it is.
+    Where neither predicts anything, or nothing was measured, the gradient counts as it is.
     """
+    if len(effect) == 0:
+        return gradient.new_tensor([1.0, 0.0])
     columns = torch.stack([gradient, words], -1).double()
     columns, wanted = columns - columns.mean(0), (effect - effect.mean()).double()
     size = columns.norm(dim=0).clamp(min=torch.finfo(torch.double).tiny)

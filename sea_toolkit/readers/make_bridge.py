@@ -15,7 +15,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.bridge import Bridge, is_affordable, measure, plain_bridge
-from sea_toolkit.readers.bridge_file import bridge_key, read_bridge, write_bridge
+from sea_toolkit.readers.bridge_file import read_bridge, write_bridge
 from sea_toolkit.readers.bridge_samples import LENGTH, PROMPTS
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
@@ -29,40 +29,36 @@ def bridge_for(reader: ClassifierReader, policy: Policy, finder: ModelFinder) ->
         policy: whose tokens they are.
         finder: watches the progress.
     """
-    key, bridge = bridge_key(reader, policy), plain_bridge(reader, policy)
-    measured = read_bridge(key, policy.device)
-    if measured is None and is_affordable(reader, bridge, policy):
-        return measured_bridge(reader, policy, finder, bridge=bridge, key=key)
-    return replace(bridge, measured=measured)
+    kept = read_bridge(reader, policy)
+    if kept is not None:
+        return kept
+    bridge = plain_bridge(reader, policy)
+    return measured_bridge(reader, policy, bridge, finder) if is_affordable(reader, bridge, policy) else bridge
 
 
 def measured_bridge(
     reader: ClassifierReader,
     policy: Policy,
+    bridge: Bridge,
     finder: ModelFinder,
     prompts: Sequence[str] = PROMPTS,
-    *,
-    bridge: Bridge | None = None,
-    key: str | None = None,
 ) -> Bridge:
     """A bridge that is measured now, whatever it takes; kept in the cache if the prompts are the usual ones.
 
     Args:
         reader: of the classifier.
         policy: whose tokens they are.
+        bridge: of the two, by its table.
         finder: watches the progress.
         prompts: that the policy answers.
-        bridge: by its table, if it is there already.
-        key: of the pair, if it is known already.
     """
-    bridge = plain_bridge(reader, policy) if bridge is None else bridge
 
     def outputs(prompts: Sequence[str]) -> Callable[[SoftResponse], Tensor]:
         ledger, prefix = Ledger(), policy.prefix(policy.encode(prompts, LENGTH))
         context = Context(policy, prompts, prefix, LENGTH, ledger, Clock(), finder, Meter(ledger))
         return BridgedScorer(reader, bridge, context)
 
-    measured = measure(reader, policy, bridge, outputs, finder.progress, prompts)
-    if prompts == PROMPTS:
-        write_bridge(bridge_key(reader, policy) if key is None else key, measured)
-    return replace(bridge, measured=measured)
+    made = replace(bridge, measured=measure(reader, policy, bridge, outputs, finder.progress, prompts))
+    if prompts is PROMPTS:
+        write_bridge(reader, policy, made)
+    return made

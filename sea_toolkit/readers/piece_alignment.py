@@ -26,16 +26,9 @@ class PieceAlignment:
         self.policy, self.table = policy, table
         self.spans = TokenSpans(policy.tokenizer, policy.decode)
 
-    def texts(self, response: SoftResponse) -> list[str]:
-        """The texts of the P · C responses; of relaxed ones, those of the most probable tokens."""
-        if response.texts is not None:
-            return [text for row in response.texts for text in row]
-        ids = response.ids.flatten(0, 1).tolist()
-        return [self.policy.decode([row[t] for t in at]) for row, at in zip(ids, _read(response), strict=True)]
-
     def change(self, response: SoftResponse) -> Float[Tensor, "N T D"] | None:
         """What each position has become, less its most probable token; None for a text whose gradient nobody asks."""
-        if _is_text(response):
+        if is_text(response):
             return None
         return (response.embed(self.table) - torch.nn.functional.embedding(response.ids, self.table)).flatten(0, 1)
 
@@ -53,7 +46,7 @@ class PieceAlignment:
 
         Args:
             response: whose tokens write the texts.
-            texts: see `texts`.
+            texts: see `texts_of`.
             placed: the pieces of the whole text that each answer stands in.
             change: see `change`.
             embedding: of the other model.
@@ -94,7 +87,15 @@ def _width(placed: Sequence[PlacedAnswer | None]) -> int:
     return max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
 
 
-def _is_text(response: SoftResponse) -> bool:
+def texts_of(response: SoftResponse, policy: Policy) -> list[str]:
+    """The texts of the P · C responses; of relaxed ones, those of the most probable tokens."""
+    if response.texts is not None:
+        return [text for row in response.texts for text in row]
+    ids = response.ids.flatten(0, 1).tolist()
+    return [policy.decode([row[t] for t in at]) for row, at in zip(ids, _read(response), strict=True)]
+
+
+def is_text(response: SoftResponse) -> bool:
     """Whether every position is one token, and no gradient is asked for."""
     hard = response.candidates is not None and response.candidates.shape[-1] == 1
     tapped = response.taps is not None and torch.is_grad_enabled()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -47,6 +48,25 @@ class PieceTable:
             if tokenizer.unk_token_id not in row:
                 pieces[i] = row
         return cls(pieces)
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> PieceTable:
+        """What `tensors` was made of.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        flat = tensors["pieces"].tolist()
+        ends = tensors["piece_counts"].cumsum(0).tolist()
+        return cls([flat[start:end] for start, end in pairwise([0, *ends])])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All pieces in a row, and how many each token has; int32."""
+        flat = [piece for row in self.pieces for piece in row]
+        return {
+            "pieces": torch.tensor(flat, dtype=torch.int32),
+            "piece_counts": torch.tensor([len(row) for row in self.pieces], dtype=torch.int32),
+        }
 
     @property
     def shares(self) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.kv_cache import Prefix
-from sea_toolkit.readers.piece_alignment import PieceAlignment, moved
+from sea_toolkit.readers.piece_alignment import PieceAlignment, moved, texts_of
 from sea_toolkit.readers.placed_text import Ids, PlacedAnswer, PlacedText
 
 _ANSWERS = ("a", " The", "1")
@@ -99,7 +99,10 @@ class PlacedReader:
     def aligned(self, response: SoftResponse) -> Rows:
         """The whole texts of responses, whose pieces follow what the policy's tokens become."""
         c = response.shape[1]
-        texts, prompts = self.alignment.texts(response), [prompt for prompt in self.prompts for _ in range(c)]
+        texts, prompts = (
+            texts_of(response, self.alignment.policy),
+            [prompt for prompt in self.prompts for _ in range(c)],
+        )
         change = self.alignment.change(response)
         if change is None:
             return self.texts(prompts, texts)

@@ -76,7 +76,7 @@ def word_scores(reader: ClassifierReader, pieces: Sequence[Sequence[int]], progr
         rows = [reader.shown.row_of(before, list(row), after) for row in distinct[start : start + _BATCH]]
         parts.append(reader.rows(rows, batch=_BATCH))
         progress(min(start + _BATCH, len(distinct)), len(distinct), f"{reader.shown.name}: scoring single words (once)")
-    outputs = torch.cat(parts) if parts else torch.zeros(0, reader.model.config.num_labels, device=reader.table.device)
+    outputs = torch.cat(parts) if parts else torch.zeros(0, reader.model.config.num_labels, device=reader.device)
     place = {row: i for i, row in enumerate(distinct)}
     index = torch.tensor([place[tuple(row)] if row else -1 for row in pieces], device=outputs.device)
     known = (index >= 0) & outputs.isfinite().all(-1)[index] if len(distinct) else index >= 0

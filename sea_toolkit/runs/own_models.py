@@ -72,7 +72,6 @@ class ClassifierReward(Energy):
         model = self.model.to(policy.device).eval()
         reader = ClassifierReader(model, shown_to(model, tokenizer, self.name, self.reads))
         choice = OutputChoice.of(model.config, self.name, self.output)
-        context.use_model(f"reward:{self.name}", model)
         scorer = scorer_for(reader, context)
         scorer.warnings[:0] = warnings
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sea_toolkit.testing.bridges import check_bridge
     from sea_toolkit.testing.conformance import ConformanceError
     from sea_toolkit.testing.energies.check import check_energy
     from sea_toolkit.testing.initializers import check_initializer
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
 
 __all__ = [
-    "ConformanceError", "Setting", "check_energy", "check_initializer", "check_model", "check_relaxation",
-    "check_sampler", "check_schedule", "tiny_model", "tiny_policy", "tiny_reward", "tiny_tokenizer",
+    "ConformanceError", "Setting", "check_bridge", "check_energy", "check_initializer", "check_model",
+    "check_relaxation", "check_sampler", "check_schedule", "tiny_model", "tiny_policy", "tiny_reward", "tiny_tokenizer",
 ]  # fmt: skip
 
 _LAZY = {
     "ConformanceError": "conformance",
     "Setting": "setting",
+    "check_bridge": "bridges",
     "check_energy": "energies.check",
     "check_initializer": "initializers",
     "check_model": "models",

@@ -44,6 +44,9 @@ class Seen:
         self.calls.append((prompts, completions))
         return [float(len(completion[0]["content"])) for completion in completions]
 
+    def strict(self, queries, prompts, labels):
+        return self.openrlhf(queries, prompts, labels)["rewards"]
+
     def openrlhf(self, queries, prompts, labels, **kwargs):
         self.calls.append((queries, prompts, labels, kwargs))
         reward = torch.tensor([float(len(query) - len(prompt)) for query, prompt in zip(queries, prompts, strict=True)])
@@ -89,6 +92,8 @@ def test_a_function_of_openrlhf_gets_queries_in_the_policys_template_and_labels(
     assert set(labels) == {"4"}
     assert set(others) == {"label"}
     assert not any("labels" in note for note in result.notes)
+    align([{"prompt": "a dog", "labels": "4", "level": 1}], reward=seen.strict)
+    assert set(seen.calls[-1][2]) == {"4"}
     (plain,) = align(["a dog"], reward=seen.openrlhf)
     assert set(seen.calls[-1][2]) == {""}
     assert any("openrlhf gets empty labels: the prompts have no column 'label'" in note for note in plain.notes)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import pytest
 import torch
@@ -49,18 +50,29 @@ def settings_of(sampler):
     return {"sampler": options.get(sampler, sampler), "steps": 7}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Sampler to the folder of its run in one piece, which is made once."""
+
+    @cache
+    def folder_of(sampler):
+        folder = tmp_path_factory.mktemp("whole")
+        run_for(folder, **settings_of(sampler)).execute()
+        return folder
+
+    return folder_of
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, tmp_path):
+def test_a_run_that_is_resumed_equals_one_in_one_piece(sampler, whole, tmp_path):
     settings = settings_of(sampler)
-    whole = run_for(tmp_path / "whole", **settings)
-    whole.execute()
     folder = tmp_path / "cut"
     run_for(folder, stop_after=3, **settings).execute()
     again = run_for(folder, **settings)
     again.resume()
     assert again.step == 3
     again.execute()
-    assert_same(tmp_path / "whole", folder)
+    assert_same(whole(sampler), folder)
 
 
 @pytest.mark.parametrize("what", ["weight", "tolerance"])
@@ -90,22 +102,19 @@ def test_a_budget_is_counted_on_after_a_resume(sampler, tmp_path):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_finished_run_can_be_resumed_and_stays_as_it_is(sampler, tmp_path):
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(sampler, whole, tmp_path):
     settings = settings_of(sampler)
-    run_for(tmp_path / "a", **settings).execute()
-    run_for(tmp_path / "b", **settings).execute()
-    again = run_for(tmp_path / "b", **settings)
+    run_for(tmp_path, **settings).execute()
+    again = run_for(tmp_path, **settings)
     again.resume()
     again.execute()
-    assert_same(tmp_path / "a", tmp_path / "b")
+    assert_same(whole(sampler), tmp_path)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("depth", ["event", "reading"])
-def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, whole, tmp_path, monkeypatch):
     settings = settings_of(sampler)
-    run_for(tmp_path / "whole", **settings).execute()
-
     calls = {"n": 0}
 
     def once():
@@ -113,7 +122,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, tmp_path, 
         if calls["n"] == 1:
             raise KeyboardInterrupt
 
-    run = run_for(tmp_path / "cut", **settings)
+    run = run_for(tmp_path, **settings)
     if depth == "event":
         run.on_event = lambda e: once() if e.kind == "step" and e.step == 4 else None
     else:  # in the middle of a step, when the streams have moved already
@@ -130,13 +139,13 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(sampler, depth, tmp_path, 
     assert calls["n"] == 1
     assert [r.status for r in error.value.results] == ["interrupted"] * 2
     assert [r.prompt for r in error.value.results] == list(PROMPTS[:2])
-    written = json.loads((tmp_path / "cut" / run_files.RESULT).read_text())
+    written = json.loads((tmp_path / run_files.RESULT).read_text())
     assert [r["status"] for r in written] == ["interrupted"] * 2
-    again = run_for(tmp_path / "cut", **settings)
+    again = run_for(tmp_path, **settings)
     again.resume()
     assert 3 <= again.step <= 7
     again.execute()
-    assert_same(tmp_path / "whole", tmp_path / "cut")
+    assert_same(whole(sampler), tmp_path)
 
 
 def test_an_interrupt_before_the_first_text_has_nothing_to_write(tmp_path, monkeypatch):

@@ -12,9 +12,11 @@ from tests.testing.mutants import Mutant, caught
 
 PAGE = Path(__file__).parents[2] / "docs/howto/testing.md"
 BEGIN = "<!-- what follows is written by python -m tests.testing.table -->"
-MODULES = {kind: kind[:-1] + "ies" if kind.endswith("y") else kind + "s" for kind in KINDS}
+CHECKED = (*KINDS, "bridge")
+"""What the kit has a check for."""
+MODULES = {kind: kind[:-1] + "ies" if kind.endswith("y") else kind + "s" for kind in CHECKED}
 CHECKS = MODULES | {"energy": "energies.check", "sampler": "samplers.check"}
-PROPERTIES = {kind: importlib.import_module(f"sea_toolkit.testing.{CHECKS[kind]}").PROPERTIES for kind in KINDS}
+PROPERTIES = {kind: importlib.import_module(f"sea_toolkit.testing.{CHECKS[kind]}").PROPERTIES for kind in CHECKED}
 MUTANTS: list[Mutant] = [
     m for module in MODULES.values() for m in importlib.import_module(f"tests.testing.mutants.{module}").MUTANTS
 ]

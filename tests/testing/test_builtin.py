@@ -13,6 +13,7 @@ from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import (
     Setting,
+    check_bridge,
     check_energy,
     check_initializer,
     check_model,
@@ -22,6 +23,7 @@ from sea_toolkit.testing import (
     tiny_reward,
     tiny_tokenizer,
 )
+from sea_toolkit.testing.bridges import PROPERTIES as BRIDGE
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
 from sea_toolkit.testing.models import PROPERTIES as MODEL
@@ -36,6 +38,10 @@ ON = {"hub": hub()}
 
 def needs(package):
     return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+
+
+def test_bridge():
+    assert set(check_bridge(scorer_for, Setting(**ON))) == set(BRIDGE)
 
 
 ENERGIES = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sea_toolkit.registry.records import KINDS
 from tests.testing.mutants import caught
-from tests.testing.table import BEGIN, MUTANTS, PAGE, PROPERTIES, possible, table
+from tests.testing.table import BEGIN, CHECKED, MUTANTS, PAGE, PROPERTIES, possible, table
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
@@ -19,7 +18,7 @@ def test_a_mutant_is_caught_by_the_property_that_it_breaks(mutant):
     assert mutant.thing.__name__ in str(error)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHECKED)
 def test_every_property_has_a_mutant(kind):
     assert {m.breaks for m in MUTANTS if m.kind == kind} == set(PROPERTIES[kind])
 
