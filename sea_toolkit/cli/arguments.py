@@ -86,6 +86,21 @@ def reward_term(text: str) -> dict[str, Any]:
     return {"weight": 1.0, **term, "name": "reward", "model": term["name"]}
 
 
+def checked_reward(text: str) -> dict[str, Any]:
+    """`owner/name,output=positive` → the term of a reward that is looked at.
+
+    Raises:
+        RecipeError: it has another form, or a weight.
+    """
+    term = _term(text, "reward", "output=positive")
+    if "weight" in term or "model" in term:
+        raise RecipeError(
+            f"reward {shortened(text)}: what is checked has no {'weight' if 'weight' in term else 'second name'}",
+            expected="NAME[,OPTION=VALUE]…, as in rm,output=positive",
+        )
+    return {**term, "name": "reward", "model": term["name"]}
+
+
 def servers_in(terms: Iterable[Mapping[str, Any]]) -> list[str]:
     """The servers that terms on the command line name: who types them allows them."""
     return [str(term[key]) for term in terms for key in ("model", "url") if is_url(str(term.get(key, "")))]

@@ -68,22 +68,17 @@ def _load(policy: str, reward: str, finder: ModelFinder, options: dict[str, Any]
         ModelError: one of them is not there, or is no such model.
         RecipeError: they have the same tokens.
     """
+    from sea_toolkit.energies.reward import Reward
     from sea_toolkit.lm.devices import Placement
     from sea_toolkit.lm.fingerprint import same_vocabulary
     from sea_toolkit.models.loading import load_policy
     from sea_toolkit.models.policy_spec import PolicySpec
-    from sea_toolkit.readers.probe_reader import is_probe
-    from sea_toolkit.readers.sequence_scorer import classifier_reader
 
-    source = finder.find(reward, "reward")
-    if is_probe(source):
-        raise RecipeError(
-            f"{reward} is a probe: it reads the policy's own tokens",
-            expected="a sequence classifier with a tokenizer of its own",
-            hint="nothing is to be done: a probe needs no bridge",
-        )
+    energy = Reward(model=reward, reads=options["reads"])
     model = load_policy(PolicySpec(model=policy, device=options["device"], dtype=options["dtype"]), finder)
-    reader = classifier_reader(source, reward, finder, Placement.beside(model, None, None), reads=options["reads"])
+    reader = energy.reader(finder, Placement.beside(model, None, None))
+    if reader is None:
+        raise RecipeError(f"{reward} compares answers", expected="a reward that scores single answers")
     if reader.ids_only is None and same_vocabulary(reader.shown.tokenizer, model.tokenizer):
         raise RecipeError(
             f"{reward} has the tokens of {policy}",

@@ -49,8 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train-probe": (
         "sea_toolkit.cli.train_probe:train_probe",
-        "Fit a linear reward on a hidden layer of the policy to the texts in DATA.",
+        "Fit a reward on a model's hidden states to the texts in DATA.",
     ),
+    "reward": ("sea_toolkit.cli.reward:reward", "Rewards: look at what one reads, and what it says."),
 }
 """Name to the command's object and its line in `--help`; a command is imported only to run it."""
 

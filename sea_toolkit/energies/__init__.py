@@ -18,6 +18,11 @@ def sea_register_energies(register: Register) -> None:
         summary="The negative of a reward model: a probe of the catalog, or a sequence classifier.",
     )
     register(
+        "ensemble",
+        target="sea_toolkit.energies.ensemble:Ensemble",
+        summary="The mean of several reward models, less what they disagree about.",
+    )
+    register(
         "remote-reward",
         target="sea_toolkit.energies.remote_reward.energy:RemoteReward",
         summary="The negative of a reward model that a server runs: SGLang, vLLM or OpenRLHF.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,19 +12,23 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
+from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
 from sea_toolkit.readers.output_choice import Activation, OutputChoice
+from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import body_of, load_probed
-from sea_toolkit.readers.sequence_scorer import sequence_scorer
+from sea_toolkit.readers.sequence_classifier import ClassifierReader
+from sea_toolkit.readers.sequence_scorer import classifier_reader, loaded_classifier, sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.text_scorer import bound_outputs
 
@@ -90,14 +95,7 @@ class Reward(Energy):
         if not is_probe(source):
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
-        reads = None if self.reads in ("auto", "response") else self.reads
-        activation = None if self.activation == "none" else self.activation
-        options = {
-            "reads": reads, "output": self.output, "truncate": self.truncate or None,
-            "template_options": self.template_options, "activation": activation,
-            "against": self.against,
-        }  # fmt: skip
-        self._refuse(options, "none of it: a probe reads the response, and has one output")
+        self._refuse_options()
         probe = probe_at(source, self.name)
         if probe.info.vocabulary != tokenizer_fingerprint(tokenizer):
             body_of(probe, source, finder)
@@ -110,21 +108,9 @@ class Reward(Energy):
             RecipeError: no such output, or several and none named.
         """
         source = context.find_model(self.model)
-        if is_probe(source):
-            return self._probe(probe_at(source, self.name), source, context)
-        scorer = sequence_scorer(
-            source, self.name, context, reads=self.reads, truncate=self.truncate,
-            template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
-            against=self.against,
-        )  # fmt: skip
-        choice = OutputChoice.of(scorer.reader.model.config, self.name, self.output, self.activation)
-        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
-
-    def _probe(self, probe: Probe, path: Path, context: Context) -> BoundEnergy:
-        """A probe of this policy is read in the policy's pass; one of another model brings that model with it."""
-        policy, finder = context.policy, context.finder
-        mine = PolicyView(probe, policy)
-        if mine.view is not None:
+        probe = probe_at(source, self.name) if is_probe(source) else None
+        mine = None if probe is None else PolicyView(probe, context.policy)
+        if probe is not None and mine is not None and mine.view is not None:
             placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}
             self._refuse(placing, "none of it: this probe is read in the policy's own pass")
             reader = ProbeReader(probe, mine.view, self.name, context)
@@ -132,13 +118,67 @@ class Reward(Energy):
                 energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
             )
         scorer = sequence_scorer(
-            path, self.name, context, reads="response", device=self.device, dtype=self.dtype, batch=self.batch,
-            load=lambda place: load_probed(probe, path, place, finder),
+            source, self.name, context, device=self.device, dtype=self.dtype, against=self.against,
+            **self._reading(source, context.finder),
         )  # fmt: skip
-        note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
-        if note not in scorer.warnings:
-            scorer.warnings.insert(0, note)
-        return bound_outputs(scorer, lambda outputs: -outputs[..., 0], 0, is_reward=True)
+        if probe is not None:
+            note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
+            if note not in scorer.warnings:
+                scorer.warnings.insert(0, note)
+        choice = self.choice(scorer.reader)
+        return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
+
+    def reader(self, finder: ModelFinder, place: Placement | None = None) -> ClassifierReader | None:
+        """The model by itself, without a policy; None for one that compares answers, and so needs others.
+
+        Args:
+            finder: keeps what is loaded.
+            place: where it runs; by default on the recipe's device or the fastest one, on a CPU in float32 unless the
+                recipe says otherwise, so that two ways of reading can be told apart.
+
+        Raises:
+            ModelError: as `bind`.
+            RecipeError: options that do not go with what it reads, or no such device.
+        """
+        source = finder.find(self.model, "reward")
+        if place is None:
+            device = pick_device(self.device or "auto")
+            dtype = self.dtype or ("float32" if device.type == "cpu" else "auto")
+            place = Placement(device, pick_dtype(dtype, device))
+        reading = self._reading(source, finder)
+        model, _ = loaded_classifier(source, self.name, finder, place, reading.get("load"))
+        if isinstance(model, PairwiseModel):
+            return None
+        return classifier_reader(source, self.name, finder, place, **reading)
+
+    def choice(self, reader: ClassifierReader | PairwiseReader) -> OutputChoice:
+        """Which number of the model's outputs is the reward.
+
+        Raises:
+            RecipeError: no such output, or several and none named.
+        """
+        return OutputChoice.of(reader.model.config, self.name, self.output, self.activation)
+
+    def _reading(self, source: Path | str, finder: ModelFinder) -> dict[str, Any]:
+        """How the model is read: the recipe's options; of a probe, its own."""
+        if is_probe(source):
+            self._refuse_options()
+            probe = probe_at(source, self.name)
+            load = partial(load_probed, probe, source, finder)
+            return {"reads": "response", "batch": self.batch, "load": load}
+        return {
+            "reads": self.reads, "truncate": self.truncate, "template_options": self.template_options,
+            "batch": self.batch,
+        }  # fmt: skip
+
+    def _refuse_options(self) -> None:
+        reads = None if self.reads in ("auto", "response") else self.reads
+        activation = None if self.activation == "none" else self.activation
+        options = {
+            "reads": reads, "output": self.output, "truncate": self.truncate or None,
+            "template_options": self.template_options, "activation": activation, "against": self.against,
+        }  # fmt: skip
+        self._refuse(options, "none of it: a probe reads the response, and has one output")
 
     def _refuse(self, options: dict[str, Any], expected: str) -> None:
         """Refuse options that a probe does not have, if any is given."""

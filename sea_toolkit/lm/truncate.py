@@ -45,6 +45,16 @@ def truncate(model: Any, layers: int) -> nn.Module:
     return view
 
 
+def last_block(model: Any) -> nn.Module:
+    """The last block of a transformers model, with or without a head.
+
+    Raises:
+        ModelError: its blocks are not understood.
+    """
+    base, blocks = _blocks(model, count_layers(model))
+    return list(base.get_submodule(blocks))[-1]
+
+
 def _blocks(model: Any, total: int) -> tuple[Any, str]:
     """The innermost module that holds the token embedding and one list of all blocks, and where in it the list is."""
     for path in sorted(holders(model, model.get_input_embeddings()), key=len, reverse=True):

@@ -38,7 +38,7 @@ class ProbedModel(nn.Module):
         for key, tensor in self.head.tensors.items():  # the head is part of what this module is
             self.register_buffer(key.replace(".", "_"), tensor)
         self.opening, self.closing = (len(ids) for ids in wrapping(tokenizer))
-        self.config = copy.deepcopy(model.config)
+        self.config = copy.deepcopy(view.config)
         self.config.num_labels = 1
         self.plain = accepted(view, use_cache=False)
 
@@ -84,7 +84,7 @@ def body_of(probe: Probe, path: Path, finder: ModelFinder) -> Path | str:
         ) from error
 
 
-def load_probed(probe: Probe, path: Path, place: Placed, finder: ModelFinder) -> tuple[ProbedModel, Any]:
+def load_probed(probe: Probe, path: Path, finder: ModelFinder, place: Placed) -> tuple[ProbedModel, Any]:
     """A probe with the model that it reads, at the given place, and that model's tokenizer.
 
     Raises:

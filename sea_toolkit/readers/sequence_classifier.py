@@ -163,6 +163,10 @@ class ClassifierReader:
             outputs[at] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)
         return outputs
 
+    def of_row(self, row: Row) -> Float[Tensor, "1 L"]:
+        """Outputs for one text that has tokens; differentiable."""
+        return self._through_embeddings([row]) if self.ids_only is None else self._own([row])
+
     def beside(self, rows: Sequence[Row | None]) -> Beside:
         """What N rows are read with beside their embeddings, as one prompt's.
 

@@ -148,7 +148,7 @@ def sequence_scorer(
         RecipeError: prompt and answer are too long for the model, options that it does not have, or no such device.
     """
     place = Placement.beside(context.policy, device, dtype)
-    model, tokenizer = _loaded(source, name, context.finder, place, load)
+    model, tokenizer = loaded_classifier(source, name, context.finder, place, load)
     if isinstance(model, PairwiseModel):
         if reads != "auto" or truncate or template_options:
             raise RecipeError(
@@ -189,7 +189,7 @@ def classifier_reader(
         ModelError: unreadable weights.
         RecipeError: the classifier compares answers.
     """
-    model, tokenizer = _loaded(source, name, finder, place, load)
+    model, tokenizer = loaded_classifier(source, name, finder, place, load)
     if isinstance(model, PairwiseModel):
         raise RecipeError(f"{name} compares answers", expected="a reward that scores single answers")
     shown = shown_to(model, tokenizer, name, reads, truncate=truncate, template_options=template_options)
@@ -198,7 +198,7 @@ def classifier_reader(
     return finder.load_once(key, lambda: ClassifierReader(model, shown, batch))
 
 
-def _loaded(
+def loaded_classifier(
     source: Path | str,
     name: str,
     finder: ModelFinder,

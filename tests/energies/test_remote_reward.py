@@ -33,7 +33,7 @@ def no_waiting(monkeypatch):
 
 
 def server_reward(url, **options):
-    return RemoteReward(url=url, **options)._server(ModelFinder(hub()))
+    return RemoteReward(url=url, **options).connected(ModelFinder(hub()))
 
 
 def align(**more):
@@ -180,7 +180,7 @@ def test_a_server_that_stays_broken_or_silent_is_given_up():
         reward = RemoteReward(url=server.url, timeout=0.1, retries=0, api="sglang")
         server.fault = lambda handler, count: bool(time.sleep(0.3)) or handler.drop()
         with pytest.raises(ModelError, match=r"did not answer within 0.1 s"):
-            reward._server(ModelFinder(hub()))
+            reward.connected(ModelFinder(hub()))
 
 
 def test_an_answer_that_drips_is_cut_at_the_timeout():

@@ -68,7 +68,7 @@ def reward_run(path, **options):
 
 def test_its_reward_is_the_head_on_the_mean_of_the_models_states(encoder):
     folder, model, tokenizer, probe = encoder
-    loaded, own = load_probed(probe, folder / "taste.safetensors", PLACE, ModelFinder(hub()))
+    loaded, own = load_probed(probe, folder / "taste.safetensors", ModelFinder(hub()), PLACE)
     reader = ClassifierReader(loaded, ShownText(own, "taste", "response"))
     found = reader.texts(["unread"] * 3, TEXTS)[:, 0].tolist()
     assert found == pytest.approx([expected(model, tokenizer, probe, text) for text in TEXTS], abs=1e-4)

@@ -92,7 +92,7 @@ class RemoteReward(Energy):
             RecipeError: a header's environment variable is not set, or options that do not fit the kind of server.
             ModelError: the server is not there, is of no known kind, or does not answer as its kind does.
         """
-        self._server(finder)
+        self.connected(finder)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Ask the server what it is.
@@ -100,7 +100,7 @@ class RemoteReward(Energy):
         Raises:
             RecipeError, ModelError: as `check`.
         """
-        server = self._server(context.finder)
+        server = self.connected(context.finder)
         return BoundEnergy(
             score_text=lambda prompts, texts: -server.scores(prompts, texts),
             is_reward=True,
@@ -108,8 +108,12 @@ class RemoteReward(Energy):
             fingerprint=f"{server.api.name} {server.model or ''}",
         )
 
-    def _server(self, finder: ModelFinder) -> RewardServer:
-        """The server, once it has scored one text."""
+    def connected(self, finder: ModelFinder) -> RewardServer:
+        """The server, once it has scored one text.
+
+        Raises:
+            RecipeError, ModelError: as `check`.
+        """
         client = Client(self.url, self.headers, self.timeout, self.retries, self.max_concurrency)
         api, model = self._kind(client)
         shown = None
