@@ -88,6 +88,11 @@ def sea_register_energies(register: Register) -> None:
         summary="A language model is asked about the answer, or guards it: log-odds of its verdicts.",
     )
     register(
+        "implicit-reward",
+        target="sea_toolkit.energies.implicit_reward:ImplicitReward",
+        summary="−β (log π_a − log π_b): what a tuned language model prefers to the one it was tuned from.",
+    )
+    register(
         "process-reward",
         target="sea_toolkit.energies.process_reward.energy:ProcessReward",
         summary="Minus what a process reward says of the steps of an answer: the last, least, mean or product.",
