@@ -18,6 +18,11 @@ def sea_register_energies(register: Register) -> None:
         summary="The negative of a reward model: a probe of the catalog, or a sequence classifier.",
     )
     register(
+        "ensemble",
+        target="sea_toolkit.energies.ensemble:Ensemble",
+        summary="The mean of several reward models, less what they disagree about.",
+    )
+    register(
         "remote-reward",
         target="sea_toolkit.energies.remote_reward.energy:RemoteReward",
         summary="The negative of a reward model that a server runs: SGLang, vLLM or OpenRLHF.",
@@ -81,6 +86,11 @@ def sea_register_energies(register: Register) -> None:
         "judge",
         target="sea_toolkit.energies.judge.energy:Judge",
         summary="A language model is asked about the answer, or guards it: log-odds of its verdicts.",
+    )
+    register(
+        "implicit-reward",
+        target="sea_toolkit.energies.implicit_reward:ImplicitReward",
+        summary="−β (log π_a − log π_b): what a tuned language model prefers to the one it was tuned from.",
     )
     register(
         "process-reward",

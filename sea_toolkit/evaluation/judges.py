@@ -25,6 +25,7 @@ from sea_toolkit.readers.probed_model import load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.shown_to import shown_to
+from sea_toolkit.registry.allowed import is_url
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.named_rewards import is_energy
 
@@ -83,8 +84,10 @@ class Judge:
             RecipeError: the same model, or the same probe in another file, is in the energy.
         """
         for part in composition.parts:
-            name = part.energy.reward_model
-            if name is not None and self._same(self.finder.find(name, "reward")):
+            model = part.energy.reward_model
+            names = [model] if isinstance(model, str) else model or ()
+            # a server is no model that a judge could be
+            if any(self._same(self.finder.find(name, "reward")) for name in names if not is_url(name)):
                 raise RecipeError(
                     f"the judge {self.label!r} is in the energy, as {part.label!r}",
                     expected="a reward that no method is optimized for",

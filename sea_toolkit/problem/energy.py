@@ -85,7 +85,8 @@ class Energy(ABC):
             `bind`. With False, a sampler that needs a gradient is refused before any weights are read.
         joint: a chain's energy depends on the other chains of its prompt.
         label: the term's name in results; None for the registered name.
-        reward_model: the model whose output the energy is, by its name in the recipe; a judge must be another one.
+        reward_model: the model whose output the energy is, or several, by their names in the recipe; a judge must be
+            another one.
         code: Python functions that the options name (`package.module:function`); the user has to allow them.
         columns: of the prompts' table, which it reads in `Prompt.columns`.
         servers: URLs that prompts and answers are sent to; the user has to allow them.
@@ -95,7 +96,7 @@ class Energy(ABC):
     differentiable: bool | None = None
     joint: bool = False
     label: str | None = None
-    reward_model: str | None = None
+    reward_model: str | Sequence[str] | None = None
     code: Sequence[str] = ()
     servers: Sequence[str] = ()
     columns: Columns = Columns()

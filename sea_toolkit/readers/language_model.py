@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +59,37 @@ def aligned_with(
         source: where it comes from.
         context: of the run.
     """
+    pieces = pieces_of(tokenizer, source, context)
+    rows = images(table, pieces, ("table", source), context)
+    return PieceAlignment(context.policy, rows), [] if pieces is None else [pieces.note(name)]
+
+
+def pieces_of(tokenizer: Any, source: Path | str, context: Context) -> PieceTable | None:
+    """The policy's tokens in the pieces of another tokenizer; None where each token is one of its own."""
     policy = context.policy
     if same_vocabulary(tokenizer, policy.tokenizer):
-        return PieceAlignment(policy, rows_for(table, policy)), []
+        return None
+    return context.finder.load_once(
+        ("pieces", source, policy.name),
+        lambda: PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size),
+    )
 
-    def bridge() -> tuple[PieceTable, Tensor]:
-        pieces = PieceTable.between(policy.tokenizer, tokenizer, policy.vocab_size)
-        return pieces, pieces.embeddings(table)
 
-    pieces, rows = context.finder.load_once(("bridge", source, policy.name, policy.device, policy.dtype), bridge)
-    return PieceAlignment(policy, rows), [pieces.note(name)]
+def images(
+    table: Float[Tensor, "rows D"], pieces: PieceTable | None, key: tuple[Hashable, ...], context: Context
+) -> Float[Tensor, "V D"]:
+    """What each token of the policy stands for in a table of another model.
+
+    Args:
+        table: with a row for each of that model's tokens.
+        pieces: see `pieces_of`.
+        key: which table it is.
+        context: of the run.
+    """
+    policy = context.policy
+    if pieces is None:
+        return rows_for(table, policy)
+    return context.finder.load_once((*key, policy.name, policy.device, policy.dtype), lambda: pieces.embeddings(table))
 
 
 def rows_for(table: Float[Tensor, "rows D"], policy: Policy) -> Float[Tensor, "V D"]:

@@ -51,20 +51,40 @@ class PieceAlignment:
             change: see `change`.
             embedding: of the other model.
         """
+        return moved(placed, self.shares(response, texts, placed), change, embedding)
+
+    def shares(
+        self, response: SoftResponse, texts: Sequence[str], placed: Sequence[PlacedAnswer | None]
+    ) -> Float[Tensor, "N S T"]:
+        """The share of each piece of the N texts that each position of the response writes; see `embeds`."""
         rows, ids = _read(response), response.ids.flatten(0, 1)
-        width = max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
-        pieces = torch.zeros(len(texts), width, dtype=torch.long, device=change.device)
-        mask, alignment = pieces > 0, change.new_zeros(len(texts), width, change.shape[1])
+        shares = self.table.new_zeros(len(texts), _width(placed), ids.shape[1])
         for n, answer in enumerate(placed):
-            if answer is None or not answer.ids:
-                mask[n, 0] = True
-                continue
-            length = len(answer.ids)
-            pieces[n, :length] = torch.tensor(answer.ids, device=change.device)
-            mask[n, :length] = True
-            spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
-            alignment[n, :length, rows[n]] = overlaps(answer.spans, spans).to(alignment)
-        return embedding(pieces) + alignment @ change, mask
+            if answer is not None and answer.ids:
+                spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
+                shares[n, : len(answer.ids), rows[n]] = overlaps(answer.spans, spans).to(shares)
+        return shares
+
+
+def moved(
+    placed: Sequence[PlacedAnswer | None],
+    shares: Float[Tensor, "N S T"],
+    change: Float[Tensor, "N T D"],
+    embedding: Callable[[Tensor], Tensor],
+) -> tuple[Float[Tensor, "N S D"], Bool[Tensor, "N S"]]:
+    """The pieces of N texts, moved by what the positions that write them have become; see `PieceAlignment.embeds`."""
+    pieces = torch.zeros(len(placed), _width(placed), dtype=torch.long, device=change.device)
+    mask = pieces > 0
+    for n, answer in enumerate(placed):
+        ids = [] if answer is None else answer.ids
+        pieces[n, : len(ids)] = torch.tensor(ids, device=change.device, dtype=torch.long)
+        mask[n, : max(1, len(ids))] = True
+    return embedding(pieces) + shares.to(change) @ change, mask
+
+
+def _width(placed: Sequence[PlacedAnswer | None]) -> int:
+    """Pieces of the longest text."""
+    return max(1, *(0 if answer is None else len(answer.ids) for answer in placed))
 
 
 def texts_of(response: SoftResponse, policy: Policy) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.kv_cache import Prefix
-from sea_toolkit.readers.piece_alignment import PieceAlignment, texts_of
+from sea_toolkit.readers.piece_alignment import PieceAlignment, moved, texts_of
 from sea_toolkit.readers.placed_text import Ids, PlacedAnswer, PlacedText
 
 _ANSWERS = ("a", " The", "1")
@@ -25,19 +25,23 @@ class Rows:
 
     Attributes:
         ids: of each whole text; empty for one that cannot be read.
+        prompts: the place of each text's prompt in the run.
         embeds: of what stands behind the beginning that is read once.
         mask: where there is a token.
         begun: tokens of the beginning.
         prefix: its cache, or None.
-        placed: the same ids, and what they write of the answer; None where nobody asked for it.
+        placed: the same ids, and what they write of the answer; None for relaxed answers between other tokens.
+        shares: of each token of the whole text, what each position of the response writes of it; None for texts.
     """
 
     ids: list[Ids]
+    prompts: list[int]
     embeds: Float[Tensor, "N S D"]
     mask: Bool[Tensor, "N S"]
     begun: list[int]
     prefix: Prefix | None
     placed: Sequence[PlacedAnswer | None] | None = None
+    shares: Float[Tensor, "N L T"] | None = None
 
     @property
     def unread(self) -> Bool[Tensor, " N"]:
@@ -73,7 +77,8 @@ class PlacedReader:
         """
         device, c = self.backbone.weight.device, response.shape[1]
         content, ids = (response.content > 0.5).flatten(0, 1), response.ids.flatten(0, 1)
-        befores, after = [frames[n // c][0] for n in range(len(ids))], frames[0][1]
+        prompts = [n // c for n in range(len(ids))]
+        befores, after = [frames[p][0] for p in prompts], frames[0][1]
         if self.shown.limit is not None:
             room = self.shown.limit - len(after) - torch.tensor([len(before) for before in befores], device=device)
             fits = content.cumsum(-1) <= room[:, None]
@@ -83,13 +88,13 @@ class PlacedReader:
             [*before, *row[read].tolist(), *after] if bool(fit.all()) else []
             for before, row, read, fit in zip(befores, ids, content, fits, strict=True)
         ]
-        begun, prefix = self._begun(wholes, [n // c for n in range(len(ids))])
+        begun, prefix = self._begun(wholes, prompts)
         head, shown = self._padded([before[start:] for before, start in zip(befores, begun, strict=True)])
         tail, _ = self._padded([after] * len(ids))
         middle = response.embed(self.alignment.table).flatten(0, 1)
         ones = torch.ones(len(ids), len(after), dtype=torch.bool, device=device)
         mask = torch.cat([shown, content & fits, ones], 1)
-        return Rows(wholes, torch.cat([head, middle, tail], 1), mask, begun, prefix)
+        return Rows(wholes, prompts, torch.cat([head, middle, tail], 1), mask, begun, prefix)
 
     def aligned(self, response: SoftResponse) -> Rows:
         """The whole texts of responses, whose pieces follow what the policy's tokens become."""
@@ -102,8 +107,9 @@ class PlacedReader:
         if change is None:
             return self.texts(prompts, texts)
         placed = [self.shown.placed(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-        embeds, mask = self.alignment.embeds(response, texts, placed, change, self.backbone.embedding)
-        return self._rows(placed, embeds, mask, [n // c for n in range(len(texts))])
+        shares = self.alignment.shares(response, texts, placed)
+        embeds, mask = moved(placed, shares, change, self.backbone.embedding)
+        return replace(self._rows(placed, embeds, mask, [n // c for n in range(len(texts))]), shares=shares)
 
     def texts(self, prompts: Sequence[str], texts: Sequence[str]) -> Rows:
         """The whole texts of N answers to prompts of the run."""
@@ -132,19 +138,17 @@ class PlacedReader:
             embeds, mask = torch.cat([embeds, behind], 2), torch.cat([mask, seen.expand(n, -1, -1)], 2)
         return self.backbone.hidden(rows.prefix, embeds, mask)
 
-    def _rows(
-        self, placed: Sequence[PlacedAnswer | None], embeds: Tensor, mask: Tensor, prompts: Sequence[int]
-    ) -> Rows:
+    def _rows(self, placed: Sequence[PlacedAnswer | None], embeds: Tensor, mask: Tensor, prompts: list[int]) -> Rows:
         ids = [[] if answer is None else answer.ids for answer in placed]
         begun, prefix = self._begun(ids, prompts)
         if prefix is None:
-            return Rows(ids, embeds, mask, begun, None, placed)
+            return Rows(ids, prompts, embeds, mask, begun, None, placed)
         width = max(1, *(len(row) - start for row, start in zip(ids, begun, strict=True)))
         places = torch.tensor(begun, device=mask.device)[:, None] + torch.arange(width, device=mask.device)
         inside = places < mask.shape[1]
         places = places.clamp(max=mask.shape[1] - 1)
         embeds = embeds.gather(1, places[..., None].expand(-1, -1, embeds.shape[-1]))
-        return Rows(ids, embeds, mask.gather(1, places) & inside, begun, prefix, placed)
+        return Rows(ids, prompts, embeds, mask.gather(1, places) & inside, begun, prefix, placed)
 
     def _begun(self, ids: Sequence[Ids], prompts: Sequence[int]) -> tuple[list[int], Prefix | None]:
         """How many tokens of each text its prompt's beginning holds, and its cache; 0 where one text begins

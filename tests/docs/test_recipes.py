@@ -45,7 +45,15 @@ def classifier(tokenizer: Any) -> None:
     tokenizer.save_pretrained("my-classifier")
 
 
-NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier}
+def tuned(tokenizer: Any) -> None:
+    """A small random language model with the policy's vocabulary, as the folder `my-tuned-model`."""
+    from sea_toolkit.testing.tiny import tiny_model
+
+    tiny_model("llama", vocab=len(tokenizer)).save_pretrained("my-tuned-model")
+    tokenizer.save_pretrained("my-tuned-model")
+
+
+NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier, "implicit-reward": tuned}
 """Energy to what makes its needs in the current folder, given the policy's tokenizer."""
 
 

@@ -17,6 +17,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "energy json-schema": {"schema": {"type": "object"}},
     "energy keywords": {"words": ["rain"]},
     "energy reward": {"model": "sentiment"},
+    "energy ensemble": {"models": ["sentiment", {"model": "toxicity"}]},
     "energy remote-reward": {"url": "http://localhost:8000"},
     "energy judge": {"question": "Is it kind?"},
     "energy classifier": {"model": "./folder", "target": "POSITIVE"},

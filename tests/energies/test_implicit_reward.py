@@ -1,0 +1,127 @@
+"""`implicit-reward`: β times the log-ratio of two language models, as DPO's trainers compute it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.testing import Setting, check_energy
+from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.conventions.tokenizers import made
+from tests.helpers import PROMPTS, hub, problem_for
+
+TEXTS = ["the sand in it.", "on", "is it a rain or an error?", ""]
+SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
+CHATML = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<eos>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A tuned model and its reference; ones with a trained tokenizer, without a template, and with soft caps."""
+    root, found = tmp_path_factory.mktemp("implicit"), {}
+    for name, seed in (("tuned", 3), ("reference", 4), ("other", 5), ("plain", 6), ("capped", 7)):
+        tokenizer = made("byte-bpe", bos="<bos>", eos="<eos>") if name == "other" else tiny_tokenizer()
+        tokenizer.chat_template = None if name in ("other", "plain") else CHATML
+        caps = {"final_logit_softcapping": 5.0} if name == "capped" else {}
+        model = tiny_model("gemma2" if caps else "llama", len(tokenizer), seed=seed, **caps)
+        model.save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
+        found[name] = str(root / name)
+    return found
+
+
+def term_of(prompts=PROMPTS[:2], **options):
+    problem = problem_for(
+        recipe={"energies": [{"name": "implicit-reward", **options}]},
+        prompts=prompts,
+        max_new_tokens=8,
+        sampler="best-of-n",
+    )
+    return problem, problem.terms[0]
+
+
+@torch.no_grad()
+def log_p(folder, prompt, text, end):
+    """Σ log p of the completion, as TRL's DPOTrainer counts it: the conversation's tokens behind the prompt's."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    if tokenizer.chat_template:
+        turns = [{"role": "user", "content": prompt}]
+        before = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        eos = "<eos>"
+    else:
+        before, eos = prompt, tokenizer.eos_token
+    start = tokenizer(before, add_special_tokens=not tokenizer.chat_template).input_ids
+    completion = tokenizer(text + (eos if end else ""), add_special_tokens=False).input_ids
+    logits = model(input_ids=torch.tensor([[*start, *completion]])).logits[0, :, : len(tokenizer)]
+    per_token_logps = logits[:-1].log_softmax(-1).gather(-1, torch.tensor([*start, *completion])[1:, None])[:, 0]
+    return per_token_logps[len(start) - 1 :].sum(), max(1, len(completion))
+
+
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize(("tuned", "reference"), [("tuned", "reference"), ("plain", "other")])
+def test_it_is_the_log_ratio_of_the_two_models(tuned, reference, end, folders):
+    more = {"model": folders[tuned], "reference": folders[reference], "end": end}
+    _, term = term_of(beta=0.1, **more)
+    _, mean = term_of(beta=0.1, normalize="mean", **more)
+    assert term.is_reward
+    prompts = PROMPTS[:2]
+    for p, prompt in enumerate(prompts):
+        texts = TEXTS if tuned == "tuned" else [f" {text}" for text in TEXTS]
+        for text, found, found_mean in zip(
+            texts, -term.score_text(prompts, [texts] * 2)[p], -mean.score_text(prompts, [texts] * 2)[p], strict=True
+        ):
+            (a, n_a), (b, n_b) = (log_p(folders[name], prompt, text, end) for name in (tuned, reference))
+            torch.testing.assert_close(found, 0.1 * (a - b), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(found_mean, 0.1 * (a / n_a - b / n_b), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("tuned", "reference"), [("tuned", "reference"), ("other", None)])
+def test_it_keeps_its_promises(tuned, reference, folders):
+    more = {} if reference is None else {"reference": folders[reference]}
+    held = check_energy("implicit-reward", Setting(hub=hub(), texts=TEXTS), model=folders[tuned], **more)
+    assert set(held) == set(ENERGY) - {"gpu"}
+
+
+def test_at_the_last_position_the_gradient_is_the_log_ratio_of_each_token(folders):
+    """There nothing is read after it: the slope of p_t(v) is −β (log π_a(v) − log π_b(v)), but for one number."""
+    problem, term = term_of(prompts=PROMPTS[:1], model=folders["tuned"], reference=folders["reference"])
+    policy = problem.policy
+    response = policy.from_text([["so it is"]], torch.zeros(1, 1, dtype=torch.bool))
+    tapped = response.with_gradient_taps()
+    value = term(tapped)
+    last = response.shape[2] - 1
+    slope = tapped.taps.gradient(value.sum()).over_vocabulary(last, 128)[0, 0]
+    expected = torch.zeros(128)
+    for name, sign in (("tuned", -1.0), ("reference", 1.0)):
+        model, tokenizer = (kind.from_pretrained(folders[name]) for kind in (AutoModelForCausalLM, AutoTokenizer))
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": PROMPTS[0]}], tokenize=False, add_generation_prompt=True
+        )
+        ids = tokenizer(text + "so it is", add_special_tokens=False).input_ids
+        with torch.no_grad():
+            expected += sign * model.eval()(input_ids=torch.tensor([ids])).logits[0, -2].log_softmax(-1)
+    torch.testing.assert_close(slope - slope.mean(), expected - expected.mean(), rtol=1e-3, atol=1e-3)
+
+
+def test_capped_logits_score_texts_only(folders):
+    _, term = term_of(model=folders["capped"], reference=folders["reference"])
+    assert not term.differentiable
+    assert "caps" in term.bound.warnings[0]
+
+
+def test_a_text_that_is_too_long_has_no_value(folders):
+    _, term = term_of(prompts=PROMPTS[:1], model=folders["tuned"])
+    assert term.score_text(PROMPTS[:1], [["on", "an error " * 300]]).isnan().tolist() == [[False, True]]
+
+
+def test_a_model_is_not_compared_with_itself(folders):
+    with pytest.raises(RecipeError, match="with itself"):
+        term_of(model=folders["tuned"], reference=folders["tuned"])
+    with pytest.raises(ModelError, match="no model at"):
+        term_of(model=folders["tuned"], reference="./nowhere")
