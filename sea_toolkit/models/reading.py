@@ -1,25 +1,24 @@
-"""transformers' `from_pretrained`, with every failure explained in a sentence that a person can act on."""
+"""Tokenizers, configs and models from their folders, whole and without code of their own."""
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
+from sea_toolkit.models.from_pretrained import from_pretrained
 from sea_toolkit.models.heads import WRAPPED, own_head
 from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.quantized import keep_gradients
-from sea_toolkit.models.remote_code import refuse_kernels, user_said
-from sea_toolkit.models.weights_files import Shapes, titled
+from sea_toolkit.models.remote_code import refuse_kernels
+from sea_toolkit.models.weights_files import Shapes
 
 Role = Literal["causal", "classifier", "tokens", "base"]
 _CLASSES = {
@@ -57,7 +56,7 @@ def read_tokenizer(source: Path | str, name: str, *, trust_remote_code: bool = F
     folders.refuse_without_tokenizer(folder, name)
     from transformers import AutoTokenizer
 
-    tokenizer = _read(AutoTokenizer, folder, name, trust_remote_code=trust_remote_code)
+    tokenizer = from_pretrained(AutoTokenizer, folder, name, trust_remote_code=trust_remote_code)
     if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):
         raise folders.no_tokenizer(folder, name)
     return tokenizer
@@ -104,22 +103,21 @@ def read_model(
     refuse_impossible_sizes(written, shapes, name)
     if adapter is not None and written.get("quantization_config"):
         raise ModelError(
-            f"the base of the adapter {adapter.name} is quantized, and its weights added to such weights are rounded away",
+            f"the base of the adapter {adapter.name} is quantized, which would round away what is added to its weights",
             expected="the unquantized base",
             hint=f"write it to base_model_name_or_path in {adapter.folder / folders.ADAPTER_CONFIG}",
         )
     if role == "classifier" and folders.head_rows(restored) is None:
-        with_head = own_head(config, written, shapes, folder, name)
-        if with_head is not None:
-            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, WRAPPED)
+        head = own_head(config, written, shapes, folder, name)
+        if head is not None:
+            body = _weights(
+                "base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, tensors=head.body
+            )
             keep_gradients(body)
             body.name_or_path = str(source)
-            headed = with_head(body)
-            return (
-                (headed if adapter is None else merge(headed, adapter, of_transformers=False))
-                .eval()
-                .requires_grad_(False)
-            )
+            headed = head.on(body)
+            whole = headed if adapter is None else merge(headed, adapter, of_transformers=False)
+            return whole.eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
@@ -155,11 +153,11 @@ def _config(role: Role, folder: Path, name: str, trust_remote_code: bool) -> Any
     written = folders.read_config_file(folder, name)
     if not trust_remote_code:
         refuse_kernels(written, name)
-    if written.get("model_type") in BODIES:
+    if role == "classifier" and written.get("model_type") in BODIES:
         body = BODIES[written["model_type"]]
-        config = AutoConfig.for_model(body, **{key: value for key, value in written.items() if key != "model_type"})
+        config = AutoConfig.for_model(body, **{k: v for k, v in written.items() if k not in ("model_type", "auto_map")})
     else:
-        config = _read(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
+        config = from_pretrained(AutoConfig, folder, name, trust_remote_code=trust_remote_code)
     if role != "classifier":  # a classifier reads one text, whatever it is made of
         folders.refuse_encoder_decoder(config, name)
     return config
@@ -175,14 +173,19 @@ def _weights(
     shapes: Shapes,
     restored: Shapes,
     unread: str | None,
-    renamed: dict[str, str] | None = None,
+    tensors: dict[str, Tensor] | None = None,
 ) -> Any:
     import transformers
 
+    loader: Any = getattr(transformers, _CLASSES[role])
+    options: dict[str, Any] = {"key_mapping": WRAPPED if role == "base" else None}
+    if tensors is not None:
+        loader, options = transformers.MODEL_MAPPING[type(config)], {"state_dict": tensors}
+
     # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
     with torch.random.fork_rng(devices=[]):
-        model, report = _read(
-            getattr(transformers, _CLASSES[role]),
+        model, report = from_pretrained(
+            loader,
             folder,
             name,
             config=config,
@@ -191,7 +194,7 @@ def _weights(
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             trust_remote_code=trust_remote_code,
-            key_mapping=renamed,
+            **options,
         )
     wrong = [
         f"{key} is {list(file)} in its weights and {list(expected)} by its config"
@@ -214,59 +217,3 @@ def _weights(
             hint=_HINTS[role],
         )
     return model
-
-
-def _read(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **options: Any) -> Any:
-    try:
-        with quiet_transformers(), user_said(trust_remote_code):
-            return loader.from_pretrained(str(folder), trust_remote_code=trust_remote_code, **options)
-    except Exception as error:  # transformers raises whatever its parsers raise
-        raise explained(error, folder, name) from error
-
-
-def explained(error: Exception, folder: Path, name: str) -> ModelError:
-    """What transformers raised, in the words of our errors."""
-    if sys.flags.optimize >= 2:
-        return ModelError(
-            f"{name} was not loaded: Python runs without docstrings, which transformers reads",
-            expected="Python without -OO, and PYTHONOPTIMIZE at most 1",
-            hint="unset PYTHONOPTIMIZE",
-        )
-    text = str(error).strip()
-    first = text.partition("\n")[0] or type(error).__name__
-    if first.endswith(":"):  # the reason stands on the next line
-        first = " ".join(text.split("\n", 2)[:2])
-    if "trust_remote_code" in text:
-        return ModelError(
-            f"{name} comes with Python code of its own, which was not run",
-            expected="a model that transformers knows, or your word that you trust its authors",
-            hint="--trust-remote-code (trust_remote_code=True in Python)",
-        )
-    if "instantiate the backend tokenizer" in text:
-        if not any(folder.glob("*.model")) and not any(folder.glob("*.tiktoken")):
-            return folders.no_tokenizer(folder, name)
-        return ModelError(
-            f"the tokenizer of {name} needs a package that is not installed, or its file is damaged",
-            expected="the package that reads this format",
-            hint="pip install sentencepiece tiktoken protobuf",
-        )
-    if isinstance(error, ImportError):
-        package = re.search(r"pip install [^`'\n)]+", text) or re.search(r"(?<=No module named ')[\w.]+", text)
-        command = package.group() if package else ""
-        return ModelError(
-            f"{name} needs a package that is not installed: {first}",
-            expected="the package that reads this format",
-            hint=(command if command.startswith("pip") else f"pip install {command.partition('.')[0]}")
-            if command
-            else None,
-        )
-    if "does not recognize this architecture" in text or "Unrecognized model" in text:
-        return ModelError(
-            f"{name}: {first}",
-            expected="an architecture of the installed transformers",
-            hint="pip install --upgrade transformers",
-        )
-    return ModelError(
-        f"{titled(folder, name)} cannot be loaded: {type(error).__name__}: {first}",
-        expected="a transformers model with safetensors weights and a tokenizer",
-    )

@@ -122,7 +122,7 @@ def test_a_file_and_nothing_are_no_policy(folder, tmp_path):
 def test_an_empty_tokenizer_is_refused(folder, monkeypatch):
     empty = tiny_tokenizer()
     monkeypatch.setattr(empty, "get_vocab", empty.get_added_vocab)
-    monkeypatch.setattr(reading, "_read", lambda *a, **k: empty)
+    monkeypatch.setattr(reading, "from_pretrained", lambda *a, **k: empty)
     with pytest.raises(ModelError, match="the tokenizer's files are missing"):
         reading.read_tokenizer(folder, "m")
 

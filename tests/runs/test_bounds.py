@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sea_toolkit.api import resume
 from sea_toolkit.cli import main
 from sea_toolkit.errors import LONGEST, RecipeError, did_you_mean
-from sea_toolkit.models import reading
+from sea_toolkit.models.from_pretrained import explained
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe
 
@@ -148,6 +148,6 @@ def test_no_name_takes_long_to_be_compared() -> None:
 
 
 def test_python_without_docstrings_is_named_and_not_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    flags = types.SimpleNamespace(optimize=2)
-    monkeypatch.setattr(reading, "sys", types.SimpleNamespace(flags=flags, modules=sys.modules))
-    assert "PYTHONOPTIMIZE" in str(reading.explained(ValueError("No `Args` section"), tmp_path, "m"))
+    system = types.SimpleNamespace(flags=types.SimpleNamespace(optimize=2), modules=sys.modules)
+    monkeypatch.setattr("sea_toolkit.models.from_pretrained.sys", system)
+    assert "PYTHONOPTIMIZE" in str(explained(ValueError("No `Args` section"), tmp_path, "m"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from sea_toolkit.models.heads import internlm2
+
 ReadAt = Literal["end", "before padding", "read-out token"]
 """The last token that is shown; the last one that is no padding token (where transformers reads, which matters to a
 model whose turns end with its padding token); a token of the model's own that is put behind the text."""
@@ -133,5 +135,5 @@ FORMS = (
 )
 """The longer name stands first; of two rows with the same tensors, the one that names architectures."""
 
-BODIES = MappingProxyType({"gpt_neox_reward_model": "gpt_neox"})
+BODIES = MappingProxyType({"gpt_neox_reward_model": "gpt_neox", internlm2.MODEL_TYPE: internlm2.BODY})
 """Model types that transformers does not know, and the one whose body they have."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.loading import load_classifier
+from sea_toolkit.readers.bridge import plain_bridge
+from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.output_choice import OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_tokenizer
-from tests.helpers import dense, problem_for, random_ids, tiny_policy
-from tests.models.folders import edit_config
+from tests.helpers import PROMPTS, dense, problem_for, random_ids, tiny_policy
+from tests.models.folders import edit_config, save_classifier
 from tests.models.heads.checkpoints import hidden_of, layer, save_headed, states_of
+from tests.readers.test_bridge import context_of
 
 PROMPT, ANSWER = "Tell me about rain.", "It is so wet and warm."
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -129,8 +135,6 @@ def test_a_reward_of_open_assistants_pythia(tmp_path):
     body = GPTNeoXModel.from_pretrained(folder, dtype=torch.float32).eval()
     body.resize_token_embeddings(len(tokenizer))
     body.save_pretrained(folder)
-    from safetensors.torch import load_file, save_file
-
     path = folder / "model.safetensors"
     save_file({f"gpt_neox.{key}": value for key, value in load_file(path).items()} | tensors, path, {"format": "pt"})
     assert isinstance(body.config, GPTNeoXConfig)
@@ -142,6 +146,45 @@ def test_a_reward_of_open_assistants_pythia(tmp_path):
     edit_config(folder, pooling="mean")
     with pytest.raises(ModelError, match="reads the mean of all hidden states"):
         reader_of(folder)
+
+
+def as_internlm2(folder):
+    """A Llama's tensors as InternLM2 has them: rearrange(wqkv, "(h gs d) -> h gs d", gs = 2 + groups)."""
+    path = folder / "model.safetensors"
+    weights, renamed = load_file(path), {}
+    names = {
+        "self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
+        "mlp.down_proj": "feed_forward.w2", "input_layernorm": "attention_norm", "embed_tokens": "tok_embeddings",
+        "post_attention_layernorm": "ffn_norm",
+    }  # fmt: skip
+    for key, tensor in weights.items():
+        if "lm_head" in key or re.search("[kv]_proj", key):
+            continue
+        if "q_proj" in key:
+            q, k, v = (weights[key.replace("q_proj", f"{one}_proj")] for one in "qkv")
+            groups = [torch.cat([q[16 * h :][:16], k[8 * h :][:8], v[8 * h :][:8]]) for h in range(2)]
+            renamed[key.replace("self_attn.q_proj", "attention.wqkv")] = torch.cat(groups)
+            continue
+        renamed[re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], key)] = tensor
+    save_file(renamed, path, {"format": "pt"})
+
+
+def test_internlm2_reward_is_a_llama_under_other_names(tmp_path):
+    """internlm/internlm2-7b-reward: InternLM2ForRewardModel.get_score, with its read-out token."""
+    folder = save_headed(tmp_path, {})
+    tokenizer = tokenizer_with(folder, template=tiny_tokenizer().chat_template)
+    turns = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": ANSWER}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    ids = torch.tensor([[*tokenizer(text, add_special_tokens=False).input_ids, BOS]])
+    tensors = layer("v_head", bias=False)
+    expected = linear(tensors, "v_head", hidden_of(folder, ids))
+    as_internlm2(folder)
+    path = folder / "model.safetensors"
+    save_file(load_file(path) | tensors, path, {"format": "pt"})
+    auto_map = {"AutoModel": "modeling_internlm2.InternLM2ForRewardModel"}
+    edit_config(folder, model_type="internlm2", architectures=["InternLM2ForRewardModel"], auto_map=auto_map)
+    edit_config(folder, reward_token_id=BOS)
+    torch.testing.assert_close(scores(folder), expected, **CLOSE)
 
 
 PATTERN = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
@@ -176,8 +219,6 @@ def gated_folder(folder, quantiles=1, seed=0):
 
 def grow(folder, rows):
     """Give the embedding rows for the tokens that a tokenizer has gained."""
-    from safetensors.torch import load_file, save_file
-
     path = folder / "model.safetensors"
     weights = load_file(path)
     g = torch.Generator().manual_seed(9)
@@ -245,6 +286,29 @@ def test_a_gated_reward_guides(tmp_path):
     assert bool(slope.isfinite().all())
 
 
+@pytest.mark.parametrize("kind", ["gated", "read-out token", "padding"])
+def test_every_way_to_read_goes_through_the_bridge(tmp_path, kind):
+    """A model with other tokens than the policy: the value is the model's own, and the gradient reaches the answer."""
+    if kind == "gated":
+        gated_folder(tmp_path)
+    elif kind == "read-out token":
+        save_headed(tmp_path, layer("v_head", bias=False), reward_token_id=BOS)
+    else:
+        save_classifier(tmp_path)
+        edit_config(tmp_path, pad_token_id=EOS)
+    reader, policy = reader_of(tmp_path), tiny_policy()
+    scorer = BridgedScorer(reader, plain_bridge(reader, policy), context_of(policy))
+    texts = [["the rain is over. ", "so warm"], ["No", "a wonderful thing"]]
+    tapped = policy.from_text(texts, torch.zeros(2, 2) > 0).with_gradient_taps()
+    outputs = scorer(tapped)
+    for p, row in enumerate(texts):
+        own = reader.texts([PROMPTS[p]] * 2, row)
+        torch.testing.assert_close(outputs[p].detach(), own, **CLOSE)
+    slope = tapped.taps.gradient(outputs[..., 0].sum()).over_vocabulary(1, policy.vocab_size)
+    assert bool(slope.isfinite().all())
+    assert bool((slope.abs().sum(-1) > 0).all())
+
+
 def test_a_gated_reward_needs_the_place_that_its_gates_read(tmp_path):
     gated_folder(tmp_path)
     with pytest.raises(RecipeError, match="not in the text it reads"):
@@ -264,8 +328,6 @@ def test_a_gated_reward_needs_the_place_that_its_gates_read(tmp_path):
     ],
 )
 def test_a_gated_head_that_is_not_whole_is_an_error(tmp_path, change, message):
-    from safetensors.torch import load_file, save_file
-
     gated_folder(tmp_path)
     path = tmp_path / "model.safetensors"
     save_file(change(load_file(path)), path, {"format": "pt"})
@@ -281,8 +343,6 @@ def test_gates_of_an_unknown_body_are_refused(tmp_path):
 
 def test_where_the_padding_token_ends_a_turn_transformers_reads_before_it(tmp_path):
     """A reward trained with pad_token = eos_token."""
-    from tests.models.folders import save_classifier
-
     folder = save_classifier(tmp_path)
     edit_config(folder, pad_token_id=EOS)
     reader = reader_of(folder)
