@@ -15,7 +15,7 @@ from sea_toolkit.models.loading import find_language_model, load_encoder
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.readers.encoder import ModelEncoder, PolicyEncoder
-from sea_toolkit.readers.language_model import prompt_indices, text_only
+from sea_toolkit.readers.language_model import prompt_indices
 
 NAME = "semantic-similarity"
 _SHORT = 1e-2
@@ -26,7 +26,7 @@ class SemanticSimilarity(Energy):
     """Minus the cosine similarity of the answer with a text, between the means of their tokens' hidden states.
 
     The policy itself gives the states of a middle layer minus their mean over reference sentences. Another model gives
-    its last states, with a gradient only if it shares the policy's tokenizer.
+    its last states; with another tokenizer than the policy's, its gradient comes through a bridge.
 
     Args:
         text: what the answer is to mean, or a list with one text for each prompt.
@@ -84,7 +84,7 @@ class SemanticSimilarity(Energy):
                 ("encoder", source, policy.device, policy.dtype),
                 lambda: load_encoder(source, policy, name, trust_remote_code=finder.trust_remote_code),
             )
-            encoder = ModelEncoder(*loaded, context, name, NAME, self.truncate)
+            encoder = ModelEncoder(*loaded, source, context, name, NAME, self.truncate)
             encoder.check(texts, NAME)
         wanted = encoder.texts(texts)
 
@@ -94,10 +94,7 @@ class SemanticSimilarity(Energy):
         def score_text(prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, " N"]:
             return -similarity(encoder.texts(answers), wanted[prompt_indices(context.prompts, prompts, wanted.device)])
 
-        if encoder.reads_policy:
-            return BoundEnergy(energy=energy, score_text=score_text, is_reward=True)
-        note = text_only(NAME, self.model or "the model", "has another tokenizer than the policy")
-        return BoundEnergy(score_text=score_text, is_reward=True, warnings=[note])
+        return BoundEnergy(energy=energy, score_text=score_text, is_reward=True, warnings=[*encoder.notes])
 
 
 def similarity(vectors: Float[Tensor, "*rows D"], wanted: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:

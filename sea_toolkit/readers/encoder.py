@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from sea_toolkit.lm.positions import cut_answers, fitting_answers, fitting_texts
 from sea_toolkit.lm.tokens import TextCodec, start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.context import Context
-from sea_toolkit.readers.language_model import rows_for, text_ids
+from sea_toolkit.readers.language_model import aligned_with, text_ids
+from sea_toolkit.readers.piece_alignment import texts_of
+from sea_toolkit.readers.shown_text import ShownText
 
 OPENING = "Text:\n"
 """Stands before each text that the policy reads: the first token of a sequence has a state of its own, whatever it is
@@ -33,6 +36,9 @@ ANYTHING = (
 """Unrelated sentences, whose mean hidden state is subtracted: the hidden states of all texts lie in one narrow cone,
 and without centering any two have a cosine of 0.9."""
 
+_NO_PROMPT = "unread"
+"""In the place of the prompt, for models that are shown the answer alone."""
+
 _FLOOR = 1e-2
 """Least expected length that a mean divides by: below it an answer goes to the origin, with bounded gradients."""
 
@@ -40,16 +46,16 @@ _FLOOR = 1e-2
 class PolicyEncoder:
     """The policy's hidden states after one of its blocks, centered.
 
-    Attributes:
-        reads_policy: whether relaxed responses in the policy's tokens can be read.
-
     Args:
         context: of the run.
         layer: how many blocks run; None for half of them.
         name: of the energy, for the ledger.
+
+    Attributes:
+        notes: what a person should know of its gradient.
     """
 
-    reads_policy = True
+    notes: Sequence[str] = ()
 
     def __init__(self, context: Context, layer: int | None, name: str) -> None:
         self.policy = policy = context.policy
@@ -84,9 +90,13 @@ class PolicyEncoder:
 class ModelEncoder:
     """The last hidden states of another model, special tokens included, as sentence encoders are read.
 
+    With the policy's tokens it reads relaxed answers token by token; with others its own pieces of their text,
+    and its gradient comes through a bridge.
+
     Args:
         model: the base of a transformers model, on the policy's device.
         tokenizer: its own.
+        source: where the model comes from.
         context: of the run.
         name: the model's, for messages.
         energy: the energy's, for the ledger.
@@ -94,10 +104,20 @@ class ModelEncoder:
 
     Raises:
         RecipeError: an answer may be too long for the model.
+
+    Attributes:
+        notes: what a person should know of its gradient.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, context: Context, name: str, energy: str, truncate: bool = False
+        self,
+        model: Any,
+        tokenizer: Any,
+        source: Path | str,
+        context: Context,
+        name: str,
+        energy: str,
+        truncate: bool = False,
     ) -> None:
         self.model, self.tokenizer, self.policy = model, tokenizer, context.policy
         context.use_model(f"{energy}:{name}", model)
@@ -106,12 +126,22 @@ class ModelEncoder:
         self.name, self.limit, self.truncate = name, usable_positions(model), truncate
         self.around = len(self.before) + len(self.after)
         fitting_answers(context.length, self.around, self.limit, name, truncate=truncate)
-        self.reads_policy = same_vocabulary(tokenizer, context.policy.tokenizer)
-        self.table = rows_for(embedding_table(self.embedding, name), context.policy)
+        self.is_straight = same_vocabulary(tokenizer, context.policy.tokenizer)
+        self.shown = ShownText(tokenizer, name, "response", limit=self.limit, truncate=truncate)
+        table = embedding_table(self.embedding, name)
+        self.alignment, self.notes = aligned_with(tokenizer, table, name, source, context)
 
     def soft(self, response: SoftResponse) -> Float[Tensor, "P C D"]:
         """Embeddings of responses in the policy's tokens, up to where each has more likely ended than not."""
-        return self._pooled(response.embed(self.table), response.content > 0.5)
+        if self.is_straight:
+            return self._pooled(response.embed(self.alignment.table), response.content > 0.5)
+        texts, change = texts_of(response, self.policy), self.alignment.change(response)
+        if change is None:
+            return self.texts(texts).unflatten(0, response.shape[:2])
+        placed = [self.shown.placed(_NO_PROMPT, text) for text in texts]
+        points = self._means(*self.alignment.embeds(response, texts, placed, change, self.embedding))
+        unread = torch.tensor([answer is None for answer in placed], device=points.device)
+        return points.masked_fill(unread[:, None], torch.nan).unflatten(0, response.shape[:2])
 
     def check(self, texts: Sequence[str], what: str) -> None:
         """Refuse texts that are too long for the model, unless they may be truncated.
@@ -130,7 +160,7 @@ class ModelEncoder:
 
     @property
     def _codec(self) -> TextCodec:
-        return self.policy.answers if self.reads_policy else start_of_text(self.tokenizer)
+        return self.policy.answers if self.is_straight else start_of_text(self.tokenizer)
 
     def _pooled(self, embeds: Float[Tensor, "P C T D"], mask: Bool[Tensor, "P C T"]) -> Float[Tensor, "P C D"]:
         (embeds,), mask, cut = cut_answers([embeds], mask, self.around, self.limit)
@@ -141,6 +171,11 @@ class ModelEncoder:
         ]
         rows = torch.cat([around[0], embeds, around[1]], 2).flatten(0, 1)
         seen = torch.nn.functional.pad(mask, (len(self.before), len(self.after)), value=True).flatten(0, 1)
+        points = self._means(rows, seen).unflatten(0, (p, c))
+        return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)
+
+    def _means(self, rows: Float[Tensor, "N S D"], seen: Bool[Tensor, "N S"]) -> Float[Tensor, "N D"]:
+        """The mean over the tokens of each whole text."""
         # an empty text without special tokens has no token to read: its first position is used instead
         seen = torch.cat([seen[:, :1] | ~seen.any(-1, keepdim=True), seen[:, 1:]], 1)
         # masked positions leave no gap: positions are counted along the row
@@ -148,5 +183,4 @@ class ModelEncoder:
         rows, packed = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
         hidden = self.model(inputs_embeds=rows, attention_mask=packed.long()).last_hidden_state.float()
         total = torch.where(packed[..., None], hidden, 0.0).sum(1)
-        points = (total / packed.sum(1, keepdim=True)).unflatten(0, (p, c))
-        return points if self.truncate else points.masked_fill(cut[..., None], torch.nan)
+        return total / packed.sum(1, keepdim=True)

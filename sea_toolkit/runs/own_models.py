@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
-from sea_toolkit.problem.functions import FunctionForm
+from sea_toolkit.problem.functions import FunctionForm, numbers_for
 from sea_toolkit.readers.output_choice import Output, OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.sequence_scorer import scorer_for
@@ -42,6 +43,41 @@ class ModuleEnergy(Energy):
     def bind(self, context: Context) -> BoundEnergy:
         context.use_model(f"own:{type(self.module).__name__}", self.module.to(context.policy.device))
         return bound_function(self.form.in_run(context), is_reward=self.is_reward)
+
+
+@runtime_checkable
+class PairScorer(Protocol):
+    """A cross-encoder of sentence-transformers, or what has its methods."""
+
+    model: Any
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> Any: ...
+
+    def rank(self, query: str, documents: list[str]) -> Any: ...
+
+
+class PairReward(Energy):
+    """What a cross-encoder says of prompt and answer as a pair. It reads texts, where and as it is set up.
+
+    Args:
+        scorer: the cross-encoder; its `model` is announced.
+        is_reward: higher is better.
+    """
+
+    differentiable = False
+
+    def __init__(self, scorer: PairScorer, *, is_reward: bool) -> None:
+        self.scorer, self.is_reward = scorer, is_reward
+
+    def bind(self, context: Context) -> BoundEnergy:
+        if isinstance(self.scorer.model, nn.Module):
+            context.use_model(f"own:{type(self.scorer).__name__}", self.scorer.model)
+
+        def score_text(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
+            values = numbers_for(self.scorer.predict(list(zip(map(str, prompts), texts, strict=True))), len(texts))
+            return -values if self.is_reward else values
+
+        return BoundEnergy(score_text=score_text, is_reward=self.is_reward)
 
 
 class ClassifierReward(Energy):

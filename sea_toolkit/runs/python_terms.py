@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_energy
 from sea_toolkit.registry.allowed import Allowed, is_url
-from sea_toolkit.runs.own_models import ClassifierReward, ModuleEnergy
+from sea_toolkit.runs.own_models import ClassifierReward, ModuleEnergy, PairReward, PairScorer
 from sea_toolkit.runs.term_values import (
     checked_weight,
     free_label,
@@ -20,6 +20,7 @@ from sea_toolkit.runs.term_values import (
     is_number,
     label_of,
     number_in,
+    of_pipeline,
     place_of,
     shown,
     split_pair,
@@ -104,8 +105,9 @@ def _add_reward(terms: PythonTerms, place: str, label: str | None, value: Any) -
         terms.rewards[label] = checked_weight(place, value)
         return
     weight, thing = split_pair(place, value, _REWARD)
+    alone, thing = thing is value, _without_pipeline(thing)
     if isinstance(thing, str):
-        _add_named(terms, place, label, weight, thing, alone=thing is value)
+        _add_named(terms, place, label, weight, thing, alone=alone)
     elif isinstance(thing, Mapping) and isinstance(thing.get("model"), PreTrainedModel):
         table = {"weight": weight, **thing}
         model, own_weight = table.pop("model"), table.pop("weight")
@@ -125,6 +127,13 @@ def _add_reward(terms: PythonTerms, place: str, label: str | None, value: Any) -
     else:
         energy = _built(place, thing, _REWARD, is_reward=True)
         terms.add(label or free_label(label_of(thing), terms.own), checked_weight(place, weight), energy)
+
+
+def _without_pipeline(thing: Any) -> Any:
+    """A pipeline's model and tokenizer in its place, in a table too."""
+    if isinstance(thing, Mapping) and is_model_pair(pair := of_pipeline(thing.get("model"))):
+        return {"tokenizer": pair[1], **thing, "model": pair[0]}
+    return of_pipeline(thing)
 
 
 def _add_named(terms: PythonTerms, place: str, label: str | None, weight: Any, name: str, *, alone: bool) -> None:
@@ -174,6 +183,8 @@ def _built(place: str, thing: Any, expected: str, *, is_reward: bool) -> Energy:
         model, tokenizer = thing if isinstance(thing, list | tuple) else (thing, None)
         return _classifier(place, model, {"tokenizer": tokenizer}, is_reward)
     try:
+        if isinstance(thing, PairScorer):
+            return PairReward(thing, is_reward=is_reward)
         if isinstance(thing, nn.Module):
             return ModuleEnergy(thing, is_reward=is_reward)
         if isinstance(thing, Bindable):

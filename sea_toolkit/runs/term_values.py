@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,15 @@ def checked_weight(place: str, value: Any) -> Any:
     if not math.isfinite(value):
         raise RecipeError(f"the weight of {place} is {value}", expected="a finite number")
     return float(value)
+
+
+def of_pipeline(value: Any) -> Any:
+    """Model and tokenizer of a pipeline for text classification; anything else as it is."""
+    # who has one has imported its module; importing it for everybody else takes a second
+    module = sys.modules.get("transformers.pipelines.text_classification")
+    if module is not None and isinstance(value, module.TextClassificationPipeline):
+        return value.model, value.tokenizer
+    return value
 
 
 def is_model_pair(value: Any) -> bool:

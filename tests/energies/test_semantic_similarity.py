@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.encoder import ANYTHING, OPENING
@@ -18,7 +19,6 @@ from tests.readers.test_sequence_classifier import wrapping
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?"]
 REFERENCE = "the rain in the town is on"
-SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,23 @@ def test_with_an_encoder_of_the_same_tokens_it_keeps_them(name, folders):
     assert set(held) == set(ENERGY) - {"gpu"}
 
 
-def test_with_an_encoder_of_other_tokens_it_scores_texts(folders):
+def test_with_an_encoder_of_other_tokens_it_keeps_them_through_a_bridge(folders):
     model = folders["stranger"][0]
     held = check_energy("semantic-similarity", Setting(hub=hub(), texts=TEXTS), text=REFERENCE, model=model)
-    assert set(held) == set(ENERGY) - SOFT
+    assert set(held) == set(ENERGY) - {"gpu"}
     _, term = term_of(model=model)
-    assert "another tokenizer" in term.bound.warnings[0]
+    assert "stranger has a tokenizer of its own: its value is exact" in term.bound.warnings[0]
+
+
+def test_a_relaxed_answer_at_its_corner_is_as_similar_as_its_text(folders):
+    policy = tiny_policy()
+    _, term = term_of(model=folders["stranger"][0])
+    response = policy.from_text([TEXTS] * 3, torch.ones(3, 3, dtype=torch.bool))
+    weights = torch.nn.functional.one_hot(response.ids, policy.vocab_size).float().requires_grad_()
+    soft = term(SoftResponse.from_weights(weights, None, policy.eos_ids))
+    torch.testing.assert_close(soft.detach(), term.score_text(PROMPTS, [TEXTS] * 3), **CLOSE)
+    soft.sum().backward()
+    assert float(weights.grad.abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("layer", [None, 1, 3])

@@ -128,6 +128,48 @@ def test_a_classifier_with_another_tokenizer_guides_through_a_bridge(classifier)
     assert result.rewards["rm"][1] == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_a_pipeline_is_its_model_and_its_tokenizer(classifier):
+    from transformers import TextClassificationPipeline
+
+    other = tiny_tokenizer(100)
+    pipeline = TextClassificationPipeline(model=classifier, tokenizer=other, device="cpu")
+    table = {"output": 1, "weight": 2.0}
+    given = align(reward={"rm": {"model": classifier, "tokenizer": other, **table}})
+    found = align(reward={"rm": {"model": pipeline, **table}})
+    assert (found.response, found.rewards) == (given.response, given.rewards)
+    with pytest.raises(RecipeError, match="3 outputs"):
+        align(reward=pipeline)
+
+
+class CrossEncoder(torch.nn.Module):
+    """With the methods that those of sentence-transformers have."""
+
+    def __init__(self, outputs=1):
+        super().__init__()
+        self.model, self.outputs = torch.nn.Linear(2, outputs), outputs
+
+    def forward(self, features):
+        return self.model(features)
+
+    def predict(self, sentences, batch_size=32):
+        lengths = torch.tensor([[len(first), len(second)] for first, second in sentences], dtype=torch.float32)
+        return self(lengths).squeeze(-1).detach().numpy()
+
+    def rank(self, query, documents):
+        return []
+
+
+def test_a_cross_encoder_is_asked_about_pairs_and_is_counted():
+    encoder = CrossEncoder()
+    result = align(reward=encoder)
+    expected = encoder.predict([("a", result.response)])[0]
+    assert result.rewards["CrossEncoder"][1] == pytest.approx(float(expected))
+    assert result.ledger["models"]["own:CrossEncoder"]["forward"] > 0
+    assert result.sampler == "best-of-n"
+    with pytest.raises(SeaError, match=r"numbers of shape \[2, 3\] for 2 texts"):
+        align(reward=CrossEncoder(outputs=3))
+
+
 def test_names_functions_and_weights_may_stand_in_one_list():
     terms = read_terms(["sentiment", lengths, (2.0, lengths), (3.0, "toxicity"), lambda text: 1])
     assert terms.rewards == {"sentiment": 1.0, "toxicity": 3.0}
