@@ -125,6 +125,10 @@ class Reward(Energy):
             note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
             if note not in scorer.warnings:
                 scorer.warnings.insert(0, note)
+        elif self.reads == "auto" and isinstance(scorer.reader, ClassifierReader) and scorer.reader.may_want_a_pair:
+            note = f'{self.name} reads the answer without the prompt; if it was trained on pairs, say reads = "pair"'
+            if note not in scorer.warnings:
+                scorer.warnings.append(note)
         choice = self.choice(scorer.reader)
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
 

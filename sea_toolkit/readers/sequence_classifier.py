@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
@@ -16,28 +15,14 @@ from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.heads import HeadedModel
+from sea_toolkit.readers.beside import NOTHING, Beside
+from sea_toolkit.readers.encoder_rows import EncoderRows
 from sea_toolkit.readers.gates import Gates
 from sea_toolkit.readers.placed_text import Ids, Row
 from sea_toolkit.readers.shown_to import Shown, is_decoder
 
 BATCH = 64
 """Texts in one batch, at most, where nothing else is asked for."""
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What some models read beside the embeddings.
-
-    Attributes:
-        types: token types `[P, C, T]`; those of the context are 0.
-        gates: weights of the objectives `[P, C, K]` of a gated head; see `Gates`.
-    """
-
-    types: Int[Tensor, "P C T"] | None = None
-    gates: Float[Tensor, "P C K"] | None = None
-
-
-NOTHING = Beside()
 
 
 class ClassifierReader:
@@ -83,6 +68,11 @@ class ClassifierReader:
         except ModelError as error:
             self.ids_only = str(error.got)
         self._compare()
+
+    @property
+    def may_want_a_pair(self) -> bool:
+        """An encoder with one output that is shown the answer alone: its folder does not tell if it reads pairs."""
+        return not self.is_decoder and self.shown.reads == "response" and self.model.config.num_labels == 1
 
     @torch.no_grad()
     def _compare(self) -> None:
@@ -224,36 +214,15 @@ class ClassifierReader:
         return outputs.float()
 
     def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids], types: Tensor) -> Tensor:
-        p, c = mask.shape[:2]
-        before = before or [[]] * p
-        width, rows, masks = max(map(len, before)), [], []
-        kinds = []
-        for i, ids in enumerate(before):
-            head = self.embedding(torch.tensor(ids, device=embeds.device, dtype=torch.long)).expand(c, -1, -1)
-            # padding goes to the right end, where an encoder's own position ids do not see it
-            pad = embeds.new_zeros(c, width - len(ids), embeds.shape[-1])
-            rows.append(torch.cat([head, embeds[i], pad], 1))
-            masks.append(torch.cat([torch.ones_like(head[..., 0]) > 0, mask[i], pad[..., 0] > 0], 1))
-            kinds.append(torch.cat([types.new_zeros(c, len(ids)), types[i], types.new_zeros(c, width - len(ids))], 1))
-        all_rows, all_masks, all_types = torch.cat(rows), torch.cat(masks), torch.cat(kinds)
-        # masked positions leave no gap: positions are counted along the row
-        order = (~all_masks).long().argsort(dim=-1, stable=True)
-        all_rows = all_rows.gather(1, order[..., None].expand_as(all_rows))
-        all_masks = all_masks.gather(1, order).long()
-        all_types = all_types.gather(1, order)
-        if self.pads:
-            logits = self._logits(all_rows, all_masks, all_types)
-        else:
-            lengths = all_masks.sum(-1).clamp(min=1).tolist()
-            pieces = [(slice(i, i + 1), slice(n)) for i, n in enumerate(lengths)]
-            logits = torch.cat([self._logits(all_rows[at], all_masks[at], all_types[at]) for at in pieces])
-        return logits.float().unflatten(0, (p, c))
+        whole = EncoderRows.joined(embeds, mask, types, before, self.embedding)
+        rows = [whole] if self.pads else whole.each()
+        return torch.cat([self._logits(row) for row in rows]).float().unflatten(0, mask.shape[:2])
 
-    def _logits(self, rows: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+    def _logits(self, rows: EncoderRows) -> Tensor:
         extra: dict[str, Tensor] = {}
-        if self._takes_types and bool(types.any()):
-            extra["token_type_ids"] = types
+        if self._takes_types and bool(rows.types.any()):
+            extra["token_type_ids"] = rows.types
         if self._takes_global:  # as Longformer does by itself where it is given ids
-            extra["global_attention_mask"] = torch.zeros_like(mask).index_fill(1, mask.new_zeros(1), 1)
-        logits: Tensor = self.model(inputs_embeds=rows, attention_mask=mask, **extra).logits
+            extra["global_attention_mask"] = torch.zeros_like(rows.mask).index_fill(1, rows.mask.new_zeros(1), 1)
+        logits: Tensor = self.model(inputs_embeds=rows.embeds, attention_mask=rows.mask, **extra).logits
         return logits

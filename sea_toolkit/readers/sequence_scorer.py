@@ -19,12 +19,13 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.problem.context import Context
+from sea_toolkit.readers.beside import Beside
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.make_bridge import bridge_for
 from sea_toolkit.readers.pairwise_reader import PairwiseReader, others_for
 from sea_toolkit.readers.placed_text import Row
 from sea_toolkit.readers.response_scorer import ResponseScorer
-from sea_toolkit.readers.sequence_classifier import Beside, ClassifierReader
+from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.readers.text_scorer import TextScorer

@@ -73,7 +73,7 @@ def folders(tmp_path_factory):
 
 
 def term_of(folder, **options):
-    recipe = {"energies": [{"name": "reward", "model": str(folder), "reads": "pair", **options}]}
+    recipe = {"energies": [{"name": "reward", "model": str(folder), **({"reads": "pair"} | options)}]}
     return problem_for(recipe=recipe, prompts=PROMPTS, max_new_tokens=6).terms[0]
 
 
@@ -189,3 +189,11 @@ def test_responses_of_one_prompt_do_not_read_another(folders):
     recipe = {"energies": [{"name": "reward", "model": str(folders["bert"][0]), "reads": "pair"}]}
     alone = problem_for(recipe=recipe, prompts=PROMPTS[:1], max_new_tokens=6).terms[0]
     torch.testing.assert_close(alone(SoftResponse.from_ids(ids[:1], (EOS,))), together[:1], **CLOSE)
+
+
+def test_an_encoder_whose_folder_does_not_tell_says_that_it_reads_the_answer_alone(folders):
+    told = [
+        any('say reads = "pair"' in note for note in term_of(folders["bert"][0], **options).bound.warnings)
+        for options in ({"reads": "auto"}, {"reads": "response"}, {})
+    ]
+    assert told == [True, False, False]

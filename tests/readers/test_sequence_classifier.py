@@ -16,6 +16,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.testing.tiny import EOS, PAD, tiny_config, tiny_model, tiny_tokenizer
 from tests.helpers import PROMPTS, dense, problem_for, random_ids, sparse, tiny_policy
+from tests.models.folders import edit_config
 
 LABELS = {0: "bad", 1: "good", 2: "neutral"}
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
@@ -177,6 +178,30 @@ def test_classifier_is_minus_log_probability(models):
     assert not term.is_reward
 
 
+def test_each_label_of_a_multi_label_classifier_counts_by_itself(models, tmp_path):
+    """unitary/toxic-bert and others: sigmoids, not a softmax."""
+    _, model, tokenizer = models["llama"]
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    edit_config(tmp_path, problem_type="multi_label_classification")
+    ids = responses()
+    term = energy_of({"many": (tmp_path,)}, "many", kind="classifier", target="good")
+    expected = -torch.nn.functional.logsigmoid(native(models, "llama", ids[0, 1].tolist())[1])
+    torch.testing.assert_close(term(SoftResponse.from_ids(ids, (EOS,)))[0, 1], expected, **CLOSE)
+
+
+def test_weighed_outputs_are_one_reward_with_a_gradient(models):
+    ids = responses()
+    options = {"output": {"good": 0.5, "bad": -2.0}, "activation": "sigmoid", "reads": "response"}
+    term = energy_of(models, "llama", **options)
+    logits = native(models, "llama", ids[0, 1].tolist()).sigmoid()
+    weights = torch.nn.functional.one_hot(ids, 128).float().requires_grad_()
+    energy = term(SoftResponse.from_weights(weights, None, (EOS,)))
+    torch.testing.assert_close(-energy[0, 1].detach(), 0.5 * logits[1] - 2.0 * logits[0], **CLOSE)
+    assert bool(torch.autograd.grad(energy.sum(), weights)[0].abs().sum() > 0)
+    assert term.label == "llama"
+
+
 def test_prompts_are_scored_alike_alone_and_together(models):
     ids = responses()
     together = energy_of(models, "bert", reads="prompt+response")(SoftResponse.from_ids(ids, (EOS,)))
@@ -284,6 +309,8 @@ def test_two_outputs_share_one_pass_where_each_has_its_own_gradient(models):
     assert spent.forward == one.forward
     assert spent.backward == 2 * one.backward > 0
     assert spent.flops == one.flops * 3 / 2  # one pass forward and two back, where one of each has been two
+    first, second = both.terms
+    assert (second.meter.flops_per_token, second.meter.flops_back) == (0.0, first.meter.flops_back)
 
 
 def test_two_outputs_share_one_pass_forward_and_back_where_their_sum_is_differentiated(models, monkeypatch):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
+from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.readers.bridge import plain_bridge
@@ -18,7 +21,7 @@ from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_tokenizer
 from tests.helpers import PROMPTS, dense, problem_for, random_ids, tiny_policy
-from tests.models.folders import edit_config, save_classifier
+from tests.models.folders import edit_config, save_classifier, save_policy
 from tests.models.heads.checkpoints import hidden_of, layer, save_headed, states_of
 from tests.readers.test_bridge import context_of
 
@@ -185,6 +188,19 @@ def test_internlm2_reward_is_a_llama_under_other_names(tmp_path):
     edit_config(folder, model_type="internlm2", architectures=["InternLM2ForRewardModel"], auto_map=auto_map)
     edit_config(folder, reward_token_id=BOS)
     torch.testing.assert_close(scores(folder), expected, **CLOSE)
+
+
+def test_a_folder_is_enough_on_the_command_line(tmp_path):
+    policy, folder = save_policy(tmp_path / "policy"), save_headed(tmp_path / "rm", layer("score_head"))
+    tokenizer = tokenizer_with(folder)
+    words = ["Hi", "--model", str(policy), "--reward", f"{folder}=8", "--max-new-tokens", "4", "--steps", "1", "--json"]
+    result = CliRunner().invoke(main, ["align", *words, "--device", "cpu", "--dtype", "float32"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    text = f"BEGINNING OF CONVERSATION: USER: Hi ASSISTANT:{found['response']}"
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    expected = linear(layer("score_head"), "score_head", hidden_of(folder, ids))
+    assert found["rewards"]["rm"]["after"] == pytest.approx(float(expected), abs=1e-4)
 
 
 PATTERN = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
