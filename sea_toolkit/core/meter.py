@@ -36,12 +36,14 @@ class AnnouncedModel:
     Attributes:
         name: in the ledger and in the manifest.
         module: what is called.
-        flops_per_token: of an answer, forward.
+        flops_per_token: of an answer, forward; 0 where another energy's pass serves this one too.
+        flops_back: of an answer's token, back; each energy with a gradient of its own goes back.
     """
 
     name: str
     module: nn.Module = field(repr=False)
     flops_per_token: float
+    flops_back: float
 
 
 class Meter:
@@ -65,6 +67,11 @@ class Meter:
         """FLOPs per token of an answer, forward, summed over all announced models."""
         return sum(model.flops_per_token for model in self.models)
 
+    @property
+    def flops_back(self) -> float:
+        """FLOPs per token of an answer, back, summed over all announced models."""
+        return sum(model.flops_back for model in self.models)
+
     def announce(self, name: str, module: nn.Module, flops_per_token: float | None = None) -> None:
         """Count `module` under `name` from now on.
 
@@ -73,8 +80,9 @@ class Meter:
             module: the model.
             flops_per_token: of an answer; by default twice the weights that a token is multiplied with.
         """
-        cost = 2.0 * parameters_used(module) if flops_per_token is None else flops_per_token
-        self.models.append(AnnouncedModel(name, module, cost))
+        whole = 2.0 * parameters_used(module)
+        cost = whole if flops_per_token is None else flops_per_token
+        self.models.append(AnnouncedModel(name, module, cost, cost or whole))
         for part in (module, *module.children()):
             self._parts[id(part)] = part, name, parameters_used(part)
             if part not in _HOOKED:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -154,7 +156,7 @@ def test_what_may_pass_is_tried_again_and_waits_longer_each_time():
     with serving("sglang") as server:
         waits = []
         reward = server_reward(server.url)
-        reward.client._sleep = lambda seconds: waits.append(seconds) or False
+        reward.client._sleep = lambda seconds: bool(waits.append(seconds))
         faults = {
             1: lambda h: h.send(503, {"detail": "busy"}),
             2: lambda h: h.send(429, {}, retry_after="7"),
@@ -181,6 +183,19 @@ def test_a_server_that_stays_broken_or_silent_is_given_up():
         server.fault = lambda handler, count: bool(time.sleep(0.3)) or handler.drop()
         with pytest.raises(ModelError, match=r"did not answer within 0.1 s"):
             reward.connected(ModelFinder(hub()))
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_is_silent():
+    with serving("sglang") as server:
+        reward = server_reward(server.url)
+        server.slow = 1.0
+        press = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        start = time.monotonic()
+        press.start()
+        with pytest.raises(KeyboardInterrupt):
+            reward.scores(PROMPTS, TEXTS)
+        assert time.monotonic() - start < 0.8
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name == "sea-remote-reward")
 
 
 def test_an_answer_that_drips_is_cut_at_the_timeout():

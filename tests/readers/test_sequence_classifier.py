@@ -309,6 +309,8 @@ def test_two_outputs_share_one_pass_where_each_has_its_own_gradient(models):
     assert spent.forward == one.forward
     assert spent.backward == 2 * one.backward > 0
     assert spent.flops == one.flops * 3 / 2  # one pass forward and two back, where one of each has been two
+    first, second = both.terms
+    assert (second.meter.flops_per_token, second.meter.flops_back) == (0.0, first.meter.flops_back)
 
 
 def test_two_outputs_share_one_pass_forward_and_back_where_their_sum_is_differentiated(models, monkeypatch):

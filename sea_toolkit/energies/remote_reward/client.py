@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpx2
@@ -82,12 +83,9 @@ class Client:
         sleep: Callable[[float], bool] | None = None,
     ) -> None:
         self.url, self.timeout, self.retries, self.max_concurrency = url, timeout, retries, max_concurrency
-        self._headers = header_values(headers)
-        self._ended = threading.Event()
-        self._sleep = sleep or self._ended.wait
+        self._headers, self._sleep = header_values(headers), sleep
         self._jitter = torch.Generator()
         self._jitter.seed()  # clients that failed together come back at different times; no number depends on it
-        self._trust = ssl.create_default_context()
 
     def ask(self, requests: Sequence[Request]) -> list[Any]:
         """The JSON that answers each request, in their order; the first that fails for good ends them all.
@@ -95,18 +93,37 @@ class Client:
         Raises:
             ModelError: the server is not there, does not answer in time, refuses, or answers something else.
         """
-        self._ended.clear()
-        pool = ThreadPoolExecutor(self.max_concurrency, thread_name_prefix="sea-remote-reward")
-        limits = httpx2.Limits(max_connections=self.max_concurrency)
-        with httpx2.Client(headers=self._headers, timeout=self.timeout, limits=limits, verify=self._trust) as http:
+        answers: list[Any] = [None] * len(requests)
+        left, done = SimpleQueue[int](), SimpleQueue[tuple[int, Any, BaseException | None]]()
+        ended = threading.Event()
+
+        def work(http: httpx2.Client) -> None:
+            while not (ended.is_set() or left.empty()):
+                try:
+                    index = left.get_nowait()
+                except Empty:  # another thread was faster
+                    return
+                try:
+                    done.put((index, self._answer(http, requests[index], self._sleep or ended.wait), None))
+                except BaseException as error:  # told where the answers are waited for
+                    done.put((index, None, error))
+
+        for index in range(len(requests)):
+            left.put(index)
+        with self._http() as http:
             try:
-                futures = [pool.submit(self._answer, http, request) for request in requests]
-                return [future.result() for future in futures]
-            except _Failed as failed:
-                raise self.error(failed.reason) from failed.__cause__
+                for _ in range(min(self.max_concurrency, len(requests))):
+                    # a program that ends, by Ctrl-C say, does not wait for a server that is silent
+                    threading.Thread(target=work, args=(http,), name="sea-remote-reward", daemon=True).start()
+                for _ in requests:
+                    index, answers[index], error = done.get()
+                    if isinstance(error, _Failed):
+                        raise self.error(error.reason) from error.__cause__
+                    if error is not None:
+                        raise error
             finally:
-                self._ended.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                ended.set()
+        return answers
 
     def try_once(self, request: Request) -> Any:
         """The answer to one request, without further attempts; None where there is no such path (404, 405).
@@ -114,7 +131,7 @@ class Client:
         Raises:
             ModelError: as `ask`.
         """
-        with httpx2.Client(headers=self._headers, timeout=self.timeout, verify=self._trust) as http:
+        with self._http() as http:
             try:
                 return self._attempt(http, request)
             except _NoSuchPath:
@@ -130,7 +147,11 @@ class Client:
                 text = text.replace(secret, "…") if len(secret) > 3 else text
         return ModelError(printable(text, one_line=True), expected=expected, hint=hint)
 
-    def _answer(self, http: httpx2.Client, request: Request) -> Any:
+    def _http(self) -> httpx2.Client:
+        limits = httpx2.Limits(max_connections=self.max_concurrency)
+        return httpx2.Client(headers=self._headers, timeout=self.timeout, limits=limits, verify=_certificates())
+
+    def _answer(self, http: httpx2.Client, request: Request, sleep: Callable[[float], bool]) -> Any:
         wait = FIRST_WAIT
         for left in range(self.retries, -1, -1):
             try:
@@ -140,7 +161,7 @@ class Client:
                     tried = f" ({self.retries + 1} attempts)" if failed.again and self.retries else ""
                     raise _Failed(failed.reason + tried) from failed.__cause__
                 share = 0.5 + 0.5 * float(torch.rand((), generator=self._jitter))
-                if self._sleep(min(LONGEST_WAIT, failed.after if failed.after is not None else wait * share)):
+                if sleep(min(LONGEST_WAIT, failed.after if failed.after is not None else wait * share)):
                     raise
                 wait *= 2
         raise AssertionError  # the last attempt returns or raises
@@ -179,6 +200,12 @@ class Client:
         except ValueError:
             begin = shortened(body[:200].decode(errors="replace"), 60)
             raise _Failed(f"answered {path} with {kind} that is no JSON: {begin!r}") from None
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The machine's certificates, read once."""
+    return ssl.create_default_context()
 
 
 class _NoSuchPath(_Failed):

@@ -131,7 +131,7 @@ class TiltedProposal(Proposal):
     def gradient_flops(self, problem: Problem) -> float:
         """A backward pass through each reward, and a product of the size of the LM's head: see `token_gradients`."""
         terms, tokens = problem.differentiable_rewards, problem.length + len(problem.locked or ())
-        backward = sum(t.meter.flops_per_token for t in terms)
+        backward = sum(t.meter.flops_back for t in terms)
         return tokens * (backward + 2.0 * len(terms) * problem.policy.head_parameters)
 
     def flops_back(self, problem: Problem, cut: int) -> float:
