@@ -33,16 +33,26 @@ def truncate(model: Any, layers: int) -> nn.Module:
     Raises:
         ModelError: there are fewer blocks, or the view's output is not that hidden state.
     """
+    first_blocks(model, layers)  # finds out that there are fewer
+    # run before the cut: transformers hooks a model's blocks when it is first asked for hidden states, and a view made
+    # before would hook the same blocks again
+    right = _hidden_states(model, layers)
+    view = first_blocks(model, layers)
+    _check(model, view, right, layers)
+    return view
+
+
+def first_blocks(model: Any, layers: int) -> Any:
+    """The same without a trial, for a caller that knows what the view has to give.
+
+    Raises:
+        ModelError: there are fewer blocks, or they are not understood.
+    """
     total = count_layers(model)
     if not 1 <= layers <= total:
         raise ModelError(f"layer {layers} was asked of a model with {total} layers", expected=f"1 to {total}")
     base, blocks = _blocks(model, total)
-    # run before the cut: transformers hooks a model's blocks when it is first asked for hidden states, and a view made
-    # before would hook the same blocks again
-    right = _hidden_states(model, layers)
-    view = base if layers == total else _cut(base, blocks, layers)
-    _check(model, view, right, layers)
-    return view
+    return base if layers == total else _cut(base, blocks, layers)
 
 
 def last_block(model: Any) -> nn.Module:

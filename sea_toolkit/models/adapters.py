@@ -100,20 +100,28 @@ def _base(folder: Path, base: str, name: str) -> Path | str:
     )
 
 
-def merge(base: Any, adapter: Adapter) -> Any:
+def merge(base: Any, adapter: Adapter, *, of_transformers: bool = True) -> Any:
     """The base with the adapter's weights added in and its heads put in place; the base itself is changed.
+
+    Args:
+        base: the model.
+        adapter: found for it.
+        of_transformers: it is one of transformers' own classes for the adapter's task.
 
     Raises:
         ModelError: the adapter was trained on another architecture or other layers, or cannot be merged.
     """
-    from peft import PeftModel, get_peft_model_state_dict
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     shapes = adapter.shapes()
     try:
         _fit_vocabulary(base, adapter)
         own = set(base.state_dict())
         with quiet_transformers(), user_said(False):  # an adapter's config may name a tokenizer
-            wrapped = PeftModel.from_pretrained(base, str(adapter.folder))
+            config = PeftConfig.from_pretrained(str(adapter.folder))
+            if not of_transformers:
+                config.task_type = None  # PEFT asks for what a class of that task has
+            wrapped = PeftModel.from_pretrained(base, str(adapter.folder), config=config)
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except Exception as error:  # PEFT raises what torch and its own checks raise
         reason = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])

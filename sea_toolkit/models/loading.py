@@ -18,6 +18,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import facts_of, has_adapter, read_config_file, refuse_file
 from sea_toolkit.models.gguf import converted_gguf, gguf_in
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.models.quantized import with_true_gradient
 from sea_toolkit.models.reading import Role, read_model, read_tokenizer
 
 
@@ -80,7 +81,8 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     model = read_model("causal", source, name, policy.dtype, trust_remote_code=trust_remote_code)
-    return Policy(model.to(policy.device), tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
+    model = with_true_gradient(model.to(policy.device), name)
+    return Policy(model, tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
 def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
@@ -93,7 +95,7 @@ def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_c
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
     model = read_model("base", source, name, place.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return model.to(place.device), tokenizer
+    return with_true_gradient(model.to(place.device), name), tokenizer
 
 
 def load_classifier(
@@ -117,7 +119,7 @@ def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remot
         ModelError: unreadable.
     """
     model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code)
-    return float32_head(model).to(place.device)
+    return with_true_gradient(float32_head(model).to(place.device), name)
 
 
 def load_step_classifier(
@@ -132,7 +134,7 @@ def load_step_classifier(
     of_tokens = any(kind.endswith("ForTokenClassification") for kind in architectures(source, name, trust_remote_code))
     role: Role = "tokens" if of_tokens else "classifier"
     model = read_model(role, source, name, place.dtype, trust_remote_code=trust_remote_code)
-    return float32_head(model).to(place.device), tokenizer
+    return with_true_gradient(float32_head(model).to(place.device), name), tokenizer
 
 
 def architectures(source: Path | str, name: str, trust_remote_code: bool = False) -> list[str]:

@@ -16,6 +16,7 @@ from sea_toolkit.models.from_pretrained import from_pretrained
 from sea_toolkit.models.heads import WRAPPED, own_head
 from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.policy_spec import Attention
+from sea_toolkit.models.quantized import keep_gradients
 from sea_toolkit.models.remote_code import refuse_kernels
 from sea_toolkit.models.weights_files import Shapes
 
@@ -100,19 +101,29 @@ def read_model(
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
     written = folders.read_config_file(folder, name)
     refuse_impossible_sizes(written, shapes, name)
-    if role == "classifier" and adapter is None:
+    if adapter is not None and written.get("quantization_config"):
+        raise ModelError(
+            f"the base of the adapter {adapter.name} is quantized, which would round away what is added to its weights",
+            expected="the unquantized base",
+            hint=f"write it to base_model_name_or_path in {adapter.folder / folders.ADAPTER_CONFIG}",
+        )
+    if role == "classifier" and folders.head_rows(restored) is None:
         head = own_head(config, written, shapes, folder, name)
         if head is not None:
             body = _weights(
                 "base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, tensors=head.body
             )
+            keep_gradients(body)
             body.name_or_path = str(source)
-            return head.on(body).eval().requires_grad_(False)
+            headed = head.on(body)
+            whole = headed if adapter is None else merge(headed, adapter, of_transformers=False)
+            return whole.eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
             config.num_labels = rows
     model = _weights(role, folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
+    keep_gradients(model)
     if adapter is not None:
         model = merge(model, adapter).to(dtype)
     model.name_or_path = str(source)

@@ -15,7 +15,7 @@ from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.devices import Placed
 from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.tokens import wrapping
-from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.lm.truncate import first_blocks
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model, load_encoder
 from sea_toolkit.readers.probe import Probe
@@ -26,7 +26,7 @@ class ProbedModel(nn.Module):
 
     Args:
         model: a language model's or encoder's base.
-        view: the blocks that the probe reads (see `truncate`).
+        view: the blocks that the probe reads (see `first_blocks`).
         probe: made for this model.
         tokenizer: the model's.
     """
@@ -98,7 +98,7 @@ def load_probed(probe: Probe, path: Path, finder: ModelFinder, place: Placed) ->
     )
     wrong = probe.other_facts(model_facts(model, tokenizer, name))
     if not wrong:
-        view = truncate(model, probe.layer)
+        view = first_blocks(model, probe.layer)  # the state tells whether it gives what the head was trained on
         if probe.same(probe.distance(state_sample(view, tokenizer, place.device))):
             return ProbedModel(model, view, probe, tokenizer), tokenizer
         wrong = ["other weights"]

@@ -80,7 +80,7 @@ def test_labels_end_to_end(policy, tmp_path):
     assert out.read_bytes() == before, "the same command gives the same bytes"
 
 
-def test_an_encoder_with_other_tokens_and_a_hidden_layer(policy, tmp_path, monkeypatch):
+def test_an_encoder_with_other_tokens_and_a_hidden_layer(tmp_path, monkeypatch):
     tokenizer = made("wordpiece", ["[CLS]", "[SEP]"], bos="[CLS]", eos="[SEP]", around="[CLS] $A [SEP]")
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
@@ -105,11 +105,13 @@ def test_an_encoder_with_other_tokens_and_a_hidden_layer(policy, tmp_path, monke
     card = out.with_suffix(".md").read_text(encoding="utf-8")
     assert "one hidden layer of 8 (gelu) on block 3 of 3" in card
     assert "--model ../bert --hidden 8" in card
+    monkeypatch.chdir("/")
     told = CliRunner().invoke(
-        main, ["align", "hi", "--model", str(policy), "--reward", f"{out}=4", "--max-new-tokens", "6", "--json"]
+        main, ["reward", "check", str(out), "hi", "lovely shiny bright", "qzxj vkqq jxzz", "--json"]
     )
     assert told.exit_code == 0, told.output
-    assert any("reads ../bert, which runs beside the policy" in note for note in json.loads(told.stdout)["notes"])
+    good, bad = (answer["reward"] for answer in json.loads(told.stdout)["answers"])
+    assert good > bad
 
 
 def test_pairs_end_to_end_with_a_readable_table(policy, tmp_path):

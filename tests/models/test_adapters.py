@@ -7,10 +7,11 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.models.loading import load_classifier, load_encoder
+from sea_toolkit.models.loading import load_classifier, load_encoder, load_language_model
 from sea_toolkit.testing.tiny import tiny_tokenizer
 from tests.helpers import PROMPTS, problem_for, random_ids, tiny_policy
 from tests.models.folders import edit_config, loaded, save_classifier, save_policy
@@ -60,6 +61,32 @@ def test_an_adapter_is_a_reward_as_peft_runs_it(base, tmp_path, start):
         torch.testing.assert_close(model(ids).logits, wrapped(ids).logits, rtol=1e-4, atol=1e-4)
     assert model.score.weight.shape == (1, 32)
     assert not any("lora" in name for name, _ in model.named_parameters())
+
+
+def test_an_adapter_on_a_head_of_another_class_changes_the_body_under_it(base, tmp_path):
+    """A value head beside a language model, and an adapter of its layers."""
+    wrapped = save_adapter(base, tmp_path / "lora", task_type="CAUSAL_LM")
+    path, head = base / "model.safetensors", torch.randn(1, 32, generator=torch.Generator().manual_seed(0))
+    save_file(load_file(path) | {"v_head.summary.weight": head}, path, {"format": "pt"})
+    model, _ = load_classifier(tmp_path / "lora", tiny_policy(), "lora")
+    ids = random_ids(1, 9)
+    with torch.no_grad():
+        hidden = wrapped(ids, output_hidden_states=True).hidden_states[-1][:, -1]
+        torch.testing.assert_close(model(ids).logits, hidden @ head.T, rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapter_on_quantized_weights_is_refused(base, tmp_path):
+    save_adapter(base, tmp_path / "lora", task_type="CAUSAL_LM")
+    edit_config(base, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    with pytest.raises(ModelError, match="is quantized"):
+        load_language_model(tmp_path / "lora", tiny_policy(), "lora")
+
+
+def test_an_adapter_is_a_judge_as_peft_runs_it(base, tmp_path):
+    wrapped = save_adapter(base, tmp_path / "lora", task_type="CAUSAL_LM")
+    lm, ids = load_language_model(tmp_path / "lora", tiny_policy(), "lora"), random_ids(1, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(lm.model(ids).logits, wrapped(ids).logits, rtol=1e-4, atol=1e-4)
 
 
 def test_an_adapter_without_a_head_is_no_reward(base, tmp_path):

@@ -11,6 +11,7 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError
+from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.lm.devices import Placement
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
@@ -20,9 +21,10 @@ from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader
 from sea_toolkit.readers.probed_model import load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import ShownText
+from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
 from tests.conventions.tokenizers import made
-from tests.helpers import PROMPTS, hub, one_hot, random_ids, run_for, tiny_probe
+from tests.helpers import PROMPTS, hub, one_hot, random_ids, run_for, tiny_policy, tiny_probe
 
 PLACE = Placement(torch.device("cpu"), torch.float32)
 TEXTS = ["the rain is over", "No", "what a wonderful thing,  isn't it?"]
@@ -122,3 +124,18 @@ def test_a_model_that_is_gone_or_another_is_told(encoder, tmp_path):
     saved(other, changed, tokenizer)
     with pytest.raises(ModelError, match=r"made for \./encoder; what is at .* has other weights"):
         reward_run(lost)
+
+
+def test_a_judge_may_be_a_probe_of_another_model(encoder):
+    folder, model, tokenizer, probe = encoder
+    judge = Judge(str(folder / "taste.safetensors"), ModelFinder(hub()))
+    judge.load(tiny_policy(), PROMPTS, 8)
+    found = judge.score(["unread"] * 3, TEXTS, [True] * 3)
+    assert found == pytest.approx([expected(model, tokenizer, probe, text) for text in TEXTS], abs=1e-4)
+
+
+def test_with_a_hidden_layer_it_keeps_the_promises_of_an_energy(tmp_path):
+    tiny_probe(hidden=5).save(tmp_path / "mood.safetensors")
+    setting = Setting(hub=hub(), texts=["the sand in it.", "on", "is it a rain?"])
+    held = check_energy("reward", setting, model=str(tmp_path / "mood.safetensors"))
+    assert {"gradient", "one-hot = text", "padding", "models"} <= set(held)

@@ -110,14 +110,14 @@ def labelled_part(features, labels, rows):
 
 def test_a_hidden_layer_learns_what_no_line_can_tell():
     """Texts that are good where two features have the same sign."""
-    n = 700
+    n = 500
     labels, features = [i % 2 for i in range(n)], normal(n, 4, seed=1)
     features[:, 1] = features[:, 1].abs() * features[:, 0].sign() * (torch.tensor(labels) * 2 - 1)
     features = 3.0 * features + 5.0
-    train, validation = (labelled_part(features, labels, rows) for rows in (slice(0, 500), slice(500, n)))
+    train, validation = (labelled_part(features, labels, rows) for rows in (slice(0, 350), slice(350, n)))
     fit = fit_hidden(train, validation, 16, 1e-3, 0)
-    found = fit.head.of_means(features[500:]) > 0
-    assert float((found == torch.tensor(labels[500:]).bool()).float().mean()) > 0.9
+    found = fit.head.of_means(features[350:]) > 0
+    assert float((found == torch.tensor(labels[350:]).bool()).float().mean()) > 0.9
     assert 1 <= fit.epochs <= LONGEST
     loss = mean_loss(validation.score(fit.head.to(torch.float64)), validation)
     assert fit.loss == pytest.approx(float(loss), abs=1e-4), "the head that is returned is the one of the least loss"
