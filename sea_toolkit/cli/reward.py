@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def reward() -> None:
-    """Rewards: look at what one reads."""
+    """Rewards: look at what one reads, and what it says."""
 
 
 @reward.command("check")
