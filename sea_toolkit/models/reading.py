@@ -28,7 +28,8 @@ _CLASSES = {
 }
 _HINTS = {
     "causal": "a language model with its head",
-    "classifier": "a model that was trained with its head; a bare language model has none",
+    "classifier": "a model that was trained with its head; a bare language model has none, and the energies judge and "
+    "implicit-reward ask it as it is",
     "tokens": "a model that was trained to classify tokens",
     "base": "save the whole model with save_pretrained",
 }
