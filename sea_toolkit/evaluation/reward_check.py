@@ -27,6 +27,7 @@ from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_pair import ShownPair
 from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.registry.allowed import Allowed
+from sea_toolkit.runs.named_rewards import no_reward
 from sea_toolkit.runs.parts import Part, recipe_part
 from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.resolver import Resolver
@@ -119,7 +120,7 @@ def check_reward(
     """Score answers with a reward, and say how it came to that.
 
     Args:
-        term: of a recipe, whose energy is `reward`.
+        term: of a recipe: the energy `reward`, or another one that is a reward.
         prompt: one for all answers.
         answers: N texts.
         finder: of models.
@@ -141,7 +142,7 @@ def check_reward(
         values = energy.connected(finder).scores([asked] * len(answers), list(answers)).tolist()
         kind, note = "a server", "what a server shows its model is not known here"
     else:
-        values, kind = _of_energy(part, asked, answers, finder, policy), "an energy"
+        values, kind = _of_energy(part, spec, asked, answers, finder, policy), "an energy"
         note = "what it reads of prompt and answer is its own affair"
     rows = [CheckedAnswer(text, value) for text, value in zip(answers, values, strict=True)]
     return RewardCheck(part.label, kind, "prompt and answer", note, CLOSE, rows)
@@ -203,7 +204,7 @@ def _transformers(reader: ClassifierReader, prompt: Prompt, answer: str) -> list
 
 
 def _of_energy(
-    part: Part, prompt: Prompt, answers: Sequence[str], finder: ModelFinder, policy_name: str
+    part: Part, spec: EnergySpec, prompt: Prompt, answers: Sequence[str], finder: ModelFinder, policy_name: str
 ) -> list[float]:
     """The rewards of an energy that is no model of its own, bound to a policy."""
     policy = load_policy(PolicySpec(model=policy_name), finder)
@@ -213,6 +214,9 @@ def _of_energy(
     length = response.shape[2]
     prefix = policy.prefix(policy.encode([prompt], length))
     context = Context(policy, [prompt], prefix, length, ledger, Clock(), finder, Meter(ledger))
+    bound = part.bind(context)
+    if not bound.is_reward:
+        raise no_reward(part.label, spec)
     with torch.no_grad():
-        values: list[float] = (-part.bind(context).of_text(response, [prompt], texts))[0].tolist()
+        values: list[float] = (-bound.of_text(response, [prompt], texts))[0].tolist()
     return values

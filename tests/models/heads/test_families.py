@@ -373,3 +373,30 @@ def test_where_the_padding_token_ends_a_turn_transformers_reads_before_it(tmp_pa
     energy = term(tiny_policy().from_text([[ANSWER]], torch.zeros(1, 1) > 0).with_gradient_taps())
     with torch.no_grad():
         torch.testing.assert_close(-energy.detach(), reader.model(ids).logits, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["gated", "read-out token", "padding", "normalized"])
+def test_an_empty_answer_has_the_score_of_its_frame(tmp_path, kind):
+    """Token by token it is that of the whole text, and it disturbs no neighbor."""
+    if kind == "gated":
+        gated_folder(tmp_path)
+    elif kind == "read-out token":
+        save_headed(tmp_path, layer("v_head", bias=False), reward_token_id=BOS)
+    elif kind == "padding":
+        save_classifier(tmp_path)
+        edit_config(tmp_path, pad_token_id=EOS)
+    else:
+        save_headed(tmp_path, layer("score_head"))
+        tokenizer_with(tmp_path)
+    recipe = {"energies": [{"name": "reward", "model": str(tmp_path)}]}
+    term = problem_for(recipe=recipe, prompts=[PROMPT], max_new_tokens=6).terms[0]
+    ids = random_ids(1, 2, 6, low=10)
+    ids[0, 0] = EOS
+    response = dense(ids)
+    response.weights.requires_grad_()
+    found = -term(response)[0].detach()
+    reader = reader_of(tmp_path)
+    choice = OutputChoice.of(reader.model.config, "rm", None)
+    torch.testing.assert_close(found[:1], choice(reader.texts([PROMPT], [""])), **CLOSE)
+    alone = dense(ids[:, 1:])
+    torch.testing.assert_close(found[1:], -term(alone)[0].detach(), **CLOSE)
