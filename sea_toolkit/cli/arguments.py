@@ -87,18 +87,19 @@ def reward_term(text: str) -> dict[str, Any]:
 
 
 def checked_reward(text: str) -> dict[str, Any]:
-    """`owner/name,output=positive` → the term of a reward that is looked at.
+    """`owner/name,output=positive` → the term of a reward that is looked at; `process-reward,model=owner/name` → the
+    term of an energy that reads a model.
 
     Raises:
         RecipeError: it has another form, or a weight.
     """
     term = _term(text, "reward", "output=positive")
-    if "weight" in term or "model" in term:
+    if "weight" in term:
         raise RecipeError(
-            f"reward {shortened(text)}: what is checked has no {'weight' if 'weight' in term else 'second name'}",
+            f"reward {shortened(text)}: what is checked has no weight",
             expected="NAME[,OPTION=VALUE]…, as in rm,output=positive",
         )
-    return {**term, "name": "reward", "model": term["name"]}
+    return term if "model" in term else {**term, "name": "reward", "model": term["name"]}
 
 
 def servers_in(terms: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train-probe": (
         "sea_toolkit.cli.train_probe:train_probe",
-        "Fit a reward on a model's hidden states to the texts in DATA.",
+        "Fit a reward on the hidden states of a language model or encoder to the texts in DATA.",
     ),
     "reward": ("sea_toolkit.cli.reward:reward", "Rewards: look at what one reads, and what it says."),
 }

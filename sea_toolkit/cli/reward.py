@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def reward() -> None:
-    """Rewards: look at what one reads."""
+    """Rewards: look at what one reads, and what it says."""
 
 
 @reward.command("check")
@@ -59,8 +59,10 @@ def check(
     """Show what the reward NAME reads of PROMPT and ANSWERS, token by token, and what it says of each.
 
     NAME is what stands after `--reward`: a name of the catalog, a probe, a folder, a Hugging Face id, a URL, with its
-    options. Beside each output stands what transformers' own forward pass gives for the same text; where the two
-    differ, the exit code is 1.
+    options; or an energy with a model of its own, as in `process-reward,model=FOLDER`.
+
+    Beside each output stands what transformers' own forward pass gives for the same text; where the two differ, the
+    exit code is 1.
     """
     from sea_toolkit.evaluation.reward_check import check_reward
     from sea_toolkit.models.finder import ModelFinder

@@ -11,12 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.energies.process_reward.forms import family_of
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.heads import PairwiseModel
+from sea_toolkit.models.loading import architectures
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
@@ -88,11 +90,12 @@ class Reward(Energy):
         """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, a damaged probe or one whose model cannot be had, or no tokenizer beside a
-                classifier.
+            ModelError: no such model, a damaged probe or one whose model cannot be had, no tokenizer beside a
+                classifier, or a model that judges the steps of an answer.
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
+            self._refuse_judge_of_steps(source, finder)
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
         self._refuse_options()
@@ -174,6 +177,16 @@ class Reward(Energy):
             "reads": self.reads, "truncate": self.truncate, "template_options": self.template_options,
             "batch": self.batch,
         }  # fmt: skip
+
+    def _refuse_judge_of_steps(self, source: Path | str, finder: ModelFinder) -> None:
+        """Read at the end of a text, such a model would give a number that means something else."""
+        kinds = architectures(source, self.name, finder.trust_remote_code)
+        if family_of(kinds) is not None:
+            raise ModelError(
+                f"{self.name} ({', '.join(kinds)}) judges the steps of an answer",
+                expected="the energy process-reward",
+                hint=f"--energy process-reward=8,model={self.model}",
+            )
 
     def _refuse_options(self) -> None:
         reads = None if self.reads in ("auto", "response") else self.reads

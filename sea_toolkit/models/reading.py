@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
 from sea_toolkit.models.from_pretrained import from_pretrained
-from sea_toolkit.models.heads import WRAPPED, own_head
+from sea_toolkit.models.heads import WRAPPED, OwnHead, own_head
 from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.models.quantized import keep_gradients
@@ -29,7 +28,8 @@ _CLASSES = {
 }
 _HINTS = {
     "causal": "a language model with its head",
-    "classifier": "a model that was trained with its head; a bare language model has none",
+    "classifier": "a model that was trained with its head; a bare language model has none, and the energies judge and "
+    "implicit-reward ask it as it is",
     "tokens": "a model that was trained to classify tokens",
     "base": "save the whole model with save_pretrained",
 }
@@ -110,9 +110,7 @@ def read_model(
     if role == "classifier" and folders.head_rows(restored) is None:
         head = own_head(config, written, shapes, folder, name)
         if head is not None:
-            body = _weights(
-                "base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, tensors=head.body
-            )
+            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, head)
             keep_gradients(body)
             body.name_or_path = str(source)
             headed = head.on(body)
@@ -173,15 +171,14 @@ def _weights(
     shapes: Shapes,
     restored: Shapes,
     unread: str | None,
-    tensors: dict[str, Tensor] | None = None,
+    head: OwnHead | None = None,
 ) -> Any:
     import transformers
 
     loader: Any = getattr(transformers, _CLASSES[role])
-    options: dict[str, Any] = {"key_mapping": WRAPPED if role == "base" else None}
-    if tensors is not None:
-        loader, options = transformers.MODEL_MAPPING[type(config)], {"state_dict": tensors}
-
+    options: dict[str, Any] = {} if head is None else {"key_mapping": WRAPPED}
+    if head is not None and head.body is not None:
+        loader, options = transformers.MODEL_MAPPING[type(config)], {"state_dict": head.body}
     # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
     with torch.random.fork_rng(devices=[]):
         model, report = from_pretrained(

@@ -17,6 +17,7 @@ from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
+from sea_toolkit.readers.shared_reading import SharedReading
 
 
 def is_probe(source: Path | str) -> TypeGuard[Path]:
@@ -60,14 +61,21 @@ class ProbeReader:
     def __init__(self, probe: Probe, view: Any, label: str, context: Context) -> None:
         policy = context.policy
         self.probe, self.table = probe.to(policy.device), policy.table
-        truncated = context.use_model(f"reward:{label}", view)
+        key = ("states of the policy", probe.layer)
+        # another probe on the same block reads the same states, at no cost but that of a pass back
+        truncated = context.use_model(f"reward:{label}", view, flops_per_token=0.0 if key in context.models else None)
+        self._shared = context.load_once(key, lambda: SharedReading(context.ledger))
         self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name)
         opening, _ = wrapping(policy.tokenizer)
         self.opening = self.backbone.prefix([opening]) if opening else None
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         """Rewards, float32."""
+        return self.probe.head.of_tokens(self._shared.of(response, self._states), response.content)
+
+    def _states(self, response: SoftResponse) -> Float[Tensor, "P C T D"]:
+        """The outputs of the block that the probe reads, at the response's tokens."""
         embeds = response.embed(self.table)
         first = torch.zeros(len(embeds), dtype=torch.long, device=embeds.device)
         before = None if self.opening is None else self.opening.select(first)
-        return self.probe.head.of_tokens(self.backbone.hidden(before, embeds), response.content)
+        return self.backbone.hidden(before, embeds)

@@ -38,10 +38,10 @@ def meant(spec: EnergySpec | ConstraintSpec, hub: PluginHub) -> tuple[str, dict[
         model = options.get("model")
         if isinstance(model, str) and is_url(model):
             return f"{CORE}:remote-reward", {"url": model, **_without_model(options)}, True
-        if isinstance(model, str) and ":" in model and names_function(model):
-            return f"{CORE}:verifier", {"function": model, **_without_model(options)}, True
         if isinstance(model, str) and is_energy(model, hub):
             return model, _without_model(options), True
+        if isinstance(model, str) and names_function(model) and not hub.find(model, "model"):
+            return f"{CORE}:verifier", {"function": model, **_without_model(options)}, True
     elif not hub.find(spec.name, "energy") and _is_reward_model(spec.name, hub):
         raise RecipeError(
             f"{spec.name!r} is a reward model, not an energy",

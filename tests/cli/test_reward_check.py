@@ -121,6 +121,10 @@ def test_functions_and_servers_say_their_scores(folder, tmp_path, monkeypatch):
     assert (refused.exit_code, "--allow-code taste:spaces" in refused.stderr) == (2, True)
     found = told(name, PROMPT, *ANSWERS, "--model", folder / "policy", "--allow-code", "taste:spaces")
     assert [answer["reward"] for answer in found["answers"]] == [3.0, 0.0]
+    similar = f"semantic-similarity,text=the rain is over,model={folder}/policy"
+    found = told(similar, PROMPT, *ANSWERS, "--model", folder / "policy")
+    assert found["answers"][0]["reward"] == pytest.approx(1.0, abs=1e-3)
+    assert found["answers"][1]["reward"] < 0.99
     with serving("openrlhf") as server:
         found = told(server.url, PROMPT, "eee", "no")
     assert found["answers"][0]["reward"] - found["answers"][1]["reward"] == 3.0
@@ -133,6 +137,8 @@ def test_mistakes_are_told(folder):
     assert "has 2 outputs" in run(f"{folder}/encoder", PROMPT, *ANSWERS).stderr
     assert "what is checked has no weight" in run(f"{folder}/encoder=8", PROMPT, *ANSWERS).stderr
     assert run(f"{folder}/absent", PROMPT, *ANSWERS).exit_code == 1
+    fluent = run(f"perplexity,model={folder}/policy", PROMPT, *ANSWERS, "--model", folder / "policy")
+    assert (fluent.exit_code, "'perplexity' is an energy, and no reward" in fluent.stderr) == (2, True)
     long = told(f"{folder}/encoder,output=good", PROMPT, "rain and " * 40, "")
     assert long["answers"][0]["reward"] is None, "too long for the model"
     assert long["answers"][1]["tokens"] != []

@@ -78,9 +78,13 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("judges")
     other = made("byte-bpe")
     made_here = {
-        "sibling": (tiny_model("gpt2", seed=3, n_positions=900), tiny_tokenizer(), tiny_tokenizer().chat_template),
-        "padded": (tiny_model("llama", 136, seed=4), tiny_tokenizer(), None),
-        "other": (tiny_model("llama", len(other), seed=5, max_position_embeddings=2048), other, None),
+        "sibling": (
+            tiny_model("gpt2", seed=3, n_positions=900, n_layer=1),
+            tiny_tokenizer(),
+            tiny_tokenizer().chat_template,
+        ),
+        "padded": (tiny_model("llama", 136, seed=4, num_hidden_layers=1), tiny_tokenizer(), None),
+        "other": (tiny_model("llama", len(other), seed=5, num_hidden_layers=1), other, None),
     }
     for name, (model, tokenizer, template) in made_here.items():
         tokenizer.chat_template = template
@@ -100,7 +104,7 @@ def guards(tmp_path_factory):
         tokenizer = tiny_tokenizer()
         tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
         tokenizer.chat_template, tokenizer.model_max_length = template, 4096
-        model = tiny_model("llama", len(tokenizer), seed=6, max_position_embeddings=4096)
+        model = tiny_model("llama", len(tokenizer), seed=6, max_position_embeddings=4096, num_hidden_layers=1)
         model.save_pretrained(root / name)
         tokenizer.save_pretrained(root / name)
         made_here[name] = str(root / name)
@@ -138,10 +142,10 @@ def log_p(model, tokenizer, text, words):
 
 @pytest.mark.parametrize(
     ("model", "options"),
-    [(None, {"template": "{prompt} - {response} ?"}), ("sibling", {"yes": "is it", "no": ["an error", "the"]})],
+    [("padded", {"template": "{prompt} - {response} ?"}), ("sibling", {"yes": "is it", "no": ["an error", "the"]})],
 )
 def test_it_keeps_its_promises(model, options, folders):
-    more = {} if model is None else {"model": folders[model]}
+    more = {"model": folders[model]}
     held = check_energy("judge", Setting(hub=hub(), texts=TEXTS), **(ASK | options), **more)
     assert set(held) == set(ENERGY) - {"gpu"}
 
@@ -311,6 +315,17 @@ def test_an_answer_that_is_too_long_for_the_judge_has_no_value():
     _, term = term_of(prompts=PROMPTS[:1], template="{prompt} {response}?", **ASK)
     values = term.score_text(PROMPTS[:1], [["on", "an error " * 300]])
     assert values.isnan().tolist() == [[False, True]]
+
+
+def test_a_prompt_that_is_too_long_is_refused_or_loses_its_beginning(folders):
+    long = "so it is. " * 65  # the policy can read it
+    own = {"model": folders["padded"], "template": "{prompt} - {response}" + " ?" * 60, **ASK}
+    with pytest.raises(RecipeError, match="at most 512"):
+        term_of(prompts=[long], **own)
+    _, term = term_of(prompts=[long], truncate=True, **own)
+    values = term.score_text([long], [["on", "the sand"]])
+    assert bool(values.isfinite().all())
+    assert values[0, 0] != values[0, 1]
 
 
 def test_beginnings_that_verdicts_share_are_read_once():

@@ -68,10 +68,12 @@ def folders(tmp_path_factory):
         if name == "trl":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(3)
-                model = LlamaForTokenClassification(tiny_config("llama", size, initializer_range=0.15, num_labels=2))
+                model = LlamaForTokenClassification(
+                    tiny_config("llama", size, initializer_range=0.15, num_hidden_layers=1)
+                )
             model.score.bias.data += 0.3
         else:
-            model = tiny_model("qwen2" if name in HEADS else "llama", size, seed=4)
+            model = tiny_model("qwen2" if name in HEADS else "llama", size, seed=4, num_hidden_layers=1)
         kinds = {"qwen-prm": ["Qwen2ForProcessRewardModel"], "skywork-prm": ["Qwen2ForPrmModel"]}
         found[name] = saved(root / name, model, tokenizer, HEADS.get(name), kinds.get(name))
     return found
@@ -195,11 +197,9 @@ def test_a_family_scores_steps_as_it_publishes(name, folders):
     torch.testing.assert_close(scores(term, PROMPTS[0], [STEPS[0]])[0], one, **CLOSE)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("qwen-prm", "log-odds"), ("math-shepherd", "probability")])
-def test_it_keeps_its_promises(name, scale, folders):
-    more = {} if name == "qwen-prm" else {"family": name}
+def test_it_keeps_its_promises(folders):
     texts = ["the sand", "is it so\n\nit is on", "no"]
-    held = check_energy("process-reward", Setting(hub=hub(), texts=texts), model=folders[name], scale=scale, **more)
+    held = check_energy("process-reward", Setting(hub=hub(), texts=texts), model=folders["qwen-prm"], scale="log-odds")
     assert set(held) == set(ENERGY) - {"gpu"}
 
 
@@ -260,6 +260,20 @@ def test_a_text_whose_step_merges_with_its_separator_has_no_value(folders):
 def test_what_cannot_be_read_is_refused(options, reason, folders):
     with pytest.raises(RecipeError, match=reason):
         term_of(model=folders["math-shepherd"], **options)
+
+
+@pytest.mark.parametrize("name", ["qwen-prm", "skywork-prm", "trl"])
+def test_as_a_plain_reward_it_is_refused_and_its_energy_named(name, folders):
+    with pytest.raises(ModelError, match="process-reward=8"):
+        problem_for(recipe={"energies": [{"name": "reward", "model": folders[name]}]}, prompts=PROMPTS[:1])
+
+
+def test_a_prompt_that_is_too_long_is_refused_or_loses_its_beginning(folders):
+    long = "so it is. " * 65  # the policy can read it
+    with pytest.raises(RecipeError, match="at most 512"):
+        term_of(prompts=[long], model=folders["qwen-prm"])
+    _, term = term_of(prompts=[long], model=folders["qwen-prm"], truncate=True)
+    assert bool(scores(term, long, [ANSWER]).isfinite().all())
 
 
 def test_the_policy_itself_has_no_head():

@@ -150,7 +150,7 @@ def test_the_flag_of_each_command(coded, coded_reward, plain, ran, tmp_path, com
                   "--sampler", "best-of-n", *short],
         "compare": [str(tmp_path / "prompts.txt"), "--samplers", "best-of-n", "--budgets", "2", "--model", coded,
                     *short],
-        "train-probe": [str(tmp_path / "d.jsonl"), "--policy", coded, "--layer", "1", "--device", "cpu",
+        "train-probe": [str(tmp_path / "d.jsonl"), "--model", coded, "--layer", "1", "--device", "cpu",
                         "--out", str(tmp_path / "p.safetensors")],
     }[command]  # fmt: skip
     result = CliRunner().invoke(main, [command, *words])

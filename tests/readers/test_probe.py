@@ -18,7 +18,7 @@ from sea_toolkit.models.shipped import PROBES
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_head import ProbeHead, fold
 from sea_toolkit.testing.tiny import HIDDEN, LAYERS, tiny_model, tiny_tokenizer
-from tests.helpers import tiny_probe
+from tests.helpers import problem_for, random_ids, tiny_probe
 
 
 def make_probe(model=None, layer: int = 2, hidden: int = 0) -> Probe:
@@ -296,3 +296,25 @@ def test_shipped_probes_tell_plain_cases_apart(smollm2):
         mean = pooled_features(model, tokenizer, list(texts), [probe.layer])[probe.layer]
         high, low = probe.head.of_means(mean).tolist()
         assert high > 0 > low
+
+
+def test_two_probes_on_one_block_share_the_policys_pass(tmp_path):
+    for name, layer, bias in (("one", 2, 0.5), ("two", 2, -1.0), ("early", 1, 0.0)):
+        tiny_probe(name=name, model="tiny-llama", layer=layer, bias=bias).save(tmp_path / f"{name}.safetensors")
+    energies = [{"name": "reward", "model": str(tmp_path / f"{name}.safetensors")} for name in ("one", "two", "early")]
+    together = problem_for(recipe={"energies": energies}, max_new_tokens=6)
+    apart = [problem_for(recipe={"energies": [term]}, max_new_tokens=6) for term in energies]
+    ids = random_ids(1, 3, 6, low=10)
+    for problem in (together, *apart):
+        problem.ledger.models.clear()
+    found = together.score_as_text(ids, gradients=True)
+    alone = [problem.score_as_text(ids, gradients=True) for problem in apart]
+    for gradient, scored in zip(found.token_gradients, alone, strict=True):
+        assert torch.equal(gradient.over_vocabulary(1, 128), scored.token_gradients[0].over_vocabulary(1, 128))
+    assert {k: v for scored in alone for k, v in scored.energies.terms.items()}.keys() == found.energies.terms.keys()
+    spent = together.ledger.models
+    assert spent["reward:one"].forward == apart[0].ledger.models["reward:one"].forward > 0
+    assert spent["reward:one"].backward == 2 * apart[0].ledger.models["reward:one"].backward
+    assert "reward:two" not in spent
+    assert spent["reward:early"].forward > 0
+    assert together.scoring_flops == apart[0].scoring_flops + apart[2].scoring_flops

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 from sea_toolkit.energies.process_reward.forms import StepForm
+from sea_toolkit.energies.process_reward.pieces import Piece, end_of, pattern_of, steps_of, with_starts
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.lm.spans import Span
 from sea_toolkit.lm.template import MARK, ChatTemplate
 from sea_toolkit.lm.tokens import opened
 from sea_toolkit.readers.conversation_text import ConversationText
@@ -20,21 +20,6 @@ from sea_toolkit.util.conversation import Message
 
 _MARKED = re.compile(f"{MARK}(v?)(\\d+){MARK}")
 _TRIAL = ("First, 1 + 1 = 2.", "So it is 2.")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of the whole text.
-
-    Attributes:
-        content: its text.
-        kind: a step, what stands behind it up to where it is judged, or anything else.
-        skipped: of a step, the characters of the answer before it.
-    """
-
-    content: str
-    kind: Literal["step", "separator", "other"] = "other"
-    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,42 +63,32 @@ class StepText(ConversationText):
         super().__init__(
             form.turns, tokenizer, name, chat, texts={"bos": bos}, answers=False, limit=limit, truncate=truncate
         )
-        self.form, self.pattern = form, _pattern(form.steps)
+        self.form, self.pattern = form, pattern_of(form.steps)
         self._turns_around = functools.lru_cache(maxsize=256)(self._frame_of_turns)
         if not form.separator and form.verdict is None:
             raise RecipeError(f"process-reward has no separator for {name}", expected="what stands behind each step")
         self._try()
 
     def text(self, prompt: str, answer: str) -> str:
-        return "".join(piece.content for piece in self.pieces(prompt, self.steps(answer)))
+        return "".join(piece.content for piece in self.pieces(prompt, steps_of(answer, self.pattern)))
 
     def read(self, prompt: str, answer: str, *, offsets: bool = False) -> tuple[str, Any]:
-        pieces = self.pieces(prompt, self.steps(answer))
+        pieces = self.pieces(prompt, steps_of(answer, self.pattern))
         text = "".join(piece.content for piece in pieces)
         return text, self.encode(text, offsets=offsets) if self.form.cut == "whole" else self._cut(pieces, offsets)
 
     def parts(self, text: str, prompt: str, answer: str) -> list[Part]:
         return [
             Part(start, piece.skipped, piece.content)
-            for start, piece in _placed(self.pieces(prompt, self.steps(answer)))
+            for start, piece in with_starts(self.pieces(prompt, steps_of(answer, self.pattern)))
             if piece.kind == "step"
         ]
 
     def located(self, text: str, encoding: Any, prompt: str, answer: str) -> PlacedSteps:
         placed = super().located(text, encoding, prompt, answer)
-        found = self._ends(text, encoding, self.pieces(prompt, self.steps(answer)))
+        found = self._ends(text, encoding, self.pieces(prompt, steps_of(answer, self.pattern)))
         ends = [] if any(isinstance(end, str) for end in found) else [end for end in found if isinstance(end, int)]
         return PlacedSteps(placed.ids, spans=placed.spans, ends=ends)
-
-    def steps(self, answer: str) -> list[Piece]:
-        """The steps of an answer; what is blank is none, unless there is nothing else."""
-        steps, start = list[Piece](), 0
-        for match in [*self.pattern.finditer(answer), None]:
-            end = len(answer) if match is None else match.start()
-            if answer[start:end].strip():
-                steps.append(Piece(answer[start:end], "step", start))
-            start = end if match is None else match.end()
-        return steps or [Piece("", "step")]
 
     def pieces(self, prompt: str, steps: Sequence[Piece]) -> list[Piece]:
         """The whole text.
@@ -163,7 +138,7 @@ class StepText(ConversationText):
     def _cut(self, pieces: Sequence[Piece], offsets: bool) -> Any:
         """Each piece tokenized by itself; the first one opens the text."""
         ids, places = Ids(), list[tuple[int, int]]()
-        for start, piece in _placed(pieces):
+        for start, piece in with_starts(pieces):
             own = self.tokenizer(piece.content, add_special_tokens=False, return_offsets_mapping=offsets)
             opening = [] if ids else opened(self.tokenizer, piece.content)
             opening = opening[: len(opening) - len(own.input_ids)]
@@ -176,8 +151,8 @@ class StepText(ConversationText):
         """For each step the token at which it is judged, or why there is none."""
         spans = self.spans(text, encoding)
         return [
-            _end(spans, len(text[:start].encode()), len(text[: start + len(piece.content)].encode()))
-            for start, piece in _placed(pieces)
+            end_of(spans, len(text[:start].encode()), len(text[: start + len(piece.content)].encode()))
+            for start, piece in with_starts(pieces)
             if piece.kind == "separator"
         ]
 
@@ -195,33 +170,3 @@ class StepText(ConversationText):
                     expected="a separator of tokens of its own",
                     hint='cut = "steps", if the model was trained on steps that were tokenized by themselves',
                 )
-
-
-def _placed(pieces: Sequence[Piece]) -> Iterable[tuple[int, Piece]]:
-    """Each piece with its first character in the whole text."""
-    start = 0
-    for piece in pieces:
-        yield start, piece
-        start += len(piece.content)
-
-
-def _end(spans: Sequence[Span], start: int, stop: int) -> int | str:
-    """The last token that writes these bytes, or what is wrong with them."""
-    own = [i for i, (a, b) in enumerate(spans) if a < stop and b > start]
-    if not own:
-        return "writes no token for"
-    if spans[own[0]][0] < start or spans[own[-1]][1] > stop:
-        return "writes neighbours into the tokens of"
-    return own[-1]
-
-
-def _pattern(steps: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(steps)
-    except re.error as error:
-        raise RecipeError(
-            f"the pattern between steps is {steps!r}: {error}", expected="a regular expression"
-        ) from error
-    if pattern.search("") is not None:
-        raise RecipeError(f"the pattern between steps is {steps!r}, which is everywhere", expected="one such as \\n\\n")
-    return pattern

@@ -8,7 +8,7 @@ puts it on the model's body; `pairwise` is a model that compares two answers. `o
 from __future__ import annotations
 
 from sea_toolkit.models.heads.headed import HeadedModel
-from sea_toolkit.models.heads.own import WRAPPED, own_head
+from sea_toolkit.models.heads.own import WRAPPED, OwnHead, own_head
 from sea_toolkit.models.heads.pairwise import PairwiseModel
 
-__all__ = ["WRAPPED", "HeadedModel", "PairwiseModel", "own_head"]
+__all__ = ["WRAPPED", "HeadedModel", "OwnHead", "PairwiseModel", "own_head"]

@@ -16,8 +16,13 @@ from sea_toolkit.models.heads.layers import read_head
 from sea_toolkit.models.heads.pairwise import PairwiseModel, is_pairwise, read_pairwise_head
 from sea_toolkit.models.weights_files import Shapes
 
-WRAPPED = {r"^pretrained_model\.": ""}
-"""What some checkpoints put before the names of the body's tensors, for transformers' `key_mapping`."""
+WRAPPED = {
+    r"^pretrained_model\.": "",
+    r"^transformer\.(layers|embed_tokens|norm)\.": r"\1.",
+    r"^model\.model\.": "model.",
+}
+"""What some checkpoints put before the names of the body's tensors, for transformers' `key_mapping`: TRL and PairRM;
+Starling, whose body is there twice, under its own name and inside a language model."""
 
 
 @dataclass(frozen=True)

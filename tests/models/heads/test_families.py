@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
+from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
 from sea_toolkit.cli import main
@@ -81,6 +82,21 @@ def test_a_family_without_a_chat_template_is_shown_its_own_conversation(tmp_path
     tokenizer = tokenizer_with(folder)
     ids = tokenizer(text.format(p=PROMPT, a=ANSWER), return_tensors="pt").input_ids
     torch.testing.assert_close(scores(folder), linear(tensors, name, hidden_of(folder, ids)), **CLOSE)
+
+
+def test_the_tokenizers_special_tokens_come_around_such_a_conversation(tmp_path):
+    folder = save_headed(tmp_path, layer("regression_head", bias=False))
+    tokenizer = tokenizer_with(folder)
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+    tokenizer.save_pretrained(folder)
+    model, loaded = load_classifier(folder, tiny_policy(), "rm")
+    expected = tokenizer(f"Human: {PROMPT}\nAssistant: {ANSWER}").input_ids
+    assert expected[0] == BOS
+    for truncate in (False, True):  # two energies share one tokenizer
+        shown = shown_to(model, loaded, "rm", truncate=truncate)
+        before, after = shown.frame(PROMPT)
+        assert shown.ids(PROMPT, ANSWER) == expected
+        assert [*before, *loaded(ANSWER, add_special_tokens=False).input_ids, *after][:3] == expected[:3]
 
 
 @pytest.mark.parametrize(("kind", "where"), [("reward", "weights"), ("cost", "weights"), ("reward", "config")])
@@ -373,3 +389,30 @@ def test_where_the_padding_token_ends_a_turn_transformers_reads_before_it(tmp_pa
     energy = term(tiny_policy().from_text([[ANSWER]], torch.zeros(1, 1) > 0).with_gradient_taps())
     with torch.no_grad():
         torch.testing.assert_close(-energy.detach(), reader.model(ids).logits, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["gated", "read-out token", "padding", "normalized"])
+def test_an_empty_answer_has_the_score_of_its_frame(tmp_path, kind):
+    """Token by token it is that of the whole text, and it disturbs no neighbor."""
+    if kind == "gated":
+        gated_folder(tmp_path)
+    elif kind == "read-out token":
+        save_headed(tmp_path, layer("v_head", bias=False), reward_token_id=BOS)
+    elif kind == "padding":
+        save_classifier(tmp_path)
+        edit_config(tmp_path, pad_token_id=EOS)
+    else:
+        save_headed(tmp_path, layer("score_head"))
+        tokenizer_with(tmp_path)
+    recipe = {"energies": [{"name": "reward", "model": str(tmp_path)}]}
+    term = problem_for(recipe=recipe, prompts=[PROMPT], max_new_tokens=6).terms[0]
+    ids = random_ids(1, 2, 6, low=10)
+    ids[0, 0] = EOS
+    response = dense(ids)
+    response.weights.requires_grad_()
+    found = -term(response)[0].detach()
+    reader = reader_of(tmp_path)
+    choice = OutputChoice.of(reader.model.config, "rm", None)
+    torch.testing.assert_close(found[:1], choice(reader.texts([PROMPT], [""])), **CLOSE)
+    alone = dense(ids[:, 1:])
+    torch.testing.assert_close(found[1:], -term(alone)[0].detach(), **CLOSE)

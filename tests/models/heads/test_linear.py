@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.heads.found import find_head
@@ -28,6 +29,22 @@ def test_a_linear_head_scores_as_its_family_does(tmp_path, name, bias):
         padded = torch.nn.functional.pad(ids, (0, 4))
         mask = torch.nn.functional.pad(torch.ones_like(ids), (0, 4))
         torch.testing.assert_close(model(padded, mask).logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("prefix", ["pretrained_model.model.", "transformer.", "model.model."])
+def test_the_body_may_be_wrapped(tmp_path, prefix):
+    """TRL's value heads; berkeley-nest/Starling-RM-7B-alpha, which keeps its body as `transformer` and as `model`."""
+    tensors = layer("v_head", bias=False)
+    folder, ids = save_headed(tmp_path, tensors), random_ids(1, 7)
+    expected = hidden_of(folder, ids) @ tensors["v_head.weight"].T
+    path = folder / "model.safetensors"
+    weights = {
+        key.replace("model.", prefix, 1): value for key, value in load_file(path).items() if "lm_head" not in key
+    }
+    save_file(weights, path, {"format": "pt"})
+    with torch.no_grad():
+        found = read_classifier(folder, tiny_policy(), "m")(input_ids=ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_two_layers_have_a_relu_between_them(tmp_path):
