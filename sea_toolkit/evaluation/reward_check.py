@@ -16,7 +16,6 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.energies.remote_reward.energy import RemoteReward
 from sea_toolkit.energies.reward import Reward
-from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
@@ -24,14 +23,13 @@ from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.output_choice import OutputChoice, labels_of
 from sea_toolkit.readers.read_places import read_places
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.shown_pair import ShownPair
-from sea_toolkit.readers.shown_text import ShownText
+from sea_toolkit.readers.transformers_outputs import transformers_outputs
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.runs.named_rewards import no_reward
 from sea_toolkit.runs.parts import Part, recipe_part
 from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.resolver import Resolver
-from sea_toolkit.util.conversation import Message, Prompt, as_prompts
+from sea_toolkit.util.conversation import Prompt, as_prompts
 
 CLOSE = 1e-3
 """Two outputs that differ by less, relative to one plus their size, are the same; a hundred times that in 16 bits."""
@@ -154,7 +152,7 @@ def _of_model(
     outputs = reader.texts([prompt] * len(answers), list(answers))
     rewards, labels, rows = choice(outputs).tolist(), labels_of(reader.model.config), []
     for answer, reward, values in zip(answers, rewards, outputs.tolist(), strict=True):
-        theirs = _transformers(reader, prompt, answer)
+        theirs = transformers_outputs(reader, prompt, answer)
         rows.append(
             CheckedAnswer(
                 answer,
@@ -179,28 +177,6 @@ def _tokens(reader: ClassifierReader, prompt: Prompt, answer: str) -> list[Token
         Token(id, str(word), last > first, None if places is None else i in places)
         for i, (id, word, (first, last)) in enumerate(zip(placed.ids, words, placed.spans, strict=True))
     ]
-
-
-@torch.no_grad()
-def _transformers(reader: ClassifierReader, prompt: Prompt, answer: str) -> list[float] | None:
-    """All outputs as a user of transformers gets them: the tokenizer's own rendering, the model's own forward pass."""
-    model, shown = reader.model, reader.shown
-    if not isinstance(model, PreTrainedModel):
-        return None
-    if isinstance(shown, ShownText) and shown.reads == "chat":
-        messages = [{"role": m.role, "content": m.content} for m in [*prompt.messages, Message("assistant", answer)]]
-        options = {} if shown.chat is None else shown.chat.options
-        encoding = shown.tokenizer.apply_chat_template(messages, return_tensors="pt", return_dict=True, **options)
-    elif isinstance(shown, ShownPair):
-        encoding = shown.tokenizer(str(prompt), answer, return_tensors="pt")
-    else:
-        encoding = shown.tokenizer(shown.text(prompt, answer), return_tensors="pt")
-    width = encoding["input_ids"].shape[1]
-    if width == 0 or (shown.limit is not None and width > shown.limit):
-        return [math.nan] * len(labels_of(model.config))
-    given = accepted(model, **{key: value.to(model.device) for key, value in encoding.items()})
-    outputs: list[float] = model(**given).logits[0].float().tolist()
-    return outputs
 
 
 def _of_energy(

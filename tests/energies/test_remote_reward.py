@@ -232,12 +232,19 @@ def test_a_server_that_is_not_there_is_told_before_anything_is_loaded(monkeypatc
 def test_a_server_of_no_known_kind_is_told():
     with serving("openrlhf") as server:
         server.kind = "other"
-        with pytest.raises(ModelError, match=r"has no /get_reward|has none of"):
+        with pytest.raises(ModelError, match=r"answered /get_reward with status 404: Not Found"):
             server_reward(server.url)
     with serving("vllm-classify") as server:
         server.kind = "vllm-embed"
         with pytest.raises(ModelError, match=r"has none of /classify, /pooling[\s\S]*api = "):
             server_reward(server.url)
+
+
+def test_a_model_of_vllm_that_does_not_classify_is_asked_for_its_pooling():
+    with serving("vllm-pooling") as server:
+        refusal = {"error": {"message": "The model does not support Classification API"}}
+        server.fault = lambda handler, count: handler.path == "/classify" and handler.send(400, refusal)
+        assert server_reward(server.url).api.name == "vllm-pooling"
 
 
 def test_a_recipe_cannot_send_anything_to_a_server_by_itself(tmp_path):

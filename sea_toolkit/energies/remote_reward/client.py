@@ -34,6 +34,10 @@ PREFIX = "SEA_REWARD_"
 """How the environment variables begin that a header may show to a server."""
 
 
+ABSENT = frozenset((400, 404, 405, 501))
+"""Statuses of a server that does not have what is asked for: vLLM says 400 of a task that its model does not do."""
+
+
 class _Failed(Exception):
     """One attempt failed.
 
@@ -41,11 +45,14 @@ class _Failed(Exception):
         reason: in words.
         again: another attempt may succeed.
         after: seconds to wait, as the server wishes.
+        status: that the server answered with, if it did.
     """
 
-    def __init__(self, reason: str, *, again: bool = False, after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, again: bool = False, after: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.again, self.after = reason, again, after
+        self.reason, self.again, self.after, self.status = reason, again, after, status
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Client:
         return answers
 
     def try_once(self, request: Request) -> Any:
-        """The answer to one request, without further attempts; None where there is no such path (404, 405).
+        """The answer to one request, without further attempts; None where the server does not have that (`ABSENT`).
 
         Raises:
             ModelError: as `ask`.
@@ -134,9 +141,9 @@ class Client:
         with self._http() as http:
             try:
                 return self._attempt(http, request)
-            except _NoSuchPath:
-                return None
             except _Failed as failed:
+                if failed.status in ABSENT:
+                    return None
                 raise self.error(failed.reason) from failed.__cause__
 
     def error(self, reason: str, *, expected: str | None = None, hint: str | None = None) -> ModelError:
@@ -189,11 +196,12 @@ class Client:
 
     def _read(self, response: httpx2.Response, body: bytes, path: str) -> Any:
         status, kind = response.status_code, response.headers.get("content-type", "an answer without a type")
-        if status in (404, 405):
-            raise _NoSuchPath(f"has no {path} (status {status}){_message(body)}")
         if not 200 <= status < 300:
             raise _Failed(
-                f"answered {path} with status {status}{_message(body)}", again=status in AGAIN, after=_wish(response)
+                f"answered {path} with status {status}{_message(body)}",
+                again=status in AGAIN,
+                after=_wish(response),
+                status=status,
             )
         try:
             return parse_json(body)
@@ -206,10 +214,6 @@ class Client:
 def _certificates() -> ssl.SSLContext:
     """The machine's certificates, read once."""
     return ssl.create_default_context()
-
-
-class _NoSuchPath(_Failed):
-    """The server is there, and has no such path."""
 
 
 def header_values(headers: Mapping[str, str]) -> dict[str, str]:
