@@ -79,10 +79,11 @@ class ShownText(PlacedText):
             reads = "chat" if form.frame or has_template(tokenizer) else "response"
         self.reads, self.form, self.chat = reads, form, None
         self.added = 0 if form.read_out is None else 1
-        self.wraps = reads != "chat" or (form.frame is not None and not has_template(tokenizer))
+        self.wraps = reads != "chat"
         if reads == "chat":
-            if self.wraps:
+            if form.frame is not None and not has_template(tokenizer):
                 tokenizer.chat_template = form.frame
+            self.wraps = form.frame is not None and tokenizer.chat_template == form.frame
             way_out = 'reads = "prompt+response" or "response"'
             self.chat = ChatTemplate(tokenizer, name, options=template_options, way_out=way_out)
             # two renderings, which would be done again for each text of a prompt

@@ -133,7 +133,7 @@ FORMS = (
     HeadForm("others", "", tensors="rm_head"),
     HeadForm("others", "", tensors="classifier"),
 )
-"""The longer name stands first; of two rows with the same tensors, the one that names architectures."""
+"""Of two rows with the same tensors, the one that names architectures stands first."""
 
 BODIES = MappingProxyType({"gpt_neox_reward_model": "gpt_neox", internlm2.MODEL_TYPE: internlm2.BODY})
 """Model types that transformers does not know, and the one whose body they have."""

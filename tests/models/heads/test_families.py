@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
+from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
 from sea_toolkit.cli import main
@@ -81,6 +82,21 @@ def test_a_family_without_a_chat_template_is_shown_its_own_conversation(tmp_path
     tokenizer = tokenizer_with(folder)
     ids = tokenizer(text.format(p=PROMPT, a=ANSWER), return_tensors="pt").input_ids
     torch.testing.assert_close(scores(folder), linear(tensors, name, hidden_of(folder, ids)), **CLOSE)
+
+
+def test_the_tokenizers_special_tokens_come_around_such_a_conversation(tmp_path):
+    folder = save_headed(tmp_path, layer("regression_head", bias=False))
+    tokenizer = tokenizer_with(folder)
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+    tokenizer.save_pretrained(folder)
+    model, loaded = load_classifier(folder, tiny_policy(), "rm")
+    expected = tokenizer(f"Human: {PROMPT}\nAssistant: {ANSWER}").input_ids
+    assert expected[0] == BOS
+    for truncate in (False, True):  # two energies share one tokenizer
+        shown = shown_to(model, loaded, "rm", truncate=truncate)
+        before, after = shown.frame(PROMPT)
+        assert shown.ids(PROMPT, ANSWER) == expected
+        assert [*before, *loaded(ANSWER, add_special_tokens=False).input_ids, *after][:3] == expected[:3]
 
 
 @pytest.mark.parametrize(("kind", "where"), [("reward", "weights"), ("cost", "weights"), ("reward", "config")])
