@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +12,15 @@ from pydantic import Field
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.energies.process_reward.forms import family_of
+from sea_toolkit.energies.by_family import family_energy
+from sea_toolkit.energies.judge.energy import Judge
+from sea_toolkit.energies.process_reward.energy import ProcessReward
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.heads import PairwiseModel
-from sea_toolkit.models.loading import architectures
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
@@ -37,6 +39,9 @@ from sea_toolkit.readers.text_scorer import bound_outputs
 
 class Reward(Energy):
     """−r(x, y), with r from a probe or a Hugging Face sequence-classification model.
+
+    A process reward or a guard whose config or chat template tells its family is read as that family does, by the
+    energy `process-reward` or `judge`.
 
     The unit is that of the reward: log-odds for a probe, the unit of its training for another model.
 
@@ -90,12 +95,15 @@ class Reward(Energy):
         """Find the model and its tokenizer, before any weights are read.
 
         Raises:
-            ModelError: no such model, a damaged probe or one whose model cannot be had, no tokenizer beside a
-                classifier, or a model that judges the steps of an answer.
+            ModelError: no such model, a damaged probe or one whose model cannot be had, or no tokenizer beside a
+                classifier.
         """
         source = finder.find(self.model, "reward")
         if not is_probe(source):
-            self._refuse_judge_of_steps(source, finder)
+            other = self._by_family(source, finder)
+            if other is not None:
+                other[0].check(finder, tokenizer)
+                return
             read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
             return
         self._refuse_options()
@@ -111,6 +119,10 @@ class Reward(Energy):
             RecipeError: no such output, or several and none named.
         """
         source = context.find_model(self.model)
+        other = None if is_probe(source) else self._by_family(source, context.finder)
+        if other is not None:
+            bound = other[0].bind(context)
+            return replace(bound, warnings=[f"{self.name} is {other[1]}", *bound.warnings])
         probe = probe_at(source, self.name) if is_probe(source) else None
         mine = None if probe is None else PolicyView(probe, context.policy)
         if probe is not None and mine is not None and mine.view is not None:
@@ -144,10 +156,13 @@ class Reward(Energy):
                 recipe says otherwise, so that two ways of reading can be told apart.
 
         Raises:
-            ModelError: as `bind`.
+            ModelError: as `bind`, or a model that another energy reads.
             RecipeError: options that do not go with what it reads, or no such device.
         """
         source = finder.find(self.model, "reward")
+        other = None if is_probe(source) else self._by_family(source, finder)
+        if other is not None:
+            raise ModelError(f"{self.name} is {other[1]}", expected="a classifier that reads whole texts")
         if place is None:
             device = pick_device(self.device or "auto")
             dtype = self.dtype or ("float32" if device.type == "cpu" else "auto")
@@ -178,15 +193,22 @@ class Reward(Energy):
             "batch": self.batch,
         }  # fmt: skip
 
-    def _refuse_judge_of_steps(self, source: Path | str, finder: ModelFinder) -> None:
-        """Read at the end of a text, such a model would give a number that means something else."""
-        kinds = architectures(source, self.name, finder.trust_remote_code)
-        if family_of(kinds) is not None:
-            raise ModelError(
-                f"{self.name} ({', '.join(kinds)}) judges the steps of an answer",
-                expected="the energy process-reward",
-                hint=f"--energy process-reward=8,model={self.model}",
+    def _by_family(self, source: Path | str, finder: ModelFinder) -> tuple[Judge | ProcessReward, str] | None:
+        """The energy that reads a process reward or a guard; at the end of a text, its number would mean another
+        thing."""
+        other = family_energy(
+            self.model, source, finder, truncate=self.truncate, template_options=self.template_options
+        )
+        if other is not None:
+            reads, activation = (
+                None if value == usual else value for value, usual in ((self.reads, "auto"), (self.activation, "none"))
             )
+            options = {
+                "reads": reads, "output": self.output, "activation": activation, "against": self.against,
+                "device": self.device, "dtype": self.dtype, "batch": self.batch,
+            }  # fmt: skip
+            self._refuse(options, "none of it, or that energy with options of its own", other[1])
+        return other
 
     def _refuse_options(self) -> None:
         reads = None if self.reads in ("auto", "response") else self.reads
@@ -197,10 +219,10 @@ class Reward(Energy):
         }  # fmt: skip
         self._refuse(options, "none of it: a probe reads the response, and has one output")
 
-    def _refuse(self, options: dict[str, Any], expected: str) -> None:
-        """Refuse options that a probe does not have, if any is given."""
+    def _refuse(self, options: dict[str, Any], expected: str, kind: str = "a probe") -> None:
+        """Refuse options that a model of a kind does not have, if any is given."""
         if given := [name for name, value in options.items() if value is not None]:
-            raise ModelError(f"{self.name} is a probe, and its recipe sets {', '.join(given)}", expected=expected)
+            raise ModelError(f"{self.name} is {kind}, and its recipe sets {', '.join(given)}", expected=expected)
 
 
 def probe_at(path: Path, name: str) -> Probe:

@@ -229,6 +229,19 @@ def test_a_guard_is_read_as_its_family_publishes(name, guards):
         torch.testing.assert_close(found[p, c], published(name, prompt, answer, model, tokenizer), **CLOSE)
 
 
+def test_as_a_plain_reward_a_guard_is_read_as_its_family_does(guards):
+    problem = problem_for(
+        recipe={"energies": [{"name": "reward", "model": guards["llama-guard"]}]},
+        prompts=PROMPTS[:1],
+        max_new_tokens=8,
+        sampler="best-of-n",
+    )
+    (term,) = problem.terms
+    expected = published("llama-guard", PROMPTS[0], "the sand.", *loaded(guards["llama-guard"]))
+    torch.testing.assert_close(-term.score_text(PROMPTS[:1], [["the sand."]])[0, 0], expected, **CLOSE)
+    assert "is a guard (llama-guard), read by the energy judge" in term.bound.warnings[0]
+
+
 def test_a_family_is_known_by_its_template_only():
     for name, template in GUARDS.items():
         assert family_of(template) == (None if name == "wildguard" else name)

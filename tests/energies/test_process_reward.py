@@ -12,7 +12,9 @@ from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaForTokenClassification
 
 from sea_toolkit.energies.process_reward.combine import combined
+from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
@@ -262,10 +264,22 @@ def test_what_cannot_be_read_is_refused(options, reason, folders):
         term_of(model=folders["math-shepherd"], **options)
 
 
-@pytest.mark.parametrize("name", ["qwen-prm", "skywork-prm", "trl"])
-def test_as_a_plain_reward_it_is_refused_and_its_energy_named(name, folders):
-    with pytest.raises(ModelError, match="process-reward=8"):
-        problem_for(recipe={"energies": [{"name": "reward", "model": folders[name]}]}, prompts=PROMPTS[:1])
+@pytest.mark.parametrize("name", ["qwen-prm", "trl"])
+def test_as_a_plain_reward_it_is_read_as_its_family_does(name, folders):
+    problem = problem_for(
+        recipe={"energies": [{"name": "reward", "model": folders[name]}]},
+        prompts=PROMPTS[:1],
+        max_new_tokens=8,
+        sampler="best-of-n",
+    )
+    (term,) = problem.terms
+    expected = PUBLISHED[name](folders[name], PROMPTS[0], ["so on"])[0]
+    torch.testing.assert_close(scores(term, PROMPTS[0], ["so on"])[0], expected, **CLOSE)
+    assert f"is a process reward ({name}), read by the energy process-reward" in term.bound.warnings[0]
+    with pytest.raises(ModelError, match="a classifier that reads whole texts"):
+        Reward(model=folders[name]).reader(ModelFinder(hub()))
+    with pytest.raises(ModelError, match="its recipe sets output"):
+        problem_for(recipe={"energies": [{"name": "reward", "model": folders[name], "output": 1}]}, prompts=PROMPTS[:1])
 
 
 def test_a_prompt_that_is_too_long_is_refused_or_loses_its_beginning(folders):

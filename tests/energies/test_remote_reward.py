@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import sea_toolkit as sea
@@ -18,10 +19,13 @@ from sea_toolkit.energies.remote_reward.energy import RemoteReward
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.registry.allowed import Allowed, server_of
+from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.tiny import tiny_tokenizer
 from sea_toolkit.util.conversation import Prompt
 from tests.energies.reward_server import serving
-from tests.helpers import hub, tiny_policy
+from tests.helpers import hub, random_ids, tiny_policy
 
 KINDS = ("sglang", "vllm-classify", "vllm-pooling", "vllm-score", "openrlhf")
 PROMPTS, TEXTS = ["Tell me.", "Tell me.", "Why?"], ["eee", "no", "e"]
@@ -103,6 +107,31 @@ def test_an_output_is_chosen_by_its_index_and_null_is_not_a_number():
         assert server_reward(server.url, output=1, reads="response").scores(PROMPTS, TEXTS).tolist() == [3.0, 0.0, 1.0]
         server.change = lambda answer: {"data": [{**e, "probs": [None]} for e in answer["data"]]}
         assert server_reward(server.url).scores(PROMPTS, TEXTS).isnan().all()
+
+
+def test_what_a_server_says_of_single_words_is_a_gradient():
+    with serving("sglang") as server:
+        term = {"name": "remote-reward", "url": server.url, "gradient": "words", "reads": "response", "batch": 64}
+        recipe = Recipe.parse({**RUN, "energies": [{"name": "reference"}, term]})
+        composition = compose(recipe, hub(), allowed=Allowed(network=[server.url]))
+        problem = Session(hub(), policy=tiny_policy()).bind(composition, ["Tell me."])
+        (reward,) = problem.rewards
+        ids = random_ids(1, 3, 6, low=10)
+        scored = problem.score_as_text(ids, gradients=True)
+        texts = [text for row in scored.texts for text in row]
+        assert scored.energies.terms[reward.label].flatten().tolist() == [-float(text.count("e")) for text in texts]
+        words = [tiny_policy().decode([token]).strip() for token in range(128)]
+        known = torch.tensor([bool(word) and "\ufffd" not in word for word in words])
+        letters = torch.tensor([float(word.count("e")) for word in words])
+        expected = torch.where(known, letters - letters[known].mean(), 0.0) / scored.length[..., None]
+        slope = -scored.token_gradients[0].over_vocabulary(0, 128)
+        torch.testing.assert_close(slope[..., known], expected[..., known], rtol=1e-4, atol=1e-5)
+        asked = server.texts
+        assert problem.score_as_text(ids).energies.terms[reward.label].shape == (1, 3)
+        assert server.texts == asked  # each text once
+        result = align(reward={server.url: {"gradient": "words", "reads": "response"}}, recipe={"max_new_tokens": 6})
+        assert result.sampler == "tilted"
+        assert any("its gradient is what it says of single words" in note for note in result.notes)
 
 
 def test_requests_are_batched_and_run_at_the_same_time_up_to_a_limit():

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
-from sea_toolkit.energies.remote_reward.apis import APIS, Api, ApiName, Shown, WrongAnswer
+from sea_toolkit.energies.remote_reward.apis import APIS, Api, ApiName, Shown
 from sea_toolkit.energies.remote_reward.client import Client, Request
+from sea_toolkit.energies.remote_reward.guide import WordGuided, word_prior
+from sea_toolkit.energies.remote_reward.server import Reads, RewardServer
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.problem.function_inputs import LABELS, label_of
-from sea_toolkit.readers.shown_text import ShownText, before_answer
+from sea_toolkit.problem.function_inputs import LABELS
+from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.registry.allowed import checked_url, server_of
-from sea_toolkit.util.conversation import Message, Prompt
-from sea_toolkit.util.wording import counted
-
-Reads = Literal["auto", "response", "prompt+response", "chat"]
+from sea_toolkit.util.conversation import Prompt
 
 _OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
 """What `/v1/models` says of its owner, and the kinds that such a server may be, the first that has its path."""
@@ -33,9 +28,9 @@ _OWNERS = {"sglang": ("sglang",), "vllm": ("vllm-classify", "vllm-pooling")}
 class RemoteReward(Energy):
     """−r(x, y) by a server: SGLang `/classify`, vLLM `/classify`, `/pooling` and `/score`, or OpenRLHF `/get_reward`.
 
-    A server reads texts, and there is no gradient. Each text is asked about once in a run. A request that fails is sent
-    again after 0.5 s, 1 s, 2 s and so on; when it has failed for good, the run ends with the best so far, and can be
-    resumed.
+    A server reads texts, and has no gradient of its own. Each text is asked about once in a run. A request that fails
+    is sent again after 0.5 s, 1 s, 2 s and so on; when it has failed for good, the run ends with the best so far, and
+    can be resumed.
 
     A recipe may name a server, and only the user may allow it: `--reward http://host:port` does, and so do
     `--allow-network` and, in Python, `reward="http://host:port"` and `allow_network=`.
@@ -53,9 +48,10 @@ class RemoteReward(Energy):
         max_concurrency: requests at a time, at most.
         timeout: seconds for one attempt.
         retries: further attempts of a request that failed.
+        gradient: "words" asks the server about each word of the policy alone, once, and follows those scores: a
+            direction for samplers such as `tilted`. The value stays the server's own.
     """
 
-    differentiable = False
     columns = Columns(used=LABELS)
     label: str
 
@@ -73,7 +69,9 @@ class RemoteReward(Energy):
         max_concurrency: Annotated[int, Field(gt=0, le=256)] = 8,
         timeout: Annotated[float, Field(gt=0)] = 60.0,
         retries: Annotated[int, Field(ge=0, le=20)] = 4,
+        gradient: Literal["none", "words"] = "none",
     ) -> None:
+        self.differentiable = gradient == "words"
         self.url, self.api, self.served_model, self.output = checked_url(url), api, served_model, output
         self.reads, self.tokenizer, self.headers, self.batch = reads, tokenizer, headers or {}, batch
         self.max_concurrency, self.timeout, self.retries = max_concurrency, timeout, retries
@@ -100,12 +98,24 @@ class RemoteReward(Energy):
         Raises:
             RecipeError, ModelError: as `check`.
         """
-        server = self.connected(context.finder)
+        server, finder = self.connected(context.finder), context.finder
+        fingerprint = f"{server.api.name} {server.model or ''}"
+        if not self.differentiable:
+            return BoundEnergy(
+                score_text=lambda prompts, texts: -server.scores(prompts, texts),
+                is_reward=True,
+                warnings=server.warnings,
+                fingerprint=fingerprint,
+            )
+        key = ("words of", self.url, fingerprint, self.reads, self.tokenizer, self.output, context.policy)
+        prior = finder.load_once(key, lambda: word_prior(server, context.policy, finder.progress))
+        reward = WordGuided(server, prior, context)
+        note = f"{self.url} gives the exact value; its gradient is what it says of single words"
         return BoundEnergy(
-            score_text=lambda prompts, texts: -server.scores(prompts, texts),
+            energy=lambda response: -reward(response),
             is_reward=True,
-            warnings=server.warnings,
-            fingerprint=f"{server.api.name} {server.model or ''}",
+            warnings=[*server.warnings, note],
+            fingerprint=fingerprint,
         )
 
     def connected(self, finder: ModelFinder) -> RewardServer:
@@ -145,93 +155,3 @@ class RemoteReward(Energy):
             expected=f"a server of one of the kinds {', '.join(APIS)}",
             hint='api = "…" names the kind',
         )
-
-
-class RewardServer:
-    """Scores texts by a server.
-
-    Args:
-        client: asks it.
-        api: its kind.
-        model: the model's name there, or None.
-        shown: from prompt and answer to tokens, where the model's tokenizer is at hand.
-        reads: what the recipe says.
-        output: index of the output that is the reward.
-        batch: texts in one request.
-
-    Attributes:
-        warnings: what a person should know of the scores.
-
-    Raises:
-        RecipeError: a way of reading that the kind of server does not have.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        api: Api,
-        model: str | None,
-        shown: ShownText | None,
-        reads: Reads,
-        output: int | None,
-        batch: int,
-    ) -> None:
-        self.client, self.api, self.model, self.shown, self.output = client, api, model, shown, output
-        self.warnings: list[str] = []
-        if api.reads_pairs and reads != "auto":
-            raise RecipeError(f"{api.name} reads prompt and answer apart", hint="leave reads out")
-        if reads == "auto" and not api.reads_pairs and shown is None:
-            reads = "chat" if api.reads_turns else "prompt+response"
-            if not api.reads_turns:
-                self.warnings.append(
-                    f"{client.url} is sent plain text; tokenizer = … puts prompt and answer into its chat template"
-                )
-        if reads == "chat" and shown is None and not api.reads_turns:
-            raise RecipeError(f"{api.name} has no chat template", expected="tokenizer = the model's, with a template")
-        self.reads, self.batch = reads, 1 if reads == "chat" and shown is None else batch
-
-    def scores(self, prompts: Sequence[str], answers: Sequence[str]) -> Float[Tensor, " N"]:
-        """The reward of N answers to N prompts, float32; NaN where there is nothing to read.
-
-        Raises:
-            ModelError: see `Client.ask`; or an answer without a number for each text.
-            RecipeError: the model has several outputs, and none is named.
-        """
-        items = [self._item(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        scores = torch.full((len(items),), torch.nan)
-        full = [i for i, item in enumerate(items) if not item.is_empty]
-        groups = [full[i : i + self.batch] for i in range(0, len(full), self.batch)]
-        replies = self.client.ask([self.api.request([items[i] for i in group], self.model) for group in groups])
-        for group, reply in zip(groups, replies, strict=True):
-            try:
-                rows = self.api.rows(reply)
-            except WrongAnswer as wrong:
-                raise self.client.error(f"answered {self.api.path} with JSON that {wrong}") from None
-            if len(rows) != len(group):
-                raise self.client.error(
-                    f"answered {self.api.path} with {counted(len(rows), 'score')} for {counted(len(group), 'text')}"
-                )
-            scores[group] = torch.tensor([self._chosen(row) for row in rows])
-        return scores
-
-    def _chosen(self, row: Sequence[float]) -> float:
-        if self.output is None and len(row) > 1:
-            raise RecipeError(
-                f"{self.client.url} gives {len(row)} outputs", expected=f"output = a number from 0 to {len(row) - 1}"
-            )
-        if (self.output or 0) >= len(row):
-            raise RecipeError(
-                f"{self.client.url} has no output {self.output}", expected=f"a number from 0 to {len(row) - 1}"
-            )
-        return row[self.output or 0]
-
-    def _item(self, prompt: str, answer: str) -> Shown:
-        asked, label = Prompt.of(prompt), label_of(prompt)
-        if self.api.reads_pairs:
-            return Shown(str(prompt), answer)
-        if self.shown is not None:
-            text, ids = self.shown.text(asked, answer), self.shown.ids(asked, answer) or []
-            return Shown(str(prompt), answer, text, ids, label=label)
-        if self.reads == "chat":
-            return Shown(str(prompt), answer, turns=[*asked.messages, Message("assistant", answer)])
-        return Shown(str(prompt), answer, before_answer(self.reads, prompt, answer) + answer, label=label)
