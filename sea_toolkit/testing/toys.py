@@ -41,15 +41,23 @@ class ToyTokenizer:
     eos_token = "."
     chat_template = None
     unk_token_id = None
+    all_special_tokens = (".",)
+    all_special_ids = (EOS,)
+    is_fast = False
 
     def __init__(self, vocab: int) -> None:
         self.letters = LETTERS[: vocab - 1]
+        self.added_tokens_decoder: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self.letters) + 1
 
     def get_vocab(self) -> dict[str, int]:
         return {token: i for i, token in enumerate(self.eos_token + self.letters)}
+
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
+        """The letters."""
+        return [(self.eos_token + self.letters)[i] for i in ids]
 
     @no_type_check
     def __call__(self, text: str | list[str], **options: Any) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.runs.own_models import ClassifierReward
+from sea_toolkit.testing.foreign import foreign_classifier
 from sea_toolkit.testing.toys import EOS, Toy, distance, energies_of, index_of, law_of, measure, policy
 
 CASES = [(Toy(4, 4), 1.0), (Toy(6, 2, reference=0.5), 1.0), (Toy(5, 3), 2.0)]
@@ -74,3 +79,36 @@ def test_the_end_of_text_is_tilted_too():
     torch.testing.assert_close(tilt, wanted - wanted.mean(-1, keepdim=True), atol=1e-5, rtol=1e-4)
     assert abs(float(wanted[..., EOS])) > 0.05
     assert policy(toy.vocab).eos_ids == (EOS,)
+
+
+@dataclass(frozen=True)
+class ForeignToy(Toy):
+    """A toy whose reward is a classifier with word pieces."""
+
+    @property
+    def terms(self) -> dict[str, tuple[float, Any]]:
+        return {"foreign": (1.5, ClassifierReward(*foreign_classifier(), reads="response"))}
+
+    @property
+    def law(self) -> torch.Tensor:
+        """exp(−E) by both models' own forward passes."""
+        model, tokenizer = foreign_classifier()
+        base, energies = policy(self.vocab), []
+        prompt = base.tokenizer("ab").input_ids
+        for response in self.responses:
+            pieces = tokenizer(base.decode(response), return_tensors="pt").input_ids
+            with torch.no_grad():
+                logits = base.model(torch.tensor([[*prompt, *response]])).logits[0].log_softmax(-1)
+                reward = float(model(pieces).logits)
+            log_pi = sum(float(logits[len(prompt) - 1 + t, token]) for t, token in enumerate(response))
+            energies.append(-log_pi - 1.5 * reward)
+        return (-torch.tensor(energies, dtype=torch.float64)).softmax(-1)
+
+
+def test_the_chains_follow_the_law_of_a_reward_with_another_tokenizer(monkeypatch, tmp_path):
+    """The gradient is bridged and mixed with the scores of words: it changes how fast and not where to."""
+    monkeypatch.setenv("SEA_CACHE", str(tmp_path))
+    toy, options = ForeignToy(4, 2), {"name": "tilted-exact", "strength": 20.0, "spread": 1.0}
+    found = measure(toy, options, law=toy.law, chains=96, steps=60, burn=10)
+    assert found.ess > 1000
+    assert found, found
