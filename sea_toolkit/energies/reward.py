@@ -156,10 +156,13 @@ class Reward(Energy):
                 recipe says otherwise, so that two ways of reading can be told apart.
 
         Raises:
-            ModelError: as `bind`.
+            ModelError: as `bind`, or a model that another energy reads.
             RecipeError: options that do not go with what it reads, or no such device.
         """
         source = finder.find(self.model, "reward")
+        other = None if is_probe(source) else self._by_family(source, finder)
+        if other is not None:
+            raise ModelError(f"{self.name} is {other[1]}", expected="a classifier that reads whole texts")
         if place is None:
             device = pick_device(self.device or "auto")
             dtype = self.dtype or ("float32" if device.type == "cpu" else "auto")

@@ -12,7 +12,9 @@ from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaForTokenClassification
 
 from sea_toolkit.energies.process_reward.combine import combined
+from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
@@ -274,6 +276,8 @@ def test_as_a_plain_reward_it_is_read_as_its_family_does(name, folders):
     expected = PUBLISHED[name](folders[name], PROMPTS[0], ["so on"])[0]
     torch.testing.assert_close(scores(term, PROMPTS[0], ["so on"])[0], expected, **CLOSE)
     assert f"is a process reward ({name}), read by the energy process-reward" in term.bound.warnings[0]
+    with pytest.raises(ModelError, match="a classifier that reads whole texts"):
+        Reward(model=folders[name]).reader(ModelFinder(hub()))
     with pytest.raises(ModelError, match="its recipe sets output"):
         problem_for(recipe={"energies": [{"name": "reward", "model": folders[name], "output": 1}]}, prompts=PROMPTS[:1])
 
