@@ -20,6 +20,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "energy ensemble": {"models": ["sentiment", {"model": "toxicity"}]},
     "energy remote-reward": {"url": "http://localhost:8000"},
     "energy judge": {"question": "Is it kind?"},
+    "energy implicit-reward": {"model": "./folder"},
     "energy classifier": {"model": "./folder", "target": "POSITIVE"},
     "energy verifier": {"function": "module:function"},
     "energy perplexity": {"model": "./folder"},
