@@ -20,10 +20,10 @@ from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.bridge_samples import PROMPTS, sample
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.classifiers import classifier_reader
 from sea_toolkit.readers.make_bridge import bridge_for
-from sea_toolkit.readers.sequence_scorer import classifier_reader
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.testing.bridges import context_of
+from sea_toolkit.testing.bridge_reference import context_of
 
 TEXTS = 16
 

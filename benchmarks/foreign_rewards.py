@@ -31,7 +31,7 @@ from sea_toolkit.evaluation.statistics import Bootstrap
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.readers import make_bridge, sequence_scorer
+from sea_toolkit.readers import classifiers, make_bridge
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.prompts import read_prompts
 
@@ -51,11 +51,11 @@ def one_compass(name: str) -> Iterator[None]:
         left = {"words": {"gradient_weight": none}, "gradient": {"word_weight": none}}[name]
         return replace(bridge, measured=replace(bridge.measured, prior=replace(prior, **left)))
 
-    sequence_scorer.bridge_for = changed
+    classifiers.bridge_for = changed
     try:
         yield
     finally:
-        sequence_scorer.bridge_for = plain
+        classifiers.bridge_for = plain
 
 
 def kept(path: Path, make: Any) -> Any:

@@ -13,8 +13,8 @@ from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.readers.classifiers import classifier_scorer
 from sea_toolkit.readers.output_choice import output_index
-from sea_toolkit.readers.sequence_scorer import sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.text_scorer import bound_outputs
 
@@ -71,7 +71,7 @@ class Classifier(Energy):
             RecipeError: no such class.
         """
         source = context.find_model(self.model)
-        scorer = sequence_scorer(
+        scorer = classifier_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
         )  # fmt: skip

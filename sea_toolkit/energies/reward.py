@@ -26,13 +26,13 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
+from sea_toolkit.readers.classifiers import classifier_reader, classifier_scorer, loaded_classifier
 from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.probe_reader import PolicyView, ProbeReader, is_probe
 from sea_toolkit.readers.probed_model import body_of, load_probed
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.sequence_scorer import classifier_reader, loaded_classifier, sequence_scorer
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.text_scorer import bound_outputs
 
@@ -132,7 +132,7 @@ class Reward(Energy):
             return BoundEnergy(
                 energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
             )
-        scorer = sequence_scorer(
+        scorer = classifier_scorer(
             source, self.name, context, device=self.device, dtype=self.dtype, against=self.against,
             **self._reading(source, context.finder),
         )  # fmt: skip

@@ -14,9 +14,9 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
 from sea_toolkit.problem.functions import FunctionForm, numbers_for
+from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.readers.output_choice import Output, OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.sequence_scorer import scorer_for
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.readers.text_scorer import bound_outputs

@@ -14,13 +14,13 @@ from sea_toolkit.readers import bridge, bridge_file
 from sea_toolkit.readers.bridge import plain_bridge
 from sea_toolkit.readers.bridge_file import bridge_key, bridge_path, read_bridge, write_bridge
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.readers.fidelity import Correlations, Fidelity, fidelity_of, mixture_weights, rank_correlation
 from sea_toolkit.readers.make_bridge import bridge_for, measured_bridge
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
-from sea_toolkit.readers.sequence_scorer import scorer_for
 from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.readers.text_scorer import TextScorer
-from sea_toolkit.testing.bridges import negated, slope_of
+from sea_toolkit.testing.bridge_reference import negated, slope_of
 from sea_toolkit.testing.foreign import foreign_classifier
 from tests.helpers import dense, hub, random_ids, tiny_policy
 from tests.readers.test_bridge import context_of, texts_of

@@ -249,16 +249,16 @@ def test_the_policy_is_not_changed_by_a_reward_of_its_kind(models):
 
 
 def test_two_outputs_of_a_reward_are_loaded_once_and_called_by_their_names(models, monkeypatch):
-    from sea_toolkit.readers import sequence_scorer
+    from sea_toolkit.readers import classifiers
     from sea_toolkit.readers.sequence_classifier import ClassifierReader
 
-    loads, real = [], sequence_scorer.load_classifier
+    loads, real = [], classifiers.load_classifier
 
     def counted(*args, **options):
         loads.append(args)
         return real(*args, **options)
 
-    monkeypatch.setattr(sequence_scorer, "load_classifier", counted)
+    monkeypatch.setattr(classifiers, "load_classifier", counted)
     folder = str(models["llama"][0])
     energies = [{"name": "reward", "model": folder, "output": output} for output in ("good", "bad", 2)]
     energies.append({"name": "classifier", "model": folder, "target": "good", "reads": "chat"})

@@ -10,7 +10,7 @@ from transformers import LlamaForSequenceClassification
 import sea_toolkit as sea
 from sea_toolkit.energies import semantic_similarity
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.readers import language_model, sequence_scorer
+from sea_toolkit.readers import classifiers, language_model
 from sea_toolkit.runs import session
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 
@@ -36,8 +36,8 @@ def loads(monkeypatch):
     seen = []
     for module, name in (
         (session, "load_policy"),
-        (sequence_scorer, "load_classifier"),
-        (sequence_scorer, "ClassifierReader"),
+        (classifiers, "load_classifier"),
+        (classifiers, "ClassifierReader"),
         (language_model, "load_language_model"),
         (semantic_similarity, "load_encoder"),
     ):

@@ -9,8 +9,8 @@ from types import MethodType
 import torch
 
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
+from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.readers.make_bridge import bridge_for
-from sea_toolkit.readers.sequence_scorer import scorer_for
 from tests.testing.mutants import Mutant, collector
 
 MUTANTS: list[Mutant] = []
@@ -21,7 +21,7 @@ mutant = collector("bridge", MUTANTS)
 def wrong_pooled_token(reader, context):
     """Reads the token before the last one."""
     broken = copy.copy(reader)
-    broken.read = lambda embeds, mask, *rest: reader.read(embeds[:, :, :-1], mask[:, :, :-1], *rest)
+    broken.read = lambda embeds, mask, **more: reader.read(embeds[:, :, :-1], mask[:, :, :-1], **more)
     return scorer_for(broken, context)
 
 
