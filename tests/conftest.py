@@ -66,6 +66,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             del sys.modules[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def bridges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Bridges that tests measure do not go to the user's cache, where the models of other tests are."""
+    from sea_toolkit.readers import bridge_file
+
+    folder, usual = tmp_path_factory.mktemp("cache"), bridge_file.cache_folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bridge_file, "cache_folder", lambda: usual() if os.environ.get("SEA_CACHE") else folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """Folder of the real 135M model, pulled if need be; for tests marked `real_model`."""

@@ -34,7 +34,7 @@ Shares = tuple[float, float, float]
 MOST_OUTPUTS = 32
 """A classifier with more outputs has no word prior: it would be a table of that width over the vocabulary."""
 
-_FLOPS = {"cpu": 5e13}
+_FLOPS = {"cpu": 2e13}
 _FLOPS_ELSEWHERE = 1e17
 """A word prior that costs more than this (minutes) is made only when it is asked for."""
 
