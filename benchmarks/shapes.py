@@ -10,6 +10,7 @@ import torch
 from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.probe import Probe, ProbeInfo

@@ -11,6 +11,7 @@ import torch
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.testing import (
     Setting,
     check_bridge,
