@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,10 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "sea_tool
     del sys.modules[name]
 jaxtyping.jaxtyped = tests.checker.checked  # by this name the hook's modules call it
 jaxtyping.install_import_hook("sea_toolkit", "tests.checker.typed")
+
+# A shell that starts the suite in the background lets it ignore Ctrl-C, which some tests press.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Install = Callable[..., Path]
 
