@@ -66,7 +66,7 @@ class Samples:
 
 @torch.no_grad()
 def sample(policy: Policy, prompts: Sequence[str] = PROMPTS, length: int = LENGTH) -> Samples:
-    """Draw one answer for each prompt; the same ones each time.
+    """Draw one answer for each prompt, of one token at least; the same ones each time.
 
     Args:
         policy: draws them.
@@ -76,20 +76,19 @@ def sample(policy: Policy, prompts: Sequence[str] = PROMPTS, length: int = LENGT
     generator = torch.Generator().manual_seed(0)
     uniform = torch.rand(len(prompts), 1, length, generator=generator).clamp(min=2.0**-25)
     prefix = policy.prefix(policy.encode(prompts, length))
-    ids = decode(policy, prefix, uniform.to(policy.device)).ids
+    ends = torch.tensor(policy.eos_ids, device=policy.device)
+
+    def begun(ids: Tensor, log_probs: Tensor, rows: Tensor) -> Tensor:
+        return log_probs if ids.shape[1] else log_probs.index_fill(-1, ends, -torch.inf)
+
+    ids = decode(policy, prefix, uniform.to(policy.device), logits_processor=begun).ids
     response = SoftResponse.from_ids(ids, policy.eos_ids)
     counts = (response.content > 0.5).sum(-1).squeeze(1).tolist()
     hidden = policy.predictors(prefix, policy.backbone.embedding(ids)).squeeze(1)
     mass = torch.zeros(policy.vocab_size, device=policy.device)
     for states, count in zip(hidden, counts, strict=True):
         mass += policy.logits(states[: count + 1]).softmax(-1).sum(0)
-    # an answer that ends at once has no place for another token
-    kept = [i for i, count in enumerate(counts) if count]
-    pick, at = random.Random(0), torch.tensor(kept, dtype=torch.long, device=ids.device)
+    pick, rows = random.Random(0), zip(ids[:, 0].tolist(), counts, strict=True)
     return Samples(
-        [prompts[i] for i in kept],
-        SoftResponse.from_ids(ids[at], policy.eos_ids),
-        [ids[i, 0, : counts[i]].tolist() for i in kept],
-        [pick.randrange(counts[i]) for i in kept],
-        mass / mass.sum(),
+        prompts, response, [row[:n] for row, n in rows], [pick.randrange(n) for n in counts], mass / mass.sum()
     )

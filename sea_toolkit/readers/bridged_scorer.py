@@ -56,11 +56,13 @@ class BridgedScorer(ResponseScorer):
         measured = self.bridge.measured
         fidelity = None if measured is None else measured.fidelity[output]
         if fidelity is not None and fidelity.all.mixture < 0.5 * fidelity.ceiling:
-            self.warnings.append(
+            note = (
                 f"the gradient of {self.shown.name} agrees poorly with what words do to it: rank correlation "
                 f"{fidelity.all.mixture:.2f}, and {fidelity.ceiling:.2f} for its own tokens; a sampler without a "
                 "gradient may do as well"
             )
+            if note not in self.warnings:  # a second energy may read the same output
+                self.warnings.append(note)
         return self.warnings
 
     def outputs(self, response: SoftResponse) -> Float[Tensor, "P C L"]:

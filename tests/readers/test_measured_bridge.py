@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.readers import bridge, bridge_file
 from sea_toolkit.readers.bridge import plain_bridge
 from sea_toolkit.readers.bridge_file import bridge_key, bridge_path, read_bridge, write_bridge
+from sea_toolkit.readers.bridge_samples import PROMPTS, sample
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.readers.fidelity import Correlations, Fidelity, fidelity_of, mixture_weights, rank_correlation
@@ -195,3 +197,12 @@ def test_a_classifier_without_embeddings_gets_the_scores_of_words_once_they_are_
     expected = bridge.measured.prior.word_weight * words / inside.sum(-1)[..., None, None]
     torch.testing.assert_close(slope_of(scorer, response), expected, rtol=1e-3, atol=1e-4)
     assert "single words" in scorer.warnings_about(0)[0]
+
+
+def test_a_policy_that_would_say_nothing_gives_texts_to_measure_on(monkeypatch):
+    policy = copy.copy(tiny_policy())
+    eager = torch.zeros(policy.vocab_size).index_fill(0, torch.tensor(policy.eos_ids), 100.0)
+    monkeypatch.setattr(policy, "logits", lambda hidden: tiny_policy().logits(hidden) + eager, raising=False)
+    samples = sample(policy)
+    assert [len(row) for row in samples.rows] == [1] * len(PROMPTS)
+    assert not {token for row in samples.rows for token in row} & set(policy.eos_ids)

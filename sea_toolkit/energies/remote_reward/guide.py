@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +10,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.remote_reward.server import RewardServer
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.function_inputs import label_of
+from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.readers.piece_alignment import is_text, texts_of
 from sea_toolkit.readers.word_prior import NEUTRAL, WordPrior
 from sea_toolkit.util.progress import Progress
@@ -34,25 +32,17 @@ class WordGuided:
 
     def __init__(self, server: RewardServer, prior: WordPrior, context: Context) -> None:
         self.server, self.prior, self.policy, self.prompts = server, prior, context.policy, context.prompts
-        self._known: dict[tuple[str, str, str], float] = {}
+        self.cache = TextCache(context.ledger)
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         """Rewards, float32; those of relaxed responses are of the most probable tokens, and of first order around."""
         p, c = response.shape[:2]
         prompts = [prompt for prompt in self.prompts for _ in range(c)]
-        values = self._scores(prompts, texts_of(response, self.policy)).to(response.ids.device).reshape(p, c)
+        values = self.cache.ask(prompts, texts_of(response, self.policy), self.server.scores)
+        values = values.to(response.ids.device).reshape(p, c)
         if is_text(response):
             return values
         return self.prior.guide(values[..., None], response, response.content > 0.5)[..., 0]
-
-    def _scores(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-        keys = [(str(prompt), repr(label_of(prompt)), text) for prompt, text in zip(prompts, texts, strict=True)]
-        new = {key: i for i, key in enumerate(keys) if key not in self._known}
-        if new:
-            at = list(new.values())
-            values = self.server.scores([prompts[i] for i in at], [texts[i] for i in at])
-            self._known |= dict(zip(new, values.tolist(), strict=True))
-        return torch.tensor([self._known[key] for key in keys], dtype=torch.float32)
 
 
 def word_prior(server: RewardServer, policy: Policy, progress: Progress) -> WordPrior:
