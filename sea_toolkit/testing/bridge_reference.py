@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
-import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -107,20 +105,14 @@ def negated(reader: ClassifierReader) -> Any:
 
 @contextmanager
 def own_cache() -> Iterator[None]:
-    """A cache of the checks of this process, for as long as the block lasts."""
+    """A cache of the check's own, for as long as the block lasts: what a broken bridge has measured stays there."""
     before = os.environ.get("SEA_CACHE")
-    os.environ["SEA_CACHE"] = _cache_folder()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SEA_CACHE"]
-        else:
-            os.environ["SEA_CACHE"] = before
-
-
-@functools.cache
-def _cache_folder() -> str:
-    folder = tempfile.TemporaryDirectory(prefix="sea-checks-")
-    atexit.register(folder.cleanup)
-    return folder.name
+    with tempfile.TemporaryDirectory(prefix="sea-check-") as folder:
+        os.environ["SEA_CACHE"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["SEA_CACHE"]
+            else:
+                os.environ["SEA_CACHE"] = before
