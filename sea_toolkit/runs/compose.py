@@ -26,7 +26,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.parts import Part, recipe_part, with_weight
+from sea_toolkit.runs.parts import OwnEnergies, Part, own_part, recipe_part
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -83,7 +83,7 @@ class Composition:
     @property
     def columns(self) -> Columns:
         """What the energies read of the prompts' table."""
-        return Columns.union(part.energy.columns for part in self.parts)
+        return Columns.union(part.columns for part in self.parts)
 
     def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
         """The prompts, with no other columns than those that an energy reads.
@@ -95,6 +95,7 @@ class Composition:
         prompts = [columns.kept(prompt) for prompt in as_prompts(asked)]
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
+            part.weight.for_prompts(prompts, repr(part.label))
         return prompts
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
@@ -189,7 +190,7 @@ class Composition:
         check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
 
 
-def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: Allowed = NOTHING) -> Composition:
+def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allowed: Allowed = NOTHING) -> Composition:
     """Check a recipe against the plugins there are.
 
     Args:
@@ -208,7 +209,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: A
     parts += [recipe_part(spec, resolver, f"constraints[{i}]") for i, spec in enumerate(recipe.constraints)]
     for part in parts:
         allowed.refuse_others(part.energy.code, part.energy.servers, f"energy {part.label!r}")
-    parts += [with_weight(part, resolver) for part in own]
+    parts += [own_part(label, weight, thing, resolver) for label, (weight, thing) in (own or {}).items()]
     for part in parts:
         check_code(part.energy, part.owner)
     labels = unique_labels([part.label for part in parts])
