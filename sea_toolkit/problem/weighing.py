@@ -14,7 +14,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.columns import Columns, columns_of
-from sea_toolkit.registry.options import Number
+from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Weight:
     def columns(self) -> Columns:
         """What it reads of the prompts' table."""
         return Columns() if self.column is None else Columns(needed=(self.column,))
+
+    @property
+    def fixed(self) -> float | None:
+        """The number itself, where it is one, the same for all prompts."""
+        return None if self.column is not None or isinstance(self.number, ScheduleLike) else self.number
 
     @property
     def is_constant(self) -> bool:
