@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
+from sea_toolkit.problem.base_scale import BaseScale
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.batches import check_count, in_batches, refuse_in_batches, run_batches
@@ -166,6 +167,8 @@ class Aligner:
             refuse_in_batches(chosen, folder, len(batches))
             self.session.compose(chosen, terms.own, allowed).prompts(asked)  # refuses those of the last batch as well
 
+        scales: dict[str, BaseScale] = {}
+
         def run() -> list[Result]:
             with shown(self._live):
                 return run_batches(batches, run_one)
@@ -185,7 +188,11 @@ class Aligner:
                     dated = _dated(chosen, run.problem.policy)
                     weights = {k: weight for k, (weight, _) in terms.own.items()}
                     SavedRun(dated, composition.prompts(some), weights, checkpoint_every).write(folder)
-                return run.execute()
+                weighing = run.problem.run.weighing
+                weighing.scales |= scales  # those of the first batch are those of all
+                results = run.execute()
+                scales.update(weighing.scales)
+                return results
 
         results = best_so_far(run, on_interrupt, folder)
         return results[0] if is_one_prompt(prompts) else results
