@@ -77,25 +77,45 @@ class Proposal(ABC):
         """FLOPs per text of `log_prob_back`."""
         return 0.0
 
+    def temperature_in(self, problem: Problem) -> float:
+        """What divides the policy's logits, the same for every text of a step."""
+        return self.temperature
+
     @abstractmethod
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         """log q of the suffix of `state` when it is proposed from `moved`; 0 after the end of text."""
 
 
-@dataclass(frozen=True)
 class PolicyProposal(Proposal):
     """The policy itself, or at another temperature token by token. At 1, log q of the way back is free, since log π of
-    the old text is known; else it takes one more pass over the old text."""
+    the old text is known; else it takes one more pass over the old text.
 
-    temperature: float = 1.0
+    Args:
+        given: the temperature; None: 1, or 1/α for the reference alone with weight α.
+    """
+
+    def __init__(self, given: float | None = None) -> None:
+        self.given = given
+
+    def temperature_in(self, problem: Problem) -> float:
+        if self.given is not None or problem.rewards:
+            return self.given or 1.0
+        length = torch.full((len(problem.prompts), 1), float(problem.length), device=problem.stopped.device)
+        power = float(problem.policy_weight(length).mean())
+        return min(1.0 / power, HOTTEST) if power > 0 else 1.0
 
     def flops_back(self, problem: Problem, cut: int) -> float:
-        return 0.0 if self.temperature == 1.0 else flops_of_pass(problem, cut)
+        return 0.0 if self.temperature_in(problem) == 1.0 else flops_of_pass(problem, cut)
 
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
-        if self.temperature == 1.0:
+        temperature = self.temperature_in(problem)
+        if temperature == 1.0:
             return state.log_prob[..., cut:]
-        return log_proposal(problem, state.ids, cut, self.temperature)
+        return log_proposal(problem, state.ids, cut, temperature)
+
+
+HOTTEST = 4.0
+"""Temperature of proposals for a small power of the policy: beyond it they are hardly its texts."""
 
 
 def flops_of_pass(problem: Problem, cut: int) -> float:
@@ -219,7 +239,7 @@ class SuffixSampler(Sampler, abstract=True):
             past=state.layers,
             keep_cache=True,
             logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature,
+            temperature=proposal.temperature_in(problem),
             ledger=problem.ledger,
         )
         assert drawn.layers is not None
