@@ -52,7 +52,7 @@ def score_texts(
     # one response for all of them: terms on one model share its forward pass
     read = response.with_gradient_taps() if rewards else response
     token_gradients: list[TokenGradient] = []
-    total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
+    nll = torch.full_like(length, torch.nan)
     for t in problem.terms:
         if t.policy_energy is not None:
             value, nll = charge.of(t, response)
@@ -63,25 +63,40 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-    problem.run.weighing.look(problem.terms, values)
-    for t in problem.terms:
-        total = total + problem.weighted(t, values[t.label])
+    total = _total(problem, values)
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
     found = token_gradients if gradients else None
-    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found)
+    outside = problem.violations(values)
+    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found, outside)
+
+
+def _total(problem: Problem, values: dict[str, Tensor]) -> Float[Tensor, "P C"]:
+    """The energy of texts by their terms' values, which the first texts also give its scales."""
+    run = problem.run
+    run.weighing.look(problem.terms, values)
+    total = torch.zeros_like(next(iter(values.values())))
+    for t in problem.terms:
+        if t.limit is None:
+            total = total + problem.weighted(t, values[t.label])
+    run.multipliers.look(problem.terms, values, total, more=run.weighing.noise is not None)
+    for t in problem.terms:
+        if t.limit is not None:
+            total = total + problem.weighted(t, values[t.label])
+    return total
 
 
 @torch.enable_grad()
 def _value_and_gradient(
     problem: Problem, term: Term, read: SoftResponse, others_follow: bool
 ) -> tuple[Tensor, TokenGradient]:
-    """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
+    """A term's value, and the gradient with respect to every token's probability of it, or of how it breaks its limit."""
     value = term(read)
     assert read.taps is not None
+    steered_by = value if term.limit is None else term.limit.steered_by(value)
     with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
-        gradient = read.taps.gradient(value.sum(), keep_graph=others_follow).within(read.expected_length())
+        gradient = read.taps.gradient(steered_by.sum(), keep_graph=others_follow).within(read.expected_length())
     broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
     if bool(broken.any()):
         problem.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())

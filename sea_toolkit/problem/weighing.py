@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.errors import RecipeError, shortened
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.decoding import decode
-from sea_toolkit.problem.columns import Columns, columns_of
+from sea_toolkit.problem.columns import Columns, number_in
 from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
 
@@ -78,25 +77,8 @@ class Weight:
         """
         if self.column is None:
             return self
-        self.columns.refuse_missing(prompts, f"the weight of {where}")
-        cells = (_number(prompt, i, self.column, where) for i, prompt in enumerate(prompts, 1))
+        cells = (number_in(self.column, prompt, i, f"the weight of {where}") for i, prompt in enumerate(prompts, 1))
         return replace(self, cells=tuple(cells))
-
-
-def _number(prompt: str, i: int, column: str, where: str) -> float:
-    cell = columns_of(prompt)[column]
-    try:
-        number = math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    what = "blank" if cell is None or not str(cell).strip() else shortened(repr(cell), 40)
-    raise RecipeError(
-        f"the weight of {where} is in column {column!r}, which is {what} for prompt {i} "
-        f"({shortened(repr(str(prompt)), 40)})",
-        expected="a finite number in each row; 0 where the term shall not count",
-    )
 
 
 @dataclass
@@ -106,10 +88,12 @@ class Weighing:
     Attributes:
         scales: label → what the term is divided by, where that is measured.
         noise: the run's streams, for base samples that are drawn only to be measured.
+        drawn: how many of them were drawn for each prompt.
     """
 
     scales: dict[str, float] = field(default_factory=dict)
     noise: Noise | None = field(default=None, repr=False)
+    drawn: int = 0
 
     def waits(self, terms: Sequence[Term]) -> bool:
         """Whether something has to be measured before a weight is known."""
@@ -132,6 +116,7 @@ class Weighing:
     def draw(self, problem: Problem) -> None:
         """Draw base samples and measure on them; they are counted, and are no candidates."""
         assert self.noise is not None  # the run gives it before the first step
+        self.drawn += FIRST_SAMPLES
         uniform = self.noise.uniform(FIRST_SAMPLES, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         stopped = problem.run.stopped  # these texts belong to no chain
@@ -146,11 +131,11 @@ class Weighing:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"scales": dict(self.scales)}
+        return {"scales": dict(self.scales), "drawn": self.drawn}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state()` was taken."""
-        self.scales = dict(state["scales"])
+        self.scales, self.drawn = dict(state["scales"]), state["drawn"]
 
 
 def _deviation(label: str, values: Tensor) -> float:

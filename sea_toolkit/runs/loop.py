@@ -79,6 +79,7 @@ class StepLoop:
             "noise": self.noise,
             "ledger": problem.ledger,
             "weights": problem.run.weighing,
+            "limits": problem.run.multipliers,
             "chains": problem.run,
             "schedules": self.schedules,
             "archives": self.archives,
@@ -90,6 +91,7 @@ class StepLoop:
         self.notes: list[str] = []
         self.status = "ready"
         problem.run.weighing.noise = self.noise
+        problem.run.multipliers.freezes = self.sampler.law.kind != "none"
         problem.ledger.begin(problem.sample_flops)
 
     @property
@@ -176,6 +178,7 @@ class StepLoop:
                     self._log_step(info, self.step + 1)
                     self.acceptance.count(info.metrics)
                     self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                    self._tell_limits(info)
                 done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
             except BaseException:
                 self._undo(before)
@@ -210,8 +213,14 @@ class StepLoop:
     def _log_step(self, info: Info, step: int) -> None:
         self._record(info, step)
         problem = self.problem
-        values = self.schedules.values(problem.clock)
-        self.trace.step(step, problem.ledger.samples, info, problem.stopped, values)
+        values, multipliers = self.schedules.values(problem.clock), problem.run.multipliers.values
+        self.trace.step(step, problem.ledger.samples, info, problem.stopped, values, multipliers)
+
+    def _tell_limits(self, info: Info) -> None:
+        """Let the multipliers of the limits follow the texts of the step."""
+        problem, values = self.problem, None if info.scored is None else info.scored.energies.terms
+        clock, accepted = problem.clock, info.metrics.get("accepted")
+        problem.run.multipliers.tell(problem.terms, clock.step, clock.progress, values, accepted)
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:

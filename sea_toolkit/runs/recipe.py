@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,11 +66,12 @@ class EnergySpec(TermSpec):
 
 
 class ConstraintSpec(TermSpec):
-    """A limit on what an energy reads; `weight` nats are added per unit outside of it."""
+    """A limit on what an energy reads, a number or a column; a hinge adds `weight` nats per unit outside of it."""
 
-    max: float | None = None
-    min: float | None = None
-    weight: float | dict[str, Any] = 100.0
+    max: float | dict[str, Any] | None = None
+    min: float | dict[str, Any] | None = None
+    method: Literal["multiplier", "hinge"] = "multiplier"
+    weight: float | dict[str, Any] | None = None
 
 
 REQUEST = (
