@@ -66,7 +66,7 @@ def scale_of(excess: Float[Tensor, "P n E"], rest: Float[Tensor, "P n"]) -> Scal
 
 
 def spread(values: Float[Tensor, "P n"]) -> float:
-    """The standard deviation within prompts, pooled; where that is 0 the one over all of them; 0 where there is none."""
+    """The standard deviation within prompts, pooled; the one over all texts where that is 0; 0 where there is none."""
     known = values.isfinite()
     numbers = torch.where(known, values.double(), 0.0)
     count = known.sum(1, keepdim=True)

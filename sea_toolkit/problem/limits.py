@@ -156,7 +156,8 @@ def refuse_disjoint(limits: Sequence[Named], prompts: Sequence[str] | None = Non
     for reads in dict.fromkeys(named.reads for named in limits):
         same = [named for named in limits if named.reads == reads]
         for i, prompt in enumerate([""] if prompts is None else prompts, 1):
-            lows, highs = [], []
+            lows: list[tuple[float, str]] = []
+            highs: list[tuple[float, str]] = []
             for named in same:
                 for end, found in ((named.limit.low, lows), (named.limit.high, highs)):
                     if isinstance(end, str) and prompts is not None:

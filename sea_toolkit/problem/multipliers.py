@@ -8,8 +8,8 @@ with the excess c of a text over it (0 and less inside), has the share
 of the energy, and after each step λ ← clip(λ + ρ · c, 0, λ_max), with c the mean over the chains of a prompt. Outside,
 λ grows until the chains come in; inside it falls, and deep inside ψ has no slope, so that a limit that is kept costs
 nothing. As long as no text of a prompt has been inside all limits, those that are broken double first: a run has few
-steps, and a text inside comes before everything else. ρ and λ_max follow from how much the excess and the rest of the energy vary among the run's first texts, so that
-they do not depend on anybody's units.
+steps, and a text inside comes before everything else. ρ and λ_max follow from how much the excess and the rest of the
+energy vary among the run's first texts, so that they do not depend on anybody's units.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class Multipliers:
         """Whether texts have to be met before a limit has a share of the energy."""
         return any(term.limit is not None and term.label not in self.scales for term in terms)
 
-    def look(
-        self, terms: Sequence[Term], values: Mapping[str, Tensor], rest: Float[Tensor, "P n"], more: bool
-    ) -> None:
+    def look(self, terms: Sequence[Term], values: Mapping[str, Tensor], rest: Float[Tensor, "P n"], more: bool) -> None:
         """Learn the scales, and where the multipliers start, from the first texts that were scored.
 
         Args:

@@ -91,7 +91,7 @@ def _total(problem: Problem, values: dict[str, Tensor]) -> Float[Tensor, "P C"]:
 def _value_and_gradient(
     problem: Problem, term: Term, read: SoftResponse, others_follow: bool
 ) -> tuple[Tensor, TokenGradient]:
-    """A term's value, and the gradient with respect to every token's probability of it, or of how it breaks its limit."""
+    """A term's value, and its gradient with respect to every token's probability; see `PromptLimits.steered_by`."""
     value = term(read)
     assert read.taps is not None
     steered_by = value if term.limit is None else term.limit.steered_by(value)

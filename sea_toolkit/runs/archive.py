@@ -1,4 +1,4 @@
-"""Every text that a run has met, re-scored, the best first: those inside all limits, and among them the lowest energy."""
+"""Every text that a run has met, re-scored, the best first: inside all limits, and then of the lowest energy."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        """Smaller is better: a text of finite energy before one without, then the nearest to all limits, then the lowest
-        energy."""
+        """Smaller is better: a finite energy first, then the nearest to all limits, then the lowest energy."""
         return self.energy == float("inf"), self.violation, self.energy
 
 

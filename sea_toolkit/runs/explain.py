@@ -48,8 +48,7 @@ def name_of(label: str) -> str:
 
 
 def reason(weights: Mapping[str, float], chosen: Candidate, other: Candidate) -> str:
-    """Why `other` was not taken: it is farther outside of limits, or the terms that are against it, and those for it, in
-    nats."""
+    """Why `other` was not taken: the limits that it breaks more, or the terms against it, and those for it, in nats."""
     if other.violation > chosen.violation:
         outside = [f"{label} by {v:.2g}" for label, v in other.violations.items() if v > chosen.violations[label]]
         return f"farther outside of {', '.join(outside)} standard deviations"

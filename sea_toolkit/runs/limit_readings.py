@@ -1,4 +1,4 @@
-"""How the limits of a run stand for one prompt: readings of its answer, what each limit weighed, and what to say of it."""
+"""How the limits of a run stand for one prompt: readings of its answer, what each weighed, and what to say of it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def law_with_limits(problem: Problem, law: str, prompt: int) -> str:
         return law
     if multipliers.frozen is None:
         return f"samples no stated law: the multipliers of its limits moved to the end (else {law})"
-    now = ", ".join(f"{k} {' and '.join(f'{x:.4g}' for x in v[prompt].tolist())}" for k, v in multipliers.values.items())
+    now = ", ".join(
+        f"{k} {' and '.join(f'{x:.4g}' for x in v[prompt].tolist())}" for k, v in multipliers.values.items()
+    )
     return f"{law}; E counts its limits with multipliers that stand still since step {multipliers.frozen}: {now}"
 
 

@@ -15,9 +15,9 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.columns import Columns, column_in
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
+from sea_toolkit.problem.limits import Limit, Named
 from sea_toolkit.problem.per_prompt import policy_has_no_columns
 from sea_toolkit.problem.stated import check_code
-from sea_toolkit.problem.limits import Limit, Named
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.problem.weighing import Weight

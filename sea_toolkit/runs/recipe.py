@@ -49,9 +49,8 @@ class SamplerSpec(PluginSpec):
 
 
 class TermSpec(PluginSpec):
-    """What all terms have: a weight (a number, a schedule or a column), and the part of the run in which they count."""
+    """What all terms have: a label, and the part of the run in which they count."""
 
-    weight: float | dict[str, Any] = 1.0
     active: tuple[Share, Share] = (0.0, 1.0)
     label: str | None = None
 
@@ -62,7 +61,9 @@ class TermSpec(PluginSpec):
 
 
 class EnergySpec(TermSpec):
-    """One term of the energy."""
+    """One term of the energy, and its weight: a number, a schedule or a column."""
+
+    weight: float | dict[str, Any] = 1.0
 
 
 class ConstraintSpec(TermSpec):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.ledger import Ledger
+from sea_toolkit.core.meter import Meter
 from sea_toolkit.problem.energy import BoundEnergy
 from sea_toolkit.problem.limit_scale import LARGEST, scale_of, spread
 from sea_toolkit.problem.limits import PromptLimits
@@ -62,7 +62,7 @@ def test_a_hinge_has_no_multiplier_and_no_share_inside():
 
 
 def test_the_start_lets_the_best_text_inside_win():
-    """The text outside is 8 nats cheaper than the best one inside; the prompt whose texts are all inside starts at 0."""
+    """The text outside is 8 nats cheaper than the best one inside; a prompt whose texts are all inside starts at 0."""
     found, limited = looked(FIRST, REST)
     total = torch.tensor(REST) + found.share(limited, torch.tensor(FIRST))
     assert total.argmin(1).tolist() == [1, 2]

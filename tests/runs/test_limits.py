@@ -1,4 +1,4 @@
-"""Limits in a run: an answer inside wins, with every sampler; they are kept where a hinge breaks them; and what is said."""
+"""Limits in a run: an answer inside wins, with every sampler; they are kept where a hinge breaks them; what is said."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ def test_every_sampler_answers_with_the_best_text_inside(sampler, method, run):
             if len(limits) == 2:
                 assert (c.violations["few vowels"] == 0) == (sum(c.text.count(v) for v in "aeiou") <= 2.0)
         inside = [c for c in result.candidates if not any(c.violations.values())]
-        pool = inside or [
-            c for c in result.candidates if c.violation == min(o.violation for o in result.candidates)
-        ]
+        pool = inside or [c for c in result.candidates if c.violation == min(o.violation for o in result.candidates)]
         best = min(pool, key=lambda c: c.energy)
         assert (result.response, result.energy[1]) == (best.text, best.energy)
         assert result.kept == bool(inside) == (not result.unmet)
@@ -309,5 +307,7 @@ def test_each_prompt_has_the_limit_of_its_row(plugins):
     results = sea.align(rows, recipe=recipe, energies=own, policy=tiny_policy(), hub=plugins)
     assert [r.limits["few"].max for r in results] == [0.0, 3.0]
     assert results[0].limits["few"].after <= 0.0 < results[1].limits["few"].after <= 3.0
-    with pytest.raises(RecipeError, match="the limit of 'few' is that of the column 'most', and prompt 2 .* has a blank there"):
+    with pytest.raises(
+        RecipeError, match=r"the limit of 'few' is that of the column 'most', and prompt 2 .* has a blank there"
+    ):
         sea.align([rows[0], rows[1] | {"most": " "}], recipe=recipe, energies=own, policy=tiny_policy(), hub=plugins)
