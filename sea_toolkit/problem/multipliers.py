@@ -25,6 +25,7 @@ from torch import Tensor
 from sea_toolkit.problem.limit_scale import FEW_TEXTS, Scale, augmented, bounded_mean, scale_of, starting_multipliers
 
 if TYPE_CHECKING:
+    from sea_toolkit.problem.problem import Problem
     from sea_toolkit.problem.terms import Term
 
 FROZEN_FROM = 0.5
@@ -46,6 +47,7 @@ class Multipliers:
         met: `[P, 1]`, whether a text inside all limits has been met.
         frozen: the step after which they stay as they are, or None.
         path: the values after some of the steps: (step, label → one number per prompt).
+        drawn: base samples per prompt that were drawn to be measured.
     """
 
     freezes: bool = False
@@ -55,7 +57,7 @@ class Multipliers:
     met: Tensor | None = None
     frozen: int | None = None
     path: list[tuple[int, dict[str, list[float]]]] = field(default_factory=list)
-    _first: list[dict[str, Tensor]] = field(default_factory=list)
+    drawn: int = 0
     _stride: int = 1
 
     @property
@@ -67,32 +69,28 @@ class Multipliers:
         """Whether texts have to be met before a limit has a share of the energy."""
         return any(term.limit is not None and term.label not in self.scales for term in terms)
 
-    def look(self, terms: Sequence[Term], values: Mapping[str, Tensor], rest: Float[Tensor, "P n"], more: bool) -> None:
-        """Learn the scales, and where the multipliers start, from the first texts that were scored.
+    def measure(self, problem: Problem, values: Mapping[str, Float[Tensor, "P n"]] | None) -> None:
+        """Learn the scales, and where the multipliers start, from the first texts.
+
+        Where these are too few, base samples are drawn besides; they are counted, and are no candidates.
 
         Args:
-            terms: of the energy.
-            values: label → unweighted energies of these texts.
-            rest: their energy without limits.
-            more: further texts can be drawn, where these are too few.
+            problem: of the run.
+            values: label → unweighted energies of the first texts that were scored, if there are any.
         """
-        if not self.waits(terms):
-            return
-        limits = {t.label: t.limit for t in terms if t.limit is not None}
-        excess = {label: limit.excesses(values[label]) for label, limit in limits.items()}
-        if not self._first:
-            self.own = excess
-        self._first.append({**excess, "": rest.float()})
-        if more and sum(first[""].numel() for first in self._first) < FEW_TEXTS:
-            return
-        pooled = {key: torch.cat([first[key] for first in self._first], 1) for key in self._first[0]}
-        rest = pooled.pop("")
-        self._first = []
-        self.scales = {label: scale_of(pooled[label], rest) for label in limits}
+        sources = [] if values is None else [values]
+        have = 0 if values is None else next(iter(values.values())).numel()
+        if have < FEW_TEXTS and problem.run.weighing.noise is not None:
+            sources.append(problem.run.weighing.draw(problem, FEW_TEXTS))
+            self.drawn = FEW_TEXTS
+        pooled = {label: torch.cat([source[label] for source in sources], 1) for label in sources[0]}
+        rest, limits = problem.energy_without_limits(pooled), problem.limits
+        excess = {label: limit.excesses(pooled[label]) for label, limit in limits.items()}
         found = [label for label, limit in limits.items() if limit.method == "multiplier"]
-        self.own = {label: self.own[label] for label in found}
-        self.met = _any_inside(pooled)
-        self.values = starting_multipliers(pooled, rest, self.scales, found)
+        self.scales = {label: scale_of(excess[label], rest) for label in limits}
+        self.own = {} if values is None else {label: excess[label][:, : values[label].shape[1]] for label in found}
+        self.met = _any_inside(excess)
+        self.values = starting_multipliers(excess, rest, self.scales, found)
         self._keep(0)
 
     def share(self, term: Term, value: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:
@@ -152,8 +150,8 @@ class Multipliers:
         self._keep(step + 1)
 
     def _move(self, label: str, excess: Float[Tensor, "P n E"], accepted: Float[Tensor, "P C"] | None) -> None:
-        known = self.own[label]
-        if accepted is not None and accepted.shape == excess.shape[:2] and excess.shape == known.shape:
+        known = self.own.get(label)
+        if known is not None and accepted is not None and accepted.shape == excess.shape[:2] == known.shape[:2]:
             excess = torch.where(accepted[..., None] > 0, excess, known)
         self.own[label] = excess
         assert self.met is not None
@@ -183,6 +181,7 @@ class Multipliers:
             "met": self.met,
             "frozen": self.frozen,
             "path": list(self.path),
+            "drawn": self.drawn,
             "stride": self._stride,
         }
 
@@ -190,7 +189,7 @@ class Multipliers:
         """Go on where `state()` was taken."""
         self.scales = {label: Scale(**scale) for label, scale in state["scales"].items()}
         self.values, self.own, self.met = dict(state["values"]), dict(state["own"]), state["met"]
-        self.frozen, self._stride, self._first = state["frozen"], state["stride"], []
+        self.frozen, self._stride, self.drawn = state["frozen"], state["stride"], state["drawn"]
         self.path = [(int(step), dict(values)) for step, values in state["path"]]
 
 

@@ -90,6 +90,8 @@ class Problem:
         """
         written = self.initializer.write(self, noise, keep_cache)
         if isinstance(written, Decoded):
+            if torch.equal(written.log_proposal, written.log_prob):  # samples of the policy itself
+                self.run.weighing.base_ids = written.ids
             return InitialResponses(written.ids, written.log_prob, written.layers)
         ids = written
         log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
@@ -212,15 +214,20 @@ class Problem:
         return weight if term.limit is None else weight * self.run.multipliers.slope(term)
 
     def weighted(self, term: Term, value: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:
-        """The term's share of the energy now, in nats."""
-        weight = self._factor(term)
-        return weight * (value if term.limit is None else self.run.multipliers.share(term, value))
+        """The term's share of the energy now, in nats; limits have none in texts that are only measured."""
+        if term.limit is None:
+            return self._factor(term) * value
+        if self.run.weighing.measures:
+            return torch.zeros_like(value)
+        return self._factor(term) * self.run.multipliers.share(term, value)
 
     def _factor(self, term: Term) -> Float[Tensor, "P 1"]:
         """What the recipe and the first texts make of a term, as a factor of its value or of the share of its limit."""
-        weighing = self.run.weighing
-        if weighing.waits(self.terms) or (term.limit is not None and self.run.multipliers.waits(self.terms)):
-            weighing.draw(self)
+        weighing, multipliers = self.run.weighing, self.run.multipliers
+        if weighing.missing(self.terms):
+            weighing.measure(self)
+        if term.limit is not None and multipliers.waits(self.terms):
+            multipliers.measure(self, None)
         return weight_tensor(weighing.by_prompt(term, self.clock, len(self.prompts)), self.stopped.device)
 
     def weights_at(self, clock: Clock) -> list[dict[str, float]]:
@@ -251,13 +258,17 @@ class Problem:
 
     def _rank(self, values: Float[Tensor, "P n M"]) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P n"]]:
         by_label = {t.label: value for t, value in zip(self.terms, values.unbind(-1), strict=True)}
-        energy = self._sum([t for t in self.terms if t.limit is None], by_label)
+        energy = self.energy_without_limits(by_label)
         far = sum(self.violations(by_label).values(), torch.zeros_like(energy))
         return far.masked_fill(energy.isposinf(), torch.inf), energy
 
     def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the current weights, for `Energies.values`; +inf where a product is NaN or −inf."""
         return self._sum(self.terms, {t.label: v for t, v in zip(self.terms, values.unbind(-1), strict=True)})
+
+    def energy_without_limits(self, values: Mapping[str, Float[Tensor, "P n"]]) -> Float[Tensor, "P n"]:
+        """Σ weight · value of all terms but limits with the current weights; +inf where a product is NaN or −inf."""
+        return self._sum([t for t in self.terms if t.limit is None], values)
 
     def _sum(self, terms: Sequence[Term], values: Mapping[str, Float[Tensor, "P n"]]) -> Float[Tensor, "P n"]:
         first = next(iter(values.values()))

@@ -66,27 +66,24 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-    total = _total(problem, values)
+    total = _total(problem, ids, values)
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
     found = token_gradients if gradients else None
-    outside = problem.violations(values)
+    outside = {} if problem.run.weighing.measures else problem.violations(values)
     return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found, outside)
 
 
-def _total(problem: Problem, values: dict[str, Tensor]) -> Float[Tensor, "P C"]:
-    """The energy of texts by their terms' values, which the first texts also give its scales."""
-    run = problem.run
-    run.weighing.look(problem.terms, values)
+def _total(problem: Problem, ids: Int[Tensor, "P C T"], values: dict[str, Tensor]) -> Float[Tensor, "P C"]:
+    """The energy of texts by their terms' values, on which scales and limits are measured if these are the first."""
+    weighing, multipliers = problem.run.weighing, problem.run.multipliers
+    weighing.look(problem, ids, values)
+    if multipliers.waits(problem.terms) and not weighing.measures:
+        multipliers.measure(problem, values)
     total = torch.zeros_like(next(iter(values.values())))
     for t in problem.terms:
-        if t.limit is None:
-            total = total + problem.weighted(t, values[t.label])
-    run.multipliers.look(problem.terms, values, total, more=run.weighing.noise is not None)
-    for t in problem.terms:
-        if t.limit is not None:
-            total = total + problem.weighted(t, values[t.label])
+        total = total + problem.weighted(t, values[t.label])
     return total
 
 

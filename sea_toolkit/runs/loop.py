@@ -25,7 +25,7 @@ from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
-from sea_toolkit.runs.trace import Trace
+from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
 
@@ -100,6 +100,12 @@ class StepLoop:
         return self.problem.weights_at(self.length.end)
 
     @property
+    def scales(self) -> dict[str, float]:
+        """Label → what the term is divided by, where that is not 1."""
+        scales = {t.label: self.problem.run.weighing.scale(t) for t in self.problem.terms}
+        return {label: scale for label, scale in scales.items() if scale != 1.0}
+
+    @property
     def step(self) -> int:
         """Steps done."""
         return self.position.step
@@ -118,7 +124,8 @@ class StepLoop:
     def manifest(self) -> dict[str, Any]:
         """Who takes part; reads all weights."""
         length = {"steps": self.steps, "budget": self.budget}
-        return manifest(self.problem, self.composition, self.name) | {"run": self.request, "length": length}
+        facts = {"run": self.request, "length": length, "scales": self.scales}
+        return manifest(self.problem, self.composition, self.name) | facts
 
     @property
     def can_resume(self) -> bool:
@@ -154,6 +161,8 @@ class StepLoop:
             with during("at the start"):
                 state, info = self.calls.init(self.noise)
                 self._log_step(info, -1)
+            if self.folder is not None and problem.run.weighing.scales:
+                run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest | {"scales": self.scales})
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
                 problem.run.note(
@@ -213,8 +222,12 @@ class StepLoop:
     def _log_step(self, info: Info, step: int) -> None:
         self._record(info, step)
         problem = self.problem
-        values, multipliers = self.schedules.values(problem.clock), problem.run.multipliers.values
-        self.trace.step(step, problem.ledger.samples, info, problem.stopped, values, multipliers)
+        values = {
+            "schedules": self.schedules.values(problem.clock),
+            "scales": self.scales if step < 0 else {},
+            "multipliers": {k: numbers(v) for k, v in problem.run.multipliers.values.items()},
+        }
+        self.trace.step(step, problem.ledger.samples, info, problem.stopped, values)
 
     def _tell_limits(self, info: Info) -> None:
         """Let the multipliers of the limits follow the texts of the step."""

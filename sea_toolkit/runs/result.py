@@ -27,6 +27,7 @@ class Result:
         rewards: label → (before, after) for the reward terms, as the reward model gives them.
         weights: label → weight at the end of the run; a reward with a negative weight is one to be lowered. That of a
             limit is 0: it comes before all weights.
+        scales: label → what the term is divided by where that is not 1, which is in its weight already.
         energy: (before, after), with the weights at the end of the run; without limits.
         limits: label → what is allowed, and the answer's readings: see `LimitReading`.
         nll_per_token: (before, after), −log π per token in nats.
@@ -48,6 +49,7 @@ class Result:
     terms: dict[str, tuple[float, float]]
     rewards: dict[str, tuple[float, float]]
     weights: dict[str, float]
+    scales: dict[str, float]
     energy: tuple[float, float]
     limits: dict[str, LimitReading]
     nll_per_token: tuple[float, float]
@@ -95,6 +97,7 @@ class Result:
             "terms": {k: pair(v) for k, v in self.terms.items()},
             "rewards": {k: pair(v) for k, v in self.rewards.items()},
             "weights": self.weights,
+            "scales": self.scales,
             "energy": pair(self.energy),
             "limits": {k: reading.to_dict() for k, reading in self.limits.items()},
             "nll_per_token": pair(self.nll_per_token),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,12 +28,31 @@ def term(label="tone", high=0.0, prompts=2, **more):
     return Term(label, Weight(), bound, label, Owner(label), Meter(Ledger()), limit=limit)
 
 
+def problem_of(limited, drawn=None):
+    """What multipliers see of a run: its limits, the energy without them, and how base samples are drawn."""
+
+    def draw(problem, samples):
+        assert samples == 4
+        return drawn
+
+    return SimpleNamespace(
+        limits={limited.label: limited.limit},
+        energy_without_limits=lambda values: values["rest"],
+        run=SimpleNamespace(weighing=SimpleNamespace(noise=drawn, draw=draw)),
+    )
+
+
+def measured(limited, values, rest, **more):
+    """Multipliers after the first texts."""
+    found = Multipliers(**more)
+    found.measure(problem_of(limited), {"tone": torch.tensor(values), "rest": torch.tensor(rest)})
+    return found
+
+
 def looked(values, rest, **more):
-    """Multipliers after a look at first texts: readings with a largest one of 0."""
-    values, rest, found = torch.tensor(values), torch.tensor(rest), Multipliers(**more)
+    """The same for readings with a largest one of 0."""
     limited = term(prompts=len(values))
-    found.look([limited], {"tone": values}, rest, more=False)
-    return found, limited
+    return measured(limited, values, rest, **more), limited
 
 
 FIRST = [[1.0, -1.0, 2.0, 0.5], [-1.0, -2.0, -3.0, -1.5]]
@@ -54,8 +74,8 @@ def test_the_slope_of_the_share_is_the_multiplier_at_the_edge_and_none_deep_insi
 
 
 def test_a_hinge_has_no_multiplier_and_no_share_inside():
-    found, limited = Multipliers(), term(method="hinge")
-    found.look([limited], {"tone": torch.tensor(FIRST)}, torch.tensor(REST), more=False)
+    limited = term(method="hinge")
+    found = measured(limited, FIRST, REST)
     assert not found.values
     assert found.share(limited, torch.tensor([[2.0, -2.0], [0.0, 1.0]])).tolist() == [[2.0, 0.0], [0.0, 1.0]]
     assert found.are_constant
@@ -131,16 +151,18 @@ def test_the_spread_is_that_within_prompts_and_leaves_out_what_is_not_finite():
     assert spread(torch.tensor([[7.0]])) == 0.0
 
 
-def test_too_few_texts_wait_for_more_and_are_counted_with_them():
+def test_too_few_texts_are_measured_together_with_base_samples():
     limited, found = term(prompts=1), Multipliers()
-    found.look([limited], {"tone": torch.tensor([[2.0]])}, torch.tensor([[9.0]]), more=True)
     assert found.waits([limited])
-    found.look([limited], {"tone": torch.tensor([FIRST[0]])}, torch.tensor([REST[0]]), more=True)
+    drawn = {"tone": torch.tensor([FIRST[0]]), "rest": torch.tensor([REST[0]])}
+    found.measure(problem_of(limited, drawn), {"tone": torch.tensor([[2.0]]), "rest": torch.tensor([[9.0]])})
     assert not found.waits([limited])
     whole, _ = looked([[2.0, *FIRST[0]]], [[9.0, *REST[0]]])
-    assert found.scales == whole.scales
+    assert (found.scales, found.drawn) == (whole.scales, 4)
     assert torch.equal(found.values["tone"], whole.values["tone"])
     assert found.own["tone"].tolist() == [[[2.0]]]
+    enough, _ = looked(FIRST, REST)
+    assert enough.drawn == 0
 
 
 def test_with_a_law_they_stand_still_from_the_middle_of_the_run_on():
@@ -194,8 +216,8 @@ def test_it_doubles_as_long_as_no_text_has_been_inside():
 
 def test_each_end_has_a_multiplier_and_the_slope_goes_back_between_them():
     band = PromptLimits((-1.0,), (1.0,), "multiplier", -1.0)  # of a reward
-    limited, found = replace(term(), limit=band), Multipliers()
-    found.look([limited], {"tone": torch.tensor([[0.0, 0.5, -0.5, 0.2]])}, torch.tensor([REST[0]]), more=False)
+    limited = replace(term(), limit=band)
+    found = measured(limited, [[0.0, 0.5, -0.5, 0.2]], [REST[0]])
     assert found.values["tone"].tolist() == [[0.0, 0.0]]
     for energy, slope in ((3.0, -1.0), (-3.0, 1.0)):  # a reading of −3 is too small: the energy has to fall
         moved = Multipliers()

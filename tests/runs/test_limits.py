@@ -200,7 +200,7 @@ def test_a_single_chain_of_a_single_prompt_draws_what_it_measures_on_and_counts_
         made = run(*limits, prompts=PROMPTS[:1], sampler="smc", chains=1, budget=16, max_new_tokens=8)
         made.execute()
         spent.append(made.problem.ledger.samples)
-    assert made.problem.run.weighing.drawn == 4
+    assert made.problem.run.multipliers.drawn == 4
     assert abs(spent[1] - spent[0]) < 1.5  # four particles fewer
 
 
