@@ -41,6 +41,7 @@ class RunSettings(TypedDict, total=False):
     constraints: Sequence[Mapping[str, Any]] | None
     draft: str | Sequence[str] | None
     rewrite: int | Mapping[str, Any] | None
+    explain: bool
     max_new_tokens: int | None
     seed: int | None
     batch: int | None
@@ -134,6 +135,7 @@ class Aligner:
         constraints: Sequence[Mapping[str, Any]] | None = None,
         draft: str | Sequence[str] | None = None,
         rewrite: int | Mapping[str, Any] | None = None,
+        explain: bool = False,
         max_new_tokens: int | None = None,
         seed: int | None = None,
         batch: int | None = None,
@@ -183,11 +185,12 @@ class Aligner:
                     checkpoint_every=checkpoint_every,
                     on_event=both(self._live, on_event),
                     before=before,
+                    explains=explain,
                 )
                 if folder is not None:
                     dated = _dated(chosen, run.problem.policy)
                     weights = {k: weight for k, (weight, _) in terms.own.items()}
-                    SavedRun(dated, composition.prompts(some), weights, checkpoint_every).write(folder)
+                    SavedRun(dated, composition.prompts(some), weights, checkpoint_every, explain).write(folder)
                 weighing = run.problem.run.weighing
                 weighing.scales |= scales  # those of the first batch are those of all
                 results = run.execute()

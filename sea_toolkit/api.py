@@ -67,6 +67,7 @@ def align(
     constraints: Sequence[Mapping[str, Any]] | None = None,
     draft: str | Sequence[str] | None = None,
     rewrite: int | Mapping[str, Any] | None = None,
+    explain: bool = False,
     max_new_tokens: int | None = None,
     seed: int | None = None,
     batch: int | None = None,
@@ -108,6 +109,7 @@ def align(
         constraints: limits on energies, as in the recipe.
         draft: a text to improve instead of the policy's own samples, or one for each prompt.
         rewrite: how many rewrites by the policy compete with the answer.
+        explain: tell at the end what each token of an answer is worth; see `Result.explain`.
         max_new_tokens: length of an answer, at most.
         seed: of all randomness.
         batch: prompts that are worked on together, at most: it bounds the memory; all of them if it is None.
@@ -147,7 +149,8 @@ def align(
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
-        max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code, allow_network=allow_network,
+        explain=explain, max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code,
+        allow_network=allow_network,
         out=out, checkpoint_every=checkpoint_every, on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
@@ -218,6 +221,7 @@ def resume(
                 checkpoint_every=saved.checkpoint_every,
                 on_event=both(live, on_event),
                 length=longer or length_of(stored),
+                explains=saved.explains,
             )
             continue_run(run, stored, folder, longer is not None, force)
             return run.execute()

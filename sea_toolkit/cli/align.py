@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ _SECTIONS = {
     "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed", "--batch"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
-    "What is kept and shown": ("--dry-run", "--out", "--checkpoint-every", "--csv", "--json"),
+    "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--csv", "--json"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -110,6 +111,11 @@ Examples:
     "--checkpoint-every", type=click.IntRange(min=1), default=10, show_default=True, help="Steps between checkpoints."
 )
 @click.option("--dry-run", is_flag=True, help="Only look: the recipe with its defaults, what each term says, the cost.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Tell why each answer won: what decided, the texts that lost, what each token brings.",
+)
 @click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
@@ -130,6 +136,7 @@ def align(
     out: Path | None,
     checkpoint_every: int,
     dry_run: bool,
+    explain: bool,
     table: Path | None,
     as_json: bool,
     **flags: Any,
@@ -148,6 +155,8 @@ def align(
     if dry_run:
         if out is not None or table is not None:
             raise RecipeError("--dry-run writes no files", expected="it without --out and --csv")
+        if explain:
+            raise RecipeError("--dry-run finds no answer to explain", expected="it without --explain")
         from sea_toolkit.cli.dry_run import look
 
         look(hub, asked, chosen, allowed, trust_remote_code, as_json)
@@ -164,6 +173,7 @@ def align(
             trust_remote_code=trust_remote_code,
             out=out,
             batch=batch,
+            explain=explain,
             hub=hub,
             checkpoint_every=checkpoint_every,
             on_event=on_event,
@@ -172,7 +182,7 @@ def align(
         )
 
     again = resume_command(hub, out, allowed, trust_remote_code)
-    show(start, as_json, out, f"loading {chosen.policy.model}", again, table)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, table, explain)
 
 
 def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None:
@@ -206,6 +216,7 @@ def show(
     first: str,
     again: str | None,
     table: Path | None = None,
+    explain: bool = False,
 ) -> None:
     """Run with what goes on on stderr, and print the results; those of a run that ended early too.
 
@@ -216,16 +227,17 @@ def show(
         first: what is shown at once.
         again: what to type to go on with one that ended early.
         table: a CSV file to write the results to.
+        explain: tell why each answer won.
 
     Raises:
         SeaError: the run failed, or the table cannot be written; what there is, is printed first.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results, write_table
+    from sea_toolkit.cli.results import print_results, with_explanation, write_table
 
     ended: KeyboardInterrupt | SeaError | None = None
     with live(first) as shown:
-        from sea_toolkit.runs.result import Interrupted
+        from sea_toolkit.runs.result import Interrupted, plain
 
         try:
             results = start(shown.on_event, shown.progress)
@@ -235,9 +247,9 @@ def show(
             results, ended = error.results, error
     if as_json:
         for result in results:
-            say_json(result.to_json())
+            say_json(json.dumps(plain(with_explanation(result)), ensure_ascii=False) if explain else result.to_json())
     else:
-        print_results(results, out)
+        print_results(results, out, explain)
     if ended is not None:
         word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: {again}" if again else ""

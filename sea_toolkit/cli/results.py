@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sea_toolkit.cli.console import Console, styled
+from sea_toolkit.cli.explanation import explained
 from sea_toolkit.errors import SeaError
 from sea_toolkit.reporting.answers import FEW, answers_csv, answers_table
 from sea_toolkit.reporting.word_diff import Piece, marked_diff, word_diff
@@ -29,20 +30,26 @@ WIDE = 200
 """Columns of a table that goes to a file or a pipe."""
 
 
-def print_results(results: list[Result], out: str | Path | None) -> None:
+def print_results(results: list[Result], out: str | Path | None, explain: bool = False) -> None:
     """Each answer (of many prompts a table), its terms before and after, what it cost, and what to know of it."""
     console = Console()
     shared = [n for n in dict.fromkeys(results[0].notes) if all(n in r.notes for r in results)]
-    if len(results) > FEW:
+    if len(results) > FEW and not explain:
         _print_table(console, results)
     else:
         for result in results:
-            console.print(_page(result, console.color_system is not None))
+            console.print(_page(result, console.color_system is not None, explain))
             _print_notes(console, [n for n in result.notes if n not in shared])
     console.print(f"spent: {_spent(results)}", style="dim")
     _print_notes(console, shared)
     if out is not None:
         console.print(styled(f"written to {out}", style="dim"))
+
+
+def with_explanation(result: Result) -> dict[str, Any]:
+    """The result as plain data, with the reasons why its answer won."""
+    why = {key: value for key, value in result.explain().to_data().items() if key != "tokens"}  # the result has them
+    return {**result.to_dict(), "explanation": why}
 
 
 def _spent(results: Sequence[Result]) -> str:
@@ -89,7 +96,7 @@ def _print_table(console: Console, results: Sequence[Result]) -> None:
     console.print("whole answers and the notes on each: --json, --csv FILE, or result.json of --out", style="dim")
 
 
-def _page(result: Result, colored: bool) -> Group:
+def _page(result: Result, colored: bool, explain: bool) -> Group:
     first, second = word_diff(result.base_response, result.response)
     texts = Table.grid(expand=True, padding=(0, 1))
     texts.add_column(ratio=1)
@@ -104,7 +111,8 @@ def _page(result: Result, colored: bool) -> Group:
         lines.append(styled("the aligned answer is the base answer", "dim"))
     elif not colored and any(not new for _, new in second):
         lines.append(styled(f"changed: {marked_diff(result.base_response, result.response)}"))
-    lines += [_numbers(result), *_candidates(result), styled(_method(result), "dim"), Text()]
+    why = explained(result.explain(), colored) if explain else _candidates(result)
+    lines += [_numbers(result), *why, styled(_method(result), "dim"), Text()]
     return Group(*lines)
 
 

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--explain", is_flag=True, help="Tell why each answer won.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def show(folder: Path, as_json: bool) -> None:
+def show(folder: Path, explain: bool, as_json: bool) -> None:
     """Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.
 
     Every file is checked; nothing is changed, and no model is loaded.
     """
+    from sea_toolkit.cli.results import with_explanation
     from sea_toolkit.runs.folder import lock_name
     from sea_toolkit.runs.result import plain
     from sea_toolkit.runs.stored import StoredRun
@@ -34,14 +36,17 @@ def show(folder: Path, as_json: bool) -> None:
     stored = StoredRun.read(folder)
     status = stored.status or ("running" if by else "stopped")
     if as_json:
-        say_json(json.dumps(plain({"folder": str(folder), "status": status, **_facts(stored)}), ensure_ascii=False))
+        facts = {"folder": str(folder), "status": status, **_facts(stored)}
+        if explain:
+            facts["results"] = [with_explanation(result) for result in stored.results]
+        say_json(json.dumps(plain(facts), ensure_ascii=False))
         return
     for line in _lines(stored, folder, status, by):
         say(line)
     if stored.results:
         from sea_toolkit.cli.results import print_results
 
-        print_results(stored.results, None)
+        print_results(stored.results, None, explain)
 
 
 def _facts(stored: StoredRun) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def score_texts(
         if t.label in charged:
             value, _ = charged[t.label]
         elif t.label in rewards:
-            value, gradient = _value_and_gradient(problem, t, read, t.label != rewards[-1])
+            value, gradient = value_and_gradient(problem, t, read, t.label != rewards[-1])
             token_gradients.append(gradient)
         else:
             with torch.no_grad():
@@ -88,10 +88,17 @@ def _total(problem: Problem, ids: Int[Tensor, "P C T"], values: dict[str, Tensor
 
 
 @torch.enable_grad()
-def _value_and_gradient(
+def value_and_gradient(
     problem: Problem, term: Term, read: SoftResponse, others_follow: bool
 ) -> tuple[Tensor, TokenGradient]:
-    """A term's value, and its gradient with respect to every token's probability; see `PromptLimits.steered_by`."""
+    """A term's value, and its gradient with respect to every token's probability.
+
+    Args:
+        problem: of the run.
+        term: with a gradient.
+        read: hard responses with gradient taps, which all terms may share.
+        others_follow: another term is asked about the same response.
+    """
     value = term(read)
     assert read.taps is not None
     steered_by = value if term.limit is None else term.limit.steered_by(value)

@@ -12,6 +12,7 @@ import torch
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
+from sea_toolkit.runs.explanation import TokenShare
 from sea_toolkit.runs.limit_readings import law_with_limits, limit_notes, limit_readings
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.runs.result import Result, finite
@@ -55,6 +56,7 @@ def build_results(
     conduct: Conduct,
     accepted: Sequence[int],
     weights: Sequence[dict[str, float]],
+    tokens: Sequence[Sequence[list[TokenShare]]] | None = None,
 ) -> list[Result]:
     """One result per prompt.
 
@@ -65,6 +67,7 @@ def build_results(
         conduct: how the run went.
         accepted: per prompt the proposals that were accepted; empty if the sampler accepts or rejects nothing.
         weights: for each prompt label → weight at the end of the run.
+        tokens: of each prompt the shares of the first text's and the answer's tokens; None where nobody asked.
 
     Raises:
         NumericalError: no text of any prompt has a finite energy.
@@ -127,6 +130,7 @@ def build_results(
                     *limit_notes(readings, best, archive.best, archive.seen, conduct.draws),
                     *notes_on(outcome, conduct),
                 ],
+                tokens=None if tokens is None else (tokens[p][0], tokens[p][1]),
                 **shared,
             )
         )

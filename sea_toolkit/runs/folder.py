@@ -27,12 +27,14 @@ class SavedRun:
         prompts: P prompts, with the columns that the energies read.
         own_terms: label → weight of the terms that were given in Python, and have to be given again.
         checkpoint_every: steps between checkpoints.
+        explains: at its end the run tells what each token of an answer is worth.
     """
 
     recipe: Recipe
     prompts: Sequence[Prompt]
     own_terms: Mapping[str, Any]
     checkpoint_every: int
+    explains: bool = False
 
     def write(self, folder: Path) -> None:
         """Save it to a run's folder.
@@ -55,6 +57,7 @@ class SavedRun:
             **({"columns": rows} if any(rows) else {}),
             "own_terms": dict(sorted(self.own_terms.items())),
             "checkpoint_every": self.checkpoint_every,
+            "explains": self.explains,
         }
         run_files.write_sealed(folder / run_files.RECIPE, data)
 
@@ -77,7 +80,9 @@ class SavedRun:
             recipe, prompts = Recipe.parse(saved["recipe"], where=str(path)), as_prompts(saved["prompts"])
             rows = saved.get("columns", [{}] * len(prompts))
             prompts = [prompt.with_columns(row) for prompt, row in zip(prompts, rows, strict=True)]
-            return cls(recipe, prompts, dict(saved["own_terms"]), int(saved["checkpoint_every"]))
+            return cls(
+                recipe, prompts, dict(saved["own_terms"]), int(saved["checkpoint_every"]), bool(saved["explains"])
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error
 

@@ -43,6 +43,14 @@ class LimitReading:
         """Such as `max = -2`."""
         return " and ".join(f"{k} = {v:g}" for k, v in (("min", self.min), ("max", self.max)) if v is not None)
 
+    def outside(self, reading: float | None) -> float:
+        """How far outside a reading is, in standard deviations; 0 inside, infinite for one that is not finite."""
+        if reading is None:
+            return float("inf")
+        above = 0.0 if self.max is None else reading - self.max
+        below = 0.0 if self.min is None else self.min - reading
+        return max(0.0, above, below) / self.unit
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)

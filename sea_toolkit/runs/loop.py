@@ -21,6 +21,7 @@ from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.course import Course
+from sea_toolkit.runs.explanation import TokenShare
 from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
@@ -41,6 +42,7 @@ class StepLoop:
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
         before: prompts of earlier batches: one that is given again has a stream of its own.
+        explains: tell at the end what each token of an answer is worth.
         length: how long, instead of what the recipe says.
 
     Attributes:
@@ -58,6 +60,7 @@ class StepLoop:
         stop_after: int | None = None,
         length: Length | None = None,
         before: Sequence[str] = (),
+        explains: bool = False,
     ) -> None:
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event = checkpoint_every, on_event
@@ -71,7 +74,8 @@ class StepLoop:
         )
         self.identity = uuid.uuid4().hex
         self.request = request_digest(composition.recipe, problem.prompts)
-        self.before = before
+        self.before, self.explains = before, explains
+        self.tokens: list[list[list[TokenShare]]] | None = None
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Candidate
+from sea_toolkit.runs.explanation import TOP, Explanation, TokenShare, explain
 from sea_toolkit.runs.limit_readings import LimitReading
 from sea_toolkit.util.conversation import Prompt
 
@@ -37,6 +38,7 @@ class Result:
         unmet: label → what the answer lacks of a limit or a wish, in words.
         medians: label → median over the starting texts, unweighted, of the reward terms as the reward model gives them.
         met: texts that were scored for this prompt.
+        tokens: what each token of the first text and of the answer costs and gains, where the run was asked to explain.
         ledger: what the whole run spent, all prompts together.
         sampler, steps, status: which sampler ran how many steps; "done", "interrupted" or "failed".
         notes: whatever a person should know: of the run (stopped chains, observers that failed, a budget that paid for
@@ -66,6 +68,15 @@ class Result:
     seed: int
     status: str
     notes: list[str]
+    tokens: tuple[list[TokenShare], list[TokenShare]] | None = None
+
+    def explain(self, top: int = TOP) -> Explanation:
+        """Why this answer won: what each term has paid and gained, which one decided, and the texts that lost.
+
+        Args:
+            top: texts that are told of, at most.
+        """
+        return explain(self, top)
 
     @property
     def contributions(self) -> dict[str, float]:
@@ -115,6 +126,9 @@ class Result:
             "notes": self.notes,
             "chains": self.chains,
             "candidates": [{**asdict(c), "energy": finite(c.energy)} for c in self.candidates],
+            "tokens": None
+            if self.tokens is None
+            else dict(zip(("before", "after"), map(_shares, self.tokens), strict=True)),
             "ledger": self.ledger,
         }
 
@@ -143,6 +157,7 @@ class Result:
                 "nll_per_token": _pair(data["nll_per_token"]),
                 "candidates": [_candidate(c) for c in data["candidates"]],
                 "finished": (data["finished"]["before"], data["finished"]["after"]),
+                "tokens": _tokens(data["tokens"]),
                 "medians": {k: _number(v, -math.inf if k in rewards else math.inf) for k, v in data["medians"].items()},
             }
         )
@@ -153,6 +168,17 @@ class Result:
     def _repr_html_(self) -> str:
         """For a notebook: both answers with the words that differ, terms, candidates and notes."""
         return as_html(self.to_dict())
+
+
+def _shares(tokens: list[TokenShare]) -> list[dict[str, Any]]:
+    return [asdict(token) for token in tokens]
+
+
+def _tokens(data: dict[str, list[dict[str, Any]]] | None) -> tuple[list[TokenShare], list[TokenShare]] | None:
+    if data is None:
+        return None
+    before, after = ([TokenShare(**t | {"nll": _number(t["nll"])}) for t in data[key]] for key in ("before", "after"))
+    return before, after
 
 
 class Interrupted(KeyboardInterrupt):

@@ -12,6 +12,7 @@ from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.stored import write_end
+from sea_toolkit.runs.token_shares import token_shares
 from sea_toolkit.samplers.base import Info
 
 
@@ -70,6 +71,7 @@ class Run(StepLoop):
             with during("at the end of the run"):
                 self._score_final_texts()
                 self._rewrite()
+                self._explain()
         except BaseException as error:
             self.status = _status(error)
             if self._has_answers and not closing:
@@ -101,6 +103,17 @@ class Run(StepLoop):
         if scored is not None:
             add_rewrites(self.archives, scored, self.step, self.weights)
             self.trace.rewrites(self.step, self.problem.ledger.samples, scored)
+
+    def _explain(self) -> None:
+        """Tell what each token of the first text and of the answer is worth, if the run is asked to."""
+        shown = [[a.starts[0], a.best[0]] for a in self.archives]
+        if not self.explains or any(c.energy == float("inf") for row in shown for c in row):
+            return
+        spent = self.problem.ledger.samples
+        self.tokens = token_shares(self.problem, shown, self.weights)
+        self.notes.append(
+            f"explaining the tokens took {self.problem.ledger.samples - spent:.1f} samples per prompt more"
+        )
 
     def _write_end(self, results: list[Result]) -> None:
         """Write the results; those of a run that only pauses (`stop_after`) are not its end."""
@@ -134,7 +147,9 @@ class Run(StepLoop):
             "status": self.status,
             "notes": notes,
         }
-        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted, self.weights)
+        return build_results(
+            problem, self.archives, facts, self.conduct, self.acceptance.accepted, self.weights, self.tokens
+        )
 
     @property
     def conduct(self) -> Conduct:

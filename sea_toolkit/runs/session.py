@@ -132,13 +132,14 @@ class Session:
         stop_after: int | None = None,
         length: Length | None = None,
         before: Sequence[str] = (),
+        explains: bool = False,
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after, length, before: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length, before, explains: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for("sea_observe")
@@ -151,4 +152,5 @@ class Session:
             stop_after=stop_after,
             length=length,
             before=before,
+            explains=explains,
         )
