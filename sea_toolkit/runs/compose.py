@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
@@ -137,10 +139,14 @@ class Composition:
         ledger, clock, length = ledger or Ledger(), clock or Clock(), self.recipe.max_new_tokens
         asked = self.prompts(prompts)
         rows = policy.encode(asked, length)
-        prefix = policy.prefix(rows)
+        different = list(dict.fromkeys(map(tuple, rows)))  # a prompt that is there under several weights is read once
+        prefix = policy.prefix(different)
         policy.require_finite(prefix)
+        if len(different) < len(rows):
+            places = {row: i for i, row in enumerate(different)}
+            prefix = prefix.select(torch.tensor([places[tuple(row)] for row in rows], device=policy.device))
         ledger.prompts = len(asked)
-        ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
+        ledger.forward("policy", sum(map(len, different)), policy.body_parameters)
         context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, self.initializer.locked_text
         if text is not None:
