@@ -66,6 +66,11 @@ class Weight:
         on = begin <= clock.progress < end or (end >= 1.0 <= clock.progress)
         return clock.value(self.number) if on else 0.0
 
+    def is_nothing(self, prompt: int) -> bool:
+        """Whether it is 0 for one of the prompts in the whole run."""
+        number = 0.0 if self.cells is not None and self.cells[prompt] == 0 else self.number
+        return not isinstance(number, ScheduleLike) and number == 0
+
     def for_prompts(self, prompts: Sequence[str], where: str) -> Weight:
         """The weight with the cells of its column.
 
