@@ -22,6 +22,7 @@ from sea_toolkit.reporting.front_tables import front_markdown
 from sea_toolkit.util.run_files import PLOT, RESULTS, TABLE, write_json, write_run_file
 
 METRICS = {"hypervolume": FrontNumbers.hypervolumes, "mean inner product": FrontNumbers.inner_products}
+"""What is said of a front as a whole, one number for each prompt."""
 
 
 class Front:
@@ -66,6 +67,14 @@ class Front:
             self._objectives = measure(self.store.rows, self.wanted, len(self.prompts))
         assert self._objectives is not None
         return self._objectives
+
+    def numbers_after(self, number: int) -> FrontNumbers:
+        """Those of the rows up to this round, which all prompts have finished: a sweep that is gone on with has rows of
+        later ones."""
+        rows = [row for row in self.store.rows if row["round"] <= number]
+        found = front_numbers(rows, self.wanted, len(self.prompts), self.limits)
+        assert found is not None
+        return found
 
     def pick(self, *rules: str | Sequence[float], method: str = SWEEP) -> list[Pick]:
         """One text for each finished prompt.

@@ -235,8 +235,7 @@ def _sweep(work: SweepWork, front: Front, batches: Sequence[Batch], design: Desi
             objectives = front.objectives
             work.run_round(batch, number, new, len(vectors) - len(new), objectives)
             front.write(final=False)
-        numbers = front.numbers
-        assert numbers is not None
+        numbers = front.numbers_after(number)
         left = min(design.most - len(vectors), len(design.first) - 1)
         new = next_weights(vectors, numbers.average(SWEEP), left) if design.is_adaptive and left > 0 else []
         vectors, number = vectors + new, number + 1

@@ -91,7 +91,7 @@ class Pick:
         return dict(vars(self))
 
 
-def read_rule(asked: Iterable[str | Sequence[float]], labels: Sequence[str]) -> Rule:
+def read_rule(asked: Iterable[Any], labels: Sequence[str]) -> Rule:  # anything may come: this is the check
     """The rule of several words: `knee`, weights (`1,2`), and conditions (`toxicity <= -4`), which are joined.
 
     Args:
@@ -134,7 +134,7 @@ def _condition(matched: re.Match[str], text: str, labels: Sequence[str]) -> Cond
     return Condition(label, sign in ("<=", "<", "≤"), number)
 
 
-def _weights(one: str | Sequence[float], labels: Sequence[str]) -> Weights:
+def _weights(one: Any, labels: Sequence[str]) -> Weights:
     try:
         return weights_of(one, len(labels))
     except RecipeError as error:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,13 +42,13 @@ class Design:
         return self.most > len(self.first)
 
 
-def design_of(asked: str | Sequence[str | Sequence[float]], objectives: int) -> Design:
+def design_of(asked: str | Sequence[Any], objectives: int) -> Design:  # anything may come: this is the check
     """The design that is asked for.
 
     Args:
         asked: `grid:N`, N equal steps from one objective to another, ends included; `simplex:N`, N vectors as far from
             each other as they can be; `adaptive:N`, up to N, where the front has its widest gaps; or the vectors
-            themselves, which are divided by their sums.
+            themselves, texts such as `1,3` or numbers, which are divided by their sums.
         objectives: K.
 
     Raises:
@@ -57,6 +58,8 @@ def design_of(asked: str | Sequence[str | Sequence[float]], objectives: int) -> 
     named = [asked] if isinstance(asked, str) else list(asked)
     if len(named) == 1 and isinstance(named[0], str) and ":" in named[0]:
         return _named(named[0], objectives)
+    if any(isinstance(one, str) and ":" in one for one in named):
+        raise RecipeError(f"weights {shortened(repr(named))}", expected="one design, or vectors alone")
     vectors = [weights_of(one, objectives) for one in named]
     if not vectors:
         raise RecipeError("there are no weights", expected=EXPECTED)
@@ -66,7 +69,7 @@ def design_of(asked: str | Sequence[str | Sequence[float]], objectives: int) -> 
     return Design(tuple(vectors), len(vectors), " ".join(map(written, vectors)))
 
 
-def weights_of(asked: str | Sequence[float], objectives: int) -> Weights:
+def weights_of(asked: Any, objectives: int) -> Weights:  # anything may come: this is the check
     """One vector, divided by its sum.
 
     Raises:
