@@ -8,7 +8,7 @@ import torch
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.pools import Met, Pool
+from sea_toolkit.evaluation.pools import Met
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.lm.kv_cache import Prefix
 from sea_toolkit.lm.policy import Policy
@@ -21,15 +21,15 @@ AT_ONCE = 16
 
 
 @torch.no_grad()
-def draw_pools(
+def draw_texts(
     problem: Problem,
     noise: Noise,
     count: int,
     where: str,
     tell: Callable[[int], None],
     prefix: Prefix | None = None,
-) -> list[Pool]:
-    """The texts of each prompt.
+) -> list[list[Met]]:
+    """The texts of each prompt, equal ones too; without those that a term forbids.
 
     Args:
         problem: scores them, under its own prompts whatever they were drawn after.
@@ -39,7 +39,7 @@ def draw_pools(
         tell: is called with the number of answers so far.
         prefix: of the prompts that they are drawn after, one for each of the problem's; those of the problem if None.
     """
-    pools, drawn = [Pool() for _ in problem.prompts], 0
+    texts, drawn = [list[Met]() for _ in problem.prompts], 0
     while drawn < count:
         n = min(AT_ONCE, count - drawn)
         uniform = noise.uniform(n, problem.length)
@@ -47,11 +47,11 @@ def draw_pools(
         # log π after another prompt is not that of this one
         scored = problem.score_as_text(found.ids, None if prefix is not None else found.log_prob)
         met = candidates_of(scored, 0, problem.weights_at(problem.clock))
-        for pool, candidates in zip(pools, met, strict=True):
-            pool.add(Met.of(c, problem, where) for c in candidates if c.energy < float("inf"))
+        for row, candidates in zip(texts, met, strict=True):
+            row += [Met.of(c, problem, where) for c in candidates if c.energy < float("inf")]
         drawn += n
         tell(drawn)
-    return pools
+    return texts
 
 
 def instructed(policy: Policy, prompts: Sequence[Prompt], instruction: str) -> list[Prompt]:

@@ -207,8 +207,8 @@ class Front:
         for row in self.store.rows:
             entry = spent.setdefault(row["method"], {"samples": 0.0, "seconds": 0.0, "cpu_seconds": 0.0})
             entry["samples"] += row["samples"]
-            entry["seconds"] += row.get("seconds", 0.0)
-            entry["cpu_seconds"] += row.get("cpu_seconds", 0.0)
+            entry["seconds"] += row["seconds"]
+            entry["cpu_seconds"] += row["cpu_seconds"]
         prompts = {(row["method"], row["prompt_index"]) for row in self.store.rows}
         return {
             method: {

@@ -122,8 +122,7 @@ def measure(rows: Sequence[Row], wanted: Sequence[Wanted], prompts: int) -> list
     base = [row for row in rows if row["method"] == BASE]
     if len(base) < prompts:
         return None
-    texts = [met.terms for row in base for met in _texts(row)]
-    return measured(wanted, texts, base[0]["rewards"])
+    return measured(wanted, [[met.terms for met in _texts(row)] for row in base], base[0]["rewards"])
 
 
 def front_numbers(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.evaluation.front_geometry import Points
 from sea_toolkit.evaluation.weight_designs import Weights
+from sea_toolkit.problem.base_scale import base_scale
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.parts import OwnEnergies, Part
 from sea_toolkit.runs.recipe import Recipe
@@ -53,7 +56,8 @@ class Objective:
         label: of the term.
         sign: see `Wanted`.
         is_reward: the term is shown with the other sign, as its reward model gives it.
-        unit: of what is shown: the standard deviation over the policy's own answers, or the recipe's scale.
+        unit: of what is shown: the standard deviation of the policy's own answers to a prompt, see `BaseScale`, or the
+            recipe's scale.
         reference: what is shown at the reference point.
     """
 
@@ -138,7 +142,9 @@ def _wanted(place: int, part: Part, recipe: Recipe) -> Wanted:
             f"the objective {part.label!r} has the weight 0",
             expected="a number above 0, or below where the other direction is wanted; its size is the sweep's affair",
         )
-    return Wanted(part.label, 1 if weight > 0 else -1, place if place < len(recipe.energies) else None)
+    own_unit = part.measure.scale is not None and part.measure.scale == 1.0
+    scale = None if own_unit else part.weight.scale
+    return Wanted(part.label, 1 if weight > 0 else -1, place if place < len(recipe.energies) else None, scale)
 
 
 def _weight(part: Part) -> float:
@@ -150,32 +156,35 @@ def _weight(part: Part) -> float:
     return part.weight.at(Clock(progress=1.0))
 
 
-def measured(wanted: Sequence[Wanted], texts: Sequence[Terms], rewards: Iterable[str]) -> list[Objective]:
+def measured(wanted: Sequence[Wanted], answers: Sequence[Sequence[Terms]], rewards: Iterable[str]) -> list[Objective]:
     """The objectives with their units and reference points.
 
     Args:
         wanted: the terms.
-        texts: unweighted terms of the policy's own answers, those of all prompts together.
+        answers: for each prompt the unweighted terms of the policy's own answers.
         rewards: labels of the terms that are rewards.
 
     Raises:
-        RecipeError: a term is the same for all texts.
+        RecipeError: a term is the same for all answers to each prompt.
     """
     rewarding, objectives = set(rewards), []
+    longest = max(map(len, answers))
     for one in wanted:
         is_reward = one.label in rewarding
-        values = np.array([-t[one.label] if is_reward else t[one.label] for t in texts])
-        values = values[np.isfinite(values)]
-        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        if one.scale is None and deviation <= 1e-9 * max(1.0, float(np.abs(values).max(initial=0.0))):
+        rows = [[-t[one.label] if is_reward else t[one.label] for t in texts] for texts in answers]
+        values = torch.tensor([[*row, *[math.nan] * (longest - len(row))] for row in rows])
+        scale = base_scale(values)
+        if one.scale is None and not scale.deviation:
             raise RecipeError(
-                f"the objective {one.label!r} is the same for all {len(texts)} answers of the policy"
-                + (f": {values[0]:g}" if len(values) else ": none is finite"),
+                f"the objective {one.label!r} is the same for all answers of the policy to a prompt ({scale.texts} "
+                f"answers to {len(answers)} prompts)",
                 expected="a term that tells answers apart: without that it has no unit, and nothing to trade off",
+                hint="other prompts, or a longer --max-new-tokens",
             )
         higher = (one.sign > 0) == is_reward
-        reference = float(np.quantile(values, LOW if higher else 1 - LOW))
-        objectives.append(Objective(one.label, one.sign, is_reward, one.scale or deviation, reference))
+        finite = values[values.isfinite()].double().numpy()
+        reference = float(np.quantile(finite, LOW if higher else 1 - LOW))
+        objectives.append(Objective(one.label, one.sign, is_reward, one.scale or scale.deviation, reference))
     return objectives
 
 
@@ -185,9 +194,14 @@ def swept(base: Recipe, own: OwnEnergies, wanted: Sequence[Wanted]) -> tuple[Rec
     for one in wanted:
         weight = {"column": one.column}
         if one.place is None:
-            terms[one.label] = (weight, terms[one.label][1])
+            before, energy = terms[one.label]
+            kept = {"active": before["active"]} if isinstance(before, Mapping) and "active" in before else {}
+            terms[one.label] = ({"weight": weight, **kept}, energy)
         else:
-            data["energies"][one.place]["weight"] = weight
+            spec = data["energies"][one.place]
+            data["energies"][one.place] = {k: v for k, v in spec.items() if k not in ("scale", "want")} | {
+                "weight": weight
+            }
     return Recipe.parse(data), terms
 
 

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.evaluation.cells import ProgressMeter
-from sea_toolkit.evaluation.drawing import draw_pools, instructed
+from sea_toolkit.evaluation.drawing import draw_texts, instructed
 from sea_toolkit.evaluation.objectives import Objective, Wanted, cells
 from sea_toolkit.evaluation.pools import Met, Pool
 from sea_toolkit.evaluation.rows import Row, RowStore
@@ -112,26 +111,24 @@ class SweepWork:
         columns = [cells(self.wanted, objectives, vector, self.strength) for vector in vectors]
         table = [p.with_columns({**p.columns, **cell}) for p in batch.prompts for cell in columns]
         composition = self.session.compose(self.recipe, self.own, self.allowed)
-        cpu, share = time.process_time(), self.share(composition) * len(table)
+        share = self.share(composition) * len(table)
 
         def on_event(event: Event) -> None:
             self.meter.tell(share * event.progress)
 
-        problem = self.session.bind(composition, table)
-        problem.ledger.started = Ledger().started  # reading weights is no part of the sweep
+        problem, watch = self.session.bind(composition, table), Stopwatch()
         where = [written(vector) for _ in batch.prompts for vector in vectors]
         # the streams of a prompt are those of its vectors, whatever batches and rounds they come in
         run = SweepRun(composition, problem, where, before=list(batch.prompts) * before, on_event=on_event)
         run.execute()
-        seconds = {"seconds": problem.ledger.seconds, "cpu_seconds": time.process_time() - cpu}
         notes = [*run.notes, *problem.run.incidents]
         notes += notes_on_budget(run.conduct, run.course.next_cost(run.state, run.noise))
+        spent = {"samples": problem.ledger.samples, **watch.seconds(len(table)), "sampler": run.name, "notes": notes}
         rows = []
         for i, (pool, weights) in enumerate(zip(run.pools, run.weights, strict=True)):
             p, v = divmod(i, len(vectors))
-            rows.append(self._row(SWEEP, number, batch, p, pool, problem.ledger.samples, seconds, notes, run.name) | {
-                "vector": before + v, "shares": list(vectors[v]), "weights": dict(weights),
-            })  # fmt: skip
+            under = {"vector": before + v, "shares": list(vectors[v]), "weights": dict(weights)}
+            rows.append({**_row(SWEEP, number, batch, p, pool.texts), **spent, **under})
         self._keep(rows, share)
 
     def share(self, composition: Composition) -> float:
@@ -140,40 +137,34 @@ class SweepWork:
         return budget or float(steps or 1)
 
     def _draw(self, method: str, batch: Batch, counts: Sequence[int], asked: Sequence[tuple[str, str] | None]) -> None:
+        """So many answers of the policy, each time as it is or under an instruction, given by its label and text."""
         if self._has(method, 0, batch):
             return
         composition = self.session.compose(self.base, self.base_own, self.allowed)
-        cpu = time.process_time()
-        problem = self.session.bind(composition, batch.prompts)
-        problem.ledger.started = Ledger().started
-        pools, policy = [Pool() for _ in batch.prompts], problem.policy
-        streams = self.most + [BASE, BEST_OF_N, PROMPTED].index(method)
-        share = len(batch.prompts)
-        with during("while answers are drawn"):
-            for i, (count, instruction) in enumerate(zip(counts, asked, strict=True)):
-                done = sum(counts[:i])
-                before = list(batch.prompts) * (streams + i)
-                noise = Noise.for_prompts(batch.prompts, self.base.seed, policy.device, before=before)
-                prefix, where = None, method
-                if instruction is not None:
-                    where = f"{method}: {instruction[0]}"
-                    prefix = policy.prefix(
-                        policy.encode(instructed(policy, batch.prompts, instruction[1]), problem.length)
-                    )
+        problem, watch = self.session.bind(composition, batch.prompts), Stopwatch()
+        policy, streams = problem.policy, self.most + (BASE, BEST_OF_N, PROMPTED).index(method)
+        texts, done = [list[Met]() for _ in batch.prompts], 0
 
-                def tell(drawn: int, done: int = done) -> None:
-                    self.meter.tell(share * (done + drawn))
+        def tell(drawn: int) -> None:
+            self.meter.tell(len(batch.prompts) * (done + drawn))
 
-                for pool, more in zip(pools, draw_pools(problem, noise, count, where, tell, prefix), strict=True):
-                    pool.add(more.texts)
-        seconds = {"seconds": problem.ledger.seconds, "cpu_seconds": time.process_time() - cpu}
-        samples, notes = float(sum(counts)), list(problem.run.incidents)
-        rewards = {"rewards": [t.label for t in problem.terms if t.is_reward]}
-        rows = [
-            self._row(method, 0, batch, p, pool, samples, seconds, notes, "policy") | rewards
-            for p, pool in enumerate(pools)
-        ]
-        self._keep(rows, share * samples)
+        for i, (count, instruction) in enumerate(zip(counts, asked, strict=True)):
+            before = list(batch.prompts) * (streams + i)
+            noise = Noise.for_prompts(batch.prompts, self.base.seed, policy.device, before=before)
+            prefix, where = None, method
+            if instruction is not None:
+                where = f"{method}: {instruction[0]}"
+                prefix = policy.prefix(policy.encode(instructed(policy, batch.prompts, instruction[1]), problem.length))
+            with during("while answers are drawn"):
+                found = draw_texts(problem, noise, count, where, tell, prefix)
+            done += count
+            for row, more in zip(texts, found, strict=True):
+                row += more
+        spent = {
+            "samples": float(done), **watch.seconds(len(texts)), "sampler": "policy",
+            "notes": list(problem.run.incidents), "rewards": [t.label for t in problem.terms if t.is_reward],
+        }  # fmt: skip
+        self._keep([{**_row(method, 0, batch, p, met), **spent} for p, met in enumerate(texts)], done * len(texts))
 
     def _has(self, method: str, number: int, batch: Batch) -> bool:
         """Whether the rows are there; else the meter says what begins."""
@@ -185,25 +176,24 @@ class SweepWork:
         self.meter.done += samples
         self.meter.tell()
 
-    def _row(
-        self,
-        method: str,
-        number: int,
-        batch: Batch,
-        p: int,
-        pool: Pool,
-        samples: float,
-        seconds: dict[str, float],
-        notes: Sequence[str],
-        sampler: str,
-    ) -> Row:
-        return {
-            "method": method, "round": number, "batch": batch.index, "prompt_index": batch.first + p,
-            "texts": [met.to_row() for met in pool.texts], "where": [met.where for met in pool.texts],
-            "samples": samples, "sampler": sampler, "notes": list(notes),
-            # of the batch, once
-            **({k: round(v, 3) for k, v in seconds.items()} if p == 0 else {}),
-        }  # fmt: skip
+
+class Stopwatch:
+    """Seconds from here on, by the clock and of the CPU."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter(), time.process_time()
+
+    def seconds(self, rows: int) -> dict[str, float]:
+        """Those of each of so many rows."""
+        wall, cpu = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
+        return {"seconds": wall / rows, "cpu_seconds": cpu / rows}
+
+
+def _row(method: str, number: int, batch: Batch, p: int, texts: Sequence[Met]) -> Row:
+    return {
+        "method": method, "round": number, "batch": batch.index, "prompt_index": batch.first + p,
+        "texts": [met.to_row() for met in texts], "where": [met.where for met in texts],
+    }  # fmt: skip
 
 
 def samples_of(rows: Sequence[Row]) -> int:

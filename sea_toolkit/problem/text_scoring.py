@@ -67,7 +67,7 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-    problem.run.weighing.look(problem.terms, values)
+    problem.run.weighing.look(problem, ids, values)
     for t in problem.terms:
         total = total + problem.weighted(t, values[t.label])
     if charge.drawn is not None:

@@ -26,7 +26,8 @@ def front_caption(data: dict[str, Any]) -> list[str]:
         lines.append(
             f"Hypervolume and mean inner product are in units above the reference point: {points}. The point lies at "
             f"the {data['quantile']:.0%} quantile of {data['answers']} answers of the policy for each prompt, all "
-            "prompts together; the unit is their standard deviation. Both are the same for all methods."
+            "prompts together; the unit is the recipe's scale, or else the standard deviation of the answers to a "
+            "prompt. Both are the same for all methods."
         )
     lines.append(
         f"In brackets: 95 % percentile bootstrap over prompts, {data['bootstrap']['resamples']} resamples. "

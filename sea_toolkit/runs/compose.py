@@ -27,6 +27,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.measures import settled
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
@@ -226,7 +227,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
     parts += [own_part(label, weight, thing, resolver) for label, (weight, thing) in (own or {}).items()]
     for part in parts:
         part.refuse_unless(allowed)
-    parts = with_labels(parts)
+    parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
     _refuse_nothing(parts, hub)
     _check_sampler_table(recipe)
     item = resolver.find("initializer", recipe.initializer.name, "initializer")

@@ -113,9 +113,10 @@ class TestNumbers:
         assert numbers is not None
         warm, length = data["objectives"]
         assert (warm["label"], warm["better"], length["better"]) == ("warmth", "lower", "lower")
-        base = [t["terms"] for row in front.store.rows if row["method"] == "base" for t in row["texts"]]
-        assert length["unit"] == pytest.approx(np.std([t["length"] for t in base], ddof=1))
-        assert length["reference"] == pytest.approx(np.quantile([t["length"] for t in base], 0.9))
+        base = [[t["terms"]["length"] for t in r["texts"]] for r in front.store.rows if r["method"] == "base"]
+        within = np.concatenate([np.array(row) - np.mean(row) for row in base])
+        assert length["unit"] == pytest.approx((np.square(within).sum() / (len(within) - len(base))) ** 0.5)
+        assert length["reference"] == pytest.approx(np.quantile(np.concatenate(base), 0.9))
         volumes = []
         for found in numbers.fronts:
             z = [
@@ -149,6 +150,13 @@ class TestNumbers:
         assert (cold["label"], cold["better"]) == ("cold", "lower")
         front = found.pick("1,0")[0]
         assert front.values["cold"] == min(t["values"]["cold"] for t in found.data()["fronts"][0]["texts"])
+
+    def test_a_scale_of_the_recipe_is_the_unit(self) -> None:
+        own = {"warmth": ({"weight": 1.0, "scale": 2.5}, warmth), "length": OWN["length"]}
+        found = sweep(prompts=PROMPTS[:1], energies=own)
+        assert found.numbers is not None
+        assert found.numbers.objectives[0].unit == 2.5
+        assert [under["warmth"] for under in found.numbers.weights[0]] == pytest.approx([16 / 2.5, 8 / 2.5, 0.0])
 
     def test_the_reference_may_be_an_objective(self) -> None:
         found = sweep(prompts=PROMPTS[:1], objectives=["reference", "length"], energies=OWN)
@@ -284,5 +292,5 @@ class TestRefusals:
 
     def test_an_objective_that_is_the_same_for_all_answers_has_no_unit(self, tmp_path: Path) -> None:
         own = {**OWN, "flat": (1.0, lambda prompts, texts: [3.0] * len(texts))}
-        with pytest.raises(RecipeError, match="'flat' is the same for all 4 answers of the policy: 3"):
+        with pytest.raises(RecipeError, match="'flat' is the same for all answers of the policy to a prompt"):
             sweep(prompts=PROMPTS[:1], energies=own)
