@@ -165,6 +165,21 @@ def test_what_is_no_value_is_told_before_anything_is_loaded(energy, prompts, mes
         sea.align(prompts, policy=tiny_policy(), hub=hub(), recipe=RUN | {"energies": [energy, {"name": "finished"}]})
 
 
+def test_the_last_prompt_of_many_batches_and_of_a_dry_run_is_looked_at_first(tmp_path, monkeypatch):
+    def loads(*args, **more):
+        raise AssertionError("weights are read")
+
+    monkeypatch.setattr("sea_toolkit.runs.session.load_policy", loads)
+    prompts = [{"prompt": f"a dog {i}", "goal": 3.0} for i in range(5)] + [{"prompt": "on", "goal": None}]
+    with pytest.raises(RecipeError, match=r"prompt 6 \('on'\) has a blank"):
+        sea.align(prompts, batch=2, hub=hub(), energies={"length": {"target": GOAL}})
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    words = ["align", "--prompts", str(tmp_path / "p.jsonl"), "--energy", "length=1,target={column=goal}", "--dry-run"]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "prompt 6 ('on') has a blank" in refused.stderr
+
+
 def test_a_column_names_a_few_models_at_most(monkeypatch):
     prompts = [{"prompt": "a", "goal": f"./folder-{i}"} for i in range(9)]
     composition = Session(hub(), policy=tiny_policy()).compose(
