@@ -158,8 +158,7 @@ def compare(
         fixed = {
             "recipe": _shared(base),
             "own_terms": sorted(terms.own),
-            "prompts": [text.to_data() for text in texts],
-            "columns": [dict(text.columns) for text in texts],
+            **asked_of(texts),
             "batch": batch,
             "select": select,
             "judges": [judge.spec for judge in panel],
@@ -223,6 +222,12 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
     if batch < 1:
         raise RecipeError(f"a batch of {batch} prompts", expected="at least 1")
+
+
+def asked_of(texts: Sequence[Prompt]) -> dict[str, Any]:
+    """The prompts, and the columns of their table where some are read."""
+    columns = [dict(text.columns) for text in texts]
+    return {"prompts": [text.to_data() for text in texts], **({"columns": columns} if any(columns) else {})}
 
 
 def _shared(base: Recipe) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch
-from sea_toolkit.evaluation.compare import check_lists, fingerprints, refuse_repeated, versions
+from sea_toolkit.evaluation.compare import asked_of, check_lists, fingerprints, refuse_repeated, versions
 from sea_toolkit.evaluation.drawing import read_instructions
 from sea_toolkit.evaluation.front import Front
 from sea_toolkit.evaluation.objectives import swept, wanted_objectives
@@ -177,8 +177,7 @@ def pareto(
             "design": design.spec,
             "strength": strength,
             "answers": answers,
-            "prompts": [text.to_data() for text in texts],
-            "columns": [dict(text.columns) for text in texts],
+            **asked_of(texts),
             "batch": batch,
             "versions": versions(loaded),
             "terms": fingerprints(composition),
