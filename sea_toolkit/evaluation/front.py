@@ -56,7 +56,7 @@ class Front:
     def numbers(self) -> FrontNumbers | None:
         """Those of the rows so far; None as long as the units are not measured."""
         if self._read != len(self.store.rows):
-            self._numbers = front_numbers(self.store.rows, self.wanted, len(self.prompts), self.limits)
+            self._numbers = front_numbers(self.store.rows, self.wanted, len(self.prompts))
             self._read = len(self.store.rows)
         return self._numbers
 
@@ -72,7 +72,7 @@ class Front:
         """Those of the rows up to this round, which all prompts have finished: a sweep that is gone on with has rows of
         later ones."""
         rows = [row for row in self.store.rows if row["round"] <= number]
-        found = front_numbers(rows, self.wanted, len(self.prompts), self.limits)
+        found = front_numbers(rows, self.wanted, len(self.prompts))
         assert found is not None
         return found
 
@@ -221,7 +221,10 @@ class Front:
 
     def _notes_of_runs(self) -> list[str]:
         """Notes of the runs, each once."""
-        return list(dict.fromkeys(f"{row['method']}: {note}" for row in self.store.rows for note in row["notes"]))
+        notes = dict.fromkeys(f"{row['method']}: {note}" for row in self.store.rows for note in row["notes"])
+        outside = 0 if self._numbers is None else self._numbers.outside(SWEEP)
+        said = f"{outside} prompts have no text that keeps all limits: what counts there is the nearest one"
+        return [*notes, *([said] if outside else [])]
 
 
 def _cells(numbers: FrontNumbers, bootstrap: Bootstrap) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ class MethodFront:
     """What one method found for one prompt.
 
     Attributes:
-        texts: all that it met, those inside of the limits alone where there are some.
+        texts: all that it met, of a prompt with limits only those inside, or else the nearest.
         points: `[n, K]`, see `points_of`.
         answers: for each weight vector the text of the lowest energy.
     """
@@ -100,6 +100,10 @@ class FrontNumbers:
 
         return self._column(method, of)
 
+    def outside(self, method: str) -> int:
+        """Prompts without a text that keeps all limits."""
+        return sum(bool(found[method].texts[0].violation) for found in self.fronts)
+
     def average(self, method: str) -> Points:
         """`[V, K]`: the answers for each vector, mean over prompts, in units above the reference point."""
         columns = [[self.values(method, v, o) for o in self.objectives] for v in range(len(self.vectors))]
@@ -125,16 +129,13 @@ def measure(rows: Sequence[Row], wanted: Sequence[Wanted], prompts: int) -> list
     return measured(wanted, [[met.terms for met in _texts(row)] for row in base], base[0]["rewards"])
 
 
-def front_numbers(
-    rows: Sequence[Row], wanted: Sequence[Wanted], prompts: int, limits: Sequence[str]
-) -> FrontNumbers | None:
+def front_numbers(rows: Sequence[Row], wanted: Sequence[Wanted], prompts: int) -> FrontNumbers | None:
     """What the rows say; None as long as the units are not known.
 
     Args:
         rows: of a sweep.
         wanted: the objectives.
         prompts: how many were asked for.
-        limits: labels of the terms that are limits.
     """
     objectives = measure(rows, wanted, prompts)
     if objectives is None:
@@ -154,7 +155,7 @@ def front_numbers(
         for method in METHODS:
             if (method, p) in by:
                 more = swept[p] if method == SWEEP else by[method, p]
-                found[method] = _front([*base, *_all_texts(more)], under, objectives, limits)
+                found[method] = _front([*base, *_all_texts(more)], under, objectives)
         fronts.append(found)
         weights.append(under)
     return FrontNumbers(
@@ -162,12 +163,10 @@ def front_numbers(
     )
 
 
-def _front(
-    texts: Iterable[Met], under: Sequence[Mapping[str, float]], objectives: Sequence[Objective], limits: Sequence[str]
-) -> MethodFront:
+def _front(texts: Iterable[Met], under: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> MethodFront:
     pool = Pool()
     pool.add(texts)
-    inside = pool.within(limits)
+    inside = pool.inside
     answers = [best_under(inside, weights) for weights in under]
     return MethodFront(inside, points_of(objectives, (met.terms for met in inside)), answers)
 

@@ -119,7 +119,7 @@ def wanted_objectives(composition: Composition, labels: Sequence[str]) -> list[W
         if label in labels[:i]:
             raise RecipeError(f"the objective {label!r} is there twice", expected="each once")
     chosen = [parts[label] for label in labels] or [
-        (i, part) for i, part in parts.values() if not part.is_reference and part.limits is None and _weight(part)
+        (i, part) for i, part in parts.values() if not part.is_reference and part.limit is None and _weight(part)
     ]
     if len(chosen) < 2:
         there = ", ".join(part.label for _, part in chosen) or "none"
@@ -132,7 +132,7 @@ def wanted_objectives(composition: Composition, labels: Sequence[str]) -> list[W
 
 
 def _wanted(place: int, part: Part, recipe: Recipe) -> Wanted:
-    if part.limits is not None:
+    if part.limit is not None:
         raise RecipeError(
             f"the objective {part.label!r} is a limit", expected="a reward or an energy: a limit holds for all weights"
         )

@@ -157,7 +157,7 @@ def pareto(
     design = design_of(weights, len(wanted))
     read_rule(pick, [one.label for one in wanted])
     texts = composition.prompts(texts)
-    limits = [part.label for part in composition.parts if part.limits is not None]
+    limits = [part.label for part in composition.parts if part.limit is not None]
     folder = None if out is None else user_path(out, "out")
     methods = {
         SWEEP: {},

@@ -24,6 +24,7 @@ class Met:
         finished: it ended by itself.
         nll_per_token: −log π per token of a run with the term `reference`, else None.
         where: the weights or the method under which it was met first.
+        violation: how far it is outside of all limits, see `Candidate`; 0 inside.
     """
 
     text: str
@@ -32,19 +33,22 @@ class Met:
     finished: bool
     nll_per_token: float | None
     where: str
+    violation: float = 0.0
 
     @classmethod
     def of(cls, candidate: Candidate, problem: Problem, where: str) -> Met:
         """A candidate of a run."""
         nll = finite(mean_charge(problem, candidate))
-        return cls(candidate.text, candidate.terms, candidate.tokens, candidate.finished, nll, where)
+        return cls(
+            candidate.text, candidate.terms, candidate.tokens, candidate.finished, nll, where, candidate.violation
+        )  # fmt: skip
 
     def to_row(self) -> dict[str, Any]:
         """Plain data for JSON, without `where`; a term that is not finite is null."""
         terms = {k: finite(v) for k, v in self.terms.items()}
         return {
             "text": self.text, "terms": terms, "tokens": self.tokens, "finished": self.finished,
-            "nll_per_token": self.nll_per_token,
+            "nll_per_token": self.nll_per_token, **({"violation": self.violation} if self.violation else {}),
         }  # fmt: skip
 
     @classmethod
@@ -52,10 +56,6 @@ class Met:
         """What `to_row` gave."""
         terms = {k: math.inf if v is None else v for k, v in data["terms"].items()}
         return cls(**{**data, "terms": terms}, where=where)
-
-    def keeps(self, limits: Iterable[str]) -> bool:
-        """Whether it is inside of all limits, given by their labels: their terms are how far it is outside."""
-        return all(self.terms[label] <= 0 for label in limits)
 
     def energy(self, weights: Mapping[str, float]) -> float:
         """Σ weight · term; a term of weight 0 counts nothing, whatever it is."""
@@ -76,10 +76,11 @@ class Pool:
                 self.seen.add((met.text, met.finished))
                 self.texts.append(met)
 
-    def within(self, limits: Iterable[str]) -> list[Met]:
-        """Those inside of all limits; all of them where there is none."""
-        limits = list(limits)
-        return [met for met in self.texts if met.keeps(limits)] or self.texts
+    @property
+    def inside(self) -> list[Met]:
+        """Those inside of all limits; where there is none, those that come nearest."""
+        nearest = min((met.violation for met in self.texts), default=0.0)
+        return [met for met in self.texts if met.violation <= nearest]
 
 
 def best_under(texts: list[Met], weights: Mapping[str, float]) -> Met:
