@@ -172,7 +172,8 @@ def own_part(label: str, weight: Any, thing: Any, resolver: Resolver) -> Part:
     written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
     owner, place = Owner(f"energy {label!r}").with_code_of(written), f"the weight of {label!r}"
     spec = own_spec(label, weight)
-    resolved = replace(_weight(spec.weight, resolver, place), active=_active(spec.active, f"energy {label!r}"))
+    active = _active(spec.active, f"energy {label!r}")
+    resolved = replace(_weight(spec.weight, resolver, place), active=active, maximin=spec.maximin)
     _refuse_reactive(resolver, place)
     measure = measure_of(spec, f"energy {label!r}")
     return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code, measure=measure)
@@ -213,7 +214,8 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         option_columns=columns if columns.names else None,
     )  # fmt: skip
     if not isinstance(spec, ConstraintSpec):
-        return replace(part, measure=measure_of(spec, place))
+        weight = replace(part.weight, maximin=spec.maximin)
+        return replace(part, weight=weight, measure=measure_of(spec, place))
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:

@@ -67,6 +67,7 @@ class EnergySpec(TermSpec):
 
     scale: Any = None
     want: Any = None
+    maximin: str | None = None
 
 
 class ConstraintSpec(TermSpec):
