@@ -12,10 +12,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.base_scale import BaseScale, base_scale, no_scale
-from sea_toolkit.problem.columns import Columns, columns_of
+from sea_toolkit.problem.columns import Columns, number_in
 from sea_toolkit.problem.maximin import SAMPLES, shares_of
 from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
@@ -90,25 +89,8 @@ class Weight:
         """
         if self.column is None:
             return self
-        self.columns.refuse_missing(prompts, f"the weight of {where}")
-        cells = (_number(prompt, i, self.column, where) for i, prompt in enumerate(prompts, 1))
+        cells = (number_in(self.column, prompt, i, f"the weight of {where}") for i, prompt in enumerate(prompts, 1))
         return replace(self, cells=tuple(cells))
-
-
-def _number(prompt: str, i: int, column: str, where: str) -> float:
-    cell = columns_of(prompt)[column]
-    try:
-        number = math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    what = "blank" if cell is None or not str(cell).strip() else shortened(repr(cell), 40)
-    raise RecipeError(
-        f"the weight of {where} is in column {column!r}, which is {what} for prompt {i} "
-        f"({shortened(repr(str(prompt)), 40)})",
-        expected="a finite number in each row; 0 where the term shall not count",
-    )
 
 
 @dataclass
@@ -120,17 +102,18 @@ class Weighing:
         shares: label → what part of its weight a term of a maximin group has for each prompt.
         noise: the run's streams, for base samples that are drawn only to be measured.
         base_ids: first responses that the policy itself has drawn: they are measured when they are scored.
+        measures: texts are scored now only to be measured.
     """
 
     scales: dict[str, BaseScale] = field(default_factory=dict)
     shares: dict[str, list[float]] = field(default_factory=dict)
     noise: Noise | None = field(default=None, repr=False)
     base_ids: Int[Tensor, "P n T"] | None = field(default=None, repr=False)
-    _measures: bool = field(default=False, repr=False)
+    measures: bool = field(default=False, repr=False)
 
     def missing(self, terms: Sequence[Term]) -> list[str]:
         """Terms of which something has to be measured before their weight is known."""
-        if self._measures:
+        if self.measures:
             return []
         return [term.label for term in terms if self._lacks_scale(term) or self._lacks_share(term)]
 
@@ -169,7 +152,7 @@ class Weighing:
         have = 0 if known is None else known[missing[0].label].shape[1]
         needed = 1 + math.ceil(FREEDOM / len(problem.prompts)) if any(map(self._lacks_scale, missing)) else 0
         needed = max(needed, SAMPLES if any(map(self._lacks_share, missing)) else 0)
-        drawn = self._drawn(problem, needed - have) if needed > have else {}
+        drawn = self.draw(problem, needed - have) if needed > have else {}
         values = {term.label: torch.cat([part[term.label] for part in (known, drawn) if part], 1) for term in missing}
         for term in filter(self._lacks_scale, missing):
             found = base_scale(values[term.label])
@@ -182,28 +165,25 @@ class Weighing:
     def _spread(self, problem: Problem, values: Mapping[str, Tensor]) -> None:
         """Find the shares of maximin groups, with the weights at the end of the run."""
         end, prompts = Clock(progress=1.0), len(problem.prompts)
-        length = torch.full((prompts, 1), float(problem.length))
-        policy = torch.zeros(prompts, 1)
+        weights = {term.label: self.by_prompt(term, end, prompts) for term in problem.terms}
+        length, policy = torch.full((prompts, 1), float(problem.length)), torch.zeros(prompts, 1)
         for term in problem.terms:
             if term.policy_energy is not None:
-                policy += weight_tensor(self.by_prompt(term, end, prompts), policy.device) * term.policy_energy.per_nat(
-                    length
-                )
-        weights = {term.label: self.by_prompt(term, end, prompts) for term in problem.terms}
+                policy += torch.tensor(weights[term.label])[:, None] * term.policy_energy.per_nat(length)
         self.shares = shares_of(problem.terms, values, weights, policy[:, 0].tolist())
 
-    def _drawn(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
-        """Unweighted values of base answers `[P, samples]`."""
+    def draw(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
+        """Unweighted values of base answers `[P, samples]` that are drawn only to be measured."""
         assert self.noise is not None  # the run gives it before the first step
         uniform = self.noise.uniform(samples, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         nobody = torch.zeros(drawn.ids.shape[:2], dtype=torch.bool, device=drawn.ids.device)
         run = replace(problem.run, stopped=nobody, stops={}, left_out={})  # these texts belong to no chain
-        self._measures = True
+        self.measures = True
         try:
             return replace(problem, chains=samples, run=run).score_as_text(drawn.ids, drawn.log_prob).energies.terms
         finally:
-            self._measures = False
+            self.measures = False
 
     def by_prompt(self, term: Term, clock: Clock, prompts: int) -> list[float]:
         """What one unit of the term counts for each prompt at this point of the run."""
