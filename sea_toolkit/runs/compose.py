@@ -28,6 +28,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.maximin_groups import refuse_groups
 from sea_toolkit.runs.measures import settled
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
@@ -238,6 +239,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         part.refuse_unless(allowed)
     parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
     _refuse_nothing(parts, hub)
+    refuse_groups(parts)
     _check_sampler_table(recipe)
     refuse_disjoint([part.named_limit for part in parts if part.named_limit is not None])
     item = resolver.find("initializer", recipe.initializer.name, "initializer")
