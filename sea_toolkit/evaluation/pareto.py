@@ -249,6 +249,12 @@ def _refuse(composition: Composition, prompted: bool) -> None:
         )
     if composition.recipe.rewrite is not None:
         raise RecipeError("rewrites compete by one energy, and a sweep has many", hint="leave out rewrite here")
+    if isinstance(composition.recipe.initializer.options.get("text"), list):
+        raise RecipeError(
+            "a list of texts to begin with, and a sweep has a row for each prompt and weight",
+            expected="one text, or a column of the prompts' table",
+            hint='initializer = { name = "draft", text = { column = "draft" } }',
+        )
     if prompted and composition.initializer.locked_text is not None:
         raise RecipeError(
             "answers with a locked beginning, and answers drawn under instructions", expected="one of them"
