@@ -14,9 +14,10 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.answer_likelihood import AnswerLikelihood
 from sea_toolkit.readers.conversation_text import CONVERSATION, ConversationText, chat_for
-from sea_toolkit.readers.language_model import language_model, text_only
+from sea_toolkit.readers.language_model import language_model, language_model_outlook, text_only
 from sea_toolkit.util.conversation import Message
 
 
@@ -64,6 +65,12 @@ class ImplicitReward(Energy):
         for name in (self.model, self.reference):
             if name is not None:
                 find_language_model(name, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """Two language models; the gradient comes by the longer road of the two."""
+        sides = [language_model_outlook(name, foresight, "implicit-reward") for name in (self.model, self.reference)]
+        roads = {road for road, _ in sides}
+        return Outlook("bridge" if "bridge" in roads else "own tokens", [model for _, model in sides])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the models, and run the prompts once.
