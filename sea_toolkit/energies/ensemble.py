@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Required, overload
+from collections.abc import Sequence
+from typing import Annotated, Any, Required
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.reward import Reward
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.policy_spec import DType
+from sea_toolkit.problem.combined import Lines, has_gradient, of_responses, of_texts
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.outlook import Foresight, Outlook, Road
 from sea_toolkit.readers.output_choice import Activation
 from sea_toolkit.readers.shown_text import Reading
@@ -95,7 +93,7 @@ class Ensemble(Energy):
             ModelError, RecipeError: see `Reward.bind`.
         """
         bound = [member.bind(context) for member in self.members]
-        lines = _Lines([each.warnings for each in bound])
+        lines = Lines([each.warnings for each in bound])
         prints = [each.fingerprint or "" for each in bound]
         shared: dict[str, Any] = {"is_reward": True, "warnings": lines, "fingerprint": " ".join(prints)}
 
@@ -106,49 +104,12 @@ class Ensemble(Energy):
 
         if all(each.energy is None for each in bound):
             return BoundEnergy(
-                score_text=lambda prompts, texts: combined([_of_texts(each, prompts, texts) for each in bound]),
+                score_text=lambda prompts, texts: combined([of_texts(each, prompts, texts) for each in bound]),
                 **shared,
             )
-        of_each = [_of_responses(each, context) for each in bound]
+        of_each = [of_responses(each, context) for each in bound]
         return BoundEnergy(
             energy=lambda response: combined([energy(response) for energy in of_each]),
-            has_gradient=all(each.energy is not None and each.has_gradient for each in bound),
+            has_gradient=all(map(has_gradient, bound)),
             **shared,
         )
-
-
-def _of_texts(bound: BoundEnergy, prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-    assert bound.score_text is not None
-    return numbers_for(bound.score_text(prompts, texts), len(texts))
-
-
-def _of_responses(bound: BoundEnergy, context: Context) -> Callable[[SoftResponse], Float[Tensor, "P C"]]:
-    """The energy of a member; of one that reads texts alone, that of the responses' texts."""
-    if bound.energy is not None:
-        return bound.energy
-
-    def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
-        p, c = response.shape[:2]
-        rows = context.policy.text(response.ids) if response.texts is None else response.texts
-        prompts = [prompt for prompt in context.prompts for _ in range(c)]
-        found = _of_texts(bound, prompts, [text for row in rows for text in row])
-        return found.reshape(p, c).to(response.ids.device)
-
-    return energy
-
-
-class _Lines(Sequence[str]):
-    """The lines of several lists, as they are when they are read: notes come up during a run."""
-
-    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
-        self._parts = parts
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        return [line for part in self._parts for line in part][index]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))

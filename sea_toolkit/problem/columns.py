@@ -59,6 +59,30 @@ class Columns:
                     )
 
 
+def cell(prompt: str, number: int, name: str, asks: str) -> Any:
+    """What stands in a column that each prompt has to fill.
+
+    Args:
+        prompt: of the run.
+        number: its number, from 1.
+        name: of the column.
+        asks: what asks for it, for messages, such as "energies[1] (length): option 'target'".
+
+    Raises:
+        RecipeError: the prompt has no such column, or nothing stands there.
+    """
+    row = columns_of(prompt)
+    value, shown = row.get(name), f"prompt {number} ({shortened(repr(str(prompt)), 40)})"
+    if value is not None and not (isinstance(value, str) and not value.strip()):
+        return value
+    there = f"the columns {', '.join(map(repr, row))}" if row else "no columns"
+    raise RecipeError(
+        f"{asks} is that of the column {name!r}, and {shown} has {'a blank there' if name in row else there}",
+        expected=f"a value in the column {name!r} for each prompt",
+        hint=f'--prompts FILE.csv, or in Python rows: [{{"prompt": "…", "{name}": …}}]',
+    )
+
+
 def columns_of(prompt: str) -> Mapping[str, Any]:
     """The columns of a prompt; a plain text has none."""
     return prompt.columns if isinstance(prompt, Prompt) else {}

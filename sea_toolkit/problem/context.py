@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from sea_toolkit.core.clock import Clock
@@ -57,6 +58,18 @@ class Context:
             self.models[key] = load()
         loaded: Loaded = self.models[key]
         return loaded
+
+    def select(self, prompts: Sequence[int]) -> Context:
+        """The same for the prompts at these places. What their energies load for their prompts is kept apart.
+
+        Args:
+            prompts: places in `prompts`, such as those with one value in a column.
+        """
+        if list(prompts) == list(range(len(self.prompts))):
+            return self
+        rows = torch.tensor(list(prompts), device=self.prefix.mask.device)
+        models = self.models.setdefault(("prompts", *prompts), {})
+        return replace(self, prompts=[self.prompts[p] for p in prompts], prefix=self.prefix.select(rows), models=models)
 
     def use_model(self, name: str, module: Module, *, flops_per_token: float | None = None) -> Module:
         """Announce a model of one's own. Every energy that has one calls this in `bind`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,13 +110,3 @@ def choose_rows(mask: Bool[Tensor, "P C"], a: SoftResponse, b: SoftResponse) -> 
     ids, alive = torch.where(mask[..., None], ids_a, ids_b), torch.where(mask[..., None], alive_a, alive_b)
     width = max(1, int(alive.sum(-1).max()))
     return SoftResponse.from_ids(ids[..., :width], a.eos_ids, alive[..., :width])
-
-
-def unique_labels(labels: Sequence[str]) -> list[str]:
-    """`a, a, b` → `a, a#2, b`."""
-    seen: dict[str, int] = {}
-    result = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        result.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
-    return result

@@ -43,6 +43,7 @@ class OptionModel:
         # A parameter may have any name, a field of a model may not: the names of the options are aliases.
         self._fields = {name: f"option_{i}" for i, name in enumerate(self.options)}
         fields: dict[str, Any] = {self._fields[name]: _field(option) for name, option in self.options.items()}
+        self._adapters: dict[str, Any] = {}
         self.model = pydantic.create_model("Options", __config__=CONFIG, **fields)
         for option in options:
             if not _can_be_written(_adapter(without_schedule(option.annotation)).core_schema):
@@ -72,6 +73,18 @@ class OptionModel:
             for name, option in self.options.items()
             if name in values or not option.made
         }
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether `check` would take a value for one option, by itself; an option that there is not takes none."""
+        if name not in self.options:
+            return False
+        if name not in self._adapters:
+            self._adapters[name] = _adapter(_field(self.options[name])[0])
+        try:
+            self._adapters[name].validate_python(value, strict=True, context={"where": name})
+        except pydantic.ValidationError:
+            return False
+        return True
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of a table of options."""

@@ -19,14 +19,12 @@ from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
 from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
-from sea_toolkit.problem.scores import unique_labels
-from sea_toolkit.problem.stated import check_code
 from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.parts import Part, recipe_part, with_weight
+from sea_toolkit.runs.parts import Part, is_policy_itself, recipe_part, with_labels, with_weight
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -45,6 +43,7 @@ class Composition:
         resolver: knows the plugins, and which of them the recipe uses.
         parts: the terms of the energy.
         initializer: where the chains start.
+        allowed: what the user lets the energies do.
         sampling: the sampler, or None as long as energies that are not bound yet decide which one it is.
     """
 
@@ -52,6 +51,7 @@ class Composition:
     resolver: Resolver
     parts: list[Part]
     initializer: CheckedInitializer
+    allowed: Allowed
     sampling: Sampling | None = None
 
     @property
@@ -86,13 +86,19 @@ class Composition:
         return Columns.union(part.energy.columns for part in self.parts)
 
     def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
-        """The prompts, with no other columns than those that an energy reads.
+        """The prompts, with no other columns than those that an energy reads. Options that come from columns get their
+        values.
 
         Raises:
-            RecipeError: one is no prompt, or lacks a column that an energy needs.
+            RecipeError: one is no prompt, or lacks a column that an energy needs; a cell is no value of its option.
         """
+        rows = as_prompts(asked)
+        self.parts = [part.on(rows) for part in self.parts]
+        for part in self.parts:
+            if part.columns is not None:
+                part.refuse_unless(self.allowed)
         columns = self.columns
-        prompts = [columns.kept(prompt) for prompt in as_prompts(asked)]
+        prompts = [columns.kept(row) for row in rows]
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
         return prompts
@@ -206,19 +212,15 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: A
     resolver = Resolver(hub)
     parts = [recipe_part(spec, resolver, f"energies[{i}]") for i, spec in enumerate(recipe.energies)]
     parts += [recipe_part(spec, resolver, f"constraints[{i}]") for i, spec in enumerate(recipe.constraints)]
-    for part in parts:
-        allowed.refuse_others(part.energy.code, part.energy.servers, f"energy {part.label!r}")
     parts += [with_weight(part, resolver) for part in own]
     for part in parts:
-        check_code(part.energy, part.owner)
-    labels = unique_labels([part.label for part in parts])
-    parts = [replace(part, label=label) for part, label in zip(parts, labels, strict=True)]
-    if all(part.is_reference for part in parts):
-        raise _nothing_to_align_to(hub)
+        part.refuse_unless(allowed)
+    parts = with_labels(parts)
+    _refuse_nothing(parts, hub)
     _check_sampler_table(recipe)
     item = resolver.find("initializer", recipe.initializer.name, "initializer")
     initializer = as_initializer(resolver.build(item, recipe.initializer.options, "initializer"), item.owner)
-    composition = Composition(recipe, resolver, parts, initializer)
+    composition = Composition(recipe, resolver, parts, initializer, allowed)
     composition.settle([part.facts for part in parts])
     return composition
 
@@ -232,11 +234,25 @@ def _check_sampler_table(recipe: Recipe) -> None:
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
 
 
+def _refuse_nothing(parts: Sequence[Part], hub: PluginHub) -> None:
+    """Refuse an energy that asks for nothing: no term, weights that are all 0, or −log π as it is.
+
+    −log π alone with another weight α is the power target π^α.
+    """
+    if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight for part in parts) == 1):
+        raise _nothing_to_align_to(hub)
+    if all(part.weight == 0 for part in parts):
+        raise RecipeError(
+            f"every weight is 0 ({', '.join(part.label for part in parts)}): all answers have the same energy",
+            expected="a weight other than 0",
+        )
+
+
 def _nothing_to_align_to(hub: PluginHub) -> RecipeError:
     rewards = [item.name for item in hub.items("model") if model_of(item).role == "reward"]
     return RecipeError(
         "there is nothing to align to: no reward was given",
-        expected="at least one reward or another energy",
+        expected="at least one reward or another energy, or for the reference a weight α other than 1 (the power π^α)",
         hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list); in Python "
         'reward={"NAME": 8.0} or reward=function',
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,15 +15,20 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
+from sea_toolkit.problem.per_prompt import policy_has_no_columns
+from sea_toolkit.problem.stated import check_code
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_cache import TextCache
+from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
+from sea_toolkit.runs.option_columns import OptionColumns
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
 from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolver import Resolver
+from sea_toolkit.runs.term_values import free_label
 
 REFERENCE = f"{CORE}:reference"
 
@@ -37,20 +42,49 @@ class Part:
         item: what it was made from; None for a term given in Python.
         weight: a number or a schedule.
         label: its name in results, unique in the recipe.
+        options: as the recipe has them; none of a term given in Python.
+        is_labelled: the label is the user's, and not made of a name.
         limits: of a constraint: smallest and largest allowed reading.
         is_time_dependent: an option follows a schedule.
         code: of a term given in Python, the top packages whose lines its errors name.
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
+        columns: what makes the energy once the prompts are known, where options come from their table.
     """
 
     energy: Energy
     item: Item | None
     weight: Any
     label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_labelled: bool = False
     limits: tuple[float | None, float | None] | None = None
     is_time_dependent: bool = False
     code: frozenset[str] = frozenset()
     no_reward: RecipeError | None = None
+    columns: OptionColumns | None = None
+
+    def on(self, prompts: Sequence[str]) -> Part:
+        """The same for these prompts: options that come from columns of their table have their values.
+
+        Raises:
+            RecipeError, PluginError: see `OptionColumns.energy`.
+        """
+        if self.columns is None:
+            return self
+        energy = self.columns.energy(prompts)
+        return replace(self, energy=energy, is_time_dependent=self.columns.is_time_dependent)
+
+    def refuse_unless(self, allowed: Allowed) -> None:
+        """Refuse functions and servers of a term of the recipe that the user has not allowed; only then read what
+        their code says of itself.
+
+        Raises:
+            RecipeError: one is not allowed.
+            PluginError: what the code says of itself cannot be read.
+        """
+        if self.item is not None:
+            allowed.refuse_others(self.energy.code, self.energy.servers, f"energy {self.label!r}")
+        check_code(self.energy, self.owner)
 
     @property
     def owner(self) -> Owner:
@@ -114,7 +148,7 @@ def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
         energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
         written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
         owner = Owner(f"energy {label!r}").with_code_of(written)
-        parts.append(Part(as_energy(energy, owner), None, weight, label, code=owner.code))
+        parts.append(Part(as_energy(energy, owner), None, weight, label, is_labelled=True, code=owner.code))
     return parts
 
 
@@ -133,27 +167,81 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
     """
     name, options, as_reward = meant(spec, resolver.hub)
     item = resolver.find("energy", name, place)
-    used = len(resolver.items)
-    try:
-        energy = as_energy(resolver.build(item, options, place), item.owner)
-    except RecipeError as error:
-        if not as_reward:
-            raise
-        hint = "\n".join(filter(None, [error.hint, f"{name!r} is an energy: {call('energy', spec, name)}"]))
-        raise RecipeError(error.got, expected=error.expected, hint=hint) from error
-    if as_reward and isinstance(energy, FunctionEnergy):
-        raise no_reward(name, spec)
-    follows = any(other.kind == "schedule" for other in resolver.items[used:])
+
+    def build(given: Mapping[str, Any]) -> tuple[Energy, bool]:
+        return _built(item, given, resolver, place, (name, spec) if as_reward else None)
+
+    columns = OptionColumns(options, item, f"{place} ({item.name})", build)
+    if columns.names:
+        if item.qualified == REFERENCE:
+            raise policy_has_no_columns(columns.where)
+        energy: Energy = columns.energy()
+        follows = False
+    else:
+        energy, follows = build(options)
     weight = resolver.number(spec.weight, f"{place}.weight")
     _refuse_reactive(resolver, place)
     label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
+    part = Part(
+        energy, item, weight, label, options, spec.label is not None, is_time_dependent=follows, no_reward=refusal,
+        columns=columns if columns.names else None,
+    )  # fmt: skip
     if not isinstance(spec, ConstraintSpec):
-        return Part(energy, item, weight, label, is_time_dependent=follows, no_reward=refusal)
+        return part
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return Part(energy, item, weight, spec.label or f"{label} limit", (spec.min, spec.max), follows, no_reward=refusal)
+    return replace(part, label=spec.label or f"{label} limit", limits=(spec.min, spec.max))
+
+
+def _built(
+    item: Item,
+    options: Mapping[str, Any],
+    resolver: Resolver,
+    place: str,
+    reward: tuple[str, EnergySpec | ConstraintSpec] | None,
+) -> tuple[Energy, bool]:
+    """An energy of the recipe, and whether an option follows a schedule; `reward`: it is asked for as a reward."""
+    used = len(resolver.items)
+    try:
+        energy = as_energy(resolver.build(item, options, place), item.owner)
+    except RecipeError as error:
+        if reward is None:
+            raise
+        name, spec = reward
+        hint = "\n".join(filter(None, [error.hint, f"{name!r} is an energy: {call('energy', spec, name)}"]))
+        raise RecipeError(error.got, expected=error.expected, hint=hint) from error
+    if reward is not None and isinstance(energy, FunctionEnergy):
+        raise no_reward(*reward)
+    _refuse_reactive(resolver, place)
+    return energy, any(other.kind == "schedule" for other in resolver.items[used:])
+
+
+def with_labels(parts: Sequence[Part]) -> list[Part]:
+    """The same terms, each with a label of its own: the user's stay as they are, equal ones made of names get numbers.
+
+    Raises:
+        RecipeError: the user gave one label to two terms.
+    """
+    taken: dict[str, None] = {}
+    for part in parts:
+        if part.is_labelled and part.label in taken:
+            raise RecipeError(
+                f"two terms have the label {part.label!r}", expected="a label of its own for each term that has one"
+            )
+        taken |= {part.label: None} if part.is_labelled else {}
+    labelled = []
+    for part in parts:
+        label = part.label if part.is_labelled else free_label(part.label, taken)
+        taken[label] = None
+        labelled.append(replace(part, label=label))
+    return labelled
+
+
+def is_policy_itself(part: Part) -> bool:
+    """Whether it is the summed −log π with a fixed weight, so that weight 1 alone asks for the policy's own answers."""
+    return part.is_reference and part.options.get("normalize") != "mean" and isinstance(part.weight, float | int)
 
 
 def with_weight(part: Part, resolver: Resolver) -> Part:

@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.lm.policy import Policy, parameters_of
 from sea_toolkit.models.finder import ModelFinder
@@ -150,7 +149,7 @@ def _policy(spec: PolicySpec, foresight: Foresight) -> Policy:
 
 def _prompt(composition: Composition, policy: Policy, tokens: int) -> Row:
     """A prompt of about so many tokens, with something in every column that is read."""
-    columns = {name: "1" for name in composition.columns.names}
+    columns = dict.fromkeys(composition.columns.names, "1")
     return {**columns, "prompt": "a" + " a" * max(0, tokens - 1)}
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 AUTO = {True: "tilted", False: "best-of-n"}
 """The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""
 
+POWER = "suffix-mh"
+"""The sampler of a recipe of the reference alone, π^α: its chains follow that law exactly, and move towards likely
+answers with a power above 1; the best of N answers would be the likeliest of them, whatever α is."""
+
 
 @dataclass(frozen=True)
 class TermFacts:
@@ -52,6 +56,8 @@ class TermFacts:
 def automatic(terms: Sequence[TermFacts]) -> str | None:
     """The sampler for these terms, or None as long as it is not known."""
     known = [t.has_gradient for t in terms if not t.is_policy]
+    if not known:
+        return POWER
     if any(known):
         return AUTO[True]
     return None if None in known else AUTO[False]

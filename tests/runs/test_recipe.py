@@ -251,6 +251,40 @@ def test_equal_names_get_numbers():
     assert [t.label for t in terms] == ["length", "length#2", "mine"]
 
 
+def test_a_label_of_the_users_stays_and_a_made_one_makes_way():
+    energies = [LENGTH[0], LENGTH[0] | {"label": "length"}, LENGTH[0] | {"label": "length#2"}, LENGTH[0]]
+    terms = problem_for(recipe={"energies": energies}).terms
+    assert [t.label for t in terms] == ["length#3", "length", "length#2", "length#4"]
+
+
+@pytest.mark.parametrize("other", ["energies", "constraints", "own"])
+def test_two_terms_with_one_label_of_the_users_are_refused(other):
+    recipe = {"energies": [LENGTH[0] | {"label": "short"}]}
+    more = LENGTH[0] | {"label": "short"} | ({"max": 1.0} if other == "constraints" else {})
+    own = {"short": (1.0, warmth)} if other == "own" else None
+    if own is None:
+        recipe[other] = [*recipe.get(other, []), more]
+    with pytest.raises(RecipeError, match="two terms have the label 'short'"):
+        problem_for(own, recipe=recipe)
+
+
+def test_the_reference_alone_needs_a_weight_other_than_1():
+    power = problem_for(recipe={"energies": [{"name": "reference", "weight": 4.0}], "sampler": {"name": "auto"}})
+    assert [t.label for t in power.terms] == ["reference"]
+    for weights in ([1.0], [1], [0.5, 0.5]):
+        with pytest.raises(RecipeError, match="nothing to align to"):
+            problem_for(recipe={"energies": [{"name": "reference", "weight": weight} for weight in weights]})
+
+
+@pytest.mark.parametrize("energies", [LENGTH, [{"name": "reference"}], [{"name": "reference"}, *LENGTH]])
+def test_weights_that_are_all_0_are_refused(energies):
+    nothing = [energy | {"weight": 0.0} for energy in energies]
+    with pytest.raises(RecipeError, match="every weight is 0"):
+        problem_for(recipe={"energies": nothing})
+    limited = {"energies": nothing, "constraints": [LENGTH[0] | {"max": 2.0}]}
+    assert problem_for(recipe=limited).terms
+
+
 @pytest.mark.parametrize("path", ["energies.²", "energies.-1", "energies.9", "energies.x.weight", "energies."])
 def test_an_assignment_that_leads_nowhere_says_so(path):
     with pytest.raises(RecipeError, match="--set energies"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -55,6 +55,23 @@ def test_the_distance_of_independent_draws_is_within_what_is_allowed():
 def test_the_chains_follow_the_law(sampler, toy, beta):
     found = measure(toy, sampler | {"inverse_temperature": beta}, beta=beta)
     assert found.ess > 4000
+    assert found, found
+
+
+@dataclass(frozen=True)
+class Power(Toy):
+    """The reference alone, so that the law is π^α."""
+
+    terms: ClassVar[dict[str, Any]] = {}
+
+
+def test_the_reference_alone_with_another_weight_is_a_power_of_the_policy():
+    alpha = 2.0
+    log_prob = energies_of(Toy(5, 3)) - energies_of(Toy(5, 3, reference=2.0))
+    law = (alpha * log_prob).softmax(0)
+    assert float((law - log_prob.exp()).abs().sum() / 2) > 0.1  # another law than the policy's own
+    found = measure(Power(5, 3, reference=alpha), "auto", law=law, chains=512)
+    assert found.ess > 2000
     assert found, found
 
 
