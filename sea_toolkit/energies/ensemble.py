@@ -17,13 +17,10 @@ from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.problem.combined import Lines, has_gradient, of_responses, of_texts
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.problem.outlook import Foresight, Outlook, Road
+from sea_toolkit.problem.outlook import Foresight, Outlook, merged
 from sea_toolkit.readers.output_choice import Activation
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.registry.options import Number
-
-_WORST: list[Road] = ["none", "unknown", "words", "bridge", "own tokens", "policy", "direct"]
-"""Roads of a gradient, the one that says most of a mixture first."""
 
 FLAT = 1e-12
 """Smallest variance with a slope: the square root has none at 0, where all models agree."""
@@ -80,11 +77,7 @@ class Ensemble(Energy):
 
     def outlook(self, foresight: Foresight) -> Outlook:
         """All models; the gradient needs that of each."""
-        each = [member.outlook(foresight) for member in self.members]
-        roads = sorted({one.road for one in each}, key=_WORST.index)
-        told = [one.models for one in each]
-        models = None if None in told else [model for some in told for model in some or ()]
-        return Outlook(roads[0], models)
+        return merged([member.outlook(foresight) for member in self.members])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load all models.

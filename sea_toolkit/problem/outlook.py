@@ -136,3 +136,14 @@ class Foresight:
     def road(self, tokenizer: Any) -> Road:
         """By which road a model with this tokenizer gives a gradient."""
         return "own tokens" if same_vocabulary(tokenizer, self.tokenizer) else "bridge"
+
+
+_TOLD_FIRST: tuple[Road, ...] = ("none", "unknown", "words", "bridge", "own tokens", "policy", "direct")
+"""Roads, the one that says most of a mixture first."""
+
+
+def merged(several: Sequence[Outlook]) -> Outlook:
+    """What several energies tell of themselves as one, whose gradient needs that of each."""
+    told = [one.models for one in several]
+    models = None if None in told else [model for some in told for model in some or ()]
+    return Outlook(min((one.road for one in several), key=_TOLD_FIRST.index), models, is_reward=several[0].is_reward)

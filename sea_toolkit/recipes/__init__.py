@@ -15,9 +15,7 @@ def sea_register_recipes(register: Register) -> None:
         summary="Answers that people would prefer as less harmful.",
     )
     register("concise", target="sea_toolkit.recipes:concise.toml", summary="Short answers that end by themselves.")
-    register(
-        "on-topic", target="sea_toolkit.recipes:on-topic.toml", summary="Answers that mean what a text says."
-    )
+    register("on-topic", target="sea_toolkit.recipes:on-topic.toml", summary="Answers that mean what a text says.")
     register("keywords", target="sea_toolkit.recipes:keywords.toml", summary="Answers that have certain words in them.")
     register("stay-close", target="sea_toolkit.recipes:stay-close.toml", summary="Edit a draft, and keep most of it.")
     register(

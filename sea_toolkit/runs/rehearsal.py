@@ -93,7 +93,7 @@ def rehearse(composition: Composition, finder: ModelFinder, prompt_tokens: int) 
         with attribute_errors_to(part.owner, "failed in outlook", user_errors_pass=True):
             outlooks.append(part.energy.outlook(foresight))
     parts = [_stand_in(part, outlook) for part, outlook in zip(composition.parts, outlooks, strict=True)]
-    few = replace(composition, parts=parts, resolver=composition.resolver.copy())
+    few = replace(composition, parts=parts)
     policy = _policy(recipe.policy, foresight)
     problem = few.bind(policy, finder, [_prompt(composition, policy, prompt_tokens)])
     return Rehearsal(few, problem, foresight, outlooks)
@@ -149,13 +149,14 @@ def _policy(spec: PolicySpec, foresight: Foresight) -> Policy:
 
 def _prompt(composition: Composition, policy: Policy, tokens: int) -> Row:
     """A prompt of about so many tokens, with something in every column that is read."""
-    columns = dict.fromkeys(composition.columns.names, "1")
+    wanted = composition.columns
+    columns = dict.fromkeys((*wanted.needed, *wanted.used), "1")
     return {**columns, "prompt": "a" + " a" * max(0, tokens - 1)}
 
 
 def _stand_in(part: Part, outlook: Outlook) -> Part:
     """The term with a stand-in for its energy; the reference is itself, and reads the stand-in of the policy."""
-    return part if part.qualified == REFERENCE else replace(part, energy=_StandIn(part.energy, outlook))
+    return part if part.qualified == REFERENCE else replace(part, energy=_StandIn(part.energy, outlook), columns=None)
 
 
 class _StandIn(Energy):
