@@ -20,6 +20,7 @@ from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table
 from sea_toolkit.runs.python_terms import Energies, PythonTerms, Rewards, read_terms
+from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_file
 from sea_toolkit.runs.session import Session
@@ -239,10 +240,9 @@ def _terms_again(saved: SavedRun, reward: Rewards | None, energies: Energies | N
             f"the run was started with terms of its own {saved.own_terms} (label and weight), and given {weights} now",
             hint="sea_toolkit.resume(folder, reward=…, energies={…}) with the same functions and weights",
         )
-    there = [{"label": None, **term.model_dump(exclude_none=True)} for term in saved.recipe.energies]
     tables = [*terms.tables, *({"name": "reward", "model": k, "weight": w} for k, w in terms.rewards.items())]
     for table in tables:
-        if {"label": None, "weight": 1.0, **table} not in there:
+        if EnergySpec.model_validate(table) not in saved.recipe.energies:
             raise RecipeError(
                 f"the run has no term {table}",
                 expected="the terms that it was started with",

@@ -17,9 +17,10 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.runs.archive import Candidate
 from sea_toolkit.runs.build_results import nll_per_token
+from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite
-from sea_toolkit.runs.session import OwnEnergies, Session
+from sea_toolkit.runs.session import Session
 
 Watch = Callable[[float, float, str], None]
 """`watch(done, total, what)` in samples over all prompts."""

@@ -158,6 +158,7 @@ def compare(
             "recipe": _shared(base),
             "own_terms": sorted(terms.own),
             "prompts": [text.to_data() for text in texts],
+            "columns": [dict(text.columns) for text in texts],
             "batch": batch,
             "select": select,
             "judges": [judge.spec for judge in panel],

@@ -77,7 +77,6 @@ class BudgetedRun(Run):
         self.accepted: torch.Tensor | None = None
         self.counted = 0
         self.stopped_at = 0.0
-        self.reward_weights = {t.label: self.weights[t.label] if t.is_reward else 0.0 for t in problem.terms}
         self.rewrites = composition.recipe.rewrite is not None
         if select == "reward" and self.rewrites:
             raise RecipeError("choosing by reward, and rewrites compete by energy", hint="one of the two")
@@ -113,7 +112,8 @@ class BudgetedRun(Run):
     def _record(self, info: Info, step: int) -> None:
         super()._record(info, step)
         if info.scored is not None and self.select == "reward":
-            record(self.by_reward, info.scored, step, self.reward_weights)
+            rewards = [{t.label: w[t.label] if t.is_reward else 0.0 for t in self.problem.terms} for w in self.weights]
+            record(self.by_reward, info.scored, step, rewards)
         if "acceptance" in info.metrics:
             rate = info.metrics["acceptance"].float().mean(-1)
             self.accepted = rate if self.accepted is None else self.accepted + rate
@@ -129,7 +129,8 @@ class BudgetedRun(Run):
         chosen = [archive.best[0] for archive in self.archives]
         if self.select == "reward":
             best = [archive.best[0] for archive in self.by_reward]
-            chosen = [replace(c, energy=sum(self.weights[k] * v for k, v in c.terms.items())) for c in best]
+            pairs = zip(best, self.weights, strict=True)
+            chosen = [replace(c, energy=sum(weights[k] * v for k, v in c.terms.items())) for c, weights in pairs]
         rates = None if self.accepted is None else (self.accepted / self.counted).tolist()
         met = [archive.seen for archive in self.archives]
         idle = self.step == 0 and not self.sampler.counts_budget

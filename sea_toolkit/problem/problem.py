@@ -24,6 +24,7 @@ from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Energies, InitialResponses, Scored
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_scoring import read_as_text, score_texts
+from sea_toolkit.problem.weighing import weight_tensor
 from sea_toolkit.relaxations.base import Relaxation
 
 
@@ -139,7 +140,7 @@ class Problem:
         values = {t.label: self.run.backward.mark(t(response), t.owner) for t in chosen}
         total = torch.zeros(response.shape[:2], device=response.weights.device)
         for t in chosen:
-            total = total + self.clock.value(t.weight) * values[t.label]
+            total = total + self.weighted(t, values[t.label])
         return Energies(total, values)
 
     def gradient(
@@ -202,11 +203,27 @@ class Problem:
         """Whether the same text has another value later, because an option of a term follows a schedule."""
         return any(t.is_time_dependent for t in self.terms)
 
+    def weight(self, term: Term) -> Float[Tensor, "P 1"]:
+        """What one unit of the term counts for each prompt now, in nats."""
+        weighing = self.run.weighing
+        if weighing.waits(self.terms):
+            weighing.draw(self)
+        return weight_tensor(weighing.by_prompt(term, self.clock, len(self.prompts)), self.stopped.device)
+
+    def weighted(self, term: Term, value: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:
+        """The term's share of the energy now, in nats."""
+        return self.weight(term) * value
+
+    def weights_at(self, clock: Clock) -> list[dict[str, float]]:
+        """For each prompt label → weight at another point of the run."""
+        columns = {t.label: self.run.weighing.by_prompt(t, clock, len(self.prompts)) for t in self.terms}
+        return [{label: column[p] for label, column in columns.items()} for p in range(len(self.prompts))]
+
     def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the current weights, for `Energies.values`; +inf where a product is NaN or −inf."""
         total, bad = torch.zeros_like(values[..., 0]), torch.zeros_like(values[..., 0], dtype=torch.bool)
         for term, value in zip(self.terms, values.unbind(-1), strict=True):
-            weighted = self.clock.value(term.weight) * value
+            weighted = self.weighted(term, value)
             total, bad = total + weighted, bad | weighted.isnan() | (weighted == -torch.inf)
         return total.masked_fill(bad, torch.inf)
 
@@ -215,7 +232,7 @@ class Problem:
         total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
             if t.policy_energy is not None:
-                total = total + self.clock.value(t.weight) * t.policy_energy.per_nat(length)
+                total = total + self.weighted(t, t.policy_energy.per_nat(length))
         return total
 
     def as_text(self, ids: Int[Tensor, "P C T"]) -> tuple[list[list[str]], SoftResponse, Bool[Tensor, "P C"]]:
@@ -256,7 +273,7 @@ class Problem:
         bad = torch.zeros_like(energies.total, dtype=torch.bool)
         for t in self.terms:
             if t.label in energies.terms:
-                weighted = self.clock.value(t.weight) * energies.terms[t.label].detach()
+                weighted = self.weighted(t, energies.terms[t.label].detach())
                 broken = weighted.isnan() | (weighted == -torch.inf)
                 if broken.any():
                     own = f"a logit of policy {self.policy.name!r}" if t.is_policy else f"energy {t.qualified!r}"

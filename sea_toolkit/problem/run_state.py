@@ -12,6 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.backward import Backward
+from sea_toolkit.problem.weighing import Weighing
 
 FEW_PROMPTS = 3
 """As many have a line each; more have one together."""
@@ -28,6 +29,7 @@ class RunState:
         stops: (what was not finite, the step) → the chains that it stopped, as (prompt, chain).
         left_out: what was not finite in texts that are no chains → how many, the first step, the last one.
         backward: finds out who is at fault when a gradient fails.
+        weighing: what the weights depend on besides the recipe; checkpoints store it separately.
     """
 
     ledger: Ledger
@@ -36,6 +38,7 @@ class RunState:
     stops: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
     left_out: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     backward: Backward = field(default_factory=Backward, repr=False)
+    weighing: Weighing = field(default_factory=Weighing)
     _notes: list[str] = field(default_factory=list)
 
     @classmethod

@@ -18,8 +18,8 @@ from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
 from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
 from sea_toolkit.problem.text_cache import TextCache
+from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
-from sea_toolkit.registry.options import Number
 
 Value = TypeVar("Value")
 
@@ -30,7 +30,7 @@ class Term:
 
     Attributes:
         label: its name in results and traces, unique in a run.
-        weight: what it is multiplied by; a number or a schedule.
+        weight: what it is multiplied by; see `Problem.weight`.
         bound: the bound energy.
         qualified: the plugin, as `distribution:name`, for notes.
         owner: whose code it is, for errors.
@@ -42,7 +42,7 @@ class Term:
     """
 
     label: str
-    weight: Number
+    weight: Weight
     bound: BoundEnergy
     qualified: str
     owner: Owner

@@ -63,7 +63,9 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-        total = total + problem.clock.value(t.weight) * values[t.label]
+    problem.run.weighing.look(problem.terms, values)
+    for t in problem.terms:
+        total = total + problem.weighted(t, values[t.label])
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,12 @@ class Archives(list[Archive]):
 
 
 def record(
-    archives: list[Archive], scored: Scored, step: int, weights: dict[str, float], *, joint: bool = False
+    archives: list[Archive],
+    scored: Scored,
+    step: int,
+    weights: Sequence[Mapping[str, float]],
+    *,
+    joint: bool = False,
 ) -> None:
     """Add the scored responses of a step to their prompts' archives; texts of energy +inf are not candidates.
 
@@ -117,8 +123,8 @@ def record(
         archives: one per prompt.
         scored: what the sampler met.
         step: −1 for the starting texts.
-        weights: label → weight at the end of the run: where weights follow a schedule, energies of different steps
-            are compared by the weights that the user arrives at.
+        weights: for each prompt label → weight at the end of the run: where weights follow a schedule, energies of
+            different steps are compared by the weights that the user arrives at.
         joint: an energy is over all chains of a prompt, so that texts of different steps cannot be mixed.
     """
     ends, lengths = scored.ends.tolist(), scored.length.tolist()
@@ -128,7 +134,7 @@ def record(
         chains = []
         for c, text in enumerate(scored.texts[p]):
             values = {k: v[p][c] for k, v in terms.items()}
-            energy = float("inf") if forbidden[p][c] else sum(weights[k] * v for k, v in values.items())
+            energy = float("inf") if forbidden[p][c] else sum(weights[p][k] * v for k, v in values.items())
             end = ends[p][c]
             chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end))
         if joint:

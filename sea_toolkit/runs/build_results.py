@@ -48,7 +48,12 @@ def _mean_charge(problem: Problem, candidate: Candidate) -> float:
 
 
 def build_results(
-    problem: Problem, archives: Sequence[Archive], facts: dict[str, Any], conduct: Conduct, accepted: Sequence[int]
+    problem: Problem,
+    archives: Sequence[Archive],
+    facts: dict[str, Any],
+    conduct: Conduct,
+    accepted: Sequence[int],
+    weights: Sequence[dict[str, float]],
 ) -> list[Result]:
     """One result per prompt.
 
@@ -58,6 +63,7 @@ def build_results(
         facts: the fields of `Result` that all prompts share.
         conduct: how the run went.
         accepted: per prompt the proposals that were accepted; empty if the sampler accepts or rejects nothing.
+        weights: for each prompt label → weight at the end of the run.
 
     Raises:
         NumericalError: no text of any prompt has a finite energy.
@@ -87,7 +93,7 @@ def build_results(
             best=best,
             candidates=archive.best,
             met=archive.seen,
-            weights=facts["weights"],
+            weights=weights[p],
             rewards=rewards,
             unmet={label: what for label, what in unmet.items() if what},
             accepted=accepted[p] if accepted else None,
@@ -100,6 +106,7 @@ def build_results(
                 response=best.text,
                 terms=pairs,
                 rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
+                weights=weights[p],
                 energy=(base.energy, best.energy),
                 nll_per_token=(nll[p][0], nll[p][1]),
                 chains=[_chain(archive, start, stopped[p]) for start in archive.starts],

@@ -24,7 +24,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.parts import Part, is_policy_itself, recipe_part, with_labels, with_weight
+from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -83,7 +83,7 @@ class Composition:
     @property
     def columns(self) -> Columns:
         """What the energies read of the prompts' table."""
-        return Columns.union(part.energy.columns for part in self.parts)
+        return Columns.union(part.columns for part in self.parts)
 
     def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
         """The prompts, with no other columns than those that an energy reads. Options that come from columns get their
@@ -95,12 +95,13 @@ class Composition:
         rows = as_prompts(asked)
         self.parts = [part.on(rows) for part in self.parts]
         for part in self.parts:
-            if part.columns is not None:
+            if part.option_columns is not None:
                 part.refuse_unless(self.allowed)
         columns = self.columns
         prompts = [columns.kept(row) for row in rows]
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
+            part.weight.for_prompts(prompts, repr(part.label))
         return prompts
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
@@ -195,7 +196,7 @@ class Composition:
         check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
 
 
-def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: Allowed = NOTHING) -> Composition:
+def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allowed: Allowed = NOTHING) -> Composition:
     """Check a recipe against the plugins there are.
 
     Args:
@@ -212,7 +213,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: Sequence[Part] = (), allowed: A
     resolver = Resolver(hub)
     parts = [recipe_part(spec, resolver, f"energies[{i}]") for i, spec in enumerate(recipe.energies)]
     parts += [recipe_part(spec, resolver, f"constraints[{i}]") for i, spec in enumerate(recipe.constraints)]
-    parts += [with_weight(part, resolver) for part in own]
+    parts += [own_part(label, weight, thing, resolver) for label, (weight, thing) in (own or {}).items()]
     for part in parts:
         part.refuse_unless(allowed)
     parts = with_labels(parts)
@@ -239,9 +240,9 @@ def _refuse_nothing(parts: Sequence[Part], hub: PluginHub) -> None:
 
     −log π alone with another weight α is the power target π^α.
     """
-    if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight for part in parts) == 1):
+    if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight.fixed or 0.0 for part in parts) == 1):
         raise _nothing_to_align_to(hub)
-    if all(part.weight == 0 for part in parts):
+    if all(part.weight.fixed == 0 for part in parts):
         raise RecipeError(
             f"every weight is 0 ({', '.join(part.label for part in parts)}): all answers have the same energy",
             expected="a weight other than 0",

@@ -83,11 +83,13 @@ class SavedRun:
 
 
 def request_digest(recipe: Recipe, prompts: Sequence[str]) -> str:
-    """SHA-256 of what a run is asked for, recipe and prompts. The date that a chat template reads is left out: a run
-    learns it when its policy is loaded."""
+    """SHA-256 of what a run is asked for: recipe, prompts and the columns that energies read. The date that a chat
+    template reads is left out: a run learns it when its policy is loaded."""
     policy = recipe.policy.model_copy(update={"date": None})
     data = recipe.model_copy(update={"policy": policy}).model_dump(mode="json", exclude_none=True)
-    return run_files.digest_of([data, [Prompt.of(prompt).to_data() for prompt in prompts]])
+    asked = [Prompt.of(prompt) for prompt in prompts]
+    columns = [dict(prompt.columns) for prompt in asked]
+    return run_files.digest_of([data, [prompt.to_data() for prompt in asked], *([columns] if any(columns) else [])])
 
 
 @contextmanager

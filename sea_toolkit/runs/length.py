@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sea_toolkit.core.clock import Clock
@@ -10,7 +9,6 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.runs.recipe import Recipe
 
 if TYPE_CHECKING:
-    from sea_toolkit.problem.terms import Term
     from sea_toolkit.runs.recipe import SamplerSpec
     from sea_toolkit.samplers.base import Sampler
 
@@ -47,7 +45,7 @@ class Length(NamedTuple):
         spec = Recipe.parse({"sampler": {"steps": steps, "budget": budget}}, where="the new length").sampler
         return cls(spec.steps, spec.budget)
 
-    def weights(self, terms: Sequence[Term]) -> dict[str, float]:
-        """Label → weight at the end, by which all texts of the run are compared."""
-        end = Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)
-        return {term.label: end.value(term.weight) for term in terms}
+    @property
+    def end(self) -> Clock:
+        """The end of the run: by the weights there, all of its texts are compared."""
+        return Clock(step=max(0, (self.steps or 1) - 1), progress=1.0)

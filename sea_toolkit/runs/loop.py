@@ -78,6 +78,7 @@ class StepLoop:
         self.parts: dict[str, Stateful] = {
             "noise": self.noise,
             "ledger": problem.ledger,
+            "weights": problem.run.weighing,
             "chains": problem.run,
             "schedules": self.schedules,
             "archives": self.archives,
@@ -88,8 +89,13 @@ class StepLoop:
         self.state: Any = None
         self.notes: list[str] = []
         self.status = "ready"
-        self.weights = self.length.weights(problem.terms)
+        problem.run.weighing.noise = self.noise
         problem.ledger.begin(problem.sample_flops)
+
+    @property
+    def weights(self) -> list[dict[str, float]]:
+        """For each prompt label → weight at the end of the run, by which all of its texts are compared."""
+        return self.problem.weights_at(self.length.end)
 
     @property
     def step(self) -> int:

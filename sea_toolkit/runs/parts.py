@@ -12,6 +12,7 @@ import torch
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.constraints import hinge
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
@@ -19,6 +20,7 @@ from sea_toolkit.problem.per_prompt import policy_has_no_columns
 from sea_toolkit.problem.stated import check_code
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_cache import TextCache
+from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
@@ -40,7 +42,7 @@ class Part:
     Attributes:
         energy: what is bound.
         item: what it was made from; None for a term given in Python.
-        weight: a number or a schedule.
+        weight: what it is multiplied by.
         label: its name in results, unique in the recipe.
         options: as the recipe has them; none of a term given in Python.
         is_labelled: the label is the user's, and not made of a name.
@@ -48,12 +50,12 @@ class Part:
         is_time_dependent: an option follows a schedule.
         code: of a term given in Python, the top packages whose lines its errors name.
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
-        columns: what makes the energy once the prompts are known, where options come from their table.
+        option_columns: what makes the energy once the prompts are known, where options come from their table.
     """
 
     energy: Energy
     item: Item | None
-    weight: Any
+    weight: Weight
     label: str
     options: Mapping[str, Any] = field(default_factory=dict)
     is_labelled: bool = False
@@ -61,7 +63,7 @@ class Part:
     is_time_dependent: bool = False
     code: frozenset[str] = frozenset()
     no_reward: RecipeError | None = None
-    columns: OptionColumns | None = None
+    option_columns: OptionColumns | None = None
 
     def on(self, prompts: Sequence[str]) -> Part:
         """The same for these prompts: options that come from columns of their table have their values.
@@ -69,10 +71,10 @@ class Part:
         Raises:
             RecipeError, PluginError: see `OptionColumns.energy`.
         """
-        if self.columns is None:
+        if self.option_columns is None:
             return self
-        energy = self.columns.energy(prompts)
-        return replace(self, energy=energy, is_time_dependent=self.columns.is_time_dependent)
+        energy = self.option_columns.energy(prompts)
+        return replace(self, energy=energy, is_time_dependent=self.option_columns.is_time_dependent)
 
     def refuse_unless(self, allowed: Allowed) -> None:
         """Refuse functions and servers of a term of the recipe that the user has not allowed; only then read what
@@ -106,6 +108,11 @@ class Part:
         """What is known before it is bound."""
         return TermFacts.unbound(self.label, self.qualified, self.energy, self.is_reference)
 
+    @property
+    def columns(self) -> Columns:
+        """What it reads of the prompts' table."""
+        return Columns.union([self.energy.columns, self.weight.columns])
+
     def bind(self, context: Context) -> Term:
         """Let the energy do the work that is needed once per run.
 
@@ -122,8 +129,9 @@ class Part:
         if self.limits is not None:
             bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
+        weight = self.weight.for_prompts(context.prompts, repr(self.label))
         return Term(
-            self.label, self.weight, bound, self.qualified, self.owner, meter, self.is_time_dependent,
+            self.label, weight, bound, self.qualified, self.owner, meter, self.is_time_dependent,
             can_announce,
             cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
         )  # fmt: skip
@@ -141,15 +149,22 @@ def same_random_stream() -> Iterator[None]:
         yield
 
 
-def own_parts(energies: Mapping[str, tuple[Any, Any]] | None) -> list[Part]:
-    """Terms that are Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
-    parts = []
-    for label, (weight, thing) in (energies or {}).items():
-        energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
-        written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
-        owner = Owner(f"energy {label!r}").with_code_of(written)
-        parts.append(Part(as_energy(energy, owner), None, weight, label, is_labelled=True, code=owner.code))
-    return parts
+OwnEnergies = Mapping[str, tuple[Any, Any]]
+"""Terms that are Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
+
+
+def own_part(label: str, weight: Any, thing: Any, resolver: Resolver) -> Part:
+    """A term that is a Python object; a table as its weight is a schedule or a column.
+
+    Raises:
+        RecipeError: the table is neither, or a schedule that follows the run.
+    """
+    energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
+    written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
+    owner, place = Owner(f"energy {label!r}").with_code_of(written), f"the weight of {label!r}"
+    resolved = _weight(weight, resolver, place)
+    _refuse_reactive(resolver, place)
+    return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code)
 
 
 def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: str) -> Part:
@@ -179,12 +194,12 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         follows = False
     else:
         energy, follows = build(options)
-    weight = resolver.number(spec.weight, f"{place}.weight")
+    weight = replace(_weight(spec.weight, resolver, f"{place}.weight"), active=_active(spec.active, place))
     _refuse_reactive(resolver, place)
     label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
     part = Part(
         energy, item, weight, label, options, spec.label is not None, is_time_dependent=follows, no_reward=refusal,
-        columns=columns if columns.names else None,
+        option_columns=columns if columns.names else None,
     )  # fmt: skip
     if not isinstance(spec, ConstraintSpec):
         return part
@@ -241,19 +256,25 @@ def with_labels(parts: Sequence[Part]) -> list[Part]:
 
 def is_policy_itself(part: Part) -> bool:
     """Whether it is the summed −log π with a fixed weight, so that weight 1 alone asks for the policy's own answers."""
-    return part.is_reference and part.options.get("normalize") != "mean" and isinstance(part.weight, float | int)
+    return part.is_reference and part.options.get("normalize") != "mean" and part.weight.fixed is not None
 
 
-def with_weight(part: Part, resolver: Resolver) -> Part:
-    """A term given in Python; a table as its weight is a schedule.
+def _weight(value: Any, resolver: Resolver, place: str) -> Weight:
+    """A number, a schedule, or `{ column = "name" }` of the prompts' table."""
+    if not isinstance(value, dict) or "column" not in value:
+        return Weight(resolver.number(value, place))
+    if set(value) != {"column"} or not isinstance(value["column"], str) or not value["column"]:
+        raise RecipeError(f"{place} is {value!r}", expected='{ column = "NAME" }, a column of the table of prompts')
+    return Weight(column=value["column"])
 
-    Raises:
-        RecipeError: the table is no schedule, or one that follows the run.
-    """
-    place = f"the weight of {part.label!r}"
-    weight = resolver.number(part.weight, place)
-    _refuse_reactive(resolver, place)
-    return replace(part, weight=weight)
+
+def _active(part: tuple[float, float], place: str) -> tuple[float, float]:
+    begin, end = part
+    if not begin < end:
+        raise RecipeError(
+            f"{place}.active is from {begin:g} to {end:g} of the run", expected="two numbers, the first one smaller"
+        )
+    return begin, end
 
 
 def _refuse_reactive(resolver: Resolver, place: str) -> None:

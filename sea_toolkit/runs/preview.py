@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.peak_memory import peak_memory_mb, reset_peak_memory
 from sea_toolkit.lm.decoding import decode
@@ -18,6 +17,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.result import finite
 from sea_toolkit.util.conversation import Prompt
 
@@ -31,7 +31,7 @@ class TermRange:
 
     Attributes:
         label: its name in results.
-        weight: at the end of the run.
+        weight: at the end of the run, mean over prompts.
         low, high: of the unweighted term, over all samples; of a reward with its sign.
         nats: |weight| · (largest − smallest) among the samples of one prompt, mean over prompts: how much it has to say
             in the choice between answers.
@@ -136,10 +136,10 @@ def _samples_of_steps(composition: Composition, problem: Problem, steps: int) ->
 
 
 def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], steps: int | None) -> list[TermRange]:
-    end = Clock(step=max(0, (steps or 1) - 1), progress=1.0)
-    weights = {t.label: end.value(t.weight) for t in problem.terms}
+    weights = problem.weights_at(Length(steps, None).end)
     rows = {k: [[v for v in row if math.isfinite(v)] for row in values] for k, values in terms.items()}
-    nats = {k: abs(weights[k]) * fmean(max(row) - min(row) if row else 0.0 for row in rows[k]) for k in rows}
+    spans = {k: [max(row) - min(row) if row else 0.0 for row in values] for k, values in rows.items()}
+    nats = {k: fmean(abs(w[k]) * span for w, span in zip(weights, spans[k], strict=True)) for k in rows}
     total = sum(nats.values())
     ranges = []
     for term in problem.terms:
@@ -148,7 +148,7 @@ def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], st
         ranges.append(
             TermRange(
                 term.label,
-                weights[term.label],
+                fmean(w[term.label] for w in weights),
                 min(values),
                 max(values),
                 nats[term.label],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,10 @@ from sea_toolkit.util.version import refuse_newer
 
 MOST = 2**16
 """Chains of a prompt, and rewrites of an answer: more of them is a slip of the finger."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A part of the run that is done."""
 
 
 class PluginSpec(BaseModel):
@@ -40,20 +44,29 @@ class SamplerSpec(PluginSpec):
     budget: float | None = Field(default=None, gt=0, le=1e9)
 
 
-class EnergySpec(PluginSpec):
-    """One term of the energy and its weight, a number or a schedule."""
+class TermSpec(PluginSpec):
+    """What all terms have: a weight (a number, a schedule or a column), and the part of the run in which they count."""
 
     weight: float | dict[str, Any] = 1.0
+    active: tuple[Share, Share] = (0.0, 1.0)
     label: str | None = None
 
+    @pydantic.field_validator("active", mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
-class ConstraintSpec(PluginSpec):
+
+class EnergySpec(TermSpec):
+    """One term of the energy."""
+
+
+class ConstraintSpec(TermSpec):
     """A limit on what an energy reads; `weight` nats are added per unit outside of it."""
 
     max: float | None = None
     min: float | None = None
     weight: float | dict[str, Any] = 100.0
-    label: str | None = None
 
 
 REQUEST = (

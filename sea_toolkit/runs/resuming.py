@@ -84,8 +84,8 @@ def _check_longer(run: Run) -> None:
         )
     if run.sampler.finished(run.problem, run.state):
         raise RecipeError(f"{run.name} ends by itself after {run.step} steps", hint="start another run")
-    weights = run.composition.length.weights(run.problem.terms)
-    if other := [label for label in weights if weights[label] != run.weights[label]]:
+    then, now = run.problem.weights_at(run.composition.length.end), run.weights
+    if other := sorted({label for a, b in zip(then, now, strict=True) for label in a if a[label] != b[label]}):
         raise RecipeError(
             f"the weight of {', '.join(other)} at the end would be another one, and by it the texts so far are ranked",
             hint="start another run",

@@ -68,10 +68,10 @@ def rewrite(
     return scored
 
 
-def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Mapping[str, float]) -> None:
+def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Sequence[Mapping[str, float]]) -> None:
     """Let the rewrites compete with what was met before, by re-scored energy."""
     rewritten = [Archive() for _ in archives]
-    record(rewritten, scored, step, dict(weights))
+    record(rewritten, scored, step, weights)
     for archive, rewrites in zip(archives, rewritten, strict=True):
         for candidate in rewrites.best:
             archive.add(replace(candidate, chain=CHAIN))

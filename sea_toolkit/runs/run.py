@@ -120,7 +120,6 @@ class Run(StepLoop):
         ]
         locked = problem.locked
         facts = {
-            "weights": self.weights,
             "ledger": problem.ledger.summary(),
             "sampler": self.name,
             "law": str(self.sampler.law) + ("" if locked is None else f", given that it begins with {locked.text!r}"),
@@ -129,7 +128,7 @@ class Run(StepLoop):
             "status": self.status,
             "notes": notes,
         }
-        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted)
+        return build_results(problem, self.archives, facts, self.conduct, self.acceptance.accepted, self.weights)
 
     @property
     def conduct(self) -> Conduct:

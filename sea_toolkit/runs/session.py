@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,11 @@ from sea_toolkit.registry.blame import memory_said
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.parts import own_parts
+from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.progress import Progress, silent
-
-OwnEnergies = Mapping[str, tuple[Any, Any]]
-"""Terms given as Python objects: label → (weight, a function of a response or of texts, or an `Energy`)."""
 
 
 class Session:
@@ -62,7 +59,7 @@ class Session:
         Raises:
             RecipeError, PluginError: see `compose`.
         """
-        return compose(recipe, self.hub, own_parts(energies), allowed)
+        return compose(recipe, self.hub, energies, allowed)
 
     def refuse_unused(self, recipe: Recipe) -> None:
         """Refuse settings of the recipe's policy that a policy of one's own would ignore.

@@ -32,8 +32,8 @@ def split_pair(place: str, value: Any, expected: str) -> tuple[Any, Any]:
 
 
 def checked_weight(place: str, value: Any) -> Any:
-    """A finite number, or the table of a schedule."""
-    if isinstance(value, Mapping) and "schedule" in value:
+    """A finite number, or the table of a schedule or a column."""
+    if isinstance(value, Mapping) and ("schedule" in value or "column" in value):
         return dict(value)
     if not is_number([value]):
         hint = number_in(value) if isinstance(value, str) else None

@@ -91,8 +91,7 @@ class SeaAdam(Sampler):
         response = problem.relax(seen, state.candidates, noise)
         energies = self._rewards(problem, response)
         fluency = self._cross_entropy(problem, z, state)
-        scale = sum(abs(clock.value(t.weight)) for t in problem.rewards) or 1.0
-        objective = energies.total / scale + clock.value(self.reference_weight) * fluency
+        objective = energies.total / self._scale(problem) + clock.value(self.reference_weight) * fluency
         gradient = problem.gradient(objective, z, response, energies)
         moved, first, second = adam(state, gradient, clock.value(self.learning_rate))
         stopped = problem.stopped
@@ -112,6 +111,12 @@ class SeaAdam(Sampler):
 
     def _rewards(self, problem: Problem, response: SoftResponse) -> Energies:
         return problem.mask_nonfinite(problem.energy(response, problem.rewards))
+
+    @staticmethod
+    def _scale(problem: Problem) -> Float[Tensor, "P 1"]:
+        """Σ |w| over the rewards; 1 where all of them weigh nothing."""
+        total = torch.stack([problem.weight(t).abs() for t in problem.rewards]).sum(0)
+        return torch.where(total > 0, total, 1.0)
 
     def _cross_entropy(self, problem: Problem, z: Float[Tensor, "P C T K"], state: State) -> Float[Tensor, "P C"]:
         """−Σ_v softmax(z)(v) log p_LM(v), averaged over the tokens of the decoded text."""

@@ -13,7 +13,6 @@ from sea_toolkit.core.response import after_end
 from sea_toolkit.core.values import described as described_value
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.runs.compose import Part
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
 from sea_toolkit.testing.responses import closed
 from sea_toolkit.testing.setting import Setting, bound_problem, described, registered
@@ -64,7 +63,7 @@ def check_initializer(initializer: Any, setting: Setting | None = None, /, **opt
                     prompts,
                     chains=setting.chains,
                     length=setting.length,
-                    own=[Part(tiny_reward(), None, 1.0, "reward")],
+                    own={"reward": (1.0, tiny_reward())},
                     initializer={"name": item.qualified, **options},
                 )
                 return problem

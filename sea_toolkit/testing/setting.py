@@ -20,7 +20,7 @@ from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import KINDS
 from sea_toolkit.runs.compose import Composition, compose
-from sea_toolkit.runs.parts import Part
+from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.tiny import tiny_policy
@@ -118,7 +118,7 @@ def bound_problem(
     chains: int,
     length: int,
     energies: Sequence[Mapping[str, Any]] = (),
-    own: Sequence[Part] = (),
+    own: OwnEnergies | None = None,
     sampler: Mapping[str, Any] | None = None,
     initializer: Mapping[str, Any] | None = None,
     allowed: Allowed = NOTHING,

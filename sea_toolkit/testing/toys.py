@@ -22,7 +22,6 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.testing.setting import bound_problem
 from sea_toolkit.testing.tiny import TinyCost, tiny_model, tiny_reward
 
@@ -115,7 +114,7 @@ class Toy:
             chains=chains,
             length=self.length,
             energies=[{"name": "reference", "weight": self.reference, **(reference or {})}],
-            own=own_parts(self.terms),
+            own=self.terms,
             sampler={"name": sampler} if isinstance(sampler, str) else sampler,
             **more,
         )

@@ -240,7 +240,7 @@ def test_a_constraint_is_a_hinge():
         recipe={"energies": LENGTH, "constraints": [{"name": "length", "target": 4.0, "tolerance": 1.0, "max": 2.0}]}
     )
     plain, limit = problem.terms
-    assert (plain.label, limit.label, limit.weight) == ("length", "length limit", 100.0)
+    assert (plain.label, limit.label, limit.weight.number) == ("length", "length limit", 100.0)
     ids = random_ids(1, 2, 10)
     ids[0, 0, 4:] = EOS  # 5 tokens: ½ (5 − 4)², inside; the other has 10: ½ (10 − 4)² = 18, outside by 16
     assert limit(SoftResponse.from_ids(ids, (EOS,))).tolist() == [[0.0, 16.0]]

@@ -11,7 +11,6 @@ from sea_toolkit.hookspecs import hookimpl
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.energy import Energy
 from sea_toolkit.runs.compose import Composition, compose
-from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.testing.tiny import tiny_policy
@@ -29,7 +28,7 @@ def composed(
     data = {"energies": [{"name": "reference"}, *energies], "sampler": {"name": sampler, **more}}
     if relaxation:
         data["relaxation"] = {"name": relaxation}
-    return compose(Recipe.parse(data), hub(), own_parts(own))
+    return compose(Recipe.parse(data), hub(), own)
 
 
 def bound(composition: Composition) -> Any:

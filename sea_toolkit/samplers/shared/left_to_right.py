@@ -20,7 +20,7 @@ def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, 
     texts, response, _ = problem.as_text(ids)
     total = torch.zeros(ids.shape[:2], device=ids.device)
     for term in problem.rewards:
-        total = total + problem.clock.value(term.weight) * term.of_text(response, problem.prompts, texts)
+        total = total + problem.weighted(term, term.of_text(response, problem.prompts, texts))
     return total.nan_to_num(torch.inf, torch.inf, torch.inf)
 
 

@@ -52,5 +52,5 @@ def potential_at(
 def is_time_dependent(problem: Problem) -> bool:
     """Whether a weight or an option follows a schedule, so that the potential changes from step to step."""
     options = {} if problem.relaxation is None else problem.relaxation.options
-    numbers = [*(t.weight for t in problem.terms), *options.values()]
-    return problem.is_time_dependent or any(is_schedule(x) for x in numbers)
+    moving = not all(t.weight.is_constant for t in problem.terms) or any(map(is_schedule, options.values()))
+    return problem.is_time_dependent or moving

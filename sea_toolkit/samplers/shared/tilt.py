@@ -51,7 +51,7 @@ class CurrentGradient(GradientMemory):
 
     def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P C V"]:
         (gradients,) = memory
-        return (weights_now(problem, gradients) @ gradients).squeeze(2)
+        return (weights_now(problem) @ gradients).squeeze(2)
 
 
 class RunningMean(GradientMemory):
@@ -75,7 +75,7 @@ class RunningMean(GradientMemory):
         total, square, count = memory
         mean = total / count
         error = (square / count - mean.square()).clamp(min=0) / (count - 1).clamp(min=1)
-        weights = weights_now(problem, mean)
+        weights = weights_now(problem)
         mean, error = weights @ mean, weights.square() @ error
         power = mean.square()
         sure = power / (power + error).clamp(min=torch.finfo(power.dtype).tiny)
@@ -178,6 +178,6 @@ def token_gradients(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"
     return torch.stack(means, 2).clamp(-STEEPEST, STEEPEST)
 
 
-def weights_now(problem: Problem, like: Tensor) -> Float[Tensor, "1 M"]:
+def weights_now(problem: Problem) -> Float[Tensor, "P 1 1 M"]:
     """The rewards' weights as they are now, in the order of `token_gradients`."""
-    return like.new_tensor([[problem.clock.value(t.weight) for t in problem.differentiable_rewards]])
+    return torch.stack([problem.weight(t) for t in problem.differentiable_rewards], -1)[:, None]

@@ -15,7 +15,6 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
-from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.testing.responses import Answers
 from sea_toolkit.testing.setting import Setting, bound_problem
 
@@ -46,7 +45,7 @@ class Subject:
             energies=[{"name": self.item.qualified, **self.options}],
             allowed=self.allowed,
             sampler={"name": "sea"} if self.energy.joint else None,
-            own=own_parts({"nothing": (0.0, _nothing)}),  # a recipe has more than −log π
+            own={"nothing": (0.0, _nothing)},  # a recipe has more than −log π
         )
         return problem
 

@@ -17,7 +17,6 @@ from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.runs.checkpoint import pack
 from sea_toolkit.runs.compose import Composition
-from sea_toolkit.runs.parts import own_parts
 from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.testing.setting import Setting, bound_problem
 from sea_toolkit.testing.tiny import tiny_reward
@@ -64,7 +63,7 @@ class Subject:
             chains=self.setting.chains,
             length=12 if toy else self.setting.length,
             energies=[{"name": f"{CORE}:reference"}] if reference else [],
-            own=own_parts(terms),
+            own=terms,
             clock=clock,
             sampler={"name": self.item.qualified, **self.options, **counts},
             initializer=None if draft is None else {"name": f"{CORE}:draft", "text": draft},
