@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
     ),
+    "recipe": (
+        "sea_toolkit.cli.recipe:recipe",
+        "Recipes: list those with a name, show one with all defaults, check one before it is paid for.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (

@@ -37,6 +37,7 @@ class ModelOutlook:
         key: energies with the same one share its weights and its passes.
         parameters: that a token is multiplied with.
         megabytes: of its weights; 0 for a part of the policy.
+        place: where it will be.
         skeleton: the model without its weights.
         more: tokens that it reads beside each answer.
     """
@@ -45,6 +46,7 @@ class ModelOutlook:
     key: Hashable
     parameters: int
     megabytes: float
+    place: Placement
     skeleton: Any
     more: int = 0
 
@@ -96,7 +98,7 @@ class Foresight:
         """
         depth = max(1, count_layers(self.policy) // 2) if layers is None else layers
         part = first_blocks(self.policy, depth)
-        return ModelOutlook(name, ("policy", depth), parameters_used(part), 0.0, part)
+        return ModelOutlook(name, ("policy", depth), parameters_used(part), 0.0, self.place, part)
 
     def model(
         self,
@@ -130,7 +132,7 @@ class Foresight:
         whole = skeleton(role, source, name, self.finder)
         part = whole if layers is None else first_blocks(whole, layers)
         return ModelOutlook(
-            ledger_name, (role, source, layers), parameters_used(part), megabytes(whole, place.dtype), part, more
+            ledger_name, (role, source, layers), parameters_used(part), megabytes(whole, place.dtype), place, part, more
         )
 
     def road(self, tokenizer: Any) -> Road:

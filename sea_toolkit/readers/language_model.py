@@ -62,7 +62,10 @@ def language_model_outlook(
     source = None if name is None else find_language_model(name, foresight.finder)
     if name is None or source is None or source == foresight.source:
         parts = parameters_used(foresight.policy)
-        return "policy", ModelOutlook(f"{ledger_name}:policy", ("policy", None), parts, 0.0, foresight.policy, more)
+        part = ModelOutlook(
+            f"{ledger_name}:policy", ("policy", None), parts, 0.0, foresight.place, foresight.policy, more
+        )
+        return "policy", part
     tokenizer = read_tokenizer(source, name, trust_remote_code=foresight.finder.trust_remote_code)
     return foresight.road(tokenizer), foresight.model("causal", source, name, f"{ledger_name}:{name}", more=more)
 

@@ -74,7 +74,8 @@ class RecipeFile:
                 raise RecipeError(f"{self.where}: unknown option {name!r}", hint=did_you_mean(name, self.places))
         missing = [name for name in self.required if name not in values]
         if missing:
-            listed = ", ".join(f"{name} ({self.places[name].help})" for name in missing)
+            helps = [self.places[name].help for name in missing]
+            listed = ", ".join(f"{n} ({text})" if text else n for n, text in zip(missing, helps, strict=True))
             raise RecipeError(
                 f"{self.where} needs {listed}",
                 expected="a value for it" if len(missing) == 1 else "a value for each of them",

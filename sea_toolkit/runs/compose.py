@@ -23,6 +23,7 @@ from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.contradictions import refuse_exclusive_limits
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
@@ -206,8 +207,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         allowed: what the user lets the energies do.
 
     Raises:
-        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
-            or a server that is not allowed.
+        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), limits that
+            exclude each other, or a function or a server that is not allowed.
         PluginError: a plugin that the recipe names is broken.
     """
     resolver = Resolver(hub)
@@ -218,6 +219,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         part.refuse_unless(allowed)
     parts = with_labels(parts)
     _refuse_nothing(parts, hub)
+    refuse_exclusive_limits(parts)
     _check_sampler_table(recipe)
     item = resolver.find("initializer", recipe.initializer.name, "initializer")
     initializer = as_initializer(resolver.build(item, recipe.initializer.options, "initializer"), item.owner)
