@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sea_toolkit.core.ledger import Ledger
     from sea_toolkit.core.noise import Noise, categorical
     from sea_toolkit.core.response import SoftResponse, after_end
+    from sea_toolkit.evaluation.calibrate import Calibration, calibrate
     from sea_toolkit.evaluation.compare import compare
     from sea_toolkit.lm.decoding import Decoded, decode
     from sea_toolkit.lm.embedding_space import EmbeddingSpace
@@ -47,17 +48,20 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API", "Aligner", "BoundEnergy", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace", "Energy",
+    "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
+    "Energy",
     "Event", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
     "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy",
     "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
-    "SoftResponse", "WheelFiles", "after_end", "align", "categorical", "compare", "decode", "hard_ids", "hookimpl",
+    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "hard_ids",
+    "hookimpl",
     "latent_of", "metropolis", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
     "Aligner": "aligner",
     "BoundEnergy": "problem.energy",
+    "Calibration": "evaluation.calibrate",
     "Clock": "core.clock",
     "Columns": "problem.columns",
     "Context": "problem.context",
@@ -87,6 +91,7 @@ _LAZY = {
     "WheelFiles": "models.wheel_files",
     "after_end": "core.response",
     "align": "api",
+    "calibrate": "evaluation.calibrate",
     "categorical": "core.noise",
     "compare": "evaluation.compare",
     "decode": "lm.decoding",

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
+from sea_toolkit.problem.base_scale import BaseScale
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.batches import check_count, in_batches, refuse_in_batches, run_batches
@@ -168,6 +169,8 @@ class Aligner:
         if len(batches) > 1:
             refuse_in_batches(chosen, folder, len(batches))
 
+        scales: dict[str, BaseScale] = {}
+
         def run() -> list[Result]:
             with shown(self._live):
                 return run_batches(batches, run_one)
@@ -187,7 +190,11 @@ class Aligner:
                     dated = _dated(chosen, run.problem.policy)
                     weights = {k: weight for k, (weight, _) in terms.own.items()}
                     SavedRun(dated, composition.prompts(some), weights, checkpoint_every).write(folder)
-                return run.execute()
+                weighing = run.problem.run.weighing
+                weighing.scales |= scales  # those of the first batch are those of all
+                results = run.execute()
+                scales.update(weighing.scales)
+                return results
 
         results = best_so_far(run, on_interrupt, folder)
         return results[0] if is_one_prompt(prompts) else results

@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.recipe:recipe",
         "Recipes: list those with a name, show one with all defaults, check one before it is paid for.",
     ),
+    "calibrate": (
+        "sea_toolkit.cli.calibrate:calibrate",
+        "Measure the terms of RECIPE on the policy's own answers to PROMPTS, and keep the numbers in the recipe.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (

@@ -39,6 +39,7 @@ class SoftResponse:
             end-of-text token of a hard response, and 0 after it.
         eos_ids: the tokens that end a text.
         texts: P × C texts, of responses that were made from them; a reader with a tokenizer of its own reads these.
+        log_prob: `[P, C]`, Σ log π of hard responses where the run knows it, NaN elsewhere.
     """
 
     weights: Float[Tensor, "P C T K"]
@@ -48,6 +49,7 @@ class SoftResponse:
     eos_ids: tuple[int, ...]
     taps: GradientTaps | None = field(default=None, repr=False)
     texts: Sequence[Sequence[str]] | None = field(default=None, repr=False)
+    log_prob: Float[Tensor, "P C"] | None = field(default=None, repr=False)
 
     @classmethod
     def from_weights(

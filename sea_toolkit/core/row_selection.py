@@ -23,6 +23,7 @@ def select_prompts(response: SoftResponse, prompts: Int[Tensor, " n"]) -> SoftRe
         alive=response.alive[prompts],
         taps=None if response.taps is None else _SelectedTaps(response.taps, prompts, len(response.ids)),
         texts=None if response.texts is None else [response.texts[p] for p in prompts.tolist()],
+        log_prob=None if response.log_prob is None else response.log_prob[prompts],
     )
 
 

@@ -23,6 +23,11 @@ def sea_register_energies(register: Register) -> None:
         summary="The mean of several reward models, less what they disagree about.",
     )
     register(
+        "worst-of",
+        target="sea_toolkit.energies.worst_of:WorstOf",
+        summary="The worst of several rewards, or a soft minimum of them: no objective is bought with another.",
+    )
+    register(
         "remote-reward",
         target="sea_toolkit.energies.remote_reward.energy:RemoteReward",
         summary="The negative of a reward model that a server runs: SGLang, vLLM or OpenRLHF.",
@@ -91,6 +96,11 @@ def sea_register_energies(register: Register) -> None:
         "implicit-reward",
         target="sea_toolkit.energies.implicit_reward:ImplicitReward",
         summary="−β (log π_a − log π_b): what a tuned language model prefers to the one it was tuned from.",
+    )
+    register(
+        "policy-mixture",
+        target="sea_toolkit.energies.policy_mixture:PolicyMixture",
+        summary="−Σ a log π of several language models: a product of experts, or one model against another.",
     )
     register(
         "process-reward",

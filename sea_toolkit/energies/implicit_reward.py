@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
-from jaxtyping import Float
-from torch import Tensor
-
-from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.problem.outlook import Foresight, Outlook
-from sea_toolkit.readers.answer_likelihood import AnswerLikelihood
-from sea_toolkit.readers.conversation_text import CONVERSATION, ConversationText, chat_for
-from sea_toolkit.readers.language_model import language_model, language_model_outlook, text_only
-from sea_toolkit.util.conversation import Message
+from sea_toolkit.readers.likelihood_pool import LikelihoodPool, pool_outlook
 
 
 class ImplicitReward(Energy):
@@ -68,9 +60,7 @@ class ImplicitReward(Energy):
 
     def outlook(self, foresight: Foresight) -> Outlook:
         """Two language models; the gradient comes by the longer road of the two."""
-        sides = [language_model_outlook(name, foresight, "implicit-reward") for name in (self.model, self.reference)]
-        roads = {road for road, _ in sides}
-        return Outlook("bridge" if "bridge" in roads else "own tokens", [model for _, model in sides])
+        return pool_outlook("implicit-reward", [self.model, self.reference], foresight, is_reward=True)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the models, and run the prompts once.
@@ -79,58 +69,10 @@ class ImplicitReward(Energy):
             ModelError: as `check`, or unreadable weights.
             RecipeError: a prompt is too long for a model, or both are the policy.
         """
-        tuned, reference = self._likelihood(self.model, context), self._likelihood(self.reference, context)
-        if tuned.lm is reference.lm:
-            raise RecipeError(
-                f"implicit-reward compares {tuned.lm.name} with itself", expected="another model as the reference"
-            )
-        notes = [*tuned.warnings, *reference.warnings]
-
-        def score_text(prompts: Sequence[str], texts: Sequence[str]) -> Float[Tensor, " N"]:
-            return self._energy(tuned.of_texts(prompts, texts), reference.of_texts(prompts, texts))
-
-        for side in (tuned, reference):
-            if not side.differentiable:
-                notes.append(text_only("implicit-reward", side.lm.name, "caps, scales or shifts its logits"))
-                return BoundEnergy(score_text=score_text, is_reward=True, warnings=notes)
-
-        def energy(response: SoftResponse) -> Float[Tensor, "P C"]:
-            value = self._energy(tuned.of_response(response), reference.of_response(response))
-            return value.unflatten(0, response.shape[:2])
-
-        return BoundEnergy(energy=energy, score_text=score_text, is_reward=True, warnings=notes)
-
-    def _energy(self, tuned: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor:
-        (a, tokens_a), (b, tokens_b) = tuned, reference
-        if self.normalize == "mean":
-            a, b = a / tokens_a.clamp(min=1.0), b / tokens_b.clamp(min=1.0)
-        return self.beta * (b - a)
-
-    def _likelihood(self, name: str | None, context: Context) -> AnswerLikelihood:
-        lm = language_model(name, context)
-        own = lm.chat
-        turns = CONVERSATION if own is not None else (Message("user", "{prompt}{response}"),)
-        chat = chat_for(
-            turns,
-            lm.tokenizer,
-            lm.name,
-            plain=own is None,
-            options=self.template_options,
-            date=None if own is None else own.date,
-            own=lambda: own,
-        )
-        # plain text has no end of its own
-        anchor = lm.tokenizer.decode([lm.usual_end]) if self.end and chat is None else ""
-        shown = ConversationText(
-            turns,
-            lm.tokenizer,
-            lm.name,
-            chat,
-            anchor=anchor,
-            answers=False,
-            limit=lm.context_length,
-            truncate=self.truncate,
-        )
-        shown.frames(context.prompts, context.length)
-        context.use_model(f"implicit-reward:{lm.name}", lm.model)
-        return AnswerLikelihood(lm, shown, int(self.end), context)
+        pool = LikelihoodPool(
+            "implicit-reward", context, end=self.end, normalize=self.normalize,
+            template_options=self.template_options, truncate=self.truncate,
+        )  # fmt: skip
+        pool.add(self.model, self.beta)
+        pool.add(self.reference, -self.beta)
+        return pool.bound(is_reward=True)

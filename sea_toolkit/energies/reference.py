@@ -13,6 +13,7 @@ from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, PolicyEnergy
 from sea_toolkit.problem.outlook import Foresight, Outlook
+from sea_toolkit.readers.policy_likelihood import policy_log_prob
 
 
 class Reference(Energy):
@@ -77,17 +78,11 @@ class PolicyCost:
     ) -> Float[Tensor, "P C"]:
         """The energy of hard responses; where `same` holds, Σ log π is taken from `known` and the row is not run
         again."""
-        policy, prefix = self.context.policy, self.context.prefix
-        p, c, t = response.shape
-        todo = torch.ones(p, c, dtype=torch.bool, device=response.ids.device) if same is None else ~same
-        total = torch.zeros(p, c, device=response.ids.device) if known is None else known.clone()
-        where = todo.nonzero()
-        if len(where):
-            mask = response.alive[todo][:, None] > 0
-            log_prob = policy.log_prob(prefix.select(where[:, 0]), response.ids[todo][:, None], mask)
-            total[todo] = torch.where(mask, log_prob, 0.0).sum(-1).squeeze(1)
-            self.context.ledger.forward("policy", len(where) * (t - 1), policy.body_parameters)
-            self.context.ledger.forward("policy", len(where) * t, policy.head_parameters)
+        (p, c, t), policy = response.shape, self.context.policy
+        total = policy_log_prob(response, self.context, known, same)
+        run = p * c if same is None else int((~same).sum())
+        self.context.ledger.forward("policy", run * (t - 1), policy.body_parameters)
+        self.context.ledger.forward("policy", run * t, policy.head_parameters)
         return -total * self.per_nat(response.expected_length())
 
     def from_hidden(

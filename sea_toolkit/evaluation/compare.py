@@ -22,6 +22,7 @@ from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.manifest import reading
+from sea_toolkit.runs.measures import refuse_measured
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
@@ -134,6 +135,7 @@ def compare(
     allowed = terms.allowed(allow_code, allow_network)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
     compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allowed) for m in methods]
+    refuse_measured(compositions[0].parts, "compare")
     if compositions[0].joint:
         raise RecipeError(
             f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",

@@ -33,6 +33,13 @@ class Charge:
     holds: Bool[Tensor, "P C"] | None
     length: Float[Tensor, "P C"]
 
+    @property
+    def known(self) -> Float[Tensor, "P C"] | None:
+        """Σ log π where it is that of the drawn tokens, NaN elsewhere."""
+        if self.drawn is None or self.holds is None:
+            return None
+        return torch.where(self.holds, self.drawn, torch.nan)
+
     def of(self, term: Term, response: SoftResponse) -> tuple[Float[Tensor, "P C"], Float[Tensor, "P C"]]:
         """The value of a term that is −log π, and −log π in nats."""
         policy = term.policy_energy

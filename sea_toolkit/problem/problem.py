@@ -88,6 +88,8 @@ class Problem:
         """
         written = self.initializer.write(self, noise, keep_cache)
         if isinstance(written, Decoded):
+            if torch.equal(written.log_proposal, written.log_prob):  # samples of the policy itself
+                self.run.weighing.base_ids = written.ids
             return InitialResponses(written.ids, written.log_prob, written.layers)
         ids = written
         log_prob = self.policy.log_prob(self.prefix, ids).masked_fill(after_end(ids, self.policy.eos_ids), 0.0)
@@ -206,8 +208,8 @@ class Problem:
     def weight(self, term: Term) -> Float[Tensor, "P 1"]:
         """What one unit of the term counts for each prompt now, in nats."""
         weighing = self.run.weighing
-        if weighing.waits(self.terms):
-            weighing.draw(self)
+        if weighing.missing(self.terms):
+            weighing.measure(self)
         return weight_tensor(weighing.by_prompt(term, self.clock, len(self.prompts)), self.stopped.device)
 
     def weighted(self, term: Term, value: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,14 +49,17 @@ def score_texts(
     if charge.drawn is not None:
         problem.run.stop(f"a logit of policy {problem.policy.name!r}", charge.drawn.isnan())
     values: dict[str, Tensor] = {}
+    charged = {t.label: charge.of(t, response) for t in problem.terms if t.policy_energy is not None}
+    nll = next((nll for _, nll in charged.values()), torch.full_like(length, torch.nan))
+    response = replace(response, log_prob=-nll if charged else charge.known)
     rewards = [t.label for t in problem.differentiable_rewards] if gradients else []
     # one response for all of them: terms on one model share its forward pass
     read = response.with_gradient_taps() if rewards else response
     token_gradients: list[TokenGradient] = []
-    total, nll = torch.zeros_like(length), torch.full_like(length, torch.nan)
+    total = torch.zeros_like(length)
     for t in problem.terms:
-        if t.policy_energy is not None:
-            value, nll = charge.of(t, response)
+        if t.label in charged:
+            value, _ = charged[t.label]
         elif t.label in rewards:
             value, gradient = _value_and_gradient(problem, t, read, t.label != rewards[-1])
             token_gradients.append(gradient)
@@ -63,7 +67,7 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-    problem.run.weighing.look(problem.terms, values)
+    problem.run.weighing.look(problem, ids, values)
     for t in problem.terms:
         total = total + problem.weighted(t, values[t.label])
     if charge.drawn is not None:

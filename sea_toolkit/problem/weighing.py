@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.base_scale import BaseScale, base_scale, no_scale
 from sea_toolkit.problem.columns import Columns, columns_of
 from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from sea_toolkit.problem.problem import Problem
     from sea_toolkit.problem.terms import Term
 
-FIRST_SAMPLES = 4
-"""Base samples per prompt that are drawn where a weight is asked for before any text has been scored."""
+FREEDOM = 12
+"""Degrees of freedom that a scale needs: four answers to each of four prompts, or thirteen to one."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Weight:
         on = begin <= clock.progress < end or (end >= 1.0 <= clock.progress)
         return clock.value(self.number) if on else 0.0
 
+    def is_nothing(self, prompt: int) -> bool:
+        """Whether it is 0 for one of the prompts in the whole run."""
+        number = 0.0 if self.cells is not None and self.cells[prompt] == 0 else self.number
+        return not isinstance(number, ScheduleLike) and number == 0
+
     def for_prompts(self, prompts: Sequence[str], where: str) -> Weight:
         """The weight with the cells of its column.
 
@@ -106,64 +113,100 @@ class Weighing:
     Attributes:
         scales: label → what the term is divided by, where that is measured.
         noise: the run's streams, for base samples that are drawn only to be measured.
+        base_ids: first responses that the policy itself has drawn: they are measured when they are scored.
     """
 
-    scales: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, BaseScale] = field(default_factory=dict)
     noise: Noise | None = field(default=None, repr=False)
+    base_ids: Int[Tensor, "P n T"] | None = field(default=None, repr=False)
+    _measures: bool = field(default=False, repr=False)
 
-    def waits(self, terms: Sequence[Term]) -> bool:
-        """Whether something has to be measured before a weight is known."""
-        return any(term.weight.scale is None and term.label not in self.scales for term in terms)
+    def missing(self, terms: Sequence[Term]) -> list[str]:
+        """Terms whose scale has to be measured before their weight is known."""
+        if self._measures:
+            return []
+        return [term.label for term in terms if term.weight.scale is None and term.label not in self.scales]
 
-    def look(self, terms: Sequence[Term], values: Mapping[str, Tensor]) -> None:
-        """Measure what is missing on the first texts that were scored.
+    def look(self, problem: Problem, ids: Int[Tensor, "P n T"], values: Mapping[str, Tensor]) -> None:
+        """Measure what is missing when the first texts are scored, on them if they are the policy's own.
 
         Args:
-            terms: of the energy.
-            values: label → unweighted values `[P, n]` of these texts.
+            problem: of the run.
+            ids: the responses that are scored.
+            values: label → their unweighted values `[P, n]`.
 
         Raises:
-            RecipeError: a term is the same for all of them, so that it has no scale.
+            RecipeError: as `measure`.
         """
-        for term in terms:
-            if term.weight.scale is None and term.label not in self.scales:
-                self.scales[term.label] = _deviation(term.label, values[term.label])
+        if self.missing(problem.terms):
+            is_base = self.base_ids is not None and torch.equal(ids, self.base_ids)
+            self.measure(problem, values if is_base else None)
 
-    def draw(self, problem: Problem) -> None:
-        """Draw base samples and measure on them; they are counted, and are no candidates."""
+    def measure(self, problem: Problem, known: Mapping[str, Tensor] | None = None) -> None:
+        """Measure what is missing on base answers; those that are drawn for it are counted, and are no candidates.
+
+        Args:
+            problem: of the run.
+            known: label → unweighted values `[P, n]` of base answers that there are.
+
+        Raises:
+            RecipeError: a term is the same for all answers to a prompt, so that it has no scale.
+        """
+        missing = self.missing(problem.terms)
+        have = 0 if known is None else known[missing[0]].shape[1]
+        lack = 1 + math.ceil(FREEDOM / len(problem.prompts)) - have
+        drawn = self._drawn(problem, lack) if lack > 0 else {}
+        for label in missing:
+            values = [source[label] for source in (known, drawn) if source]
+            found = base_scale(torch.cat(values, 1))
+            if not found.deviation:
+                raise no_scale(label, found)
+            self.scales[label] = found
+
+    def _drawn(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
+        """Unweighted values of base answers `[P, samples]`."""
         assert self.noise is not None  # the run gives it before the first step
-        uniform = self.noise.uniform(FIRST_SAMPLES, problem.length)
+        uniform = self.noise.uniform(samples, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
-        stopped = problem.run.stopped  # these texts belong to no chain
-        problem.score_as_text(drawn.ids, drawn.log_prob)
-        problem.run.stopped = stopped
+        nobody = torch.zeros(drawn.ids.shape[:2], dtype=torch.bool, device=drawn.ids.device)
+        run = replace(problem.run, stopped=nobody, stops={}, left_out={})  # these texts belong to no chain
+        self._measures = True
+        try:
+            return replace(problem, chains=samples, run=run).score_as_text(drawn.ids, drawn.log_prob).energies.terms
+        finally:
+            self._measures = False
 
     def by_prompt(self, term: Term, clock: Clock, prompts: int) -> list[float]:
         """What one unit of the term counts for each prompt at this point of the run."""
-        scale = self.scales.get(term.label) if term.weight.scale is None else term.weight.scale
-        weight = term.weight.at(clock) / (scale or 1.0)
+        weight = term.weight.at(clock) / self.scale(term)
         return [weight] * prompts if term.weight.cells is None else [weight * cell for cell in term.weight.cells]
+
+    def scale(self, term: Term) -> float:
+        """What the term is divided by; 1 as long as that has not been measured."""
+        if term.weight.scale is not None:
+            return term.weight.scale
+        known = self.scales.get(term.label)
+        return 1.0 if known is None else known.deviation
+
+    @property
+    def notes(self) -> list[str]:
+        """What was measured, in words."""
+        if not self.scales:
+            return []
+        numbers = ", ".join(f"{label} {scale.deviation:.4g}" for label, scale in self.scales.items())
+        few = min(self.scales.values(), key=lambda scale: scale.freedom)
+        return [
+            f"scales measured on {few.texts} base answers of this run, to ± {few.relative_error:.0%}: {numbers}; "
+            "sea-toolkit calibrate RECIPE PROMPTS keeps such numbers in the recipe"
+        ]
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"scales": dict(self.scales)}
+        return {"scales": {label: list(astuple(scale)) for label, scale in self.scales.items()}}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state()` was taken."""
-        self.scales = dict(state["scales"])
-
-
-def _deviation(label: str, values: Tensor) -> float:
-    """The standard deviation over all texts."""
-    finite = values[values.isfinite()].double()
-    deviation = float(finite.std()) if len(finite) > 1 else 0.0
-    if not deviation > 1e-12 * max(1.0, float(finite.abs().max()) if len(finite) else 0.0):
-        raise RecipeError(
-            f"{label} is the same for all {len(finite)} first texts: it has no scale",
-            expected="a term that tells answers apart",
-            hint="a number as its scale",
-        )
-    return deviation
+        self.scales = {label: BaseScale(*numbers) for label, numbers in state["scales"].items()}
 
 
 def weight_tensor(numbers: Sequence[float], device: torch.device) -> Tensor:

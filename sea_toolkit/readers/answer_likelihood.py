@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.context import Context
@@ -31,7 +31,7 @@ class AnswerLikelihood:
     Args:
         lm: the model.
         shown: from prompt and answer to its text.
-        ends: how many tokens behind the answer count as well.
+        ends: whether the token behind the answer, which ends the turn, counts too; None: where the response has ended.
         context: of the run.
 
     Attributes:
@@ -39,8 +39,8 @@ class AnswerLikelihood:
         warnings: what a person should know of the values.
     """
 
-    def __init__(self, lm: Policy, shown: ConversationText, ends: int, context: Context) -> None:
-        self.lm, self.ends = lm, ends
+    def __init__(self, lm: Policy, shown: ConversationText, ends: bool | None, context: Context) -> None:
+        self.lm, self.ends, self.context = lm, ends, context
         head, alignment = linear_head(lm), aligned_with(lm.tokenizer, lm.table, lm.name, lm.name, context)
         self.reader = PlacedReader(lm.backbone, shown, alignment[0], context.prompts)
         self.warnings, self.differentiable = alignment[1], head is not None
@@ -50,26 +50,37 @@ class AnswerLikelihood:
 
     def of_response(self, response: SoftResponse) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
         """Of P · C responses, and the number of tokens."""
-        rows = self.reader.aligned(response)
+        rows, ends = self.reader.aligned(response), self._ends(response)
         if rows.shares is None:
-            return self._of_rows(rows, None)
+            return self._of_rows(rows, ends, None)
         own = torch.nn.functional.embedding(response.ids, self.head)
         become = (response.embed(self.head) - own).flatten(0, 1)
-        return self._of_rows(rows, rows.shares.to(become) @ become)
+        return self._of_rows(rows, ends, rows.shares.to(become) @ become)
 
     @torch.no_grad()
     def of_texts(self, prompts: Sequence[str], texts: Sequence[str]) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Of texts as answers to prompts of the run, and the number of tokens; NaN for one that is too long."""
-        return self._of_rows(self.reader.texts(prompts, texts), None)
+        """Of texts as answers to prompts of the run, and the number of tokens; NaN for one that is too long.
+
+        Only where `ends` says of each text the same: a text alone does not tell whether it has ended.
+        """
+        assert self.ends is not None
+        return self._of_rows(self.reader.texts(prompts, texts), [int(self.ends)] * len(texts), None)
+
+    def _ends(self, response: SoftResponse) -> list[int]:
+        """How many tokens behind each answer count."""
+        if self.ends is not None:
+            return [int(self.ends)] * (response.shape[0] * response.shape[1])
+        ended = (is_any(response.ids, response.eos_ids) & (response.alive > 0.5)).any(-1)
+        return [int(end) for end in ended.flatten().tolist()]
 
     def _of_rows(
-        self, rows: Rows, become: Float[Tensor, "N L H"] | None
+        self, rows: Rows, ends: Sequence[int], become: Float[Tensor, "N L H"] | None
     ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
         states, device = self.reader.states(rows)[:, 0], rows.mask.device
         # the first answer token may follow the beginning itself, where it swallowed what stands before it
         before = torch.zeros_like(states[:, 0]) if rows.prefix is None else rows.prefix.last_hidden
         states = torch.cat([before[:, None], states], 1)
-        where = [(n, s, rows.ids[n][s]) for n in range(len(rows.ids)) for s in self._counted(rows, n)]
+        where = [(n, s, rows.ids[n][s]) for n in range(len(rows.ids)) for s in self._counted(rows, n, ends[n])]
         total = torch.zeros(len(rows.ids), device=device)
         count = torch.zeros_like(total)
         if where:
@@ -83,7 +94,7 @@ class AnswerLikelihood:
             count = count.index_add(0, n, ones[:, 0])
         return total.masked_fill(rows.unread, torch.nan), count
 
-    def _counted(self, rows: Rows, n: int) -> range:
+    def _counted(self, rows: Rows, n: int, ends: int) -> range:
         """The tokens of a whole text that write the answer, and those behind it that count as well."""
         assert rows.placed is not None
         answer = rows.placed[n]
@@ -94,4 +105,4 @@ class AnswerLikelihood:
             first, last = written[0], written[-1] + 1
         else:  # an empty answer: what stands behind it follows what stands before it
             first = last = len(self.reader.shown.frame(self.reader.prompts[rows.prompts[n]])[0])
-        return range(max(1, first), min(len(answer.ids), last + self.ends))
+        return range(max(1, first), min(len(answer.ids), last + ends))

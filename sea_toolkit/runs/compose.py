@@ -9,7 +9,7 @@ from typing import Any
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.resolve import model_of
@@ -19,12 +19,14 @@ from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
 from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
+from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.contradictions import refuse_exclusive_limits
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.measures import settled
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
@@ -99,10 +101,13 @@ class Composition:
             if part.option_columns is not None:
                 part.refuse_unless(self.allowed)
         columns = self.columns
-        prompts = [columns.kept(row) for row in rows]
+        prompts, weights = [columns.kept(row) for row in rows], list[Weight]()
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
-            part.weight.for_prompts(prompts, repr(part.label))
+            weights.append(part.weight.for_prompts(prompts, repr(part.label)))
+        for i, prompt in enumerate(prompts):
+            if all(weight.is_nothing(i) for weight in weights):
+                raise _every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
         return prompts
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
@@ -217,7 +222,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
     parts += [own_part(label, weight, thing, resolver) for label, (weight, thing) in (own or {}).items()]
     for part in parts:
         part.refuse_unless(allowed)
-    parts = with_labels(parts)
+    parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
     _refuse_nothing(parts, hub)
     refuse_exclusive_limits(parts)
     _check_sampler_table(recipe)
@@ -245,10 +250,15 @@ def _refuse_nothing(parts: Sequence[Part], hub: PluginHub) -> None:
     if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight.fixed or 0.0 for part in parts) == 1):
         raise _nothing_to_align_to(hub)
     if all(part.weight.fixed == 0 for part in parts):
-        raise RecipeError(
-            f"every weight is 0 ({', '.join(part.label for part in parts)}): all answers have the same energy",
-            expected="a weight other than 0",
-        )
+        raise _every_weight_is_0("", parts)
+
+
+def _every_weight_is_0(where: str, parts: Sequence[Part]) -> RecipeError:
+    return RecipeError(
+        f"every weight is 0{where and f' {where}'} ({', '.join(part.label for part in parts)}): all answers have the "
+        "same energy",
+        expected="a weight other than 0",
+    )
 
 
 def _nothing_to_align_to(hub: PluginHub) -> RecipeError:

@@ -98,6 +98,12 @@ class StepLoop:
         return self.problem.weights_at(self.length.end)
 
     @property
+    def scales(self) -> dict[str, float]:
+        """Label → what the term is divided by, where that is not 1."""
+        scales = {t.label: self.problem.run.weighing.scale(t) for t in self.problem.terms}
+        return {label: scale for label, scale in scales.items() if scale != 1.0}
+
+    @property
     def step(self) -> int:
         """Steps done."""
         return self.position.step
@@ -116,7 +122,8 @@ class StepLoop:
     def manifest(self) -> dict[str, Any]:
         """Who takes part; reads all weights."""
         length = {"steps": self.steps, "budget": self.budget}
-        return manifest(self.problem, self.composition, self.name) | {"run": self.request, "length": length}
+        facts = {"run": self.request, "length": length, "scales": self.scales}
+        return manifest(self.problem, self.composition, self.name) | facts
 
     @property
     def can_resume(self) -> bool:
@@ -152,6 +159,8 @@ class StepLoop:
             with during("at the start"):
                 state, info = self.calls.init(self.noise)
                 self._log_step(info, -1)
+            if self.folder is not None and problem.run.weighing.scales:
+                run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest | {"scales": self.scales})
             self.state, self.position.scored_last_step = state, info.scored is not None
             if info.scored is not None and not bool(info.scored.same.any()):
                 problem.run.note(
@@ -210,7 +219,7 @@ class StepLoop:
     def _log_step(self, info: Info, step: int) -> None:
         self._record(info, step)
         problem = self.problem
-        values = self.schedules.values(problem.clock)
+        values = {"schedules": self.schedules.values(problem.clock), "scales": self.scales if step < 0 else {}}
         self.trace.step(step, problem.ledger.samples, info, problem.stopped, values)
 
     def _checkpoint(self) -> None:

@@ -25,6 +25,7 @@ from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.measures import UNMEASURED, Measure, measure_of, own_spec
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
 from sea_toolkit.runs.option_columns import OptionColumns
 from sea_toolkit.runs.recipe import ConstraintSpec, EnergySpec
@@ -51,6 +52,7 @@ class Part:
         code: of a term given in Python, the top packages whose lines its errors name.
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
         option_columns: what makes the energy once the prompts are known, where options come from their table.
+        measure: how it is measured.
     """
 
     energy: Energy
@@ -64,6 +66,7 @@ class Part:
     code: frozenset[str] = frozenset()
     no_reward: RecipeError | None = None
     option_columns: OptionColumns | None = None
+    measure: Measure = UNMEASURED
 
     def on(self, prompts: Sequence[str]) -> Part:
         """The same for these prompts: options that come from columns of their table have their values.
@@ -154,17 +157,25 @@ OwnEnergies = Mapping[str, tuple[Any, Any]]
 
 
 def own_part(label: str, weight: Any, thing: Any, resolver: Resolver) -> Part:
-    """A term that is a Python object; a table as its weight is a schedule or a column.
+    """A term that is a Python object.
+
+    Args:
+        label: its name in results.
+        weight: a number, the table of a schedule or a column, or a table that says how it counts (`KEYS`).
+        thing: see `OwnEnergies`.
+        resolver: of the recipe.
 
     Raises:
-        RecipeError: the table is neither, or a schedule that follows the run.
+        RecipeError: another table, or a schedule that follows the run.
     """
     energy = thing if isinstance(thing, Bindable) else functools.partial(thing)
     written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
     owner, place = Owner(f"energy {label!r}").with_code_of(written), f"the weight of {label!r}"
-    resolved = _weight(weight, resolver, place)
+    spec = own_spec(label, weight)
+    resolved = replace(_weight(spec.weight, resolver, place), active=_active(spec.active, f"energy {label!r}"))
     _refuse_reactive(resolver, place)
-    return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code)
+    measure = measure_of(spec, f"energy {label!r}")
+    return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code, measure=measure)
 
 
 def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: str) -> Part:
@@ -202,7 +213,7 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         option_columns=columns if columns.names else None,
     )  # fmt: skip
     if not isinstance(spec, ConstraintSpec):
-        return part
+        return replace(part, measure=measure_of(spec, place))
     if spec.min is None and spec.max is None:
         raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:

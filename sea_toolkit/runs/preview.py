@@ -95,6 +95,7 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
     reset_peak_memory()
     resting, began = peak_memory_mb(), time.perf_counter()
     drawn = decode(few.policy, few.prefix, noise.uniform(SAMPLES, few.length), ledger=few.ledger)
+    run.weighing.base_ids = drawn.ids
     scored = few.score_as_text(drawn.ids, drawn.log_prob)
     seconds, peak = time.perf_counter() - began, peak_memory_mb()
     steps, budget = composition.length

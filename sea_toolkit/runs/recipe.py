@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sea_toolkit.errors import RecipeError, did_you_mean, shortened
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
 from sea_toolkit.registry.recipe_file import TABLE, RecipeFile, recipe_in
+from sea_toolkit.runs.calibration_table import CalibrationTable
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.plain_data import plain_data
 from sea_toolkit.util.version import refuse_newer
@@ -58,7 +59,10 @@ class TermSpec(PluginSpec):
 
 
 class EnergySpec(TermSpec):
-    """One term of the energy."""
+    """One term of the energy. What `scale` and `want` may be is checked when the recipe is composed."""
+
+    scale: Any = None
+    want: Any = None
 
 
 class ConstraintSpec(TermSpec):
@@ -100,6 +104,7 @@ class Recipe(Strict):
     rewrite: RewriteSpec | None = None
     max_new_tokens: int = Field(default=48, gt=0, le=2**20)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    calibration: CalibrationTable | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

@@ -24,6 +24,7 @@ class Result:
         terms: label → (before, after), unweighted, lower is better.
         rewards: label → (before, after) for the reward terms, as the reward model gives them.
         weights: label → weight at the end of the run; a reward with a negative weight is one to be lowered.
+        scales: label → what the term is divided by where that is not 1, which is in its weight already.
         energy: (before, after), with the weights at the end of the run.
         nll_per_token: (before, after), −log π per token in nats.
         chains: per chain its starting text, its best text, their energies, and whether it was stopped.
@@ -44,6 +45,7 @@ class Result:
     terms: dict[str, tuple[float, float]]
     rewards: dict[str, tuple[float, float]]
     weights: dict[str, float]
+    scales: dict[str, float]
     energy: tuple[float, float]
     nll_per_token: tuple[float, float]
     chains: list[dict[str, Any]]
@@ -84,6 +86,7 @@ class Result:
             "terms": {k: pair(v) for k, v in self.terms.items()},
             "rewards": {k: pair(v) for k, v in self.rewards.items()},
             "weights": self.weights,
+            "scales": self.scales,
             "energy": pair(self.energy),
             "nll_per_token": pair(self.nll_per_token),
             "contributions": {k: finite(v) for k, v in self.contributions.items()},

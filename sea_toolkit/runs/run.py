@@ -7,6 +7,7 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.registry.blame import cause_of, during, is_out_of_memory, out_of_memory
 from sea_toolkit.runs.build_results import build_results
 from sea_toolkit.runs.loop import StepLoop
+from sea_toolkit.runs.measures import notes_on_calibration
 from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
@@ -108,13 +109,17 @@ class Run(StepLoop):
             write_end(self.folder, self.request, status, results, self.trace.state())
 
     def _results(self) -> list[Result]:
-        problem = self.problem
+        problem, recipe = self.problem, self.composition.recipe
         warnings = [note for t in problem.terms for note in t.notes]
         notes = [
             *self.composition.hub.notes,
             *problem.policy.notes,
             *warnings,
             *self.notes,
+            *problem.run.weighing.notes,
+            *notes_on_calibration(
+                recipe.calibration, self.composition.parts, problem.policy.name, recipe.max_new_tokens
+            ),
             *problem.run.incidents,
             *notes_on_budget(self.conduct, self.course.next_cost(self.state, self.noise)),
         ]
@@ -124,7 +129,8 @@ class Run(StepLoop):
             "sampler": self.name,
             "law": str(self.sampler.law) + ("" if locked is None else f", given that it begins with {locked.text!r}"),
             "steps": self.step,
-            "seed": self.composition.recipe.seed,
+            "seed": recipe.seed,
+            "scales": self.scales,
             "status": self.status,
             "notes": notes,
         }

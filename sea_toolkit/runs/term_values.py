@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.energy import Bindable
 from sea_toolkit.problem.functions import name_of
+from sea_toolkit.runs.measures import KEYS
 
 
 def split_pair(place: str, value: Any, expected: str) -> tuple[Any, Any]:
@@ -32,8 +33,8 @@ def split_pair(place: str, value: Any, expected: str) -> tuple[Any, Any]:
 
 
 def checked_weight(place: str, value: Any) -> Any:
-    """A finite number, or the table of a schedule or a column."""
-    if isinstance(value, Mapping) and ("schedule" in value or "column" in value):
+    """A finite number, the table of a schedule or a column, or one that says how the term counts."""
+    if isinstance(value, Mapping) and ("schedule" in value or "column" in value or set(value) <= KEYS):
         return dict(value)
     if not is_number([value]):
         hint = number_in(value) if isinstance(value, str) else None

@@ -28,11 +28,10 @@ class Trace:
         self.path = None if folder is None else folder / run_files.TRACE
         self._written = 0, hashlib.sha256()
 
-    def step(self, step: int, samples: float, info: Info, stopped: Tensor, schedules: Mapping[str, float]) -> None:
-        """A step: what it scored, its metrics, and the values of the schedules that follow the run."""
+    def step(self, step: int, samples: float, info: Info, stopped: Tensor, values: Mapping[str, Any]) -> None:
+        """A step: what it scored, its metrics, and further values, such as those of schedules that follow the run."""
         line: dict[str, Any] = {k: numbers(v) for k, v in info.metrics.items()}
-        if schedules:
-            line["schedules"] = dict(schedules)
+        line |= {key: dict(value) for key, value in values.items() if value}
         self._write(step, samples, line | _scored(info.scored) | {"stopped": stopped.tolist()})
 
     def last_look(self, step: int, samples: float, info: Info, stopped: Tensor) -> None:

@@ -24,7 +24,7 @@ def test_a_built_in(install):
 
 
 def test_json(install):
-    source = energy("mine", function="def f(response, *, scale: float = float('inf'), words: list[str] = []):")
+    source = energy("mine", function="def f(response, *, factor: float = float('inf'), words: list[str] = []):")
     install("sea-one", source)
     (entry,) = json.loads(run("mine", "--json").stdout)["items"]
     assert list(entry) == [
@@ -34,7 +34,7 @@ def test_json(install):
     assert entry["qualified"] == "sea-one:mine"
     assert entry["options"] == [
         {
-            "name": "scale",
+            "name": "factor",
             "type": "float",
             "default": "inf",
             "required": False,
@@ -128,7 +128,7 @@ def test_an_unknown_name(install, arguments, code, message):
 
 
 def test_each_thing_is_said_once(install):
-    sections = "Args:\n            scale: nats per token.\n\n        Raises:\n            RecipeError: never."
+    sections = "Args:\n            factor: nats per token.\n\n        Raises:\n            RecipeError: never."
     text = "A sentence that is much longer than a line of eighty characters, so that it goes on\n        here."
     source = energy("mine").replace(
         "The energy mine.", f"The energy mine.\n\n        {text}\n\n        {sections}\n        "
@@ -144,7 +144,7 @@ def test_each_thing_is_said_once(install):
 
 
 def test_the_json_schema_of_the_options(install):
-    install("sea-one", energy("mine", function="def f(response, *, scale: float = 1.0):"))
+    install("sea-one", energy("mine", function="def f(response, *, factor: float = 1.0):"))
     (entry,) = json.loads(run("mine", "--json").stdout)["items"]
     assert entry["schema"] == {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -152,7 +152,7 @@ def test_the_json_schema_of_the_options(install):
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "scale": {
+            "factor": {
                 "anyOf": [
                     {"type": "number"},
                     {"type": "object", "properties": {"schedule": {"type": "string"}}, "required": ["schedule"]},

@@ -119,11 +119,11 @@ class Marks(sea.NamedModel):
     def pull(self, progress): pass
     def remove(self): return False
 
-def f(prompts, texts, *, scale: str = {text!a}):
+def f(prompts, texts, *, factor: str = {text!a}):
     """{ascii(text)[1:-1]}
 
     Args:
-        scale: {ascii(text)[1:-1]}
+        factor: {ascii(text)[1:-1]}
     """
     return [0.0 for _ in texts]
 

@@ -53,7 +53,7 @@ def tuned(tokenizer: Any) -> None:
     tokenizer.save_pretrained("my-tuned-model")
 
 
-NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier, "implicit-reward": tuned}
+NEEDS: dict[str, Callable[[Any], None]] = {"classifier": classifier, "implicit-reward": tuned, "policy-mixture": tuned}
 """Energy to what makes its needs in the current folder, given the policy's tokenizer."""
 
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import LlamaForSequenceClassification
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.testing import Setting, check_energy
-from sea_toolkit.testing.tiny import EOS, tiny_config, tiny_tokenizer
+from sea_toolkit.testing.tiny import EOS
+from tests.energies.reward_models import saved_rewards
 from tests.helpers import dense, hub, problem_for, random_ids, tiny_policy
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Three tiny classifiers of one kind; the third has two outputs."""
-    root = tmp_path_factory.mktemp("ensemble")
-    for i in range(3):
-        config = tiny_config("llama", initializer_range=0.15)
-        config.num_labels = 2 if i == 2 else 1
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(i)
-            LlamaForSequenceClassification(config).save_pretrained(root / str(i))
-        tiny_tokenizer().save_pretrained(root / str(i))
-    return [str(root / str(i)) for i in range(3)]
+    return saved_rewards(tmp_path_factory.mktemp("ensemble"))
 
 
 def terms_of(*energies):

@@ -9,31 +9,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.conventions.tokenizers import made
+from tests.energies.chat_models import log_p, saved_models
 from tests.helpers import PROMPTS, hub, problem_for
 
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?", ""]
 SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
-CHATML = (
-    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<eos>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A tuned model and its reference; ones with a trained tokenizer, without a template, and with soft caps."""
-    root, found = tmp_path_factory.mktemp("implicit"), {}
-    for name, seed in (("tuned", 3), ("reference", 4), ("other", 5), ("plain", 6), ("capped", 7)):
-        tokenizer = made("byte-bpe", bos="<bos>", eos="<eos>") if name == "other" else tiny_tokenizer()
-        tokenizer.chat_template = None if name in ("other", "plain") else CHATML
-        caps = {"final_logit_softcapping": 5.0} if name == "capped" else {}
-        model = tiny_model("gemma2" if caps else "llama", len(tokenizer), seed=seed, num_hidden_layers=1, **caps)
-        model.save_pretrained(root / name)
-        tokenizer.save_pretrained(root / name)
-        found[name] = str(root / name)
-    return found
+    return saved_models(tmp_path_factory.mktemp("implicit"))
 
 
 def term_of(prompts=PROMPTS[:2], **options):
@@ -44,23 +29,6 @@ def term_of(prompts=PROMPTS[:2], **options):
         sampler="best-of-n",
     )
     return problem, problem.terms[0]
-
-
-@torch.no_grad()
-def log_p(folder, prompt, text, end):
-    """Σ log p of the completion, as TRL's DPOTrainer counts it: the conversation's tokens behind the prompt's."""
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    if tokenizer.chat_template:
-        turns = [{"role": "user", "content": prompt}]
-        before = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        eos = "<eos>"
-    else:
-        before, eos = prompt, tokenizer.eos_token
-    start = tokenizer(before, add_special_tokens=not tokenizer.chat_template).input_ids
-    completion = tokenizer(text + (eos if end else ""), add_special_tokens=False).input_ids
-    logits = model(input_ids=torch.tensor([[*start, *completion]])).logits[0, :, : len(tokenizer)]
-    per_token_logps = logits[:-1].log_softmax(-1).gather(-1, torch.tensor([*start, *completion])[1:, None])[:, 0]
-    return per_token_logps[len(start) - 1 :].sum(), max(1, len(completion))
 
 
 @pytest.mark.parametrize(

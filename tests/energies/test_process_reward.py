@@ -201,7 +201,7 @@ def test_a_family_scores_steps_as_it_publishes(name, folders):
 
 def test_it_keeps_its_promises(folders):
     texts = ["the sand", "is it so\n\nit is on", "no"]
-    held = check_energy("process-reward", Setting(hub=hub(), texts=texts), model=folders["qwen-prm"], scale="log-odds")
+    held = check_energy("process-reward", Setting(hub=hub(), texts=texts), model=folders["qwen-prm"], value="log-odds")
     assert set(held) == set(ENERGY) - {"gpu"}
 
 
@@ -255,7 +255,7 @@ def test_a_text_whose_step_merges_with_its_separator_has_no_value(folders):
         ({"family": "math-shepherd", "good": " -", "bad": " -"}, "two different tokens"),
         ({"family": "math-shepherd", "steps": "("}, "regular expression"),
         ({"family": "math-shepherd", "steps": "x*"}, "everywhere"),
-        ({"family": "math-shepherd", "combine": "product", "scale": "log-odds"}, "product of log-odds"),
+        ({"family": "math-shepherd", "combine": "product", "value": "log-odds"}, "product of log-odds"),
         ({}, "nothing tells how"),
     ],
 )

@@ -34,9 +34,9 @@ class Plugin:
     @sea.hookimpl
     def sea_register_energies(self, register):
         @register("vowels")
-        def vowels(prompts, texts, *, scale: float = 1.0):
+        def vowels(prompts, texts, *, factor: float = 1.0):
             """Counts vowels of the text."""
-            return [-scale * sum(t.count(v) for v in "aeiou") for t in texts]
+            return [-factor * sum(t.count(v) for v in "aeiou") for t in texts]
 
         @register("fussy")
         def fussy(response, *, worst: str = "nan"):
@@ -218,7 +218,7 @@ def test_text_only_energies_and_gradients_do_not_go_together(sampler, plugins):
 @pytest.mark.parametrize("sampler", GRADIENT_FREE)
 def test_text_only_energies_take_part_in_selection(sampler, plugins):
     run = run_for(
-        recipe=recipe({"name": "vowels", "weight": 20.0, "scale": 2.0}),
+        recipe=recipe({"name": "vowels", "weight": 20.0, "factor": 2.0}),
         plugins=plugins,
         energies={},
         sampler=sampler,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def energy(name: str, *, head: str = "", function: str = "def f(response, *, scale: float = 1.0):") -> str:
+def energy(name: str, *, head: str = "", function: str = "def f(response, *, factor: float = 1.0):") -> str:
     """A plugin that registers one energy of that name."""
     return f'''\
 import sea_toolkit as sea
@@ -14,7 +14,7 @@ def sea_register_energies(register):
     @register("{name}")
     {function}
         """The energy {name}."""
-        return scale
+        return factor
 '''
 
 
@@ -75,13 +75,13 @@ BROKEN_AT_LOAD = {
     "bad summary": (hook("sea_register_energies(register)", 'register("a", target="a:b", summary=3)'), "the summary 3"),
     "bad target": (hook("sea_register_energies(register)", 'register("a", target="a.b")'), "target 'a.b'"),
     "nothing registered": (hook("sea_register_energies(register)", 'register("a")'), "got nothing to register"),
-    "hidden options": (energy("k", function="def f(response, **scale):"), "takes **scale"),
+    "hidden options": (energy("k", function="def f(response, **factor):"), "takes **factor"),
     "positional option": (
-        energy("p", function="def f(response, scale=1.0):"),
-        "option 'scale' of f() is positional",
+        energy("p", function="def f(response, factor=1.0):"),
+        "option 'factor' of f() is positional",
     ),
     "core's parameter behind the star": (
-        energy("n", function="def f(response, *, noise, scale=1.0):"),
+        energy("n", function="def f(response, *, noise, factor=1.0):"),
         "'noise' of f() is filled by the core",
     ),
     "message that cannot be printed": (

@@ -34,7 +34,7 @@ def test_a_broken_plugin_is_a_record_and_nothing_else(install, case):
     assert cause in bad.error
     assert not [item for item in hub.items() if item.distribution == "sea-bad"]
     for name in ("before", "after"):
-        assert hub.get("energy", name).build({"scale": 2.0})(None) == 2.0
+        assert hub.get("energy", name).build({"factor": 2.0})(None) == 2.0
     assert hub.get("energy", "length").distribution == CORE
 
 

@@ -40,7 +40,7 @@ def test_a_built_in_cannot_be_shadowed(install):
     hub.load()
     assert hub.get("energy", "length").distribution == CORE
     assert hub.get("energy", "sea-alignment:length") is hub.get("energy", "length")
-    assert hub.get("energy", "sea-grab:length").build({"scale": 3})(None) == 3.0
+    assert hub.get("energy", "sea-grab:length").build({"factor": 3})(None) == 3.0
     assert hub.records[-1].warnings == [
         "its energy 'length' is reached as sea-grab:length only: the short name is built-in"
     ]

@@ -147,18 +147,18 @@ def test_what_no_recipe_can_write_is_refused(annotation):
 
 def test_a_load_shows_what_no_recipe_can_write_and_no_message_names_a_made_up_module(tmp_path, install):
     head = "import dataclasses\nimport torch\n@dataclasses.dataclass\nclass PM:\n    a: int\nclass Odd: ...\n"
-    install("sea-type", energy("typed", head=head, function="def f(response, *, scale: torch.dtype = torch.float32):"))
+    install("sea-type", energy("typed", head=head, function="def f(response, *, factor: torch.dtype = torch.float32):"))
     file = tmp_path / "mine.py"
-    signature = "def f(response, *, scale: set[PM] | None = None, odd: 'list[Odd] | int' = 1):"
+    signature = "def f(response, *, factor: set[PM] | None = None, odd: 'list[Odd] | int' = 1):"
     file.write_text(energy("mine", head=head, function=signature))
     hub = PluginHub.discover(files=[file])
     hub.verify()
     record = next(record for record in hub.records if record.distribution == "sea-type")
     assert record.status == "broken"
-    assert "option 'scale' is dtype" in record.error
+    assert "option 'factor' is dtype" in record.error
     item = hub.get("energy", "mine")
     with pytest.raises(sea.RecipeError) as caught:
-        item.build({"scale": 3, "odd": "x"}, "here")
+        item.build({"factor": 3, "odd": "x"}, "here")
     assert "_sea_plugin" not in str(caught.value)
     assert "_sea_plugin" not in json.dumps([o.type for o in item.options])
 
@@ -221,7 +221,7 @@ def test_summaries_of_partials_and_dataclasses_are_their_own():
 
 
 def test_an_option_without_annotation_is_a_warning_that_says_how_to_annotate(install):
-    signature = "def f(response, *, prices={'rain': 2.0}, words=('a',), any=None, scale=1.0):"
+    signature = "def f(response, *, prices={'rain': 2.0}, words=('a',), any=None, factor=1.0):"
     install("sea-bare", energy("bare", function=signature))
     hub = PluginHub.discover()
     hub.verify()

@@ -24,7 +24,7 @@ VOCAB = 80  # without merges
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny policy of long texts that read as they were written; a probe on it, and classifiers: own tokens, others."""
+    """A tiny policy of long texts that read as they were written, a probe on it, and two classifiers."""
     path = tmp_path_factory.mktemp("forecast")
     model, tokenizer = tiny_model("llama", vocab=VOCAB), tiny_tokenizer(VOCAB)
     write_only(model, tokenizer.convert_tokens_to_ids(list("abcdefgh")))

@@ -285,6 +285,14 @@ def test_weights_that_are_all_0_are_refused(energies):
     assert problem_for(recipe=limited).terms
 
 
+def test_weights_of_columns_that_are_all_0_for_a_prompt_are_refused():
+    recipe = {"energies": [LENGTH[0] | {"weight": {"column": "w"}}]}
+    with pytest.raises(RecipeError, match=r"every weight is 0 for prompt 2 \('on'\) \(length\)"):
+        problem_for(recipe=recipe, prompts=[{"prompt": "a", "w": 1}, {"prompt": "on", "w": 0}])
+    recipe["energies"].append({"name": "reference"})
+    assert problem_for(recipe=recipe, prompts=[{"prompt": "a", "w": 1}, {"prompt": "on", "w": 0}]).terms
+
+
 @pytest.mark.parametrize("path", ["energies.²", "energies.-1", "energies.9", "energies.x.weight", "energies."])
 def test_an_assignment_that_leads_nowhere_says_so(path):
     with pytest.raises(RecipeError, match="--set energies"):

@@ -119,7 +119,7 @@ def test_what_is_measured_is_measured_once_and_kept() -> None:
     weighing = problem.run.weighing
     weighing.noise = Noise.for_prompts(problem.prompts, 0)
     first = problem.weight(term)
-    assert first.tolist() == [[pytest.approx(2.0 / weighing.scales["reference"])]]
+    assert first.tolist() == [[pytest.approx(2.0 / weighing.scales["reference"].deviation)]]
     assert problem.ledger.flops > 0
     assert not bool(problem.stopped.any())
     scored = problem.score_as_text(random_ids(1, 4, problem.length))
@@ -128,4 +128,4 @@ def test_what_is_measured_is_measured_once_and_kept() -> None:
     other = Weighing()
     other.load_state(weighing.state())
     assert other.scales == weighing.scales
-    assert not other.waits(problem.terms)
+    assert not other.missing(problem.terms)

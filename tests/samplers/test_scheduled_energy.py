@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sea_toolkit.problem.energy import BoundEnergy
+from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.samplers.best_of_n import BestOfN
 from sea_toolkit.samplers.shared.tilt import token_gradients
 from sea_toolkit.schedules import Schedule
@@ -34,7 +35,7 @@ def change_pull(problem, change):
 
 
 def weigh(made, problem):
-    change_pull(problem, lambda pull: replace(pull, weight=jump(-7.0, 1.2)))
+    change_pull(problem, lambda pull: replace(pull, weight=Weight(jump(-7.0, 1.2))))
 
 
 def scale(made, problem):

@@ -48,7 +48,7 @@ class ProcessReward(Energy):
         bad: the one against it.
         output: which of a head's outputs says that a step is right, by label or index.
         combine: of the steps: the "last" one, the worst ("min"), their "mean", or their "product".
-        scale: of a step's number: its "probability", or its "log-odds", whose gradient does not fade near 0 and 1.
+        value: of a step's number: its "probability", or its "log-odds", whose gradient does not fade near 0 and 1.
         cut: what is tokenized: the "whole" text, or prompt, "steps" and separators each by itself.
         plain: the template is one text, and all that the model reads: no chat template is put around it.
         template_options: variables of the chat template.
@@ -70,7 +70,7 @@ class ProcessReward(Energy):
         bad: str | None = None,
         output: str | int | None = None,
         combine: Combine = "min",
-        scale: Literal["probability", "log-odds"] = "probability",
+        value: Literal["probability", "log-odds"] = "probability",
         cut: Cut | None = None,
         plain: bool | None = None,
         template_options: dict[str, Any] | None = None,
@@ -80,9 +80,9 @@ class ProcessReward(Energy):
             raise RecipeError(
                 f"process-reward has good = {good!r} and bad = {bad!r}", expected="two tokens, or neither of them"
             )
-        if combine == "product" and scale == "log-odds":
+        if combine == "product" and value == "log-odds":
             raise RecipeError("process-reward is a product of log-odds", expected="one of probabilities, or their mean")
-        self.model, self.family, self.combine, self.scale, self.truncate = model, family, combine, scale, truncate
+        self.model, self.family, self.combine, self.value, self.truncate = model, family, combine, value, truncate
         self.reward_model = model
         self.label: str | None = None if model is None else model.rstrip("/").rpartition("/")[2]
         self.changes: dict[str, Any] = {
@@ -203,4 +203,4 @@ class StepVerdicts:
         counts = torch.tensor(list(map(len, ends)), device=device)
         read = states.gather(1, places[..., None].expand(-1, -1, states.shape[-1]))
         odds = self.judge.log_odds(read)
-        return -combined(odds, counts, self.settings.combine, self.settings.scale)
+        return -combined(odds, counts, self.settings.combine, self.settings.value)
