@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sea_toolkit.problem.context import Context
     from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.problem.initializer import Initializer
+    from sea_toolkit.problem.outlook import Foresight, Outlook
     from sea_toolkit.problem.problem import Problem
     from sea_toolkit.readers.probe import Probe
     from sea_toolkit.registry.hub import PluginHub
@@ -50,8 +51,8 @@ __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
     "Energy",
-    "Event", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
-    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy",
+    "Event", "Foresight", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
+    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy",
     "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
     "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "hard_ids",
     "hookimpl",
@@ -68,6 +69,7 @@ _LAZY = {
     "Decoded": "lm.decoding",
     "EmbeddingSpace": "lm.embedding_space",
     "Energy": "problem.energy",
+    "Foresight": "problem.outlook",
     "Info": "samplers.base",
     "Initializer": "problem.initializer",
     "Interrupted": "runs.result",
@@ -78,6 +80,7 @@ _LAZY = {
     "Noise": "core.noise",
     "Number": "registry.options",
     "Observation": "schedules.reactive",
+    "Outlook": "problem.outlook",
     "PluginHub": "registry.hub",
     "Policy": "lm.policy",
     "Probe": "readers.probe",
