@@ -50,13 +50,12 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy",
-    "Event", "Foresight", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
-    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy",
-    "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
-    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "hard_ids",
-    "hookimpl",
-    "latent_of", "metropolis", "resume", "select_chains",
+    "Energy", "Event", "Foresight", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError",
+    "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook",
+    "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError",
+    "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end", "align", "calibrate",
+    "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "resume",
+    "select_chains",
 ]  # fmt: skip
 
 _LAZY = {

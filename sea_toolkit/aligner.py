@@ -168,6 +168,7 @@ class Aligner:
         batches = in_batches(asked, batch)
         if len(batches) > 1:
             refuse_in_batches(chosen, folder, len(batches))
+            self.session.compose(chosen, terms.own, allowed).prompts(asked)  # refuses those of the last batch as well
 
         scales: dict[str, BaseScale] = {}
 

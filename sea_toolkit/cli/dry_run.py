@@ -40,6 +40,7 @@ def look(hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allowed: Allowed
 
         session = Session(hub, progress=shown.progress, trust_remote_code=trust)
         composition = session.compose(recipe, None, allowed)
+        composition.prompts(prompts)  # refuses any of them; the look itself is at the first
         found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
     if as_json:
         say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))

@@ -144,12 +144,18 @@ def _numbers(result: Result) -> Table:
             Text(unit, "dim"),
         )
 
-    for label, pair in [*result.rewards.items(), *((k, v) for k, v in result.terms.items() if k not in result.rewards)]:
+    others = ((k, v) for k, v in result.terms.items() if k not in result.rewards and k not in result.limits)
+    for label, pair in [*result.rewards.items(), *others]:
         weight, is_reward = result.weights[label], label in result.rewards
         up = is_reward == (weight >= 0)
         kind = "reward" if is_reward else "energy"
         unit = "higher is better" if up else "lower is better"
         row(f"{kind} {label}", f"{weight:g}", pair, result.contributions[label], up, unit)
+    for label, reading in result.limits.items():
+        style = "green" if reading.kept else "red"
+        before, after = ("–" if x is None else f"{x:.3f}" for x in (reading.before, reading.after))
+        kept = Text("kept" if reading.kept else "not kept", style)
+        table.add_row(printable(f"limit {label}", one_line=True), reading.words, before, Text(after, style), "", kept)
     row("total energy", "", result.energy, result.energy[1] - result.energy[0], False, "lower is better, nats")
     row("−log π per token", "", result.nll_per_token, None, False, "nats")
     return table
@@ -165,7 +171,8 @@ def _candidates(result: Result) -> list[RenderableType]:
     table.add_column("why", overflow="fold", ratio=1)
     chosen = result.candidates[0]
     for i, candidate in enumerate(result.candidates[:BEST]):
-        why = "chosen: the lowest energy" if i == 0 else reason(result.weights, chosen, candidate)
+        lowest = "chosen: the lowest energy" + (" inside the limits" if result.limits and result.kept else "")
+        why = lowest if i == 0 else reason(result.weights, chosen, candidate)
         text = printable(candidate.text, one_line=True) + ("" if candidate.finished else "…")
         table.add_row(text, f"{candidate.energy:.2f}", why)
     return [table]

@@ -131,6 +131,7 @@ class Work:
                 "terms": {k: finite(v) for k, v in c.terms.items()}, "nll_per_token": finite(nll[p][0]),
                 "judges": {k: finite(v[p]) for k, v in verdicts.items()}, "samples": snapshot.samples,
                 "seconds": finite(snapshot.seconds / len(chosen)), "acceptance": None if rates is None else rates[p],
-                "steps": snapshot.steps, "idle": snapshot.idle, "met": snapshot.met[p], **facts,
+                "steps": snapshot.steps, "idle": snapshot.idle, "met": snapshot.met[p],
+                "violations": {k: finite(v) for k, v in c.violations.items()}, **facts,
             })  # fmt: skip
         return rows

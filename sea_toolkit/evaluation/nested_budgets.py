@@ -104,6 +104,9 @@ class BudgetedRun(Run):
     def _is_beginning(self, budget: float) -> bool:
         """Whether a run of that budget would have taken the same steps, with as many chains: none so far depends on
         the budget."""
+        limits = self.problem.run.multipliers
+        if limits.freezes and limits.values:  # when they freeze is a part of the budget
+            return False
         if self.scheduled or self.composition.chains(self.problem, budget) != self.problem.chains:
             return False
         reads = self.sampler.reads_budget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,44 @@ def cell(prompt: str, number: int, name: str, asks: str) -> Any:
         f"{asks} is that of the column {name!r}, and {shown} has {'a blank there' if name in row else there}",
         expected=f"a value in the column {name!r} for each prompt",
         hint=f'--prompts FILE.csv, or in Python rows: [{{"prompt": "…", "{name}": …}}]',
+    )
+
+
+def column_in(table: Mapping[str, Any], place: str) -> str:
+    """The column that `{ column = "NAME" }` of a recipe names.
+
+    Raises:
+        RecipeError: the table is another one.
+    """
+    name = table.get("column")
+    if set(table) != {"column"} or not isinstance(name, str) or not name:
+        raise RecipeError(f"{place} is {table!r}", expected='{ column = "NAME" }, a column of the table of prompts')
+    return name
+
+
+def number_in(column: str, prompt: str, i: int, what: str) -> float:
+    """The number that a prompt has in a column.
+
+    Args:
+        column: a column of the prompt.
+        prompt: the prompt.
+        i: its place among those of the run, from 1.
+        what: needs it, for messages.
+
+    Raises:
+        RecipeError: the prompt has no such column, nothing stands there, or something else than a finite number.
+    """
+    found = cell(prompt, i, column, what)
+    try:
+        number = math.nan if isinstance(found, bool) else float(found)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise RecipeError(
+        f"{what} is that of the column {column!r}, and prompt {i} ({shortened(repr(str(prompt)), 40)}) has "
+        f"{shortened(repr(found), 40)} there",
+        expected=f"a finite number in the column {column!r} for each prompt",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,8 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
 from sea_toolkit.problem.initializer import CheckedInitializer
+from sea_toolkit.problem.limit_scale import outside
+from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Energies, InitialResponses, Scored
@@ -197,8 +199,9 @@ class Problem:
 
     @property
     def differentiable_rewards(self) -> list[Term]:
-        """The rewards with a gradient, in the order of `Scored.token_gradients`."""
-        return [t for t in self.rewards if t.differentiable]
+        """The rewards with a gradient, in the order of `Scored.token_gradients`; no limit on −log π, which proposals
+        follow by themselves."""
+        return [t for t in self.rewards if t.differentiable and t.policy_energy is None]
 
     @property
     def is_time_dependent(self) -> bool:
@@ -206,26 +209,72 @@ class Problem:
         return any(t.is_time_dependent for t in self.terms)
 
     def weight(self, term: Term) -> Float[Tensor, "P 1"]:
-        """What one unit of the term counts for each prompt now, in nats."""
-        weighing = self.run.weighing
-        if weighing.missing(self.terms):
-            weighing.measure(self)
-        return weight_tensor(weighing.by_prompt(term, self.clock, len(self.prompts)), self.stopped.device)
+        """What one unit of the term counts for each prompt now, in nats; of a limit, at its ends."""
+        weight = self._factor(term)
+        return weight if term.limit is None else weight * self.run.multipliers.slope(term)
 
     def weighted(self, term: Term, value: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:
-        """The term's share of the energy now, in nats."""
-        return self.weight(term) * value
+        """The term's share of the energy now, in nats; limits have none in texts that are only measured."""
+        if term.limit is None:
+            return self._factor(term) * value
+        if self.run.weighing.measures:
+            return torch.zeros_like(value)
+        return self._factor(term) * self.run.multipliers.share(term, value)
+
+    def _factor(self, term: Term) -> Float[Tensor, "P 1"]:
+        """What the recipe and the first texts make of a term, as a factor of its value or of the share of its limit."""
+        weighing, multipliers = self.run.weighing, self.run.multipliers
+        if weighing.missing(self.terms):
+            weighing.measure(self)
+        if term.limit is not None and multipliers.waits(self.terms):
+            multipliers.measure(self, None)
+        return weight_tensor(weighing.by_prompt(term, self.clock, len(self.prompts)), self.stopped.device)
 
     def weights_at(self, clock: Clock) -> list[dict[str, float]]:
-        """For each prompt label → weight at another point of the run."""
-        columns = {t.label: self.run.weighing.by_prompt(t, clock, len(self.prompts)) for t in self.terms}
-        return [{label: column[p] for label, column in columns.items()} for p in range(len(self.prompts))]
+        """For each prompt label → weight at another point of the run, by which texts are compared; 0 of a limit, which
+        comes before all weights."""
+        p = len(self.prompts)
+        columns = {t.label: [0.0] * p if t.limit else self.run.weighing.by_prompt(t, clock, p) for t in self.terms}
+        return [{label: column[i] for label, column in columns.items()} for i in range(p)]
+
+    @property
+    def limits(self) -> dict[str, PromptLimits]:
+        """Label → limit."""
+        return {t.label: t.limit for t in self.terms if t.limit is not None}
+
+    def violations(self, values: Mapping[str, Float[Tensor, "P n"]]) -> dict[str, Float[Tensor, "P n"]]:
+        """Label of a limit → how far outside of it texts are, in its unit; 0 inside. See `Scored`.
+
+        Args:
+            values: label → unweighted energies.
+        """
+        return outside({k: v.excess(values[k]) for k, v in self.limits.items()}, self.run.multipliers.scales)
+
+    def better(self, one: Float[Tensor, "P n M"], other: Float[Tensor, "P n M"]) -> Bool[Tensor, "P n"]:
+        """Whether texts are better than others, both as `Energies.values`: nearer to all limits or, where they are as
+        near, of a lower energy."""
+        (far, low), (far_other, low_other) = self._rank(one), self._rank(other)
+        return (far < far_other) | ((far == far_other) & (low < low_other))
+
+    def _rank(self, values: Float[Tensor, "P n M"]) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P n"]]:
+        by_label = {t.label: value for t, value in zip(self.terms, values.unbind(-1), strict=True)}
+        energy = self.energy_without_limits(by_label)
+        far = sum(self.violations(by_label).values(), torch.zeros_like(energy))
+        return far.masked_fill(energy.isposinf(), torch.inf), energy
 
     def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the current weights, for `Energies.values`; +inf where a product is NaN or −inf."""
-        total, bad = torch.zeros_like(values[..., 0]), torch.zeros_like(values[..., 0], dtype=torch.bool)
-        for term, value in zip(self.terms, values.unbind(-1), strict=True):
-            weighted = self.weighted(term, value)
+        return self._sum(self.terms, {t.label: v for t, v in zip(self.terms, values.unbind(-1), strict=True)})
+
+    def energy_without_limits(self, values: Mapping[str, Float[Tensor, "P n"]]) -> Float[Tensor, "P n"]:
+        """Σ weight · value of all terms but limits with the current weights; +inf where a product is NaN or −inf."""
+        return self._sum([t for t in self.terms if t.limit is None], values)
+
+    def _sum(self, terms: Sequence[Term], values: Mapping[str, Float[Tensor, "P n"]]) -> Float[Tensor, "P n"]:
+        first = next(iter(values.values()))
+        total, bad = torch.zeros_like(first), torch.zeros_like(first, dtype=torch.bool)
+        for term in terms:
+            weighted = self.weighted(term, values[term.label])
             total, bad = total + weighted, bad | weighted.isnan() | (weighted == -torch.inf)
         return total.masked_fill(bad, torch.inf)
 
@@ -233,7 +282,7 @@ class Problem:
         """The factor of the summed −log π in the energy of a response of the given length."""
         total, length = torch.zeros_like(length), length + len(self.locked or ())
         for t in self.terms:
-            if t.policy_energy is not None:
+            if t.policy_energy is not None and t.is_policy:
                 total = total + self.weighted(t, t.policy_energy.per_nat(length))
         return total
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.backward import Backward
+from sea_toolkit.problem.multipliers import Multipliers
 from sea_toolkit.problem.weighing import Weighing
 
 FEW_PROMPTS = 3
@@ -30,6 +31,7 @@ class RunState:
         left_out: what was not finite in texts that are no chains → how many, the first step, the last one.
         backward: finds out who is at fault when a gradient fails.
         weighing: what the weights depend on besides the recipe; checkpoints store it separately.
+        multipliers: what its limits count; checkpoints store them separately.
     """
 
     ledger: Ledger
@@ -39,6 +41,7 @@ class RunState:
     left_out: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     backward: Backward = field(default_factory=Backward, repr=False)
     weighing: Weighing = field(default_factory=Weighing)
+    multipliers: Multipliers = field(default_factory=Multipliers)
     _notes: list[str] = field(default_factory=list)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -44,6 +44,8 @@ class Scored:
         nll: `[P, C]`, −log π of the re-tokenized text in nats; NaN if the energy has no reference term.
         energies: the energy's terms and total.
         token_gradients: where asked for, see `Problem.score_as_text`; position t is that of the re-tokenized text.
+        violations: label of a limit → `[P, C]`, how far outside of it the text is, in standard deviations of the run's
+            first texts; 0 inside.
     """
 
     ids: Int[Tensor, "P C T"]
@@ -54,6 +56,7 @@ class Scored:
     nll: Float[Tensor, "P C"]
     energies: Energies
     token_gradients: list[TokenGradient] | None = None
+    violations: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def finished(self) -> Bool[Tensor, "P C"]:

@@ -17,6 +17,7 @@ from sea_toolkit.core.values import described
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
 from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
+from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
@@ -32,6 +33,7 @@ class Term:
         label: its name in results and traces, unique in a run.
         weight: what it is multiplied by; see `Problem.weight`.
         bound: the bound energy.
+        limit: what its reading may be, where it is a constraint; None for a term that is minimized.
         qualified: the plugin, as `distribution:name`, for notes.
         owner: whose code it is, for errors.
         meter: counts the tokens of the models that the energy has announced.
@@ -49,6 +51,7 @@ class Term:
     meter: Meter
     is_time_dependent: bool = False
     can_announce: bool = True
+    limit: PromptLimits | None = None
     cache: TextCache | None = None
     first: FirstLook = field(default_factory=FirstLook)
 
@@ -59,15 +62,18 @@ class Term:
 
     @property
     def is_reward(self) -> bool:
-        """Whether its negative is reported as a reward."""
-        return self.bound.is_reward
+        """Whether its negative is reported as a reward: that of a limit is not."""
+        return self.bound.is_reward and self.limit is None
 
     def unmet(self, prompt: str, text: str, value: float) -> str:
-        """What the text lacks of what this term asks for, in words; "" where it lacks nothing, or asks nothing.
+        """What the text lacks of what this term asks for, in words; "" where it lacks nothing, or asks nothing. What a
+        limit lacks is a matter of its numbers: see `PromptLimits.unmet`.
 
         Raises:
             PluginError: the energy fails.
         """
+        if self.limit is not None:
+            return ""
         ask = self.bound.unmet
         if ask is None:
             return ""
@@ -76,13 +82,13 @@ class Term:
 
     @property
     def policy_energy(self) -> PolicyEnergy | None:
-        """The bound energy if this term is −log π, else None."""
+        """The bound energy if it is −log π, of a term or of a limit, else None."""
         return self.bound if isinstance(self.bound, PolicyEnergy) else None
 
     @property
     def is_policy(self) -> bool:
-        """Whether this is −log π."""
-        return self.policy_energy is not None
+        """Whether this is −log π itself rather than a limit on it."""
+        return self.policy_energy is not None and self.limit is None
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         """The unweighted energy of each response, float32.

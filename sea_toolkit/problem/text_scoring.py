@@ -56,7 +56,6 @@ def score_texts(
     # one response for all of them: terms on one model share its forward pass
     read = response.with_gradient_taps() if rewards else response
     token_gradients: list[TokenGradient] = []
-    total = torch.zeros_like(length)
     for t in problem.terms:
         if t.label in charged:
             value, _ = charged[t.label]
@@ -67,25 +66,37 @@ def score_texts(
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, texts)
         values[t.label] = value.detach()
-    problem.run.weighing.look(problem, ids, values)
-    for t in problem.terms:
-        total = total + problem.weighted(t, values[t.label])
+    total = _total(problem, ids, values)
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
     found = token_gradients if gradients else None
-    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found)
+    outside = {} if problem.run.weighing.measures else problem.violations(values)
+    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found, outside)
+
+
+def _total(problem: Problem, ids: Int[Tensor, "P C T"], values: dict[str, Tensor]) -> Float[Tensor, "P C"]:
+    """The energy of texts by their terms' values, on which scales and limits are measured if these are the first."""
+    weighing, multipliers = problem.run.weighing, problem.run.multipliers
+    weighing.look(problem, ids, values)
+    if multipliers.waits(problem.terms) and not weighing.measures:
+        multipliers.measure(problem, values)
+    total = torch.zeros_like(next(iter(values.values())))
+    for t in problem.terms:
+        total = total + problem.weighted(t, values[t.label])
+    return total
 
 
 @torch.enable_grad()
 def _value_and_gradient(
     problem: Problem, term: Term, read: SoftResponse, others_follow: bool
 ) -> tuple[Tensor, TokenGradient]:
-    """A term's value, and its gradient with respect to every token's probability; see `gradient`."""
+    """A term's value, and its gradient with respect to every token's probability; see `PromptLimits.steered_by`."""
     value = term(read)
     assert read.taps is not None
+    steered_by = value if term.limit is None else term.limit.steered_by(value)
     with attribute_errors_to(term.owner, "failed in the backward pass", user_errors_pass=True):
-        gradient = read.taps.gradient(value.sum(), keep_graph=others_follow).within(read.expected_length())
+        gradient = read.taps.gradient(steered_by.sum(), keep_graph=others_follow).within(read.expected_length())
     broken = torch.stack([not_finite(grad) for grad in gradient.grads]).any(0)
     if bool(broken.any()):
         problem.run.stop(f"the gradient of energy {term.qualified!r}", broken & value.detach().isfinite())

@@ -12,10 +12,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.base_scale import BaseScale, base_scale, no_scale
-from sea_toolkit.problem.columns import Columns, columns_of
+from sea_toolkit.problem.columns import Columns, number_in
 from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
 
@@ -85,25 +84,8 @@ class Weight:
         """
         if self.column is None:
             return self
-        self.columns.refuse_missing(prompts, f"the weight of {where}")
-        cells = (_number(prompt, i, self.column, where) for i, prompt in enumerate(prompts, 1))
+        cells = (number_in(self.column, prompt, i, f"the weight of {where}") for i, prompt in enumerate(prompts, 1))
         return replace(self, cells=tuple(cells))
-
-
-def _number(prompt: str, i: int, column: str, where: str) -> float:
-    cell = columns_of(prompt)[column]
-    try:
-        number = math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    what = "blank" if cell is None or not str(cell).strip() else shortened(repr(cell), 40)
-    raise RecipeError(
-        f"the weight of {where} is in column {column!r}, which is {what} for prompt {i} "
-        f"({shortened(repr(str(prompt)), 40)})",
-        expected="a finite number in each row; 0 where the term shall not count",
-    )
 
 
 @dataclass
@@ -114,16 +96,17 @@ class Weighing:
         scales: label → what the term is divided by, where that is measured.
         noise: the run's streams, for base samples that are drawn only to be measured.
         base_ids: first responses that the policy itself has drawn: they are measured when they are scored.
+        measures: texts are scored now only to be measured.
     """
 
     scales: dict[str, BaseScale] = field(default_factory=dict)
     noise: Noise | None = field(default=None, repr=False)
     base_ids: Int[Tensor, "P n T"] | None = field(default=None, repr=False)
-    _measures: bool = field(default=False, repr=False)
+    measures: bool = field(default=False, repr=False)
 
     def missing(self, terms: Sequence[Term]) -> list[str]:
         """Terms whose scale has to be measured before their weight is known."""
-        if self._measures:
+        if self.measures:
             return []
         return [term.label for term in terms if term.weight.scale is None and term.label not in self.scales]
 
@@ -155,7 +138,7 @@ class Weighing:
         missing = self.missing(problem.terms)
         have = 0 if known is None else known[missing[0]].shape[1]
         lack = 1 + math.ceil(FREEDOM / len(problem.prompts)) - have
-        drawn = self._drawn(problem, lack) if lack > 0 else {}
+        drawn = self.draw(problem, lack) if lack > 0 else {}
         for label in missing:
             values = [source[label] for source in (known, drawn) if source]
             found = base_scale(torch.cat(values, 1))
@@ -163,18 +146,18 @@ class Weighing:
                 raise no_scale(label, found)
             self.scales[label] = found
 
-    def _drawn(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
-        """Unweighted values of base answers `[P, samples]`."""
+    def draw(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
+        """Unweighted values of base answers `[P, samples]` that are drawn only to be measured."""
         assert self.noise is not None  # the run gives it before the first step
         uniform = self.noise.uniform(samples, problem.length)
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         nobody = torch.zeros(drawn.ids.shape[:2], dtype=torch.bool, device=drawn.ids.device)
         run = replace(problem.run, stopped=nobody, stops={}, left_out={})  # these texts belong to no chain
-        self._measures = True
+        self.measures = True
         try:
             return replace(problem, chains=samples, run=run).score_as_text(drawn.ids, drawn.log_prob).energies.terms
         finally:
-            self._measures = False
+            self.measures = False
 
     def by_prompt(self, term: Term, clock: Clock, prompts: int) -> list[float]:
         """What one unit of the term counts for each prompt at this point of the run."""

@@ -62,7 +62,7 @@ RESERVED: dict[str, frozenset[str]] = {
 }
 """Kind to the keys that the recipe keeps for itself in a table of that kind; an option of that name is never set."""
 
-IN_CONSTRAINTS = frozenset({"max", "min"})
+IN_CONSTRAINTS = frozenset({"max", "method", "min"})
 """What it keeps besides where an energy is a constraint."""
 
 

@@ -37,6 +37,11 @@ def as_html(answer: Answer) -> str:
     terms = [
         [escape(printable(label)), f"{answer['weights'][label]:g}", *map(_number, pair.values())]
         for label, pair in answer["terms"].items()
+        if label not in answer["limits"]
+    ]
+    terms += [
+        [escape(printable(label)), _ends(reading), _number(reading["before"]), _number(reading["after"])]
+        for label, reading in answer["limits"].items()
     ]
     totals = [["<b>energy</b>", "", *map(_number, answer["energy"].values())]]
     totals += [["−log π per token", "", *map(_number, answer["nll_per_token"].values())]]
@@ -55,6 +60,12 @@ def as_html(answer: Answer) -> str:
 def _numbers(answer: Answer) -> list[tuple[str, dict[str, float | None]]]:
     rewards = [(f"reward {printable(label, one_line=True)}", pair) for label, pair in answer["rewards"].items()]
     return [*rewards, ("energy", answer["energy"]), ("−log π per token", answer["nll_per_token"])]
+
+
+def _ends(reading: Answer) -> str:
+    """What is allowed, and whether the answer is inside."""
+    ends = " and ".join(f"{end} = {reading[end]:g}" for end in ("min", "max") if reading[end] is not None)
+    return f"{ends} ({'kept' if reading['kept'] else 'not kept'})"
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

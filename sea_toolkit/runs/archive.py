@@ -1,7 +1,8 @@
-"""Every text that a run has met, re-scored, the best first."""
+"""Every text that a run has met, re-scored, the best first: inside all limits, and then of the lowest energy."""
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,13 @@ class Candidate:
     """One text as a person reads it, re-scored.
 
     Attributes:
-        energy: Σ weight · term; lower is better.
+        energy: Σ weight · term, without limits; lower is better.
         terms: label → unweighted term.
         tokens: of the re-tokenized text, the end-of-text token included.
         finished: whether the text ended by itself; `end_token` is what ended it, or −1.
         chain, step: where it was met; step −1 is a starting text.
+        violations: label of a limit → how far outside of it the text is, in standard deviations of the run's first
+            texts; 0 inside.
     """
 
     text: str
@@ -33,45 +36,55 @@ class Candidate:
     chain: int
     step: int
     end_token: int = -1
+    violations: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def violation(self) -> float:
+        """How far outside of all limits together; 0 inside."""
+        return sum(self.violations.values())
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """Smaller is better: a finite energy first, then the nearest to all limits, then the lowest energy."""
+        return self.energy == float("inf"), self.violation, self.energy
 
 
 @dataclass
 class Archive:
     """All candidates of one prompt, the best first; the starting texts are kept separately. With an energy over all
-    chains of a prompt, `total` is that of the kept set of texts."""
+    chains of a prompt, `total` is the summed rank of the kept set of texts."""
 
     starts: list[Candidate] = field(default_factory=list)
     best: list[Candidate] = field(default_factory=list)
     by_chain: dict[int, Candidate] = field(default_factory=dict)
     seen: int = 0
-    total: float = float("inf")
+    total: tuple[float, ...] = (float("inf"),)
 
     def add(self, candidate: Candidate) -> None:
         """Note a candidate; of equal texts the first one stays."""
         self.seen += 1
         known = next((c for c in self.best if c.text == candidate.text and c.end_token == candidate.end_token), None)
         if known is not None:  # a second reading differs by rounding only
-            candidate = replace(candidate, energy=known.energy, terms=known.terms)
+            candidate = replace(candidate, energy=known.energy, terms=known.terms, violations=known.violations)
         if candidate.step < 0:
             self.starts.append(candidate)
         best = self.by_chain.get(candidate.chain)
-        if best is None or candidate.energy < best.energy:
+        if best is None or candidate.rank < best.rank:
             self.by_chain[candidate.chain] = candidate
         full = len(self.best) >= KEEP
-        if known is not None or (full and candidate.energy >= self.best[-1].energy):
+        if known is not None or (full and candidate.rank >= self.best[-1].rank):
             return
-        place = next((i for i, c in enumerate(self.best) if candidate.energy < c.energy), len(self.best))
-        self.best.insert(place, candidate)
+        self.best.insert(bisect.bisect_right(self.best, candidate.rank, key=lambda c: c.rank), candidate)
         del self.best[KEEP:]
 
     def add_set(self, chains: list[Candidate]) -> None:
-        """Note one text per chain where an energy is over all chains: the set with the lowest total is kept whole."""
+        """Note one text per chain where an energy is over all chains: the set with the best total is kept whole."""
         self.seen += len(chains)
         if chains[0].step < 0:
             self.starts += chains
-        total = sum(c.energy for c in chains)
+        total = tuple(sum(numbers) for numbers in zip(*(c.rank for c in chains), strict=True))
         if total < self.total or not self.best:
-            self.total, self.best = total, sorted(chains, key=lambda c: c.energy)
+            self.total, self.best = total, sorted(chains, key=lambda c: c.rank)
             self.by_chain = {c.chain: c for c in chains}
 
     def state(self) -> dict[str, Any]:
@@ -89,7 +102,7 @@ class Archive:
         self.starts = [_candidate(c) for c in state["starts"]]
         self.best = [_candidate(c) for c in state["best"]]
         self.by_chain = {int(chain): _candidate(c) for chain, c in state["by_chain"].items()}
-        self.seen, self.total = state["seen"], state["total"]
+        self.seen, self.total = state["seen"], tuple(state["total"])
 
 
 def _candidate(state: Candidate | dict[str, Any]) -> Candidate:
@@ -129,14 +142,17 @@ def record(
     """
     ends, lengths = scored.ends.tolist(), scored.length.tolist()
     terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
+    violations = {k: v.tolist() for k, v in scored.violations.items()}
     forbidden = scored.energies.total.isposinf().tolist()
     for p, archive in enumerate(archives):
         chains = []
         for c, text in enumerate(scored.texts[p]):
             values = {k: v[p][c] for k, v in terms.items()}
-            energy = float("inf") if forbidden[p][c] else sum(weights[p][k] * v for k, v in values.items())
+            weighted = (weight * values[k] for k, weight in weights[p].items() if weight)
+            energy = float("inf") if forbidden[p][c] else sum(weighted)
             end = ends[p][c]
-            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end))
+            outside = {k: v[p][c] for k, v in violations.items()}
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end, outside))
         if joint:
             archive.add_set(chains)
             continue

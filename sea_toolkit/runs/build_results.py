@@ -12,6 +12,7 @@ import torch
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
+from sea_toolkit.runs.limit_readings import law_with_limits, limit_notes, limit_readings
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
 from sea_toolkit.runs.result import Result, finite
 from sea_toolkit.util.conversation import Prompt
@@ -82,12 +83,14 @@ def build_results(
     failed = facts["status"] == "failed"
     nll, stopped = _nll_and_stopped(problem, [[a.starts[0], a.best[0]] for a in archives], failed)
     rewards = [t.label for t in problem.terms if t.is_reward]
-    shared = {k: v for k, v in facts.items() if k != "notes"}
+    shared = {k: v for k, v in facts.items() if k not in ("law", "notes")}
     results = []
     for p, archive in enumerate(archives):
         base, best = archive.starts[0], archive.best[0]
         pairs = {label: (base.terms[label], best.terms[label]) for label in best.terms}
+        readings = limit_readings(problem, p, base, best)
         unmet = {t.label: t.unmet(problem.prompts[p], best.text, best.terms[t.label]) for t in problem.terms}
+        unmet |= {label: limit.unmet(p, best.terms[label]) for label, limit in problem.limits.items()}
         outcome = Outcome(
             base=base,
             best=best,
@@ -108,6 +111,7 @@ def build_results(
                 rewards={k: (-v[0], -v[1]) for k, v in pairs.items() if k in rewards},
                 weights=weights[p],
                 energy=(base.energy, best.energy),
+                limits=readings,
                 nll_per_token=(nll[p][0], nll[p][1]),
                 chains=[_chain(archive, start, stopped[p]) for start in archive.starts],
                 candidates=archive.best,
@@ -117,7 +121,12 @@ def build_results(
                     k: median((-1.0 if k in rewards else 1.0) * c.terms[k] for c in archive.starts) for k in pairs
                 },
                 met=archive.seen,
-                notes=[*facts["notes"], *notes_on(outcome, conduct)],
+                law=law_with_limits(problem, facts["law"], p),
+                notes=[
+                    *facts["notes"],
+                    *limit_notes(readings, best, archive.best, archive.seen, conduct.draws),
+                    *notes_on(outcome, conduct),
+                ],
                 **shared,
             )
         )

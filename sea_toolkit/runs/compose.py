@@ -16,6 +16,7 @@ from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
+from sea_toolkit.problem.limits import Named, refuse_disjoint
 from sea_toolkit.problem.locked_prefix import lock_prefix
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
@@ -24,7 +25,6 @@ from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
-from sea_toolkit.runs.contradictions import refuse_exclusive_limits
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.measures import settled
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
@@ -105,10 +105,18 @@ class Composition:
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
             weights.append(part.weight.for_prompts(prompts, repr(part.label)))
+            if part.limit is not None:
+                part.limit.for_prompts(prompts, repr(part.label), is_reward=False)
+        refuse_disjoint(self.limits, prompts)
         for i, prompt in enumerate(prompts):
             if all(weight.is_nothing(i) for weight in weights):
                 raise _every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
         return prompts
+
+    @property
+    def limits(self) -> list[Named]:
+        """The limits of the recipe."""
+        return [part.named_limit for part in self.parts if part.named_limit is not None]
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
@@ -224,8 +232,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         part.refuse_unless(allowed)
     parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
     _refuse_nothing(parts, hub)
-    refuse_exclusive_limits(parts)
     _check_sampler_table(recipe)
+    refuse_disjoint([part.named_limit for part in parts if part.named_limit is not None])
     item = resolver.find("initializer", recipe.initializer.name, "initializer")
     initializer = as_initializer(resolver.build(item, recipe.initializer.options, "initializer"), item.owner)
     composition = Composition(recipe, resolver, parts, initializer, allowed)

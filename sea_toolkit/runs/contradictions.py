@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 
 from sea_toolkit.core.clock import Clock
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.outlook import Outlook
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.limit_specs import what_is_read
 from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.recipe import Recipe
-
-
-def refuse_exclusive_limits(parts: Sequence[Part]) -> None:
-    """Refuse limits on one reading that no text can keep.
-
-    Raises:
-        RecipeError: two constraints on the same energy exclude each other.
-    """
-    limited = [part for part in parts if part.limits is not None]
-    for one, other in itertools.permutations(limited, 2):
-        (low, _), (_, high) = one.limits or (None, None), other.limits or (None, None)
-        if low is not None and high is not None and low > high and _reads(one) == _reads(other):
-            raise RecipeError(
-                f"{one.label!r} wants at least {low:g}, and {other.label!r} at most {high:g} of the same: no answer "
-                "keeps both limits",
-                expected="a min that is not above the max",
-            )
 
 
 def contradictions(recipe: Recipe, parts: Sequence[Part], outlooks: Sequence[Outlook]) -> list[str]:
@@ -55,16 +37,15 @@ def _weightless(parts: Sequence[Part]) -> Iterator[str]:
 
 def _both_ways(told: Sequence[tuple[Part, Outlook]]) -> Iterator[str]:
     """Terms on the same reading that pull in opposite directions."""
-    wanted = [(part, _direction(part, outlook)) for part, outlook in told if part.limits is None]
+    wanted = [(part, _direction(part, outlook)) for part, outlook in told if part.limit is None]
     for part, direction in wanted:
         for other, _ in told:
-            low, high = other.limits or (None, None)
-            if _reads(part) != _reads(other) or other.limits is None:
+            if other.limit is None or _reads(part) != _reads(other):
                 continue
-            if direction > 0 and high is not None:
-                yield f"{part.label} is pushed up, and {other.label!r} holds the same at {high:g} or below"
-            if direction < 0 and low is not None:
-                yield f"{part.label} is pushed down, and {other.label!r} holds the same at {low:g} or above"
+            if direction > 0 and other.limit.high is not None:
+                yield f"{part.label} is pushed up, and the limit {other.label!r} ends above"
+            if direction < 0 and other.limit.low is not None:
+                yield f"{part.label} is pushed down, and the limit {other.label!r} ends below"
     for (one, up), (other, down) in itertools.combinations(wanted, 2):
         if up * down < 0 and _reads(one) == _reads(other):
             yield f"{one.label} and {other.label} are the same with opposite signs: they cancel"
@@ -90,10 +71,10 @@ def _out_of_reach(recipe: Recipe, parts: Sequence[Part]) -> Iterator[str]:
 def _unheld(parts: Sequence[Part]) -> Iterator[str]:
     """Rewards without the term that holds the text to what the policy would write."""
     holds = [part for part in parts if part.is_reference and part.weight.fixed != 0]
-    if not holds and any(part.limits is None for part in parts):
+    if not holds and any(part.limit is None for part in parts):
         yield "there is no reference: nothing holds the text to what the policy would write"
 
 
 def _reads(part: Part) -> str:
     """What tells whether two terms read the same number."""
-    return f"{part.qualified} {json.dumps(dict(part.options), sort_keys=True, default=str)}"
+    return what_is_read(part.qualified, part.options)

@@ -48,7 +48,10 @@ def name_of(label: str) -> str:
 
 
 def reason(weights: Mapping[str, float], chosen: Candidate, other: Candidate) -> str:
-    """Why `other` was not taken: the terms that are against it, and those for it, in nats."""
+    """Why `other` was not taken: the limits that it breaks more, or the terms against it, and those for it, in nats."""
+    if other.violation > chosen.violation:
+        outside = [f"{label} by {v:.2g}" for label, v in other.violations.items() if v > chosen.violations[label]]
+        return f"farther outside of {', '.join(outside)} standard deviations"
     nats = differences(weights, chosen, other)
     against = [f"{name_of(k)} {v:+.1f}" for k, v in nats.items() if v > 0][:2]
     in_favor = [f"{name_of(k)} {v:+.1f}" for k, v in nats.items() if v < 0][:2]

@@ -25,7 +25,7 @@ from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
-from sea_toolkit.runs.trace import Trace
+from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
 
@@ -79,6 +79,7 @@ class StepLoop:
             "noise": self.noise,
             "ledger": problem.ledger,
             "weights": problem.run.weighing,
+            "limits": problem.run.multipliers,
             "chains": problem.run,
             "schedules": self.schedules,
             "archives": self.archives,
@@ -90,6 +91,7 @@ class StepLoop:
         self.notes: list[str] = []
         self.status = "ready"
         problem.run.weighing.noise = self.noise
+        problem.run.multipliers.freezes = self.sampler.law.kind != "none"
         problem.ledger.begin(problem.sample_flops)
 
     @property
@@ -185,6 +187,7 @@ class StepLoop:
                     self._log_step(info, self.step + 1)
                     self.acceptance.count(info.metrics)
                     self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                    self._tell_limits(info)
                 done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
             except BaseException:
                 self._undo(before)
@@ -219,8 +222,18 @@ class StepLoop:
     def _log_step(self, info: Info, step: int) -> None:
         self._record(info, step)
         problem = self.problem
-        values = {"schedules": self.schedules.values(problem.clock), "scales": self.scales if step < 0 else {}}
+        values = {
+            "schedules": self.schedules.values(problem.clock),
+            "scales": self.scales if step < 0 else {},
+            "multipliers": {k: numbers(v) for k, v in problem.run.multipliers.values.items()},
+        }
         self.trace.step(step, problem.ledger.samples, info, problem.stopped, values)
+
+    def _tell_limits(self, info: Info) -> None:
+        """Let the multipliers of the limits follow the texts of the step."""
+        problem, values = self.problem, None if info.scored is None else info.scored.energies.terms
+        clock, accepted = problem.clock, info.metrics.get("accepted")
+        problem.run.multipliers.tell(problem.terms, clock.step, clock.progress, values, accepted)
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:

@@ -162,7 +162,7 @@ def refuse_measured(parts: Sequence[Part], what: str) -> None:
 
 def others_of(parts: Sequence[Part]) -> str:
     """Stands for the weights beside which those of targets are found."""
-    beside = [p for p in parts if p.measure.want is None and p.limits is None]
+    beside = [p for p in parts if p.measure.want is None and p.limit is None]
     return digest(sorted((p.label, p.measure.term, p.measure.weighed) for p in beside))
 
 

@@ -102,8 +102,9 @@ class Outcome:
 
     @property
     def all(self) -> list[Candidate]:
-        """The candidates and the start, which may be too bad to be kept among them."""
-        return [*self.candidates, self.base]
+        """The candidates and the start, which may be too bad to be kept among them; those as near to all limits as the
+        answer, which weights tell apart."""
+        return [c for c in (*self.candidates, self.base) if c.violation == self.best.violation]
 
     @property
     def ended(self) -> int:
@@ -137,7 +138,9 @@ def _unchanged(outcome: Outcome, conduct: Conduct) -> list[str]:
     if outcome.met <= 1:
         return [f"{head}{who or 'there was '}no other text; {conduct.more} meets some"]
     others = counted(outcome.met - 1, "other text")
-    return [f"{head}{who}{others}, none of a lower energy; {conduct.more} meets more of them, larger weights tell more"]
+    inside = " inside the limits" if outcome.best.violations else ""
+    better = f"none of a lower energy{inside}"
+    return [f"{head}{who}{others}, {better}; {conduct.more} meets more of them, larger weights tell more"]
 
 
 def _accepts_more(conduct: Conduct) -> str:
@@ -174,12 +177,14 @@ def _fallen(outcome: Outcome, label: str) -> list[str]:
     moved = (
         f"the reward {label} {'fell' if up else 'rose, though its weight is negative,'} from {-base:.3f} to {-best:.3f}"
     )
+    if outcome.best.violation < outcome.base.violation:
+        return [f"{moved}: the first answer is outside of a limit, and limits come first"]
     limit = f"a constraint with {'min' if up else 'max'} = {-base:.3g} asks for no {'less' if up else 'more'}"
     return [f"{moved}: {paid or 'the text is another one'} for it{turned}; {limit}"]
 
 
 def _unmet(outcome: Outcome) -> list[str]:
-    """A limit or a wish that the answer does not meet: the weight that would have met it, if any text did."""
+    """A wish that the answer does not meet: the weight that would have met it, if any text did."""
     notes = []
     for label, what in outcome.unmet.items():
         if outcome.weights[label] <= 0:

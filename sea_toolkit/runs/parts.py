@@ -12,10 +12,10 @@ import torch
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.problem.columns import Columns
-from sea_toolkit.problem.constraints import hinge
+from sea_toolkit.problem.columns import Columns, column_in
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_bound, as_energy
+from sea_toolkit.problem.limits import Limit, Named
 from sea_toolkit.problem.per_prompt import policy_has_no_columns
 from sea_toolkit.problem.stated import check_code
 from sea_toolkit.problem.terms import Term
@@ -25,6 +25,7 @@ from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.limit_specs import limit_of, weight_of_limit, what_is_read
 from sea_toolkit.runs.measures import UNMEASURED, Measure, measure_of, own_spec
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
 from sea_toolkit.runs.option_columns import OptionColumns
@@ -47,7 +48,7 @@ class Part:
         label: its name in results, unique in the recipe.
         options: as the recipe has them; none of a term given in Python.
         is_labelled: the label is the user's, and not made of a name.
-        limits: of a constraint: smallest and largest allowed reading.
+        limit: of a constraint: what is allowed.
         is_time_dependent: an option follows a schedule.
         code: of a term given in Python, the top packages whose lines its errors name.
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
@@ -61,7 +62,7 @@ class Part:
     label: str
     options: Mapping[str, Any] = field(default_factory=dict)
     is_labelled: bool = False
-    limits: tuple[float | None, float | None] | None = None
+    limit: Limit | None = None
     is_time_dependent: bool = False
     code: frozenset[str] = frozenset()
     no_reward: RecipeError | None = None
@@ -104,17 +105,26 @@ class Part:
     @property
     def is_reference(self) -> bool:
         """Whether it is −log π itself rather than a limit on it."""
-        return self.limits is None and self.item is not None and self.item.qualified == REFERENCE
+        return self.limit is None and self._is_policy
 
     @property
     def facts(self) -> TermFacts:
         """What is known before it is bound."""
-        return TermFacts.unbound(self.label, self.qualified, self.energy, self.is_reference)
+        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy)
 
     @property
     def columns(self) -> Columns:
         """What it reads of the prompts' table."""
-        return Columns.union([self.energy.columns, self.weight.columns])
+        return Columns.union([self.energy.columns, self.weight.columns, *([self.limit.columns] if self.limit else [])])
+
+    @property
+    def named_limit(self) -> Named | None:
+        """Its limit, with its name and what it reads; None of a term that is minimized."""
+        return None if self.limit is None else Named(self.label, what_is_read(self.qualified, self.options), self.limit)
+
+    @property
+    def _is_policy(self) -> bool:
+        return self.item is not None and self.item.qualified == REFERENCE
 
     def bind(self, context: Context) -> Term:
         """Let the energy do the work that is needed once per run.
@@ -129,13 +139,15 @@ class Part:
             bound = as_bound(self.energy.bind(replace(context, meter=meter)), self.owner)
         if self.no_reward is not None and not bound.is_reward:
             raise self.no_reward
-        if self.limits is not None:
-            bound = hinge(bound, *self.limits)
         can_announce = not isinstance(self.energy, FunctionEnergy)
-        weight = self.weight.for_prompts(context.prompts, repr(self.label))
+        where, limit = repr(self.label), None
+        weight = self.weight.for_prompts(context.prompts, where)
+        if self.limit is not None:
+            limit = self.limit.for_prompts(context.prompts, where, is_reward=bound.is_reward)
         return Term(
             self.label, weight, bound, self.qualified, self.owner, meter, self.is_time_dependent,
             can_announce,
+            limit=limit,
             cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
         )  # fmt: skip
 
@@ -205,20 +217,18 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         follows = False
     else:
         energy, follows = build(options)
-    weight = replace(_weight(spec.weight, resolver, f"{place}.weight"), active=_active(spec.active, place))
+    limit = limit_of(spec, place) if isinstance(spec, ConstraintSpec) else None
+    number = weight_of_limit(spec) if isinstance(spec, ConstraintSpec) else spec.weight
+    weight = replace(_weight(number, resolver, f"{place}.weight"), active=_active(spec.active, place))
     _refuse_reactive(resolver, place)
     label, refusal = spec.label or energy.label or item.name, no_reward(name, spec) if as_reward else None
+    if limit is not None and spec.label is None:
+        label = f"{label} limit"
     part = Part(
-        energy, item, weight, label, options, spec.label is not None, is_time_dependent=follows, no_reward=refusal,
-        option_columns=columns if columns.names else None,
+        energy, item, weight, label, options, spec.label is not None, limit, is_time_dependent=follows,
+        no_reward=refusal, option_columns=columns if columns.names else None,
     )  # fmt: skip
-    if not isinstance(spec, ConstraintSpec):
-        return replace(part, measure=measure_of(spec, place))
-    if spec.min is None and spec.max is None:
-        raise RecipeError(f"{place} ({spec.name}) has no limit", expected="min, max or both")
-    if spec.min is not None and spec.max is not None and spec.min > spec.max:
-        raise RecipeError(f"{place} ({spec.name}): min = {spec.min:g} is above max = {spec.max:g}")
-    return replace(part, label=spec.label or f"{label} limit", limits=(spec.min, spec.max))
+    return part if isinstance(spec, ConstraintSpec) else replace(part, measure=measure_of(spec, place))
 
 
 def _built(
@@ -274,9 +284,7 @@ def _weight(value: Any, resolver: Resolver, place: str) -> Weight:
     """A number, a schedule, or `{ column = "name" }` of the prompts' table."""
     if not isinstance(value, dict) or "column" not in value:
         return Weight(resolver.number(value, place))
-    if set(value) != {"column"} or not isinstance(value["column"], str) or not value["column"]:
-        raise RecipeError(f"{place} is {value!r}", expected='{ column = "NAME" }, a column of the table of prompts')
-    return Weight(column=value["column"])
+    return Weight(column=column_in(value, place))
 
 
 def _active(part: tuple[float, float], place: str) -> tuple[float, float]:

@@ -15,11 +15,13 @@ from sea_toolkit.core.peak_memory import peak_memory_mb, reset_peak_memory
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
+from sea_toolkit.problem.scores import Scored
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.resolved import resolved
 from sea_toolkit.runs.result import finite
 from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.wording import counted
 
 SAMPLES, MOST_PROMPTS = 4, 4
 """Base samples for each prompt, and the prompts that are looked at."""
@@ -115,9 +117,20 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
             *problem.policy.notes,
             *(n for t in problem.terms for n in t.notes),
             *few.run.incidents,
+            *_kept(few, scored),
             *_no_step(composition, problem, budget),
         ],
     )
+
+
+def _kept(problem: Problem, scored: Scored) -> list[str]:
+    """How many of the samples each limit lets through."""
+    notes = []
+    for label, outside in scored.violations.items():
+        inside, words = int((outside == 0).sum()), {problem.limits[label].words(p) for p in range(len(outside))}
+        ends = words.pop() if len(words) == 1 else "each prompt's own"
+        notes.append(f"the limit {label} ({ends}) is kept by {inside} of {counted(outside.numel(), 'base sample')}")
+    return notes
 
 
 def _no_step(composition: Composition, problem: Problem, budget: float | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,9 +46,8 @@ class SamplerSpec(PluginSpec):
 
 
 class TermSpec(PluginSpec):
-    """What all terms have: a weight (a number, a schedule or a column), and the part of the run in which they count."""
+    """What all terms have: a label, and the part of the run in which they count."""
 
-    weight: float | dict[str, Any] = 1.0
     active: tuple[Share, Share] = (0.0, 1.0)
     label: str | None = None
 
@@ -59,18 +58,23 @@ class TermSpec(PluginSpec):
 
 
 class EnergySpec(TermSpec):
-    """One term of the energy. What `scale` and `want` may be is checked when the recipe is composed."""
+    """One term of the energy, and its weight: a number, a schedule or a column.
 
+    What `scale` and `want` may be is checked when the recipe is composed.
+    """
+
+    weight: float | dict[str, Any] = 1.0
     scale: Any = None
     want: Any = None
 
 
 class ConstraintSpec(TermSpec):
-    """A limit on what an energy reads; `weight` nats are added per unit outside of it."""
+    """A limit on what an energy reads, a number or a column; a hinge adds `weight` nats per unit outside of it."""
 
-    max: float | None = None
-    min: float | None = None
-    weight: float | dict[str, Any] = 100.0
+    max: float | dict[str, Any] | None = None
+    min: float | dict[str, Any] | None = None
+    method: Literal["multiplier", "hinge"] = "multiplier"
+    weight: float | dict[str, Any] | None = None
 
 
 REQUEST = (

@@ -31,7 +31,7 @@ class TermFacts:
 
     Attributes:
         label: its name in the run; `owner`: the plugin, as `distribution:name`.
-        is_policy: it is −log π.
+        is_policy: it is −log π, or a limit on it: samples of the policy follow it, and no gradient of it tilts them.
         has_gradient: it can score a relaxed response; None: known when it is bound.
         joint: it is an energy over all chains of a prompt.
     """
@@ -50,7 +50,7 @@ class TermFacts:
     @classmethod
     def bound(cls, term: Term, joint: bool) -> TermFacts:
         """Facts of a bound term, all of them known."""
-        return cls(term.label, term.qualified, term.is_policy, term.differentiable, joint)
+        return cls(term.label, term.qualified, term.policy_energy is not None, term.differentiable, joint)
 
 
 def automatic(terms: Sequence[TermFacts]) -> str | None:

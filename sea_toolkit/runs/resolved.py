@@ -8,6 +8,7 @@ from sea_toolkit.lm.devices import Placed
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.limit_specs import HINGE_WEIGHT
 
 
 def resolved(composition: Composition, problem: Problem, place: Placed) -> dict[str, Any]:
@@ -35,6 +36,9 @@ def resolved(composition: Composition, problem: Problem, place: Placed) -> dict[
     data["initializer"] = _filled(data["initializer"], items.get(("initializer", recipe.initializer.name)))
     for key in ("energies", "constraints"):
         data[key] = [_filled(spec, items.get(("energy", spec["name"]))) for spec in data.get(key, [])]
+    for spec in data["constraints"]:
+        if spec["method"] == "hinge":
+            spec.setdefault("weight", HINGE_WEIGHT)
     settled = {"device": str(place.device), "dtype": str(place.dtype).removeprefix("torch.")}
     data["policy"] = data["policy"] | settled | {"template": "chat" if policy.chat is not None else "plain"}
     return data

@@ -9,6 +9,7 @@ from typing import Any
 
 from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Candidate
+from sea_toolkit.runs.limit_readings import LimitReading
 from sea_toolkit.util.conversation import Prompt
 
 
@@ -20,12 +21,15 @@ class Result:
         prompt: the user's last turn; a string with the conversation's `messages`.
         base_response: what the first chain started from: a sample of the policy, unless another initializer was
             chosen.
-        response: the text of the lowest re-scored energy among all that were met, the starting texts included.
+        response: the best text among all that were met, the starting texts included: one inside all limits comes before
+            any outside, and among those inside (or as near) that of the lowest re-scored energy.
         terms: label → (before, after), unweighted, lower is better.
         rewards: label → (before, after) for the reward terms, as the reward model gives them.
-        weights: label → weight at the end of the run; a reward with a negative weight is one to be lowered.
+        weights: label → weight at the end of the run; a reward with a negative weight is one to be lowered. That of a
+            limit is 0: it comes before all weights.
         scales: label → what the term is divided by where that is not 1, which is in its weight already.
-        energy: (before, after), with the weights at the end of the run.
+        energy: (before, after), with the weights at the end of the run; without limits.
+        limits: label → what is allowed, and the answer's readings: see `LimitReading`.
         nll_per_token: (before, after), −log π per token in nats.
         chains: per chain its starting text, its best text, their energies, and whether it was stopped.
         candidates: distinct texts, best first (at most 256).
@@ -47,6 +51,7 @@ class Result:
     weights: dict[str, float]
     scales: dict[str, float]
     energy: tuple[float, float]
+    limits: dict[str, LimitReading]
     nll_per_token: tuple[float, float]
     chains: list[dict[str, Any]]
     candidates: list[Candidate]
@@ -65,7 +70,13 @@ class Result:
     @property
     def contributions(self) -> dict[str, float]:
         """Label → Δ(weight · term) in nats, after minus before: what each term has paid (above 0) or gained."""
-        return {k: self.weights[k] * (after - before) for k, (before, after) in self.terms.items()}
+        pairs = ((k, self.weights[k], before, after) for k, (before, after) in self.terms.items())
+        return {k: weight * (after - before) if weight else 0.0 for k, weight, before, after in pairs}
+
+    @property
+    def kept(self) -> bool:
+        """Whether the answer is inside all limits."""
+        return all(reading.kept for reading in self.limits.values())
 
     @property
     def ended(self) -> int:
@@ -88,6 +99,7 @@ class Result:
             "weights": self.weights,
             "scales": self.scales,
             "energy": pair(self.energy),
+            "limits": {k: reading.to_dict() for k, reading in self.limits.items()},
             "nll_per_token": pair(self.nll_per_token),
             "contributions": {k: finite(v) for k, v in self.contributions.items()},
             "medians": {k: finite(v) for k, v in self.medians.items()},
@@ -127,6 +139,7 @@ class Result:
                 "terms": {k: _pair(v) for k, v in data["terms"].items()},
                 "rewards": {k: _pair(v, -math.inf) for k, v in rewards.items()},
                 "energy": _pair(data["energy"]),
+                "limits": {k: LimitReading.from_dict(v) for k, v in data["limits"].items()},
                 "nll_per_token": _pair(data["nll_per_token"]),
                 "candidates": [_candidate(c) for c in data["candidates"]],
                 "finished": (data["finished"]["before"], data["finished"]["after"]),
@@ -164,8 +177,8 @@ def _pair(values: dict[str, float | None], absent: float = math.inf) -> tuple[fl
 
 
 def _candidate(data: dict[str, Any]) -> Candidate:
-    terms = {k: _number(v) for k, v in data["terms"].items()}
-    return Candidate(**data | {"energy": _number(data["energy"]), "terms": terms})
+    terms, outside = ({k: _number(v) for k, v in data[key].items()} for key in ("terms", "violations"))
+    return Candidate(**data | {"energy": _number(data["energy"]), "terms": terms, "violations": outside})
 
 
 def plain(value: Any) -> Any:

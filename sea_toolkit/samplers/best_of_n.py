@@ -48,9 +48,9 @@ class BestOfN(Sampler):
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         scored = problem.score_as_text(drawn.ids, drawn.log_prob)
         ids, values = state.ids.clone(), state.values.clone()
-        worse = scored.energies.total >= problem.total_energy(values)[:, :n]
-        ids[:, :n] = select_chains(worse, ids[:, :n], drawn.ids)
-        values[:, :n] = select_chains(worse, values[:, :n], scored.energies.values())
+        better = problem.better(scored.energies.values(), values[:, :n])
+        ids[:, :n] = select_chains(better, drawn.ids, ids[:, :n])
+        values[:, :n] = select_chains(better, scored.energies.values(), values[:, :n])
         return State(ids, values, state.drawn + n), Info(scored)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:

@@ -16,11 +16,21 @@ class SuffixMH(SuffixSampler):
     """Propose: keep a prefix of random length, draw the rest from the policy. Accept with probability
     `min(1, exp(β · (E(y) − E(y')) + log q(y|y') − log q(y'|y)))`, where q is the policy on the suffix.
 
+    For the power target π^α, the reference alone with weight α, proposals at the temperature 1/α are near to the law
+    (Karan and Du 2025, arXiv 2510.14901).
+
     Args:
         inverse_temperature: β; 1 samples exp(−E), larger values search.
+        temperature: of the policy in the proposals; another than 1 costs one more pass of it over the old text. Left
+            out, it is 1, or 1/α for the reference alone.
     """
 
     law = Law.target(beta="inverse_temperature")
 
-    def __init__(self, *, inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0) -> None:
-        super().__init__(PolicyProposal(), exact, inverse_temperature)
+    def __init__(
+        self,
+        *,
+        inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
+        temperature: Annotated[float, Field(gt=0)] | None = None,
+    ) -> None:
+        super().__init__(PolicyProposal(temperature), exact, inverse_temperature)

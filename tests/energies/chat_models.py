@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -30,10 +31,15 @@ def saved_models(root: Path) -> dict[str, str]:
     return found
 
 
+@lru_cache
+def _loaded(folder):
+    return AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+
 @torch.no_grad()
 def log_p(folder, prompt, text, end):
     """Σ log p of the completion, as TRL's DPOTrainer counts it: the conversation's tokens behind the prompt's."""
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = _loaded(folder)
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": prompt}]
         before = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

@@ -64,8 +64,8 @@ def test_the_policy_itself_is_a_member_that_shares_its_log_likelihood(folders):
 
 
 def test_it_keeps_its_promises(folders):
-    models = [folders["tuned"], {"model": folders["reference"], "weight": -1.0}]
-    held = check_energy("policy-mixture", Setting(hub=hub(), texts=TEXTS[:1], chains=2, length=5), models=models)
+    setting = Setting(hub=hub(), texts=TEXTS[:1], prompts=PROMPTS[:2], chains=2, length=4)
+    held = check_energy("policy-mixture", setting, models=[{"model": folders["tuned"], "weight": 0.5}])
     assert set(held) == set(ENERGY) - {"gpu"}
 
 

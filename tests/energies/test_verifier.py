@@ -143,12 +143,16 @@ def test_any_plugin_that_names_code_has_to_ask(checks):
 
 def test_a_constraint_asks_as_well(checks):
     data = recipe()
-    data["constraints"] = [{**data["energies"].pop(), "min": 2.0}]
+    limit = {key: value for key, value in data["energies"].pop().items() if key != "weight"}
+    data["constraints"] = [{**limit, "min": 2.0}]
     data["energies"].append({"name": "length", "target": 4})
     with pytest.raises(RecipeError, match="--allow-code my_checks:spaces"):
         sea.align("a", recipe=data, policy=tiny_policy(), hub=hub())
     found = sea.align("a", recipe=data, policy=tiny_policy(), hub=hub(), allow_code=["my_checks:spaces"])
-    assert found.terms["spaces limit"][1] == max(0, 2 - found.response.count(" "))
+    spaces = found.response.count(" ")
+    assert found.terms["spaces limit"][1] == -spaces
+    assert found.limits["spaces limit"].after == spaces
+    assert found.kept == (spaces >= 2)
 
 
 @pytest.mark.parametrize(

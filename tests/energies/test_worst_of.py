@@ -12,7 +12,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS
 from tests.energies.reward_models import saved_rewards
-from tests.helpers import dense, hub, problem_for, random_ids
+from tests.helpers import PROMPTS, dense, hub, problem_for, random_ids
 
 
 @pytest.fixture(scope="module")
@@ -93,5 +93,5 @@ def test_what_cannot_be_compared_is_refused(folders):
 
 
 def test_the_conformance_kit_finds_nothing_wrong(folders):
-    held = check_energy("worst-of", Setting(hub=hub(), chains=2, length=4), models=folders[:2])
+    held = check_energy("worst-of", Setting(hub=hub(), prompts=PROMPTS[:2], chains=2, length=4), models=folders[:2])
     assert {"gradient", "one-hot = text", "padding"} <= set(held)

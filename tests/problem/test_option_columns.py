@@ -134,8 +134,7 @@ def test_a_constraint_takes_columns_and_so_does_a_part_of_an_option():
     response = problem.policy.from_text([["rain dog"], ["rain dog"]], torch.zeros(2, 1, dtype=torch.bool))
     assert words(response).tolist() == [[0.0], [1.0]]
     n = float(response.expected_length()[0, 0])
-    excess = [max(0.0, 0.5 * ((n - size) / 10.0) ** 2 - 0.2) for size in (1, 4)]
-    assert limit(response).flatten().tolist() == pytest.approx(excess)
+    assert limit(response).flatten().tolist() == pytest.approx([0.5 * ((n - size) / 10.0) ** 2 for size in (1, 4)])
 
 
 @pytest.mark.parametrize(
@@ -163,6 +162,21 @@ def test_what_is_no_value_is_told_before_anything_is_loaded(energy, prompts, mes
     monkeypatch.setattr("sea_toolkit.lm.policy.Policy.prefix", loads)
     with pytest.raises(sea.SeaError, match=message):
         sea.align(prompts, policy=tiny_policy(), hub=hub(), recipe=RUN | {"energies": [energy, {"name": "finished"}]})
+
+
+def test_the_last_prompt_of_many_batches_and_of_a_dry_run_is_looked_at_first(tmp_path, monkeypatch):
+    def loads(*args, **more):
+        raise AssertionError("weights are read")
+
+    monkeypatch.setattr("sea_toolkit.runs.session.load_policy", loads)
+    prompts = [{"prompt": f"a dog {i}", "goal": 3.0} for i in range(5)] + [{"prompt": "on", "goal": None}]
+    with pytest.raises(RecipeError, match=r"prompt 6 \('on'\) has a blank"):
+        sea.align(prompts, batch=2, hub=hub(), energies={"length": {"target": GOAL}})
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    words = ["align", "--prompts", str(tmp_path / "p.jsonl"), "--energy", "length=1,target={column=goal}", "--dry-run"]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "prompt 6 ('on') has a blank" in refused.stderr
 
 
 def test_a_column_names_a_few_models_at_most(monkeypatch):

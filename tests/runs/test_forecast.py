@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformers import LlamaForSequenceClassification
 
-from sea_toolkit.errors import RecipeError
 from sea_toolkit.runs.contradictions import contradictions
 from sea_toolkit.runs.forecast import forecast
 from sea_toolkit.runs.recipe import Recipe
@@ -111,24 +110,15 @@ def test_a_rehearsal_leaves_the_composition_as_it_was(bare):
     assert composition.parts == parts
 
 
-def test_limits_that_exclude_each_other_are_refused(bare):
-    limit = {"name": "reward", "model": str(bare / "judge")}
-    limits = [{**limit, "min": 2.0, "label": "high"}, {**limit, "max": 1.0, "label": "low"}]
-    with pytest.raises(RecipeError, match="'high' wants at least 2, and 'low' at most 1 of the same"):
-        Session(hub()).compose(recipe(bare, constraints=limits))
-    for other in ({"max": 2.0}, {"output": 0, "max": 1.0}):  # limits that fit, and another reading
-        Session(hub()).compose(recipe(bare, constraints=[limits[0], {**limit, "label": "low", **other}]))
-
-
 CONTRADICTIONS = {
     "weight 0": ({"energies": [{"weight": 0.0}]}, "judge has weight 0: it is computed"),
     "weight that ends": (
         {"energies": [{"weight": {"schedule": "linear", "start": 1.0, "end": 0.0}}]}, "judge weighs 0 at the end",
     ),
-    "pushed up and held down": ({"constraints": [{"max": 1.0, "label": "cap"}]}, "judge is pushed up, and 'cap' holds"),
+    "pushed up and held down": ({"constraints": [{"max": 1.0, "label": "cap"}]}, "judge is pushed up, and the limit 'cap' ends above"),
     "pushed down and held up": (
         {"energies": [{"weight": -1.0}], "constraints": [{"min": 1.0, "label": "floor"}]},
-        "judge is pushed down, and 'floor' holds",
+        "judge is pushed down, and the limit 'floor' ends below",
     ),
     "both ways": ({"energies": [{"weight": 2.0}, {"weight": -2.0, "label": "again"}]}, "judge and again are the same"),
     "too long": ({"length": 40.0}, "length wants 40 tokens, and max_new_tokens is 12"),

@@ -149,7 +149,7 @@ def test_all_of_it_is_in_the_result_of_a_run():
         data = json.loads(result.to_json())
         assert data["unmet"]["keywords"] == result.unmet["keywords"]
         assert "'zebra'" in result.unmet["keywords"]
-        assert ("length limit" in result.unmet) == (result.terms["length limit"][1] > 0)
+        assert ("length limit" in result.unmet) == (result.terms["length limit"][1] > 0.1) == (not result.kept)
         assert any(n.startswith("unmet: keywords: without ") for n in data["notes"])
         assert sum(result.contributions.values()) == pytest.approx(result.energy[1] - result.energy[0], abs=1e-3)
         ended = sum(c.finished for c in result.candidates)

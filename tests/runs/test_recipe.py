@@ -235,15 +235,17 @@ def test_what_was_met_under_other_weights_is_weighed_again(tmp_path):
 # --- constraints
 
 
-def test_a_constraint_is_a_hinge():
-    problem = problem_for(
-        recipe={"energies": LENGTH, "constraints": [{"name": "length", "target": 4.0, "tolerance": 1.0, "max": 2.0}]}
-    )
+def test_a_constraint_reads_the_energy_and_a_hinge_weighs_what_is_outside():
+    hinge = {"name": "length", "target": 4.0, "tolerance": 1.0, "max": 2.0, "method": "hinge"}
+    problem = problem_for(recipe={"energies": LENGTH, "constraints": [hinge]})
     plain, limit = problem.terms
     assert (plain.label, limit.label, limit.weight.number) == ("length", "length limit", 100.0)
     ids = random_ids(1, 2, 10)
     ids[0, 0, 4:] = EOS  # 5 tokens: ½ (5 − 4)², inside; the other has 10: ½ (10 − 4)² = 18, outside by 16
-    assert limit(SoftResponse.from_ids(ids, (EOS,))).tolist() == [[0.0, 16.0]]
+    reading = limit(SoftResponse.from_ids(ids, (EOS,)))
+    assert reading.tolist() == [[0.5, 18.0]]
+    assert problem.score_as_text(ids)
+    assert problem.weighted(limit, reading).tolist() == [[0.0, 1600.0]]
 
 
 def test_equal_names_get_numbers():

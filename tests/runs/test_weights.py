@@ -85,11 +85,14 @@ def test_a_term_counts_in_its_part_of_the_run_alone() -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"prompt": "a", "brevity": 1}, {"prompt": "b", "brevity": " "}], "'brevity', which is blank for prompt 2"),
-        ([{"prompt": "a", "brevity": "much"}], "is 'much' for prompt 1"),
-        ([{"prompt": "a", "brevity": True}], "is True for prompt 1"),
-        ([{"prompt": "a", "brevity": float("inf")}], "is inf for prompt 1"),
-        (["a"], "asks for 'brevity', and prompt 1"),
+        (
+            [{"prompt": "a", "brevity": 1}, {"prompt": "b", "brevity": " "}],
+            "'brevity', and prompt 2 ('b') has a blank there",
+        ),
+        ([{"prompt": "a", "brevity": "much"}], "and prompt 1 ('a') has 'much' there"),
+        ([{"prompt": "a", "brevity": True}], "and prompt 1 ('a') has True there"),
+        ([{"prompt": "a", "brevity": float("inf")}], "and prompt 1 ('a') has inf there"),
+        (["a"], "'brevity', and prompt 1 ('a') has no columns"),
     ],
 )
 def test_a_cell_that_is_no_weight_is_named(rows: Any, said: str) -> None:

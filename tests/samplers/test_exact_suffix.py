@@ -70,9 +70,13 @@ def test_the_reference_alone_with_another_weight_is_a_power_of_the_policy():
     log_prob = energies_of(Toy(5, 3)) - energies_of(Toy(5, 3, reference=2.0))
     law = (alpha * log_prob).softmax(0)
     assert float((law - log_prob.exp()).abs().sum() / 2) > 0.1  # another law than the policy's own
-    found = measure(Power(5, 3, reference=alpha), "auto", law=law, chains=512)
-    assert found.ess > 2000
-    assert found, found
+    toy = Power(5, 3, reference=alpha)
+    sampler, problem = toy.build("auto", 1)
+    assert sampler.proposal.temperature_in(problem) == 1 / alpha
+    for chosen in ("auto", {"name": "suffix-mh", "temperature": 1.0}):
+        found = measure(toy, chosen, law=law, chains=512)
+        assert found.ess > 2000
+        assert found, found
 
 
 def test_a_strong_tilt_changes_how_fast_and_not_where_to():

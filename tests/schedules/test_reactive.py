@@ -154,7 +154,7 @@ def test_each_run_begins_afresh_and_each_place_has_its_own(tmp_path):
         {"energies": [{"name": "reference"}, {"name": "length", "target": 4.0, "weight": PLATEAU}]},
         {"energies": [{"name": "reference"}, {"name": "length", "target": PLATEAU}]},
         {"energies": [{"name": "reference"}], "constraints": [{"name": "length", "target": 0.0, "max": 2.0} | {
-            "weight": PLATEAU}]},
+            "weight": PLATEAU, "method": "hinge"}]},
     ],
 )  # fmt: skip
 def test_an_energy_may_not_react(recipe):

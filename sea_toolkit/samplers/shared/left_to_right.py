@@ -90,8 +90,9 @@ class PassCost:
         budget = problem.clock.budget
         if budget is None or self.each <= 0.0:
             return self.most
-        return max(1, min(self.most, int((budget - problem.chains - self.fixed) / self.each)))
+        first = problem.chains + problem.run.multipliers.drawn
+        return max(1, min(self.most, int((budget - first - self.fixed) / self.each)))
 
     def up_to_the_first(self, problem: Problem) -> float:
         """The starting texts and one pass, at most."""
-        return problem.chains + self.fixed + self.affordable(problem) * self.each
+        return problem.chains + problem.run.multipliers.drawn + self.fixed + self.affordable(problem) * self.each

@@ -50,7 +50,8 @@ def potential_at(
 
 
 def is_time_dependent(problem: Problem) -> bool:
-    """Whether a weight or an option follows a schedule, so that the potential changes from step to step."""
+    """Whether a weight or an option follows a schedule, or a multiplier moves, so that the potential changes from step
+    to step."""
     options = {} if problem.relaxation is None else problem.relaxation.options
     moving = not all(t.weight.is_constant for t in problem.terms) or any(map(is_schedule, options.values()))
-    return problem.is_time_dependent or moving
+    return problem.is_time_dependent or moving or not problem.run.multipliers.are_constant

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import Decoded, LogitsProcessor, decode
 from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
@@ -76,16 +77,80 @@ class Proposal(ABC):
         """FLOPs per text of `log_prob_back`."""
         return 0.0
 
+    def temperature_in(self, problem: Problem) -> float:
+        """What divides the policy's logits, the same for every text of a step."""
+        return self.temperature
+
     @abstractmethod
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         """log q of the suffix of `state` when it is proposed from `moved`; 0 after the end of text."""
 
 
 class PolicyProposal(Proposal):
-    """The policy itself: log q of the way back is free, since log π of the old text is known."""
+    """The policy itself, or at another temperature token by token. At 1, log q of the way back is free, since log π of
+    the old text is known; else it takes one more pass over the old text.
+
+    Args:
+        given: the temperature; None: 1, or 1/α for the reference alone with weight α.
+    """
+
+    def __init__(self, given: float | None = None) -> None:
+        self.given = given
+
+    def temperature_in(self, problem: Problem) -> float:
+        if self.given is not None or problem.rewards:
+            return self.given or 1.0
+        length = torch.full((len(problem.prompts), 1), float(problem.length), device=problem.stopped.device)
+        power = float(problem.policy_weight(length).mean())
+        return min(1.0 / power, HOTTEST) if power > 0 else 1.0
+
+    def flops_back(self, problem: Problem, cut: int) -> float:
+        return 0.0 if self.temperature_in(problem) == 1.0 else flops_of_pass(problem, cut)
 
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
-        return state.log_prob[..., cut:]
+        temperature = self.temperature_in(problem)
+        if temperature == 1.0:
+            return state.log_prob[..., cut:]
+        return log_proposal(problem, state.ids, cut, temperature)
+
+
+HOTTEST = 4.0
+"""Temperature of proposals for a small power of the policy: beyond it they are hardly its texts."""
+
+
+def flops_of_pass(problem: Problem, cut: int) -> float:
+    """FLOPs per text of `log_proposal`."""
+    policy, length = problem.policy, problem.length
+    return 2.0 * (policy.body_parameters * (length - 1) + policy.head_parameters * (length - cut))
+
+
+@torch.no_grad()
+def log_proposal(
+    problem: Problem, ids: Int[Tensor, "P C T"], cut: int, temperature: float, process: LogitsProcessor | None = None
+) -> Float[Tensor, "P C n"]:
+    """log q of the tokens of texts behind a cut, by one pass of the policy over them; 0 after the end of text.
+
+    Args:
+        problem: of the run.
+        ids: the texts.
+        cut: tokens that are kept.
+        temperature: divides the policy's log-probabilities.
+        process: changes them; see `decode`.
+    """
+    policy = problem.policy
+    hidden = policy.predictors(problem.prefix, policy.backbone.embedding(ids))
+    p, c, t = ids.shape
+    rows = torch.arange(p * c, device=ids.device)
+    problem.ledger.forward("policy", p * c * (t - 1), policy.body_parameters)
+    problem.ledger.forward("policy", p * c * (t - cut), policy.head_parameters)
+    columns = []
+    for position in range(cut, t):
+        log_q = policy.logits(hidden[:, :, position].flatten(0, 1)).log_softmax(-1) / temperature
+        if process is not None:
+            log_q = process(ids[..., :position].flatten(0, 1), log_q, rows)
+        token = ids[:, :, position].reshape(-1, 1)
+        columns.append((log_q.gather(-1, token).squeeze(-1) - log_q.logsumexp(-1)).unflatten(0, (p, c)))
+    return torch.stack(columns, -1).masked_fill(after_end(ids, policy.eos_ids)[..., cut:], 0.0)
 
 
 Correction = Callable[[Proposal, Problem, State, State, Decoded, int], Tensor]
@@ -174,7 +239,7 @@ class SuffixSampler(Sampler, abstract=True):
             past=state.layers,
             keep_cache=True,
             logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature,
+            temperature=proposal.temperature_in(problem),
             ledger=problem.ledger,
         )
         assert drawn.layers is not None

@@ -15,13 +15,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import LogitsProcessor
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.suffix import Proposal, State
+from sea_toolkit.samplers.shared.suffix import Proposal, State, flops_of_pass, log_proposal
 
 
 class GradientMemory(ABC):
@@ -135,26 +134,12 @@ class TiltedProposal(Proposal):
         return tokens * (backward + 2.0 * len(terms) * problem.policy.head_parameters)
 
     def flops_back(self, problem: Problem, cut: int) -> float:
-        policy, length = problem.policy, problem.length
-        return 2.0 * (policy.body_parameters * (length - 1) + policy.head_parameters * (length - cut))
+        return flops_of_pass(problem, cut)
 
-    @torch.no_grad()
     def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
         """One more pass of the LM over the old text, tilted by the gradients at the new one."""
-        policy, ids = problem.policy, state.ids
         process = self.logits_processor(problem, moved.gradient_state)
-        hidden = policy.predictors(problem.prefix, policy.backbone.embedding(ids))
-        p, c, t = ids.shape
-        rows = torch.arange(p * c, device=ids.device)
-        problem.ledger.forward("policy", p * c * (t - 1), policy.body_parameters)
-        problem.ledger.forward("policy", p * c * (t - cut), policy.head_parameters)
-        columns = []
-        for position in range(cut, t):
-            log_q = policy.logits(hidden[:, :, position].flatten(0, 1)).log_softmax(-1) / self.temperature
-            log_q = process(ids[..., :position].flatten(0, 1), log_q, rows)
-            token = ids[:, :, position].reshape(-1, 1)
-            columns.append((log_q.gather(-1, token).squeeze(-1) - log_q.logsumexp(-1)).unflatten(0, (p, c)))
-        return torch.stack(columns, -1).masked_fill(after_end(ids, policy.eos_ids)[..., cut:], 0.0)
+        return log_proposal(problem, state.ids, cut, self.temperature, process)
 
 
 def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Float[Tensor, "rows V"]:

@@ -1,0 +1,53 @@
+"""Weights over objectives for which the worst of them is as good as the policy can make it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+MOST_STEPS, TOLERANCE = 5000, 1e-3
+"""Of the descent; it ends where no objective is further below the weighted mean than the tolerance, in nats."""
+
+
+def maximin_weights(gains: Float[Tensor, "P n M"]) -> Float[Tensor, "P M"]:
+    """The weights w on the simplex that minimize log mean_n exp(Σ_m w_m z_nm), for each prompt.
+
+    With z the gains of n answers of the policy π, in nats, this is the dual of max_q min_m E_q[z_m] − KL(q‖π): the best
+    q is ∝ π exp(Σ w_m z_m), and under it the objectives with a weight have the same mean gain, the lowest of all (Son
+    et al. 2025, arXiv 2503.08796, who solve it for each block of a decoding). The problem is convex; it is solved by
+    exponentiated gradient steps of a size that follows the descent.
+
+    Args:
+        gains: of answers drawn from π. One that is not finite leaves its answer out; without two answers the weights
+            are equal.
+    """
+    sound = gains.isfinite().all(-1, keepdim=True)
+    z = gains.double().masked_fill(~sound, 0.0)
+    keep = torch.where(sound, 0.0, -torch.inf).double().squeeze(-1)
+    keep = keep.masked_fill(sound.squeeze(-1).sum(-1, keepdim=True) < 2, 0.0)
+    log_w = torch.full_like(z[:, 0], -math.log(z.shape[-1]))
+    size = 1.0 / (z.amax((1, 2)) - z.amin((1, 2))).clamp(min=1e-6).square()
+    value, slope = _value_and_slope(z, keep, log_w)
+    for _ in range(MOST_STEPS):
+        gap = (log_w.exp() * slope).sum(-1) - slope.amin(-1)
+        if bool((gap <= TOLERANCE).all()):
+            break
+        step = size[:, None] * (slope - slope.amin(-1, keepdim=True))
+        moved = (log_w - step).log_softmax(-1)
+        after, new = _value_and_slope(z, keep, moved)
+        down = (after <= value) & (gap > TOLERANCE)
+        log_w = torch.where(down[:, None], moved, log_w)
+        value, slope = torch.where(down, after, value), torch.where(down[:, None], new, slope)
+        size = torch.where(down, 1.5 * size, 0.5 * size)
+    return log_w.exp().to(gains.dtype)
+
+
+def _value_and_slope(
+    z: Float[Tensor, "P n M"], keep: Float[Tensor, "P n"], log_w: Float[Tensor, "P M"]
+) -> tuple[Float[Tensor, " P"], Float[Tensor, "P M"]]:
+    """The dual at these weights, and its slope: the mean gains under the tilted policy."""
+    tilted = (z * log_w.exp()[:, None]).sum(-1) + keep
+    return tilted.logsumexp(-1), (tilted.softmax(-1)[..., None] * z).sum(1)
