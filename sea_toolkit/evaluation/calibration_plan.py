@@ -61,7 +61,7 @@ def plan_for(session: Session, recipe: Recipe, own: OwnEnergies, allowed: Allowe
 
 
 def _plain(spec: EnergySpec) -> EnergySpec:
-    return spec.model_copy(update={"scale": None, "want": None})
+    return spec.model_copy(update={"scale": None, "want": None, "maximin": None})
 
 
 def _plain_weight(weight: Any) -> Any:

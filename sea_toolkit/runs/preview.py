@@ -94,10 +94,12 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
     few = replace(problem, chains=SAMPLES, run=run)
     few.ledger.begin(few.sample_flops)
     noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device)
+    run.weighing.noise = noise
+    if run.weighing.missing(few.terms):
+        run.weighing.measure(few)  # what a run does once is no part of the time that a sample takes
     reset_peak_memory()
     resting, began = peak_memory_mb(), time.perf_counter()
     drawn = decode(few.policy, few.prefix, noise.uniform(SAMPLES, few.length), ledger=few.ledger)
-    run.weighing.base_ids = drawn.ids
     scored = few.score_as_text(drawn.ids, drawn.log_prob)
     seconds, peak = time.perf_counter() - began, peak_memory_mb()
     steps, budget = composition.length
