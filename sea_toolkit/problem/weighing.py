@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FREEDOM = 12
 """Degrees of freedom that a scale needs: four answers to each of four prompts, or thirteen to one."""
+FEWEST, MOST_OF_BUDGET = 4, 0.25
+"""Answers per prompt that it is measured on at least, and the part of a budget that goes into drawing more of them."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Weighing:
         missing = self.missing(problem.terms)
         have = 0 if known is None else known[missing[0]].shape[1]
         lack = 1 + math.ceil(FREEDOM / len(problem.prompts)) - have
+        if problem.clock.budget is not None:  # a scale is not worth more of it
+            lack = min(lack, max(FEWEST - have, int(problem.clock.budget * MOST_OF_BUDGET)))
         drawn = self.draw(problem, lack) if lack > 0 else {}
         for label in missing:
             values = [source[label] for source in (known, drawn) if source]
