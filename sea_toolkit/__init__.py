@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sea_toolkit.core.response import SoftResponse, after_end
     from sea_toolkit.evaluation.calibrate import Calibration, calibrate
     from sea_toolkit.evaluation.compare import compare
+    from sea_toolkit.evaluation.front import Front
+    from sea_toolkit.evaluation.pareto import pareto
     from sea_toolkit.lm.decoding import Decoded, decode
     from sea_toolkit.lm.embedding_space import EmbeddingSpace
     from sea_toolkit.lm.policy import Policy
@@ -49,13 +51,11 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy",
-    "Event", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
-    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy",
-    "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
-    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "hard_ids",
-    "hookimpl",
-    "latent_of", "metropolis", "resume", "select_chains",
+    "Energy", "Event", "Front", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder",
+    "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub",
+    "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler",
+    "SeaError", "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode",
+    "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -68,6 +68,7 @@ _LAZY = {
     "Decoded": "lm.decoding",
     "EmbeddingSpace": "lm.embedding_space",
     "Energy": "problem.energy",
+    "Front": "evaluation.front",
     "Info": "samplers.base",
     "Initializer": "problem.initializer",
     "Interrupted": "runs.result",
@@ -98,6 +99,7 @@ _LAZY = {
     "hard_ids": "samplers.shared.latent",
     "latent_of": "samplers.shared.latent",
     "metropolis": "samplers.shared.metropolis",
+    "pareto": "evaluation.pareto",
     "resume": "api",
     "select_chains": "samplers.base",
 }

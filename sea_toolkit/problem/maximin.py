@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sea_toolkit.problem.terms import Term
+
+SAMPLES = 16
+"""Base answers to each prompt that its weights are found on, at least."""
 
 MOST_STEPS, TOLERANCE = 5000, 1e-3
 """Of the descent; it ends where no objective is further below the weighted mean than the tolerance, in nats."""
@@ -43,6 +51,33 @@ def maximin_weights(gains: Float[Tensor, "P n M"]) -> Float[Tensor, "P M"]:
         value, slope = torch.where(down, after, value), torch.where(down[:, None], new, slope)
         size = torch.where(down, 1.5 * size, 0.5 * size)
     return log_w.exp().to(gains.dtype)
+
+
+def shares_of(
+    terms: Sequence[Term], values: Mapping[str, Tensor], weights: Mapping[str, Sequence[float]], policy: Sequence[float]
+) -> dict[str, list[float]]:
+    """The share of each term of a maximin group in each prompt, by label; those of a group sum to 1.
+
+    The gain of an answer is what it has above the mean of the policy's own answers to the prompt, in nats: weight times
+    value, as they would be with all of the group's weight on one term. It is weighed against nats of −log π.
+
+    Args:
+        terms: of the energy.
+        values: label → unweighted values `[P, n]` of base answers.
+        weights: label → what one unit of the term counts for each prompt, without a share.
+        policy: what one nat of −log π counts for each prompt.
+    """
+    found: dict[str, list[float]] = {}
+    for name in dict.fromkeys(term.weight.maximin for term in terms if term.weight.maximin is not None):
+        labels = [term.label for term in terms if term.weight.maximin == name]
+        energies = torch.stack(
+            [values[k].double() * torch.tensor(weights[k], device=values[k].device)[:, None] for k in labels], -1
+        )
+        means = energies.masked_fill(~energies.isfinite(), torch.nan).nanmean(1, keepdim=True)
+        strength = torch.tensor(policy, dtype=torch.float64, device=energies.device).clamp(min=1e-6)
+        shares = maximin_weights((means - energies) / strength[:, None, None])
+        found |= {label: column.tolist() for label, column in zip(labels, shares.unbind(-1), strict=True)}
+    return found
 
 
 def _value_and_slope(

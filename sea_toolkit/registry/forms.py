@@ -52,7 +52,7 @@ def core_names(kind: str) -> frozenset[str]:
 
 
 RESERVED: dict[str, frozenset[str]] = {
-    "energy": frozenset({"name", "weight", "active", "scale", "want", "label"}),
+    "energy": frozenset({"name", "weight", "active", "maximin", "scale", "want", "label"}),
     "sampler": frozenset({"name", "chains", "steps", "budget"}),
     "relaxation": frozenset({"name", "top_k"}),
     "initializer": frozenset({"name"}),

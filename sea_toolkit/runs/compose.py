@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
@@ -26,6 +28,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.maximin_groups import refuse_groups
 from sea_toolkit.runs.measures import notes_on_calibration, settled
 from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
 from sea_toolkit.runs.recipe import Recipe
@@ -155,10 +158,14 @@ class Composition:
         ledger, clock, length = ledger or Ledger(), clock or Clock(), self.recipe.max_new_tokens
         asked = self.prompts(prompts)
         rows = policy.encode(asked, length)
-        prefix = policy.prefix(rows)
+        different = list(dict.fromkeys(map(tuple, rows)))  # a prompt that is there under several weights is read once
+        prefix = policy.prefix(different)
         policy.require_finite(prefix)
+        if len(different) < len(rows):
+            places = {row: i for i, row in enumerate(different)}
+            prefix = prefix.select(torch.tensor([places[tuple(row)] for row in rows], device=policy.device))
         ledger.prompts = len(asked)
-        ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
+        ledger.forward("policy", sum(map(len, different)), policy.body_parameters)
         context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, self.initializer.locked_text
         if text is not None:
@@ -236,6 +243,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         part.refuse_unless(allowed)
     parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
     _refuse_nothing(parts, hub)
+    refuse_groups(parts)
     _check_sampler_table(recipe)
     refuse_disjoint([part.named_limit for part in parts if part.named_limit is not None])
     item = resolver.find("initializer", recipe.initializer.name, "initializer")

@@ -184,7 +184,8 @@ def own_part(label: str, weight: Any, thing: Any, resolver: Resolver) -> Part:
     written = thing.form.function if isinstance(thing, FunctionEnergy) else thing
     owner, place = Owner(f"energy {label!r}").with_code_of(written), f"the weight of {label!r}"
     spec = own_spec(label, weight)
-    resolved = replace(_weight(spec.weight, resolver, place), active=_active(spec.active, f"energy {label!r}"))
+    active = _active(spec.active, f"energy {label!r}")
+    resolved = replace(_weight(spec.weight, resolver, place), active=active, maximin=spec.maximin)
     _refuse_reactive(resolver, place)
     measure = measure_of(spec, f"energy {label!r}")
     return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code, measure=measure)
@@ -228,7 +229,9 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
         energy, item, weight, label, options, spec.label is not None, limit, is_time_dependent=follows,
         no_reward=refusal, option_columns=columns if columns.names else None,
     )  # fmt: skip
-    return part if isinstance(spec, ConstraintSpec) else replace(part, measure=measure_of(spec, place))
+    if isinstance(spec, ConstraintSpec):
+        return part
+    return replace(part, weight=replace(part.weight, maximin=spec.maximin), measure=measure_of(spec, place))
 
 
 def _built(

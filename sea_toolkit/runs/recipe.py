@@ -70,6 +70,7 @@ class EnergySpec(TermSpec):
     weight: float | dict[str, Any] = 1.0
     scale: Any = None
     want: Any = None
+    maximin: str | None = None
 
 
 class ConstraintSpec(TermSpec):

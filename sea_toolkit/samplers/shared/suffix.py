@@ -91,7 +91,7 @@ class PolicyProposal(Proposal):
     the old text is known; else it takes one more pass over the old text.
 
     Args:
-        given: the temperature; None: 1, or 1/α for the reference alone with weight α.
+        given: the temperature; None: 1, or 1/α for the reference alone with a number α as its weight.
     """
 
     def __init__(self, given: float | None = None) -> None:
@@ -100,8 +100,14 @@ class PolicyProposal(Proposal):
     def temperature_in(self, problem: Problem) -> float:
         if self.given is not None or problem.rewards:
             return self.given or 1.0
-        length = torch.full((len(problem.prompts), 1), float(problem.length), device=problem.stopped.device)
-        power = float(problem.policy_weight(length).mean())
+        if any(term.weight.fixed is None for term in problem.terms):
+            return 1.0  # another power in each prompt or step
+        length = torch.full((1, 1), float(problem.length))
+        power = sum(
+            (term.weight.fixed or 0.0) * float(term.policy_energy.per_nat(length))
+            for term in problem.terms
+            if term.policy_energy is not None
+        )
         return min(1.0 / power, HOTTEST) if power > 0 else 1.0
 
     def flops_back(self, problem: Problem, cut: int) -> float:
