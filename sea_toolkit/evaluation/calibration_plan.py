@@ -56,8 +56,8 @@ def plan_for(session: Session, recipe: Recipe, own: OwnEnergies, allowed: Allowe
     group = next((spec.maximin for spec in specs if spec.maximin is not None), None)
     if plan.wanted and group is not None:
         raise RecipeError(
-            f"{next(iter(plan.wanted))!r} has a target, and the maximin group {group!r} has weights that are spread anew "
-            "for each prompt",
+            f"{next(iter(plan.wanted))!r} has a target, and the maximin group {group!r} has weights that are spread "
+            "anew for each prompt",
             expected="one of the two: a target is reached beside weights that are known",
         )
     if plan.wanted and not any(part.is_reference for part in parts):
