@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -12,6 +12,7 @@ from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.render import live
 from sea_toolkit.runs.explain import name_of
 from sea_toolkit.util.printable import printable
+from sea_toolkit.util.toml_text import written
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def print_preview(found: Preview) -> None:
     recipe = found.recipe
     for key, value in recipe.items():
         for line in value if isinstance(value, list) else [value]:
-            console.print(styled(f"{key:<15} {_toml(line)}"), soft_wrap=True)
+            console.print(styled(f"{key:<15} {written(line)}"), soft_wrap=True)
     looked = f"{counted(found.looked_at, 'prompt')}, 4 base samples each"
     console.print(styled(f"\nterms over {looked} ({found.finished:.0%} ended by themselves)", "bold"))
     table = Table(box=None, pad_edge=False)
@@ -81,10 +82,3 @@ def print_preview(found: Preview) -> None:
     )
     for note in dict.fromkeys(found.notes):
         console.print(styled(f"note: {note}", "yellow"))
-
-
-def _toml(value: Any) -> str:
-    """A value of the recipe on one line."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False, default=str)

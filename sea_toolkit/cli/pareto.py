@@ -13,6 +13,7 @@ import click
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
+    RECIPE,
     assignment,
     energy_term,
     reward_term,
@@ -103,7 +104,12 @@ Examples:
 @click.option(
     "--batch", type=click.IntRange(1), default=8, show_default=True, help="Prompts in flight, each under all weights."
 )
-@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE[,OPTION=VALUE]…",
+    type=RECIPE,
+    help="A recipe by its name, or a TOML file; the options here override it.",
+)
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
@@ -147,7 +153,7 @@ def pareto(
     skip: int,
     limit: int | None,
     batch: int,
-    recipe: Path | None,
+    recipe: str | dict[str, Any] | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
@@ -172,7 +178,7 @@ def pareto(
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
-    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides), hub=hub)
     with live(f"loading {chosen.policy.model}") as shown:
         from sea_toolkit.evaluation.pareto import pareto as run
 

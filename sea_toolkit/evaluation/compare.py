@@ -23,7 +23,8 @@ from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.manifest import reading
 from sea_toolkit.runs.measures import refuse_measured
-from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
@@ -130,7 +131,7 @@ def compare(
     live, told = watched(progress)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     terms = read_terms(reward, energies)
-    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
+    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
     allowed = terms.allowed(allow_code, allow_network)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
     compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allowed) for m in methods]

@@ -25,7 +25,8 @@ from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.batches import check_count, in_batches
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
-from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Row, as_prompts
@@ -149,7 +150,7 @@ def pareto(
     live, told = watched(progress)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     terms = read_terms(reward, energies)
-    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
+    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
     allowed = terms.allowed(allow_code, allow_network)
     composition = session.compose(base, terms.own, allowed)
     _refuse(composition, bool(instructions))

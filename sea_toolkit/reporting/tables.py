@@ -51,7 +51,11 @@ def main_table(data: dict[str, Any]) -> Table:
 
 def title_of(metric: str) -> str:
     """A metric as a person reads it."""
-    names = {"nll_per_token": "−log π per token", "distinct_2_within": "distinct-2 within"}
+    names = {
+        "nll_per_token": "−log π per token",
+        "distinct_2_within": "distinct-2 within",
+        "limits_kept": "limits kept",
+    }
     return names.get(metric, metric.replace(":", " "))
 
 

@@ -231,8 +231,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         allowed: what the user lets the energies do.
 
     Raises:
-        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
-            or a server that is not allowed.
+        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), limits that
+            exclude each other, or a function or a server that is not allowed.
         PluginError: a plugin that the recipe names is broken.
     """
     resolver = Resolver(hub)

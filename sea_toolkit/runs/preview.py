@@ -16,10 +16,9 @@ from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Scored
-from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.limit_specs import HINGE_WEIGHT
+from sea_toolkit.runs.resolved import resolved
 from sea_toolkit.runs.result import finite
 from sea_toolkit.util.conversation import Prompt
 from sea_toolkit.util.wording import counted
@@ -106,7 +105,7 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
     each = seconds / (SAMPLES * len(problem.prompts))
     rows = problem.chains * prompts / (SAMPLES * len(problem.prompts))
     return Preview(
-        recipe=resolved(composition, problem),
+        recipe=resolved(composition, problem, problem.policy),
         prompts=prompts,
         looked_at=len(problem.prompts),
         terms=_ranges(few, {k: v.tolist() for k, v in scored.energies.terms.items()}, steps),
@@ -174,43 +173,6 @@ def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], st
             )
         )
     return ranges
-
-
-def resolved(composition: Composition, problem: Problem) -> dict[str, Any]:
-    """The recipe as it runs: with the sampler's name, chains and length, and the defaults of what was left out."""
-    recipe, policy = composition.recipe, problem.policy
-    data: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
-    items = {(item.kind, name): item for item in composition.items for name in (item.name, item.qualified)}
-    steps, budget = composition.length
-    assert composition.sampling is not None
-    length = {"steps": steps} if budget is None else {"budget": budget}
-    name = composition.sampling.name
-    head = {"name": name, "chains": problem.chains, **length}
-    data["sampler"] = head | _defaults(items.get(("sampler", name))) | recipe.sampler.options
-    if composition.sampling.relaxation is not None:
-        relaxation = items.get(("relaxation", composition.sampling.relaxation_name))
-        given = composition.sampler.default_relaxation if recipe.relaxation is None else recipe.relaxation.options
-        head = {"name": composition.sampling.relaxation_name}
-        data["relaxation"] = head | _defaults(relaxation) | {**(given or {}), "top_k": composition.sampling.top_k or 0}
-    data["initializer"] = _filled(data["initializer"], items.get(("initializer", recipe.initializer.name)))
-    for key in ("energies", "constraints"):
-        data[key] = [_filled(spec, items.get(("energy", spec["name"]))) for spec in data.get(key, [])]
-    for spec in data["constraints"]:
-        if spec["method"] == "hinge":
-            spec.setdefault("weight", HINGE_WEIGHT)
-    settled = {"device": str(policy.device), "dtype": str(policy.dtype).removeprefix("torch.")}
-    data["policy"] = data["policy"] | settled | {"template": "chat" if policy.chat is not None else "plain"}
-    return data
-
-
-def _filled(spec: dict[str, Any], item: Item | None) -> dict[str, Any]:
-    return {"name": spec["name"]} | _defaults(item) | spec
-
-
-def _defaults(item: Item | None) -> dict[str, Any]:
-    """Options of a plugin that have a default; None stands for "left out"."""
-    options = [] if item is None else item.options
-    return {o.name: o.default for o in options if not o.required and o.default is not None}
 
 
 def first_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:

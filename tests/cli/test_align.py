@@ -242,7 +242,7 @@ def test_a_dry_run_shows_recipe_terms_and_cost_and_writes_nothing(folder: Path, 
     sampler = data["recipe"]["sampler"]
     assert (sampler["name"], sampler["chains"], sampler["budget"], sampler["strength"]) == ("tilted", 2, 6.0, 4.0)
     assert data["recipe"]["energies"][2] == {
-        "name": "length", "tolerance": 10.0, "weight": 0.5, "target": 6
+        "name": "length", "tolerance": 10.0, "weight": 0.5, "active": [0.0, 1.0], "target": 6
     }  # fmt: skip
     assert data["recipe"]["policy"]["device"] == "cpu"
     assert [t["label"] for t in data["terms"]] == ["reference", "taste", "length"]
