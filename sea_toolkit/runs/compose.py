@@ -14,7 +14,6 @@ from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
@@ -27,10 +26,11 @@ from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.all_terms import every_weight_is_0, refuse_groups, refuse_nothing, with_labels
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.maximin_groups import refuse_groups
+from sea_toolkit.runs.make_parts import own_part, recipe_part
 from sea_toolkit.runs.measures import notes_on_calibration, settled
-from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
+from sea_toolkit.runs.parts import OwnEnergies, Part
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -113,7 +113,7 @@ class Composition:
         refuse_disjoint(self.limits, prompts)
         for i, prompt in enumerate(prompts):
             if all(weight.is_nothing(i) for weight in weights):
-                raise _every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
+                raise every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
         return prompts
 
     @property
@@ -242,7 +242,7 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
     for part in parts:
         part.refuse_unless(allowed)
     parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
-    _refuse_nothing(parts, hub)
+    refuse_nothing(parts, hub)
     refuse_groups(parts)
     _check_sampler_table(recipe)
     refuse_disjoint([part.named_limit for part in parts if part.named_limit is not None])
@@ -260,32 +260,3 @@ def _check_sampler_table(recipe: Recipe) -> None:
     for what, value in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
         if value and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
-
-
-def _refuse_nothing(parts: Sequence[Part], hub: PluginHub) -> None:
-    """Refuse an energy that asks for nothing: no term, weights that are all 0, or −log π as it is.
-
-    −log π alone with another weight α is the power target π^α.
-    """
-    if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight.fixed or 0.0 for part in parts) == 1):
-        raise _nothing_to_align_to(hub)
-    if all(part.weight.fixed == 0 for part in parts):
-        raise _every_weight_is_0("", parts)
-
-
-def _every_weight_is_0(where: str, parts: Sequence[Part]) -> RecipeError:
-    return RecipeError(
-        f"every weight is 0{where and f' {where}'} ({', '.join(part.label for part in parts)}): all answers have the "
-        "same energy",
-        expected="a weight other than 0",
-    )
-
-
-def _nothing_to_align_to(hub: PluginHub) -> RecipeError:
-    rewards = [item.name for item in hub.items("model") if model_of(item).role == "reward"]
-    return RecipeError(
-        "there is nothing to align to: no reward was given",
-        expected="at least one reward or another energy, or for the reference a weight α other than 1 (the power π^α)",
-        hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list); in Python "
-        'reward={"NAME": 8.0} or reward=function',
-    )
