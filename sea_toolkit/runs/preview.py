@@ -99,7 +99,7 @@ def preview(composition: Composition, problem: Problem, prompts: int, ahead: For
     reset_peak_memory()
     resting, began = peak_memory_mb(), time.perf_counter()
     drawn = decode(few.policy, few.prefix, noise.uniform(SAMPLES, few.length), ledger=few.ledger)
-    run.weighing.base_ids = drawn.ids
+    run.weighing.base_ids, run.weighing.noise = drawn.ids, noise
     scored = few.score_as_text(drawn.ids, drawn.log_prob)
     seconds, peak = time.perf_counter() - began, peak_memory_mb()
     steps, budget = composition.length
@@ -118,6 +118,8 @@ def preview(composition: Composition, problem: Problem, prompts: int, ahead: For
         notes=[
             *problem.policy.notes,
             *(n for t in problem.terms for n in t.notes),
+            *run.weighing.notes,
+            *composition.notes(problem.policy),
             *few.run.incidents,
             *_kept(few, scored),
             *_no_step(composition, problem, budget),
