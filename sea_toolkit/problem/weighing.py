@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FREEDOM = 12
 """Degrees of freedom that a scale needs: four answers to each of four prompts, or thirteen to one."""
+FEWEST, MOST_OF_BUDGET = 4, 0.25
+"""Answers per prompt that it is measured on at least, and the part of a budget that goes into drawing more of them."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Weighing:
         """
         missing = [term for term in problem.terms if term.label in self.missing(problem.terms)]
         have = 0 if known is None else known[missing[0].label].shape[1]
-        needed = 1 + math.ceil(FREEDOM / len(problem.prompts)) if any(map(self._lacks_scale, missing)) else 0
+        needed = _answers_for_scales(problem, have) if any(map(self._lacks_scale, missing)) else 0
         needed = max(needed, SAMPLES if any(map(self._lacks_share, missing)) else 0)
         drawn = self.draw(problem, needed - have) if needed > have else {}
         values = {term.label: torch.cat([part[term.label] for part in (known, drawn) if part], 1) for term in missing}
@@ -225,6 +227,12 @@ class Weighing:
         """Go on where `state()` was taken."""
         self.scales = {label: BaseScale(*numbers) for label, numbers in state["scales"].items()}
         self.shares = {label: list(shares) for label, shares in state["shares"].items()}
+
+
+def _answers_for_scales(problem: Problem, have: int) -> int:
+    """Base answers per prompt that scales are measured on, of which there are so many already."""
+    needed, budget = 1 + math.ceil(FREEDOM / len(problem.prompts)), problem.clock.budget
+    return needed if budget is None else min(needed, max(FEWEST, have + int(budget * MOST_OF_BUDGET)))
 
 
 def weight_tensor(numbers: Sequence[float], device: torch.device) -> Tensor:

@@ -29,7 +29,7 @@ from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.all_terms import every_weight_is_0, refuse_groups, refuse_nothing, with_labels
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.make_parts import own_part, recipe_part
-from sea_toolkit.runs.measures import settled
+from sea_toolkit.runs.measures import notes_on_calibration, settled
 from sea_toolkit.runs.parts import OwnEnergies, Part
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
@@ -121,6 +121,10 @@ class Composition:
     def limits(self) -> list[Named]:
         """The limits of the recipe."""
         return [part.named_limit for part in self.parts if part.named_limit is not None]
+
+    def notes(self, policy: Policy) -> list[str]:
+        """What a person should know of the numbers of the recipe's calibration, in a run with this policy."""
+        return notes_on_calibration(self.recipe.calibration, self.parts, policy.name, self.recipe.max_new_tokens)
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.

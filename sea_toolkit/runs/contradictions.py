@@ -26,9 +26,9 @@ def contradictions(recipe: Recipe, parts: Sequence[Part], outlooks: Sequence[Out
 
 
 def _weightless(parts: Sequence[Part]) -> Iterator[str]:
-    """Terms that count nothing, all along or at the end, where the texts are compared."""
+    """Terms that count nothing, all along or at the end, where the texts are compared. Limits always decide."""
     end = Clock(step=0, progress=1.0)
-    for part in parts:
+    for part in (part for part in parts if part.limit is None):
         if part.weight.fixed == 0:
             yield f"{part.label} has weight 0: it is computed and reported, and decides nothing"
         elif part.weight.column is None and part.weight.at(end) == 0:

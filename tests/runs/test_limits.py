@@ -288,6 +288,8 @@ def test_a_reward_that_fell_for_a_limit_says_so(plugins):
         ({"max": {"columns": "most"}}, r"constraints\[0\].max is {'columns': 'most'}"),
         ({"max": 1.0, "method": "wall"}, "method is 'wall'"),
         ({"name": "letter", "max": 1.0}, "letters"),
+        ({"name": "toxicity", "max": -2.0}, 'name = "reward", model = "toxicity"'),
+        ({"name": "reward", "model": "length", "max": 2.0}, 'name = "length"'),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused_before_anything_is_loaded(plugins, limit, words):
