@@ -118,7 +118,7 @@ class Front:
         self.notes.append(f"interrupted: {finished} of {len(self.prompts)} prompts are finished{rest}")
 
     def data(self) -> dict[str, Any]:
-        """Plain numbers, as in `results.json`, None for what is not finite; `cells` is empty while no prompt is finished."""
+        """Plain numbers, as in `results.json`, None where one is not finite; no `cells` while no prompt is finished."""
         data: dict[str, Any] = plain(self._data())
         return data
 
