@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sea_toolkit.core.response import SoftResponse, after_end
     from sea_toolkit.evaluation.calibrate import Calibration, calibrate
     from sea_toolkit.evaluation.compare import compare
+    from sea_toolkit.evaluation.front import Front
+    from sea_toolkit.evaluation.pareto import pareto
     from sea_toolkit.lm.decoding import Decoded, decode
     from sea_toolkit.lm.embedding_space import EmbeddingSpace
     from sea_toolkit.lm.policy import Policy
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from sea_toolkit.problem.context import Context
     from sea_toolkit.problem.energy import BoundEnergy, Energy
     from sea_toolkit.problem.initializer import Initializer
+    from sea_toolkit.problem.outlook import Foresight, Outlook
     from sea_toolkit.problem.problem import Problem
     from sea_toolkit.readers.probe import Probe
     from sea_toolkit.registry.hub import PluginHub
@@ -49,13 +52,12 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy",
-    "Event", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel",
-    "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "PluginError", "PluginHub", "Policy",
-    "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError",
-    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "hard_ids",
-    "hookimpl",
-    "latent_of", "metropolis", "resume", "select_chains",
+    "Energy", "Event", "Foresight", "Front", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError",
+    "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook",
+    "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError",
+    "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end", "align", "calibrate",
+    "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "resume",
+    "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -68,6 +70,8 @@ _LAZY = {
     "Decoded": "lm.decoding",
     "EmbeddingSpace": "lm.embedding_space",
     "Energy": "problem.energy",
+    "Foresight": "problem.outlook",
+    "Front": "evaluation.front",
     "Info": "samplers.base",
     "Initializer": "problem.initializer",
     "Interrupted": "runs.result",
@@ -78,6 +82,7 @@ _LAZY = {
     "Noise": "core.noise",
     "Number": "registry.options",
     "Observation": "schedules.reactive",
+    "Outlook": "problem.outlook",
     "PluginHub": "registry.hub",
     "Policy": "lm.policy",
     "Probe": "readers.probe",
@@ -98,6 +103,7 @@ _LAZY = {
     "hard_ids": "samplers.shared.latent",
     "latent_of": "samplers.shared.latent",
     "metropolis": "samplers.shared.metropolis",
+    "pareto": "evaluation.pareto",
     "resume": "api",
     "select_chains": "samplers.base",
 }

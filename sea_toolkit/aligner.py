@@ -16,7 +16,8 @@ from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.batches import check_count, in_batches, refuse_in_batches, run_batches
 from sea_toolkit.runs.folder import SavedRun, new_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
-from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
@@ -57,7 +58,7 @@ class Aligner:
     """A policy, reward models and plugins that stay loaded from one call to the next.
 
     Args:
-        recipe: what all calls share: a `Recipe`, plain data, or a TOML file.
+        recipe: what all calls share: a `Recipe`, plain data, a TOML file or the name of a recipe.
         policy: a model and tokenizer of one's own as a `Policy`; else the recipe's is loaded at the first call.
         model: the policy's name in the catalog, Hugging Face id or folder.
         device: where it runs; `auto` is the first GPU, or the CPU.
@@ -95,9 +96,9 @@ class Aligner:
             "model": model, "device": device, "dtype": dtype, "attention": attention,
             "template": template, "system": system, "template_options": template_options,
         }  # fmt: skip
-        self.recipe = build_recipe(recipe, None, settings)
         self._live, told = watched(progress)
         self.session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+        self.recipe = build_recipe(recipe, None, settings, hub=self.session.hub)
 
     @property
     def policy(self) -> Policy:
@@ -158,7 +159,9 @@ class Aligner:
         }  # fmt: skip
         terms = read_terms(reward, energies)
         base = self.recipe if recipe is None else recipe
-        chosen = build_recipe(base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
+        chosen = build_recipe(
+            base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=self.session.hub
+        )
         self.session.refuse_unused(chosen)
         allowed = terms.allowed(allow_code, allow_network)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")

@@ -17,7 +17,8 @@ from sea_toolkit.reporting.live import Observer, both, shown, watched
 from sea_toolkit.runs.folder import SavedRun, held_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.overrides import RecipeSource, Table
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table
 from sea_toolkit.runs.python_terms import Energies, PythonTerms, Rewards, read_terms
 from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.result import Result
@@ -99,7 +100,8 @@ def align(
         reward: what is to be high: the name of a model, a function, a torch module or a sequence classifier, a list of
             those, or label → weight, reward or (weight, reward). Adds the reference term with weight 1.
         energies: what is to be low: label → function, (weight, function), or the options of an energy by name.
-        recipe: a `Recipe`, plain data, or a TOML file; the other arguments override it.
+        recipe: a `Recipe`, plain data, a TOML file, the name of a recipe (`"detox"`), or a table of such a name and its
+            options (`{"name": "keywords", "words": ["rain"]}`); the other arguments override it.
         sampler: a name, or a table with its name and options.
         chains: answers per prompt that the sampler works on.
         steps: how many it takes.

@@ -95,6 +95,15 @@ def sea_register_models(register: Register) -> None:
 
 
 @hookspec
+def sea_register_recipes(register: Register) -> None:
+    """Register recipes: TOML files of the package, or `f(**options) -> dict`, functions that return plain data.
+
+    `register("name", target="package:name.toml", summary="One line.")` names a file by its place in a package; it is
+    read at first use. A file has options where a table `options` says what they set.
+    """
+
+
+@hookspec
 def sea_register_commands(cli: click.Group) -> None:
     """Add commands to `sea-toolkit`: `@cli.command()` inside the hook. Built-in names cannot be replaced."""
 

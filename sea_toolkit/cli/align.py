@@ -14,6 +14,7 @@ import click
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
+    RECIPE,
     assignment,
     energy_term,
     reward_term,
@@ -83,7 +84,12 @@ Examples:
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--batch", type=click.IntRange(min=1), help="Prompts in flight, at most.  [default: all]")
-@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE[,OPTION=VALUE]…",
+    type=RECIPE,
+    help="A recipe by its name, or a TOML file; the options here override it.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: sampler.step_size=0.2"
 )
@@ -128,7 +134,7 @@ def align(
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
     batch: int | None,
-    recipe: Path | None,
+    recipe: str | dict[str, Any] | None,
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
@@ -146,11 +152,11 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     asked = asked_prompts(prompts, file, column, messages)
-    _refuse_table(table, [file, messages, recipe])
+    _refuse_table(table, [file, messages, recipe["name"] if isinstance(recipe, dict) else recipe])
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
-    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings))
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings), hub=hub)
     allowed = Allowed(allow_code, (*allow_network, *servers_in(terms)))
     if dry_run:
         if out is not None or table is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.completion import ENERGIES, REWARDS
+from sea_toolkit.cli.completion import ENERGIES, RECIPES, REWARDS
 from sea_toolkit.cli.values import split, table_of, value_of
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.registry.allowed import is_url
@@ -55,7 +55,35 @@ class _PathName(click.ParamType[Path]):
         return [CompletionItem(incomplete, type="file")]
 
 
-GIVEN, PATH = _Given(), _PathName()
+class _RecipeName(click.ParamType[str | dict[str, Any]]):
+    """A recipe: the name of one or a TOML file; with options behind it, `NAME,OPTION=VALUE…`, a table of both."""
+
+    name = "recipe"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | dict[str, Any]:
+        """The name alone, or a table of the name and its options. A file may have commas in its name.
+
+        Raises:
+            RecipeError: it is empty, or the options have another form.
+        """
+        if isinstance(value, dict):
+            return value
+        written = GIVEN.convert(value, param, ctx)
+        if "," not in written or user_path(written, _title(param)).exists():
+            return written
+        where = f"{_title(param)} {shortened(written)}"
+        head, *rest = split(written, where)
+        options = table_of(rest, where, "words=[rain,sun]")
+        if "name" in options:
+            raise RecipeError(f"{where}: the name is there twice", expected="the name in front alone")
+        return {"name": head.strip(), **options}
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names of recipes; files by the shell itself where nothing is called so."""
+        return RECIPES(ctx, param, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+GIVEN, PATH, RECIPE = _Given(), _PathName(), _RecipeName()
 
 
 def _title(param: click.Parameter | None) -> str:

@@ -13,6 +13,7 @@ import click
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
+    RECIPE,
     assignment,
     energy_term,
     judge,
@@ -79,7 +80,12 @@ if TYPE_CHECKING:
 @click.option(
     "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
 )
-@click.option("--recipe", metavar="FILE", type=PATH, help="A recipe (TOML); the options here override it.")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE[,OPTION=VALUE]…",
+    type=RECIPE,
+    help="A recipe by its name, or a TOML file; the options here override it.",
+)
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
 )
@@ -124,7 +130,7 @@ def compare(
     sample: int | None,
     sample_seed: int,
     batch: int,
-    recipe: Path | None,
+    recipe: str | dict[str, Any] | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
@@ -148,7 +154,7 @@ def compare(
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
-    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides))
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides), hub=hub)
     with live(f"loading {chosen.policy.model}") as shown:
         from sea_toolkit.evaluation.compare import compare as run
 

@@ -30,25 +30,39 @@ def print_comparison(report: Report, out: Path | None, wide: bool) -> None:
     console, data = Console(), report.data()
     for line in caption(data):
         console.prose(line, "dim")
-    _print_table(console, *main_table(data), wide=wide)
-    colors = {"higher": "green", "lower": "red"}
+    print_table(console, *main_table(data), wide=wide, optional=_OPTIONAL)
     for pair, statement in zip([p for p in data["pairs"] if p["stated"]], data["statements"], strict=True):
-        console.prose(statement, colors.get(pair["verdict"], ""))
+        console.prose(statement, statement_color(pair["verdict"]))
     for note in data["notes"]:
         console.prose(f"note: {note}", "yellow")
     if out is not None:
         console.prose(f"written to {out}", "dim")
 
 
-def _print_table(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], *, wide: bool) -> None:
-    """Each row in one line where there is room, else its intervals below its means; labels are never cut."""
+def statement_color(verdict: str) -> str:
+    """Of a statement with this verdict."""
+    return {"higher": "green", "lower": "red"}.get(verdict, "")
+
+
+def print_table(
+    console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], *, wide: bool, optional: Sequence[str]
+) -> None:
+    """Each row in one line where there is room, else its intervals below its means; labels are never cut.
+
+    Args:
+        console: where.
+        titles: of the columns.
+        rows: of cells.
+        wide: keep all columns on a narrow terminal too.
+        optional: titles of columns that may be left out there, the dearest last.
+    """
     cells = [[printable(cell, one_line=True) for cell in row] for row in [titles, *rows]]
     columns = [list(column) for column in zip(*cells, strict=True)]
     dropped: list[str] = []
     blocks = [[[cell] for cell in column] for column in columns]
     if console.is_terminal and not wide and _width(blocks) > console.width:
         blocks = [[_narrow(cell, title=i == 0) for i, cell in enumerate(column)] for column in columns]
-        for title in _OPTIONAL:
+        for title in optional:
             if _width(blocks) <= console.width:
                 break
             if title in titles:

@@ -61,6 +61,7 @@ def _names(hub: PluginHub, kinds: tuple[str, ...], role: str | None) -> Iterator
 
 REWARDS = names_of("model", "energy", role="reward", terms=True)
 ENERGIES = names_of("energy", terms=True)
+RECIPES = names_of("recipe", terms=True)
 POLICIES = names_of("model", role="policy")
 SAMPLERS = names_of("sampler")
 SAMPLER_LIST = names_of("sampler", several=True)

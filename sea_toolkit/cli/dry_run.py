@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -12,6 +12,7 @@ from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.render import live
 from sea_toolkit.runs.explain import name_of
 from sea_toolkit.util.printable import printable
+from sea_toolkit.util.toml_text import written
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ def look(hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allowed: Allowed
         as_json: print one JSON object and nothing else.
     """
     with live(f"loading {recipe.policy.model}") as shown:
+        from sea_toolkit.runs.forecast import forecast
         from sea_toolkit.runs.preview import first_prompts, preview
         from sea_toolkit.runs.session import Session
 
         session = Session(hub, progress=shown.progress, trust_remote_code=trust)
         composition = session.compose(recipe, None, allowed)
         composition.prompts(prompts)  # refuses any of them; the look itself is at the first
-        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
+        ahead = forecast(composition, session.finder, len(prompts))
+        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts), ahead)
     if as_json:
         say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
     else:
@@ -53,7 +56,7 @@ def print_preview(found: Preview) -> None:
     recipe = found.recipe
     for key, value in recipe.items():
         for line in value if isinstance(value, list) else [value]:
-            console.print(styled(f"{key:<15} {_toml(line)}"), soft_wrap=True)
+            console.print(styled(f"{key:<15} {written(line)}"), soft_wrap=True)
     looked = f"{counted(found.looked_at, 'prompt')}, 4 base samples each"
     console.print(styled(f"\nterms over {looked} ({found.finished:.0%} ended by themselves)", "bold"))
     table = Table(box=None, pad_edge=False)
@@ -71,20 +74,12 @@ def print_preview(found: Preview) -> None:
         )
         table.add_row(printable(name, one_line=True), *numbers)
     console.print(table)
-    spent = "an unknown number of" if found.samples is None else f"{found.samples:.3g}"
-    seconds = "unknown time" if found.seconds is None else f"about {found.seconds:.0f} s beside loading"
     console.print(
         styled(
-            f"would spend {spent} samples per prompt on {counted(found.prompts, 'prompt')}: {seconds}, "
+            f"would spend {found.samples:.3g} samples per prompt on {counted(found.prompts, 'prompt')}: about "
+            f"{found.seconds:.0f} s beside loading, "
             f"at least {found.memory_mb:.0f} MB"
         )
     )
     for note in dict.fromkeys(found.notes):
         console.print(styled(f"note: {note}", "yellow"))
-
-
-def _toml(value: Any) -> str:
-    """A value of the recipe on one line."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False, default=str)

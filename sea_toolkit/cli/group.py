@@ -36,6 +36,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
     ),
+    "recipe": (
+        "sea_toolkit.cli.recipe:recipe",
+        "Recipes: list those with a name, show one with all defaults, check one before it is paid for.",
+    ),
+    "pareto": (
+        "sea_toolkit.cli.pareto:pareto",
+        "Answer PROMPTS under many weights of the objectives in one sweep, and show the whole trade-off.",
+    ),
     "calibrate": (
         "sea_toolkit.cli.calibrate:calibrate",
         "Measure the terms of RECIPE on the policy's own answers to PROMPTS, and keep the numbers in the recipe.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from jaxtyping import Float
@@ -13,7 +14,8 @@ from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.classifiers import classifier_scorer
+from sea_toolkit.problem.outlook import Foresight, Outlook
+from sea_toolkit.readers.classifiers import classifier_outlook, classifier_scorer
 from sea_toolkit.readers.output_choice import output_index
 from sea_toolkit.readers.shown_text import Reading
 from sea_toolkit.readers.text_scorer import bound_outputs
@@ -62,6 +64,12 @@ class Classifier(Energy):
         """
         source = finder.find(self.model, "reward")
         read_tokenizer(source, self.name, trust_remote_code=finder.trust_remote_code)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A model of its own."""
+        source = foresight.finder.find(self.model, "reward")
+        found = classifier_outlook(source, self.name, foresight, device=self.device, dtype=self.dtype)
+        return replace(found, is_reward=False)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model. The only output, or one of a multi-label model, is the log-odds of its class; others compete.

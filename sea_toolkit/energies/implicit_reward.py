@@ -9,7 +9,8 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.likelihood_pool import LikelihoodPool
+from sea_toolkit.problem.outlook import Foresight, Outlook
+from sea_toolkit.readers.likelihood_pool import LikelihoodPool, pool_outlook
 
 
 class ImplicitReward(Energy):
@@ -56,6 +57,10 @@ class ImplicitReward(Energy):
         for name in (self.model, self.reference):
             if name is not None:
                 find_language_model(name, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """Two language models; the gradient comes by the longer road of the two."""
+        return pool_outlook("implicit-reward", [self.model, self.reference], foresight, is_reward=True)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the models, and run the prompts once.

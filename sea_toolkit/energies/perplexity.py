@@ -19,8 +19,10 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.language_model import (
     language_model,
+    language_model_outlook,
     linear_head,
     prompt_indices,
     rows_for,
@@ -61,6 +63,12 @@ class Perplexity(Energy):
         """
         if self.model is not None:
             find_language_model(self.model, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A language model, whose gradient needs the policy's tokens and a head without soft caps."""
+        road, model = language_model_outlook(self.model, foresight, "perplexity")
+        capped = model.skeleton.config.get_text_config().to_dict().get("final_logit_softcapping")
+        return Outlook("none" if capped or road == "bridge" else road, [model], is_reward=False)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and run the prompts once.

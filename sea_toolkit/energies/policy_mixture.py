@@ -12,7 +12,8 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
-from sea_toolkit.readers.likelihood_pool import LikelihoodPool
+from sea_toolkit.problem.outlook import Foresight, Outlook
+from sea_toolkit.readers.likelihood_pool import LikelihoodPool, pool_outlook
 
 
 class Expert(TypedDict, total=False):
@@ -78,6 +79,10 @@ class PolicyMixture(Energy):
         for name, _ in self.experts:
             if name is not None:
                 find_language_model(name, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """The language models; the gradient comes by the longest road of theirs."""
+        return pool_outlook("policy-mixture", [name for name, _ in self.experts], foresight, is_reward=False)
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the models, and run the prompts once.

@@ -12,6 +12,7 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.cross_entropy import expected_cost
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import Energy, PolicyEnergy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.policy_likelihood import policy_log_prob
 
 
@@ -37,6 +38,10 @@ class Reference(Energy):
         gradient: Literal["full", "inputs-detached"] = "full",
     ) -> None:
         self.normalize, self.gradient = normalize, gradient
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """The policy itself."""
+        return Outlook("policy", is_reward=False)
 
     def bind(self, context: Context) -> PolicyEnergy:
         reader = PolicyCost(self, context)

@@ -17,7 +17,7 @@ from sea_toolkit.energies.judge.energy import Judge
 from sea_toolkit.energies.process_reward.energy import ProcessReward
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
-from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.lm.fingerprint import model_facts, tokenizer_fingerprint
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.heads import PairwiseModel
@@ -26,7 +26,8 @@ from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
-from sea_toolkit.readers.classifiers import classifier_reader, classifier_scorer, loaded_classifier
+from sea_toolkit.problem.outlook import Foresight, Outlook
+from sea_toolkit.readers.classifiers import classifier_outlook, classifier_reader, classifier_scorer, loaded_classifier
 from sea_toolkit.readers.output_choice import Activation, OutputChoice
 from sea_toolkit.readers.pairwise_reader import PairwiseReader
 from sea_toolkit.readers.probe import Probe
@@ -146,6 +147,24 @@ class Reward(Energy):
                 scorer.warnings.append(note)
         choice = self.choice(scorer.reader)
         return bound_outputs(scorer, lambda outputs: -choice(outputs), choice.largest, is_reward=True)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A probe is read in the policy's own pass if that is its model; everything else is a model of its own."""
+        finder, ledger_name = foresight.finder, f"reward:{self.name}"
+        source = finder.find(self.model, "reward")
+        if not is_probe(source):
+            other = self._by_family(source, finder)
+            if other is not None:
+                return other[0].outlook(foresight)
+            return classifier_outlook(source, self.name, foresight, device=self.device, dtype=self.dtype)
+        probe = probe_at(source, self.name)
+        if not probe.other_facts(model_facts(foresight.policy, foresight.tokenizer, "the policy")):
+            return Outlook("policy", [foresight.part_of_policy(ledger_name, probe.layer)])
+        body, name, trust = body_of(probe, source, finder), probe.info.model, finder.trust_remote_code
+        model = foresight.model(
+            "base", body, name, ledger_name, device=self.device, dtype=self.dtype, layers=probe.layer
+        )
+        return Outlook(foresight.road(read_tokenizer(body, name, trust_remote_code=trust)), [model])
 
     def reader(self, finder: ModelFinder, place: Placement | None = None) -> ClassifierReader | None:
         """The model by itself, without a policy; None for one that compares answers, and so needs others.

@@ -12,8 +12,10 @@ from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model, load_encoder
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.encoder import ModelEncoder, PolicyEncoder
 from sea_toolkit.readers.language_model import prompt_indices
 
@@ -59,6 +61,15 @@ class SemanticSimilarity(Energy):
         """
         if self.model is not None:
             find_language_model(self.model, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A part of the policy, or a model of its own."""
+        source = None if self.model is None else find_language_model(self.model, foresight.finder)
+        if self.model is None or source is None or source == foresight.source:
+            return Outlook("policy", [foresight.part_of_policy(f"{NAME}:policy", self.layer)])
+        tokenizer = read_tokenizer(source, self.model, trust_remote_code=foresight.finder.trust_remote_code)
+        model = foresight.model("base", source, self.model, f"{NAME}:{self.model}")
+        return Outlook(foresight.road(tokenizer), [model])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and embed the reference texts.

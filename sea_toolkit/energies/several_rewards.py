@@ -20,6 +20,7 @@ from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.problem.combined import Lines, has_gradient, of_responses, of_texts
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook, merged
 from sea_toolkit.readers.output_choice import Activation
 from sea_toolkit.readers.shown_text import Reading
 
@@ -63,6 +64,10 @@ class SeveralRewards(Energy):
         """
         for member in self.members:
             member.check(finder, tokenizer)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """All models; the gradient needs that of each."""
+        return merged([member.outlook(foresight) for member in self.members])
 
     @abstractmethod
     def reward(self, rewards: Float[Tensor, "M *shape"], clock: Clock) -> Float[Tensor, "*shape"]:

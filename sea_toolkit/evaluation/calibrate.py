@@ -17,7 +17,8 @@ from sea_toolkit.problem.base_scale import base_scale, no_scale
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.calibration_table import CalibratedTerm, CalibrationTable
-from sea_toolkit.runs.overrides import RecipeSource, build_recipe
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import MOST, Recipe
 from sea_toolkit.runs.result import finite
@@ -120,10 +121,11 @@ def calibrate(
     _check(samples, seed, len(asked))
     live, told = watched(progress)
     terms = read_terms(reward, energies)
-    chosen = build_recipe(
-        recipe, terms.rewards, {"model": model, "device": device}, own_terms=bool(terms.own), terms=terms.tables
-    )
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+    settings = {"model": model, "device": device}
+    chosen = build_recipe(
+        recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub
+    )
     session.refuse_unused(chosen)
     with shown(live):
         plan = plan_for(session, chosen, terms.own, terms.allowed(allow_code, allow_network))

@@ -19,7 +19,7 @@ class Plan:
     """A recipe that is to be calibrated.
 
     Attributes:
-        composition: of the recipe without scales, targets and limits.
+        composition: of the recipe without scales, targets, maximin groups and limits.
         measures: label → what the term asks for.
         others: stands for the weights of the terms without a target, see `others_of`.
     """
@@ -38,7 +38,8 @@ def plan_for(session: Session, recipe: Recipe, own: OwnEnergies, allowed: Allowe
     """Check the recipe and what its terms ask for; no model is loaded.
 
     Raises:
-        RecipeError: as `compose`; a target without the reference, which holds answers to the policy's.
+        RecipeError: as `compose`; a target without the reference, which holds answers to the policy's, or beside a
+            maximin group.
     """
     specs = [*recipe.energies, *(own_spec(label, weight) for label, (weight, _) in own.items())]
     places = [*(f"energies[{i}]" for i in range(len(recipe.energies))), *(f"energy {label!r}" for label in own)]
@@ -52,6 +53,13 @@ def plan_for(session: Session, recipe: Recipe, own: OwnEnergies, allowed: Allowe
         if part.measure.asks:
             refuse_joint(part)
     plan = Plan(composition, {part.label: part.measure for part in parts}, others_of(parts))
+    group = next((spec.maximin for spec in specs if spec.maximin is not None), None)
+    if plan.wanted and group is not None:
+        raise RecipeError(
+            f"{next(iter(plan.wanted))!r} has a target, and the maximin group {group!r} has weights that are spread "
+            "anew for each prompt",
+            expected="one of the two: a target is reached beside weights that are known",
+        )
     if plan.wanted and not any(part.is_reference for part in parts):
         raise RecipeError(
             f"{next(iter(plan.wanted))!r} has a target, and the energy has no reference",
@@ -61,7 +69,7 @@ def plan_for(session: Session, recipe: Recipe, own: OwnEnergies, allowed: Allowe
 
 
 def _plain(spec: EnergySpec) -> EnergySpec:
-    return spec.model_copy(update={"scale": None, "want": None})
+    return spec.model_copy(update={"scale": None, "want": None, "maximin": None})
 
 
 def _plain_weight(weight: Any) -> Any:

@@ -13,7 +13,7 @@ from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
 from sea_toolkit.evaluation.report import Report
-from sea_toolkit.evaluation.rows import RowStore, comparison_folder
+from sea_toolkit.evaluation.rows import COMPARISON, RowStore, evaluation_folder
 from sea_toolkit.lm.fingerprint import weights_fingerprint
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
@@ -23,7 +23,8 @@ from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.manifest import reading
 from sea_toolkit.runs.measures import refuse_measured
-from sea_toolkit.runs.overrides import RecipeSource, Table, build_recipe
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table, build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
@@ -119,7 +120,7 @@ def compare(
         KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
     """
     texts = as_prompts(prompts)
-    _check_lists(samplers=samplers, budgets=budgets, seeds=seeds, judges=judges, versus=versus)
+    check_lists(samplers=samplers, budgets=budgets, seeds=seeds, judges=judges, versus=versus)
     _check(texts, seeds, select, batch)
     settings = {
         "max_new_tokens": max_new_tokens, "relaxation": relaxation, "initializer": initializer,
@@ -130,7 +131,7 @@ def compare(
     live, told = watched(progress)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     terms = read_terms(reward, energies)
-    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables)
+    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
     allowed = terms.allowed(allow_code, allow_network)
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
     compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allowed) for m in methods]
@@ -149,7 +150,7 @@ def compare(
         for judge in panel:
             judge.refuse_if_in(compositions[0])
 
-    with shown(live), comparison_folder(folder):
+    with shown(live), evaluation_folder(folder, COMPARISON):
         session.refuse_unused(base)
         policy = session.policy(base.policy, check)
         policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
@@ -158,16 +159,15 @@ def compare(
         fixed = {
             "recipe": _shared(base),
             "own_terms": sorted(terms.own),
-            "prompts": [text.to_data() for text in texts],
-            "columns": [dict(text.columns) for text in texts],
+            **asked_of(texts),
             "batch": batch,
             "select": select,
             "judges": [judge.spec for judge in panel],
-            "versions": _versions(policy),
-            "terms": _fingerprints(compositions[0]),
+            "versions": versions(policy),
+            "terms": fingerprints(compositions[0]),
         }
         plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
-        store = RowStore(folder, plan)
+        store = RowStore(folder, plan, COMPARISON)
         for judge in panel:
             judge.load(policy, texts, base.max_new_tokens)
         points = [point(text, {m.label: m for m in methods}) for text in versus]
@@ -199,19 +199,24 @@ def _run_all(
         report.write(final=index == len(batches) - 1)
 
 
-def _check_lists(**given: Any) -> None:
+def check_lists(**given: Any) -> None:
     """Raises: RecipeError if something that is a list here is one text or one number: a text is a list of letters."""
     for name, value in given.items():
         if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
             raise RecipeError(f"{name} is {value!r}", expected="a list", hint=f"{name}=[{value!r}]")
 
 
-def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
+def refuse_repeated(texts: Sequence[str]) -> None:
+    """Raises: RecipeError if a prompt is there twice."""
     twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
     if twice is not None:
         raise RecipeError(
             f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
         )
+
+
+def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
+    refuse_repeated(texts)
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
         raise RecipeError(f"seeds {list(seeds)}", expected="different whole numbers from 0, below 2**63")
     if select not in ("energy", "reward"):
@@ -220,18 +225,25 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(f"a batch of {batch} prompts", expected="at least 1")
 
 
+def asked_of(texts: Sequence[Prompt]) -> dict[str, Any]:
+    """The prompts, and the columns of their table where some are read."""
+    columns = [dict(text.columns) for text in texts]
+    return {"prompts": [text.to_data() for text in texts], **({"columns": columns} if any(columns) else {})}
+
+
 def _shared(base: Recipe) -> dict[str, Any]:
     """The recipe without what each method sets for itself."""
     data = base.model_dump(mode="json", exclude_none=True)
     return {k: v for k, v in data.items() if k not in ("sampler", "seed")}
 
 
-def _fingerprints(composition: Composition) -> dict[str, str]:
+def fingerprints(composition: Composition) -> dict[str, str]:
     """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
     return {part.label: part.energy.fingerprint for part in composition.parts if part.energy.fingerprint is not None}
 
 
-def _versions(policy: Policy) -> dict[str, Any]:
+def versions(policy: Policy) -> dict[str, Any]:
+    """What decides numbers besides the recipe: the toolkit, torch, the policy and how it is read."""
     return {
         DISTRIBUTION: VERSION,
         **{name: version(name) for name in ("torch", "transformers")},

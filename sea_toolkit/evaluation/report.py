@@ -23,8 +23,8 @@ Cell = tuple[str, float]
 """Method and budget."""
 
 _CHOICE = {
-    "energy": "the text of the lowest re-scored energy among all that the run met",
-    "reward": "the text of the highest weighted reward among all that the run met",
+    "energy": "the text of the lowest re-scored energy among all that the run met, inside the limits if any is",
+    "reward": "the text of the highest weighted reward among all that the run met, inside the limits if any is",
 }
 
 
@@ -185,7 +185,7 @@ class Report:
                         **interval.to_dict(),
                         "verdict": NO_COMPARISON if unfair else interval.verdict,
                         "unequal": unfair,
-                        "stated": stated and metric in told | {"nll_per_token"},
+                        "stated": stated and metric in told | {"limits_kept", "nll_per_token"},
                     }
                 )
         return pairs
@@ -208,13 +208,16 @@ def name_of(cell: Cell) -> str:
 
 def _metrics(row: Row) -> list[str]:
     rewards, judges = ([f"{kind}:{label}" for label in row[f"{kind}s"]] for kind in ("reward", "judge"))
-    return [*rewards, *judges, "nll_per_token", "energy", "distinct_2_within"]
+    limits = ["limits_kept"] if row["violations"] else []
+    return [*rewards, *judges, *limits, "nll_per_token", "energy", "distinct_2_within"]
 
 
 def _value(row: Row, metric: str) -> float:
     kind, colon, label = metric.partition(":")
     if metric == "distinct_2_within":
         return distinct([row["text"]])
+    if metric == "limits_kept":
+        return float(not any(outside is None or outside > 0 for outside in row["violations"].values()))
     value = row[f"{kind}s"][label] if colon else row[metric]
     return float("nan") if value is None else value
 

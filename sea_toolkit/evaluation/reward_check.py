@@ -25,8 +25,9 @@ from sea_toolkit.readers.read_places import read_places
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.transformers_outputs import transformers_outputs
 from sea_toolkit.registry.allowed import Allowed
+from sea_toolkit.runs.make_parts import recipe_part
 from sea_toolkit.runs.named_rewards import no_reward
-from sea_toolkit.runs.parts import Part, recipe_part
+from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.util.conversation import Prompt, as_prompts

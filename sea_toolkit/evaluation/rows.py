@@ -1,10 +1,11 @@
-"""The rows of a comparison on disk: one per method, budget, seed and prompt, kept as soon as a batch is done."""
+"""The rows of an evaluation on disk, kept as soon as a batch is done."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.folder import held_folder, refuse_used
 from sea_toolkit.util.files import append_whole, to_disk
 from sea_toolkit.util.run_files import (
+    FRONT,
     PLAN,
     ROWS,
     SEAL,
@@ -26,17 +28,38 @@ from sea_toolkit.util.run_files import (
 )
 
 Row = dict[str, Any]
-Key = tuple[str, float, int, int]
-"""Method, budget, seed, batch."""
+Key = tuple[Any, ...]
+"""What tells the runs of an evaluation apart; the rows of one run share it."""
 
 
-def key_of(row: Row) -> Key:
-    return row["method"], float(row["budget"]), row["seed"], row["batch"]
+@dataclass(frozen=True)
+class Evaluation:
+    """A kind of evaluation, as its folder knows it.
+
+    Attributes:
+        name: for messages.
+        plan: the file that says what was asked.
+        keys: of a row, which together are the key of its run.
+        growing: what may be added to a finished one.
+    """
+
+    name: str
+    plan: str
+    keys: tuple[str, ...]
+    growing: str
+
+    def key_of(self, row: Row) -> Key:
+        """Of a row's run."""
+        return tuple(row[name] for name in self.keys)
+
+
+COMPARISON = Evaluation("comparison", PLAN, ("method", "budget", "seed", "batch"), "methods, budgets and seeds")
+SWEEP = Evaluation("sweep", FRONT, ("method", "round", "batch"), "methods to compare with")
 
 
 @contextmanager
-def comparison_folder(folder: Path | None) -> Iterator[None]:
-    """Lock the folder of a comparison, new or to be gone on with, as long as it is worked on.
+def evaluation_folder(folder: Path | None, kind: Evaluation) -> Iterator[None]:
+    """Lock the folder of an evaluation, new or to be gone on with, as long as it is worked on.
 
     Raises:
         SeaError: it holds something else, is in use by another process, or cannot be written.
@@ -44,34 +67,34 @@ def comparison_folder(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    if not (folder / PLAN).exists():
+    if not (folder / kind.plan).exists():
         refuse_used(folder)
     with held_folder(folder):
-        if not (folder / PLAN).exists():
+        if not (folder / kind.plan).exists():
             refuse_used(folder)
         yield
 
 
 class RowStore:
-    """Rows in memory and, with a folder, on disk. The last row of each run
-    has the hash of all rows up to it.
+    """Rows in memory and, with a folder, on disk. The last row of each run has the hash of all rows up to it.
 
     Args:
-        folder: of the comparison, or None.
+        folder: of the evaluation, or None.
         plan: what decides the rows (`"fixed"`, which must be unchanged) and the methods by label (methods present in
             both plans must be identical; new ones may be added).
+        kind: of evaluation.
 
     Raises:
-        SeaError: the folder holds another comparison or something else, is damaged, or cannot be written.
+        SeaError: the folder holds another evaluation or something else, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path | None, plan: dict[str, Any]) -> None:
-        self.folder, self.resumed = folder, 0
+    def __init__(self, folder: Path | None, plan: dict[str, Any], kind: Evaluation) -> None:
+        self.folder, self.kind, self.resumed = folder, kind, 0
         self.rows: list[Row] = []
         self._chain = ""
         if folder is not None:
             self._open(folder, plan)
-        self.done = {key_of(row) for row in self.rows}
+        self.done = {kind.key_of(row) for row in self.rows}
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep the rows of one run: all of them or, if the process dies here, none."""
@@ -85,24 +108,24 @@ class RowStore:
                 raise cannot_write(path, error) from error
             self._chain = chain
         self.rows += rows
-        self.done |= {key_of(row) for row in rows}
+        self.done |= {self.kind.key_of(row) for row in rows}
 
     def _open(self, folder: Path, plan: dict[str, Any]) -> None:
         self._chain = digest_of(plan["fixed"])
-        if (folder / PLAN).exists():
-            before = read_sealed(folder / PLAN)
+        if (folder / self.kind.plan).exists():
+            before = read_sealed(folder / self.kind.plan)
             changed = _changes(before["fixed"], plan["fixed"])
             methods = before["methods"]
             changed += [f"method {m}" for m in plan["methods"] if m in methods and methods[m] != plan["methods"][m]]
             if changed:
                 raise SeaError(
-                    f"{folder} holds another comparison; what differs: {', '.join(changed)}",
-                    expected="the same prompts, recipe and settings (methods, budgets and seeds may be added)",
+                    f"{folder} holds another {self.kind.name}; what differs: {', '.join(changed)}",
+                    expected=f"the same prompts, recipe and settings ({self.kind.growing} may be added)",
                     hint="another --out, or the same command as before",
                 )
             plan = {**plan, "methods": {**methods, **plan["methods"]}}
             self._read(folder / ROWS)
-        write_sealed(folder / PLAN, plan)
+        write_sealed(folder / self.kind.plan, plan)
 
     def _read(self, path: Path) -> None:
         """The rows so far. What a dying process left of its last run, or line, is cut off: it is done again."""
@@ -114,7 +137,7 @@ class RowStore:
             size += len(line) + 1
             try:
                 row = dict(json.loads(line))
-                key_of(row)
+                self.kind.key_of(row)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise damaged(path, f"line {number} is no row", "remove the folder") from error
             seal = row.pop(SEAL, None)

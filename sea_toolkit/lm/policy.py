@@ -22,6 +22,14 @@ from sea_toolkit.lm.text import Template, TextInterface
 from sea_toolkit.lm.vocabulary import guard_rows, require_tokens, token_ids
 
 
+def parameters_of(model: Any) -> tuple[int, int]:
+    """How many weights a token meets in the blocks of a causal LM, and in its head; embeddings are looked up."""
+    embedding, output = model.get_input_embeddings(), model.get_output_embeddings()
+    tables = {id(embedding.weight), *(() if output is None else (id(output.weight),))}
+    head = 0 if output is None else output.weight.numel()
+    return sum(p.numel() for p in model.parameters() if id(p) not in tables), head
+
+
 class Policy(TextInterface):
     """A causal LM and its tokenizer; weights are frozen, the model is in eval mode.
 
@@ -82,10 +90,7 @@ class Policy(TextInterface):
         guard_rows(anatomy.embedding, tokenizer, name)
         self.backbone = Backbone(anatomy.base, anatomy.embedding, name, filler=self.eos_ids[0])
         self.notes = (*end.notes, *self.backbone.notes)
-        output = model.get_output_embeddings()
-        self.head_parameters = 0 if output is None else output.weight.numel()
-        tables = {id(weight), *(() if output is None else (id(output.weight),))}
-        self.body_parameters = sum(p.numel() for p in model.parameters() if id(p) not in tables)
+        self.body_parameters, self.head_parameters = parameters_of(model)
         self._table: Tensor | None = None
 
     def __repr__(self) -> str:

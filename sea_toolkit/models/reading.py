@@ -20,12 +20,14 @@ from sea_toolkit.models.remote_code import refuse_kernels
 from sea_toolkit.models.weights_files import Shapes
 
 Role = Literal["causal", "classifier", "tokens", "base"]
-_CLASSES = {
+CLASSES: dict[Role, str] = {
     "causal": "AutoModelForCausalLM",
     "classifier": "AutoModelForSequenceClassification",
     "tokens": "AutoModelForTokenClassification",
     "base": "AutoModel",
 }
+"""Role to the class of transformers that makes a model for it."""
+
 _HINTS = {
     "causal": "a language model with its head",
     "classifier": "a model that was trained with its head; a bare language model has none, and the energies judge and "
@@ -49,7 +51,7 @@ def read_tokenizer(source: Path | str, name: str, *, trust_remote_code: bool = F
     folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
     adapter = adapter_in(folder, name)
     if adapter is not None and not any(folder.glob("tokenizer*")):
-        _base_of(adapter, trust_remote_code)
+        base_of(adapter, trust_remote_code)
         return read_tokenizer(adapter.base, str(adapter.base), trust_remote_code=trust_remote_code)
     if adapter is None:
         folders.read_config_file(folder, name)
@@ -94,8 +96,8 @@ def read_model(
     if adapter is not None:
         folders.adapter_weights(source)
         restored, base = adapter.replaced(), adapter.base
-        folder = _base_of(adapter, trust_remote_code)
-    config = _config(role, folder, name if adapter is None else str(base), trust_remote_code)
+        folder = base_of(adapter, trust_remote_code)
+    config = config_of(role, folder, name if adapter is None else str(base), trust_remote_code)
     if attention != "auto":
         config._attn_implementation = attention
     shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
@@ -128,7 +130,7 @@ def read_model(
     return model.eval().requires_grad_(False)
 
 
-def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
+def base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
     """The folder of an adapter's base.
 
     Raises:
@@ -145,7 +147,12 @@ def _base_of(adapter: Adapter, trust_remote_code: bool) -> Path:
     return folder
 
 
-def _config(role: Role, folder: Path, name: str, trust_remote_code: bool) -> Any:
+def config_of(role: Role, folder: Path, name: str, trust_remote_code: bool) -> Any:
+    """The config of a model in this role.
+
+    Raises:
+        ModelError: it is damaged, or that of another kind of model.
+    """
     from transformers import AutoConfig
 
     written = folders.read_config_file(folder, name)
@@ -175,7 +182,7 @@ def _weights(
 ) -> Any:
     import transformers
 
-    loader: Any = getattr(transformers, _CLASSES[role])
+    loader: Any = getattr(transformers, CLASSES[role])
     options: dict[str, Any] = {} if head is None else {"key_mapping": WRAPPED}
     if head is not None and head.body is not None:
         loader, options = transformers.MODEL_MAPPING[type(config)], {"state_dict": head.body}

@@ -14,6 +14,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.functions import FunctionForm, numbers_for
+from sea_toolkit.problem.outlook import Foresight, ModelOutlook, Outlook, Road
 from sea_toolkit.problem.stated import check_bound, check_statements
 from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to
 from sea_toolkit.registry.declared import check_declared
@@ -113,6 +114,20 @@ class Energy(ABC):
             SeaError: a model cannot be found, or does not fit the policy.
         """
 
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """Tell the road of the gradient and the models that it will run, before any weights are read. An energy that
+        runs a model of its own says so here; else its cost is in no forecast.
+
+        Args:
+            foresight: names, configs and tokenizers, and no weights.
+
+        Raises:
+            SeaError: a model cannot be found.
+        """
+        roads: dict[bool | None, Road] = {True: "direct", False: "none", None: "unknown"}
+        models: tuple[ModelOutlook, ...] | None = () if self.reward_model is None else None
+        return Outlook(roads[self.differentiable], models, is_reward=self.reward_model is not None)
+
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         check_declared(cls, Energy, ("bind",))
@@ -134,7 +149,8 @@ class Bindable(Protocol):
 
 
 CONTRACT = frozenset(
-    {"differentiable", "joint", "label", "reward_model", "code", "servers", "columns", "fingerprint", "check"}
+    {"differentiable", "joint", "label", "reward_model", "code", "servers", "columns", "fingerprint"}
+    | {"check", "outlook"}
 )
 """What the core reads from an `Energy` besides `bind`."""
 

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.problem.limit_scale import FEW_TEXTS, Scale, augmented, bounded_mean, scale_of, starting_multipliers
 
 if TYPE_CHECKING:
@@ -121,33 +122,32 @@ class Multipliers:
     def tell(
         self,
         terms: Sequence[Term],
-        step: int,
-        progress: float,
+        clock: Clock,
         values: Mapping[str, Tensor] | None,
         accepted: Float[Tensor, "P C"] | None,
     ) -> None:
-        """Move the multipliers after a step.
+        """Move the multipliers after a step; those of limits that are not active in this part of the run stay.
 
         Args:
             terms: of the energy.
-            step: that was taken, from 0.
-            progress: of the run when it was taken.
+            clock: as it was in the step.
             values: label → unweighted energies of the texts of this step, if it scored any.
             accepted: which chains took their text, where the sampler says so.
         """
         if self.are_constant:
             return
-        if self.freezes and progress >= FROZEN_FROM:
-            self.frozen = step
+        if self.freezes and clock.progress >= FROZEN_FROM:
+            self.frozen = clock.step
             return
         if values is None:
             return
         excess = {term.label: term.limit.excesses(values[term.label]) for term in terms if term.limit is not None}
         assert self.met is not None
         self.met = self.met | _any_inside(excess)
-        for label in self.values:
-            self._move(label, excess[label], accepted)
-        self._keep(step + 1)
+        for term in terms:
+            if term.label in self.values and term.weight.at(clock):
+                self._move(term.label, excess[term.label], accepted)
+        self._keep(clock.step + 1)
 
     def _move(self, label: str, excess: Float[Tensor, "P n E"], accepted: Float[Tensor, "P C"] | None) -> None:
         known = self.own.get(label)

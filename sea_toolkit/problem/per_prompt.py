@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.combined import Lines, has_gradient, of_responses, of_texts
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, PolicyEnergy, as_bound
+from sea_toolkit.problem.outlook import Foresight, Outlook, merged
 from sea_toolkit.registry.blame import Owner
 
 MOST_MODELS = 8
@@ -77,6 +78,12 @@ class PerPrompt(Energy):
         few = _FewModels(**vars(finder), where=self.where)
         for energy in self.instances.values():
             energy.check(few, tokenizer)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """Those of all instances; as long as there are none, their models are not known."""
+        if not self.instances:
+            return replace(super().outlook(foresight), models=None)
+        return merged([energy.outlook(foresight) for energy in self.instances.values()])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Bind each instance to its prompts.

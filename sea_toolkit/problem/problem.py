@@ -19,7 +19,6 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
 from sea_toolkit.problem.initializer import CheckedInitializer
-from sea_toolkit.problem.limit_scale import outside
 from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.problem.locked_prefix import LockedPrefix
 from sea_toolkit.problem.run_state import RunState
@@ -241,26 +240,6 @@ class Problem:
     def limits(self) -> dict[str, PromptLimits]:
         """Label → limit."""
         return {t.label: t.limit for t in self.terms if t.limit is not None}
-
-    def violations(self, values: Mapping[str, Float[Tensor, "P n"]]) -> dict[str, Float[Tensor, "P n"]]:
-        """Label of a limit → how far outside of it texts are, in its unit; 0 inside. See `Scored`.
-
-        Args:
-            values: label → unweighted energies.
-        """
-        return outside({k: v.excess(values[k]) for k, v in self.limits.items()}, self.run.multipliers.scales)
-
-    def better(self, one: Float[Tensor, "P n M"], other: Float[Tensor, "P n M"]) -> Bool[Tensor, "P n"]:
-        """Whether texts are better than others, both as `Energies.values`: nearer to all limits or, where they are as
-        near, of a lower energy."""
-        (far, low), (far_other, low_other) = self._rank(one), self._rank(other)
-        return (far < far_other) | ((far == far_other) & (low < low_other))
-
-    def _rank(self, values: Float[Tensor, "P n M"]) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P n"]]:
-        by_label = {t.label: value for t, value in zip(self.terms, values.unbind(-1), strict=True)}
-        energy = self.energy_without_limits(by_label)
-        far = sum(self.violations(by_label).values(), torch.zeros_like(energy))
-        return far.masked_fill(energy.isposinf(), torch.inf), energy
 
     def total_energy(self, values: Float[Tensor, "P C M"]) -> Float[Tensor, "P C"]:
         """Σ weight · value with the current weights, for `Energies.values`; +inf where a product is NaN or −inf."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse, TokenGradient
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.charge import charge_for
+from sea_toolkit.problem.choice import violations
 from sea_toolkit.problem.gradients import not_finite
 from sea_toolkit.problem.scores import Energies, Scored, choose_rows, same_rows, wrong_ids
 from sea_toolkit.problem.terms import Term
@@ -71,7 +72,7 @@ def score_texts(
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
     found = token_gradients if gradients else None
-    outside = {} if problem.run.weighing.measures else problem.violations(values)
+    outside = {} if problem.run.weighing.measures else violations(problem, values)
     return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found, outside)
 
 

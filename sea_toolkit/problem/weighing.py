@@ -15,6 +15,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.base_scale import BaseScale, base_scale, no_scale
 from sea_toolkit.problem.columns import Columns, number_in
+from sea_toolkit.problem.maximin import SAMPLES, shares_of
 from sea_toolkit.registry.options import Number, ScheduleLike
 from sea_toolkit.schedules.base import is_schedule
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FREEDOM = 12
 """Degrees of freedom that a scale needs: four answers to each of four prompts, or thirteen to one."""
+FEWEST, MOST_OF_BUDGET = 4, 0.25
+"""Answers per prompt that it is measured on at least, and the part of a budget that goes into drawing more of them."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Weight:
         cells: the cells of that column, one per prompt, as soon as the prompts are known.
         active: the part of the run, from and to in progress, outside of which the term counts nothing.
         scale: what the term is divided by; None if it is measured on the run's own first samples.
+        maximin: the group of terms among which the weight is spread so that the worst comes first; None: it is not.
     """
 
     number: Number = 1.0
@@ -44,6 +48,7 @@ class Weight:
     cells: tuple[float, ...] | None = None
     active: tuple[float, float] = (0.0, 1.0)
     scale: float | None = 1.0
+    maximin: str | None = None
 
     @property
     def columns(self) -> Columns:
@@ -64,6 +69,8 @@ class Weight:
         """The weight of all prompts at this point of the run, before the column and the scale; 0 where the term is not
         active. The end of a part belongs to it only where that is the end of the run."""
         begin, end = self.active
+        if self.active == (0.0, 1.0):  # the same in each step, unless it follows a schedule
+            return clock.value(self.number)
         on = begin <= clock.progress < end or (end >= 1.0 <= clock.progress)
         return clock.value(self.number) if on else 0.0
 
@@ -94,21 +101,29 @@ class Weighing:
 
     Attributes:
         scales: label → what the term is divided by, where that is measured.
+        shares: label → what part of its weight a term of a maximin group has for each prompt.
         noise: the run's streams, for base samples that are drawn only to be measured.
         base_ids: first responses that the policy itself has drawn: they are measured when they are scored.
         measures: texts are scored now only to be measured.
     """
 
     scales: dict[str, BaseScale] = field(default_factory=dict)
+    shares: dict[str, list[float]] = field(default_factory=dict)
     noise: Noise | None = field(default=None, repr=False)
     base_ids: Int[Tensor, "P n T"] | None = field(default=None, repr=False)
     measures: bool = field(default=False, repr=False)
 
     def missing(self, terms: Sequence[Term]) -> list[str]:
-        """Terms whose scale has to be measured before their weight is known."""
+        """Terms of which something has to be measured before their weight is known."""
         if self.measures:
             return []
-        return [term.label for term in terms if term.weight.scale is None and term.label not in self.scales]
+        return [term.label for term in terms if self._lacks_scale(term) or self._lacks_share(term)]
+
+    def _lacks_scale(self, term: Term) -> bool:
+        return term.weight.scale is None and term.label not in self.scales
+
+    def _lacks_share(self, term: Term) -> bool:
+        return term.weight.maximin is not None and term.label not in self.shares
 
     def look(self, problem: Problem, ids: Int[Tensor, "P n T"], values: Mapping[str, Tensor]) -> None:
         """Measure what is missing when the first texts are scored, on them if they are the policy's own.
@@ -135,16 +150,29 @@ class Weighing:
         Raises:
             RecipeError: a term is the same for all answers to a prompt, so that it has no scale.
         """
-        missing = self.missing(problem.terms)
-        have = 0 if known is None else known[missing[0]].shape[1]
-        lack = 1 + math.ceil(FREEDOM / len(problem.prompts)) - have
-        drawn = self.draw(problem, lack) if lack > 0 else {}
-        for label in missing:
-            values = [source[label] for source in (known, drawn) if source]
-            found = base_scale(torch.cat(values, 1))
+        missing = [term for term in problem.terms if term.label in self.missing(problem.terms)]
+        have = 0 if known is None else known[missing[0].label].shape[1]
+        needed = _answers_for_scales(problem, have) if any(map(self._lacks_scale, missing)) else 0
+        needed = max(needed, SAMPLES if any(map(self._lacks_share, missing)) else 0)
+        drawn = self.draw(problem, needed - have) if needed > have else {}
+        values = {term.label: torch.cat([part[term.label] for part in (known, drawn) if part], 1) for term in missing}
+        for term in filter(self._lacks_scale, missing):
+            found = base_scale(values[term.label])
             if not found.deviation:
-                raise no_scale(label, found)
-            self.scales[label] = found
+                raise no_scale(term.label, found)
+            self.scales[term.label] = found
+        if any(map(self._lacks_share, missing)):
+            self._spread(problem, values)
+
+    def _spread(self, problem: Problem, values: Mapping[str, Tensor]) -> None:
+        """Find the shares of maximin groups, with the weights at the end of the run."""
+        end, prompts = Clock(progress=1.0), len(problem.prompts)
+        weights = {term.label: self.by_prompt(term, end, prompts) for term in problem.terms}
+        length, policy = torch.full((prompts, 1), float(problem.length)), torch.zeros(prompts, 1)
+        for term in problem.terms:
+            if term.policy_energy is not None:
+                policy += torch.tensor(weights[term.label])[:, None] * term.policy_energy.per_nat(length)
+        self.shares = shares_of(problem.terms, values, weights, policy[:, 0].tolist())
 
     def draw(self, problem: Problem, samples: int) -> Mapping[str, Tensor]:
         """Unweighted values of base answers `[P, samples]` that are drawn only to be measured."""
@@ -162,7 +190,8 @@ class Weighing:
     def by_prompt(self, term: Term, clock: Clock, prompts: int) -> list[float]:
         """What one unit of the term counts for each prompt at this point of the run."""
         weight = term.weight.at(clock) / self.scale(term)
-        return [weight] * prompts if term.weight.cells is None else [weight * cell for cell in term.weight.cells]
+        cells, shares = term.weight.cells or [1.0] * prompts, self.shares.get(term.label, [1.0] * prompts)
+        return [weight * cell * share for cell, share in zip(cells, shares, strict=True)]
 
     def scale(self, term: Term) -> float:
         """What the term is divided by; 1 as long as that has not been measured."""
@@ -174,6 +203,12 @@ class Weighing:
     @property
     def notes(self) -> list[str]:
         """What was measured, in words."""
+        spread = [
+            "the weights of " + ", ".join(self.shares) + " are spread for each prompt by what its base answers say"
+        ]
+        return [*self._of_scales(), *(spread if self.shares else [])]
+
+    def _of_scales(self) -> list[str]:
         if not self.scales:
             return []
         numbers = ", ".join(f"{label} {scale.deviation:.4g}" for label, scale in self.scales.items())
@@ -185,11 +220,19 @@ class Weighing:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"scales": {label: list(astuple(scale)) for label, scale in self.scales.items()}}
+        scales = {label: list(astuple(scale)) for label, scale in self.scales.items()}
+        return {"scales": scales, "shares": {label: list(shares) for label, shares in self.shares.items()}}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state()` was taken."""
         self.scales = {label: BaseScale(*numbers) for label, numbers in state["scales"].items()}
+        self.shares = {label: list(shares) for label, shares in state["shares"].items()}
+
+
+def _answers_for_scales(problem: Problem, have: int) -> int:
+    """Base answers per prompt that scales are measured on, of which there are so many already."""
+    needed, budget = 1 + math.ceil(FREEDOM / len(problem.prompts)), problem.clock.budget
+    return needed if budget is None else min(needed, max(FEWEST, have + int(budget * MOST_OF_BUDGET)))
 
 
 def weight_tensor(numbers: Sequence[float], device: torch.device) -> Tensor:

@@ -12,7 +12,9 @@ from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.loading import load_classifier
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
 from sea_toolkit.readers.make_bridge import bridge_for
 from sea_toolkit.readers.pairwise_reader import PairwiseReader, others_for
@@ -74,6 +76,29 @@ def classifier_scorer(
         batch=batch, load=load,
     )  # fmt: skip
     return scorer_for(reader, context)
+
+
+def classifier_outlook(
+    source: Path | str, name: str, foresight: Foresight, *, device: str | None = None, dtype: str | None = None
+) -> Outlook:
+    """What `classifier_scorer` will make, as far as configs and tokenizers tell.
+
+    Args:
+        source: where the classifier is.
+        name: for messages.
+        foresight: of the recipe.
+        device, dtype: see the energy `reward`.
+
+    Raises:
+        ModelError: its config or its tokenizer cannot be read.
+        RecipeError: no such device.
+    """
+    trust = foresight.finder.trust_remote_code
+    road = foresight.road(read_tokenizer(source, name, trust_remote_code=trust))
+    model = foresight.model("classifier", source, name, f"reward:{name}", device=device, dtype=dtype)
+    if model.skeleton.config.is_encoder_decoder:  # it takes no embeddings
+        road = "words"
+    return Outlook(road, [model])
 
 
 def classifier_reader(

@@ -10,12 +10,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import fit_rows
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
+from sea_toolkit.problem.outlook import Foresight, ModelOutlook, Road
 from sea_toolkit.readers.piece_alignment import PieceAlignment
 from sea_toolkit.readers.piece_table import PieceTable
 
@@ -40,6 +43,31 @@ def language_model(name: str | None, context: Context) -> Policy:
         ("language model", source, policy.device, policy.dtype, date),
         lambda: load_language_model(source, policy, name, trust_remote_code=finder.trust_remote_code),
     )
+
+
+def language_model_outlook(
+    name: str | None, foresight: Foresight, ledger_name: str, more: int = 0
+) -> tuple[Road, ModelOutlook]:
+    """What `language_model` will give, as far as configs and tokenizers tell, and by which road its gradient comes.
+
+    Args:
+        name: of the model; None for the policy.
+        foresight: of the recipe.
+        ledger_name: in the ledger, before the model's name.
+        more: tokens that it reads beside each answer.
+
+    Raises:
+        ModelError: it cannot be found, or its config not be read.
+    """
+    source = None if name is None else find_language_model(name, foresight.finder)
+    if name is None or source is None or source == foresight.source:
+        parts = parameters_used(foresight.policy)
+        part = ModelOutlook(
+            f"{ledger_name}:policy", ("policy", None), parts, 0.0, foresight.place, foresight.policy, more
+        )
+        return "policy", part
+    tokenizer = read_tokenizer(source, name, trust_remote_code=foresight.finder.trust_remote_code)
+    return foresight.road(tokenizer), foresight.model("causal", source, name, f"{ledger_name}:{name}", more=more)
 
 
 def same_tokens(lm: Policy, policy: Policy) -> bool:

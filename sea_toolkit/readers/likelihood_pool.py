@@ -16,9 +16,10 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.combined import Lines
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy
+from sea_toolkit.problem.outlook import Foresight, Outlook, merged
 from sea_toolkit.readers.answer_likelihood import AnswerLikelihood
 from sea_toolkit.readers.conversation_text import CONVERSATION, ConversationText, chat_for
-from sea_toolkit.readers.language_model import language_model, text_only
+from sea_toolkit.readers.language_model import language_model, language_model_outlook, text_only
 from sea_toolkit.readers.policy_likelihood import PolicyLikelihood
 from sea_toolkit.util.conversation import Message
 
@@ -133,3 +134,19 @@ class LikelihoodPool:
             limit=lm.context_length,
             truncate=self.truncate,
         )
+
+
+def pool_outlook(energy: str, names: Sequence[str | None], foresight: Foresight, *, is_reward: bool) -> Outlook:
+    """What a pool of these models will be, as far as configs and tokenizers tell.
+
+    Args:
+        energy: whose it is, for the ledger.
+        names: of the models; None for the policy.
+        foresight: of the recipe.
+        is_reward: of the energy.
+
+    Raises:
+        ModelError: one cannot be found, or its config not be read.
+    """
+    each = [language_model_outlook(name, foresight, energy) for name in names]
+    return merged([Outlook(road, [model], is_reward=is_reward) for road, model in each])

@@ -18,6 +18,7 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "relaxation": (("logits",), ("logits", "noise"), ("points", "space"), ("points", "space", "noise")),
     "schedule": (("progress", "step"),),
     "initializer": (("problem", "noise"), ("problem", "noise", "keep_cache")),
+    "recipe": ((),),
 }
 """Kind to the names of the parameters that the core fills, in their order; kinds without an entry are classes."""
 
@@ -52,11 +53,12 @@ def core_names(kind: str) -> frozenset[str]:
 
 
 RESERVED: dict[str, frozenset[str]] = {
-    "energy": frozenset({"name", "weight", "active", "scale", "want", "label"}),
+    "energy": frozenset({"name", "weight", "active", "scale", "want", "maximin", "label"}),
     "sampler": frozenset({"name", "chains", "steps", "budget"}),
     "relaxation": frozenset({"name", "top_k"}),
     "initializer": frozenset({"name"}),
     "schedule": frozenset({"schedule"}),
+    "recipe": frozenset({"name"}),
 }
 """Kind to the keys that the recipe keeps for itself in a table of that kind; an option of that name is never set."""
 

@@ -14,6 +14,7 @@ from sea_toolkit.registry import docstrings
 from sea_toolkit.registry.blame import HERE, Owner, attribute_errors_to
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.options import Option, options_of
+from sea_toolkit.registry.recipe_file import FILE, packaged
 from sea_toolkit.registry.records import CORE, PluginRecord
 from sea_toolkit.registry.signatures import check_signature
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Item:
-    """A registered name: an energy, a relaxation, a schedule, a sampler, an initializer or a model.
+    """A registered name: an energy, a relaxation, a schedule, a sampler, an initializer, a model or a recipe.
 
-    `reference` is the callable itself or `"package.module:attribute"`, imported at first use.
+    `reference` is the callable itself or `"package.module:attribute"`, imported at first use; of a recipe also
+    `"package:file.toml"`, read at first use.
     """
 
     kind: str
@@ -70,12 +72,14 @@ class Item:
         """The registered callable.
 
         Raises:
-            PluginError: the module or attribute cannot be imported, or is not configurable.
+            PluginError: the module, the attribute or the file cannot be imported or read, or is not configurable.
         """
         if not isinstance(self.reference, str):
             return self.reference
         with attribute_errors_to(self.owner, f"cannot be imported from {self.reference}"), Isolated(self.record):
             module, _, attribute = self.reference.partition(":")
+            if self.kind == "recipe" and attribute.endswith(FILE):
+                return packaged(module, attribute)
             target = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
             check_signature(target, self.kind)
         return target

@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "sampler": "sea_register_samplers",
     "initializer": "sea_register_initializers",
     "model": "sea_register_models",
+    "recipe": "sea_register_recipes",
 }
 """Item kind to the hook that registers it."""
 

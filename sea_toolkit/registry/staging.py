@@ -16,6 +16,7 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.docstrings import first_line, full_doc
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.recipe_file import FILE
 from sea_toolkit.registry.records import KINDS, PluginRecord
 from sea_toolkit.registry.signatures import check_signature, signature_warnings
 
@@ -23,6 +24,7 @@ log = logging.getLogger("sea_toolkit.plugins")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_FILE = re.compile(rf"[A-Za-z_][\w.]*:[\w.-]+(/[\w.-]+)*{re.escape(FILE)}")
 
 
 class RefusedError(PluginError):
@@ -103,6 +105,7 @@ class Registrar:
     @register("name")                 # decorates a function or a class
     register("name", function)
     register("name", target="package.module:attribute", summary="One line.")
+    register("name", target="package:name.toml", summary="One line.")          # of a recipe
     """
 
     def __init__(self, kind: str, record: PluginRecord, items: list[Item]) -> None:
@@ -120,8 +123,10 @@ class Registrar:
         if not isinstance(summary, str | None):
             raise PluginError(f"{name!r} has the summary {summary!r}", expected="a line of text")
         if target is not None:
-            if function is not None or not (isinstance(target, str) and _REFERENCE.fullmatch(target)):
-                raise PluginError(f"{name!r} has the target {target!r}", expected="target='package.module:attribute'")
+            if function is not None or not (isinstance(target, str) and self._is_reference(target)):
+                forms = ["target='package.module:attribute'"]
+                forms += [f"target='package:name{FILE}'"] if self._kind == "recipe" else []
+                raise PluginError(f"{name!r} has the target {target!r}", expected=" or ".join(forms))
             return self._add(name, target, summary)
         if function is not None:
             return self._add(name, function, summary)
@@ -146,6 +151,10 @@ class Registrar:
                 f"register({self._pending[0]!r}) got nothing to register",
                 expected=f'@register("{self._pending[0]}") above a function or class, or a target=',
             )
+
+    def _is_reference(self, target: str) -> bool:
+        is_file = self._kind == "recipe" and _FILE.fullmatch(target) is not None
+        return is_file or _REFERENCE.fullmatch(target) is not None
 
     def _check_name(self, name: Any) -> None:
         if self._closed:

@@ -1,8 +1,9 @@
-"""The plot of a comparison: each reward against the budget, and against −log π per token."""
+"""Plots of reports; that of a comparison: each reward against the budget, and against −log π per token."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,26 @@ from sea_toolkit.util.version import install_hint
 HINT = f"no plot: matplotlib is not installed ({install_hint('plots')})"
 
 
-def draw(data: dict[str, Any], path: Path) -> list[str]:
-    """Write the plot as PNG; returns a note where there is none: matplotlib is missing, or fails."""
+Paint = Callable[[dict[str, Any], Any], None]
+"""`paint(data, figure)` draws a report on a figure of matplotlib."""
+
+
+def draw(data: dict[str, Any], path: Path, paint: Paint | None = None) -> list[str]:
+    """Write the plot, in the format of the file's ending; returns a note where there is none: matplotlib is missing, or
+    fails.
+
+    Args:
+        data: of a report.
+        path: of the file.
+        paint: what is drawn; the figure of a comparison if None.
+    """
     try:
         import matplotlib as _  # noqa: F401
     except ImportError:
         return [HINT]
     try:
         if data["cells"]:
-            write_run_file(path, _png(data))
+            write_run_file(path, _image(data, path.suffix.lstrip(".").lower(), paint or comparison_figure))
     except SeaError:
         raise
     except Exception as error:  # a plot is an extra: what it shows is in the table
@@ -31,33 +43,39 @@ def draw(data: dict[str, Any], path: Path) -> list[str]:
     return []
 
 
-def _png(data: dict[str, Any]) -> bytes:
+def _image(data: dict[str, Any], kind: str, paint: Paint) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metrics = [m for m in data["cells"][0]["mean"] if ":" in m] or ["energy"]
-    figure = Figure(figsize=(11, 4.2 * len(metrics)), layout="constrained")
+    figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
+    paint(data, figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=120)
+    return buffer.getvalue()
+
+
+def comparison_figure(data: dict[str, Any], figure: Any) -> None:
+    """Each reward against the budget, and against −log π per token."""
+    metrics = [m for m in data["cells"][0]["mean"] if ":" in m] or ["energy"]
+    figure.set_size_inches(11, 4.2 * len(metrics))
     axes = figure.subplots(len(metrics), 2, squeeze=False)
     for (left, right), metric in zip(axes, metrics, strict=True):
         for i, label in enumerate(dict.fromkeys(c["method"] for c in data["cells"])):
             cells = [c for c in data["cells"] if c["method"] == label and _known(c, metric)]
-            _line(left, right, cells, metric, _plain(label), f"C{i}")
-        left.set(xscale="log", xlabel="budget (samples per prompt)", ylabel=_plain(title_of(metric)))
+            _line(left, right, cells, metric, plain_text(label), f"C{i}")
+        left.set(xscale="log", xlabel="budget (samples per prompt)", ylabel=plain_text(title_of(metric)))
         budgets = sorted({c["budget"] for c in data["cells"]})
         left.set_xticks(budgets, [f"{b:g}" for b in budgets])
         left.minorticks_off()
-        right.set(xlabel="−log π per token (nats)", ylabel=_plain(title_of(metric)))
+        right.set(xlabel="−log π per token (nats)", ylabel=plain_text(title_of(metric)))
         left.legend()
     figure.suptitle(
         f"{data['prompts']} prompts, {len(data['seeds'])} seeds; bands and bars: 95 % bootstrap", fontsize=10
     )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A text as matplotlib is to show it: a dollar starts no formula, a legend leaves out no name for its first _."""
     shown = printable(text, one_line=True).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sea_toolkit.util.printable import printable
@@ -50,7 +51,11 @@ def main_table(data: dict[str, Any]) -> Table:
 
 def title_of(metric: str) -> str:
     """A metric as a person reads it."""
-    names = {"nll_per_token": "−log π per token", "distinct_2_within": "distinct-2 within"}
+    names = {
+        "nll_per_token": "−log π per token",
+        "distinct_2_within": "distinct-2 within",
+        "limits_kept": "limits kept",
+    }
     return names.get(metric, metric.replace(":", " "))
 
 
@@ -87,20 +92,31 @@ def caption(data: dict[str, Any]) -> list[str]:
 
 def markdown(data: dict[str, Any]) -> str:
     """The whole report."""
-    lines = [f"{_inline(line)}\n" for line in caption(data)]
+    said = "Differences on the same prompts, with paired 95 % intervals (one by one, not jointly):"
+    return page(caption(data), data, [main_table(data)] if data["cells"] else [], said)
+
+
+def page(lines: Sequence[str], data: dict[str, Any], tables: Sequence[Table], said: str) -> str:
+    """A page of Markdown.
+
+    Args:
+        lines: at its top, a paragraph each.
+        data: its `command`, `statements` and `notes` are used.
+        tables: the first column of each holds words, the others numbers.
+        said: the line above the statements.
+    """
+    text = [f"{_inline(line)}\n" for line in lines]
     if data.get("command"):
         command = printable(data["command"])
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))  # longer than any in the command
-        lines.append(f"{fence}text\n{command}\n{fence}\n")
-    if data["cells"]:
-        titles, rows = main_table(data)
+        text.append(f"{fence}text\n{command}\n{fence}\n")
+    for titles, rows in tables:
         right = ["---"] + ["--:"] * (len(titles) - 1)
-        lines += [_line(titles), _line(right), *map(_line, rows), ""]
+        text += [_line(titles), _line(right), *map(_line, rows), ""]
     if data["statements"]:
-        lines += ["Differences on the same prompts, with paired 95 % intervals (one by one, not jointly):\n"]
-        lines += [f"- {_inline(statement)}" for statement in data["statements"]] + [""]
-    lines += [f"- note: {_inline(note)}" for note in data["notes"]]
-    return "\n".join(lines).rstrip() + "\n"
+        text += [f"{said}\n", *(f"- {_inline(statement)}" for statement in data["statements"]), ""]
+    text += [f"- note: {_inline(note)}" for note in data["notes"]]
+    return "\n".join(text).rstrip() + "\n"
 
 
 def _line(cells: list[str]) -> str:

@@ -122,6 +122,32 @@ class Archives(list[Archive]):
             archive.load_state(own)
 
 
+def candidates_of(scored: Scored, step: int, weights: Sequence[Mapping[str, float]]) -> list[list[Candidate]]:
+    """The scored responses of a step, `P × C`; the energy of a text that is forbidden is +inf.
+
+    Args:
+        scored: what was met.
+        step: −1 for the starting texts.
+        weights: for each prompt label → weight.
+    """
+    ends, lengths = scored.ends.tolist(), scored.length.tolist()
+    terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
+    violations = {k: v.tolist() for k, v in scored.violations.items()}
+    forbidden = scored.energies.total.isposinf().tolist()
+    rows = []
+    for p, texts in enumerate(scored.texts):
+        chains = []
+        for c, text in enumerate(texts):
+            values = {k: v[p][c] for k, v in terms.items()}
+            weighted = (weight * values[k] for k, weight in weights[p].items() if weight)
+            energy = float("inf") if forbidden[p][c] else sum(weighted)
+            end = ends[p][c]
+            outside = {k: v[p][c] for k, v in violations.items()}
+            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end, outside))
+        rows.append(chains)
+    return rows
+
+
 def record(
     archives: list[Archive],
     scored: Scored,
@@ -140,19 +166,7 @@ def record(
             different steps are compared by the weights that the user arrives at.
         joint: an energy is over all chains of a prompt, so that texts of different steps cannot be mixed.
     """
-    ends, lengths = scored.ends.tolist(), scored.length.tolist()
-    terms = {k: v.tolist() for k, v in scored.energies.terms.items()}
-    violations = {k: v.tolist() for k, v in scored.violations.items()}
-    forbidden = scored.energies.total.isposinf().tolist()
-    for p, archive in enumerate(archives):
-        chains = []
-        for c, text in enumerate(scored.texts[p]):
-            values = {k: v[p][c] for k, v in terms.items()}
-            weighted = (weight * values[k] for k, weight in weights[p].items() if weight)
-            energy = float("inf") if forbidden[p][c] else sum(weighted)
-            end = ends[p][c]
-            outside = {k: v[p][c] for k, v in violations.items()}
-            chains.append(Candidate(text, energy, values, round(lengths[p][c]), end >= 0, c, step, end, outside))
+    for archive, chains in zip(archives, candidates_of(scored, step, weights), strict=True):
         if joint:
             archive.add_set(chains)
             continue

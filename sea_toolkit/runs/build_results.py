@@ -35,12 +35,12 @@ def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[l
     read = response.expected_length().tolist()
     means = (-total / mask.sum(-1).clamp(min=1)).tolist()
     return [
-        [mean if c.tokens == n else _mean_charge(problem, c) for mean, n, c in zip(*rows, strict=True)]
+        [mean if c.tokens == n else mean_charge(problem, c) for mean, n, c in zip(*rows, strict=True)]
         for rows in zip(means, read, candidates, strict=True)
     ]
 
 
-def _mean_charge(problem: Problem, candidate: Candidate) -> float:
+def mean_charge(problem: Problem, candidate: Candidate) -> float:
     """−log π per token by the candidate's own terms."""
     tokens = torch.tensor([[float(candidate.tokens)]])
     for term in problem.terms:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.resolve import model_of
 from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.initializer import CheckedInitializer, as_initializer
@@ -25,9 +26,11 @@ from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.all_terms import every_weight_is_0, refuse_groups, refuse_nothing, with_labels
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.measures import settled
-from sea_toolkit.runs.parts import OwnEnergies, Part, is_policy_itself, own_part, recipe_part, with_labels
+from sea_toolkit.runs.make_parts import own_part, recipe_part
+from sea_toolkit.runs.measures import notes_on_calibration, settled
+from sea_toolkit.runs.parts import OwnEnergies, Part
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
@@ -85,15 +88,15 @@ class Composition:
 
     @property
     def columns(self) -> Columns:
-        """What the energies read of the prompts' table."""
-        return Columns.union(part.columns for part in self.parts)
+        """What the energies and the initializer read of the prompts' table."""
+        return Columns.union([*(part.columns for part in self.parts), self.initializer.columns])
 
     def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
-        """The prompts, with no other columns than those that an energy reads. Options that come from columns get their
+        """The prompts, with no other columns than those that are read. Options that come from columns get their
         values.
 
         Raises:
-            RecipeError: one is no prompt, or lacks a column that an energy needs; a cell is no value of its option.
+            RecipeError: one is no prompt, or lacks a column that is needed; a cell is no value of its option.
         """
         rows = as_prompts(asked)
         self.parts = [part.on(rows) for part in self.parts]
@@ -102,6 +105,7 @@ class Composition:
                 part.refuse_unless(self.allowed)
         columns = self.columns
         prompts, weights = [columns.kept(row) for row in rows], list[Weight]()
+        self.initializer.columns.refuse_missing(prompts, "the initializer")
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
             weights.append(part.weight.for_prompts(prompts, repr(part.label)))
@@ -110,13 +114,17 @@ class Composition:
         refuse_disjoint(self.limits, prompts)
         for i, prompt in enumerate(prompts):
             if all(weight.is_nothing(i) for weight in weights):
-                raise _every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
+                raise every_weight_is_0(f"for prompt {i + 1} ({shortened(repr(str(prompt)), 40)})", self.parts)
         return prompts
 
     @property
     def limits(self) -> list[Named]:
         """The limits of the recipe."""
         return [part.named_limit for part in self.parts if part.named_limit is not None]
+
+    def notes(self, policy: Policy) -> list[str]:
+        """What a person should know of the numbers of the recipe's calibration, in a run with this policy."""
+        return notes_on_calibration(self.recipe.calibration, self.parts, policy.name, self.recipe.max_new_tokens)
 
     def check(self, finder: ModelFinder, tokenizer: Any) -> None:
         """Let every energy refuse a tokenizer that it cannot work with; nothing is loaded yet.
@@ -151,10 +159,14 @@ class Composition:
         ledger, clock, length = ledger or Ledger(), clock or Clock(), self.recipe.max_new_tokens
         asked = self.prompts(prompts)
         rows = policy.encode(asked, length)
-        prefix = policy.prefix(rows)
+        different = list(dict.fromkeys(map(tuple, rows)))  # a prompt that is there under several weights is read once
+        prefix = policy.prefix(different)
         policy.require_finite(prefix)
+        if len(different) < len(rows):
+            places = {row: i for i, row in enumerate(different)}
+            prefix = prefix.select(torch.tensor([places[tuple(row)] for row in rows], device=policy.device))
         ledger.prompts = len(asked)
-        ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
+        ledger.forward("policy", sum(map(len, different)), policy.body_parameters)
         context = Context(policy, asked, prefix, length, ledger, clock, finder, Meter(ledger))
         locked, text = None, self.initializer.locked_text
         if text is not None:
@@ -220,8 +232,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
         allowed: what the user lets the energies do.
 
     Raises:
-        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), or a function
-            or a server that is not allowed.
+        RecipeError: unknown names, wrong options, no term besides the reference (the rewards are listed), limits that
+            exclude each other, or a function or a server that is not allowed.
         PluginError: a plugin that the recipe names is broken.
     """
     resolver = Resolver(hub)
@@ -231,7 +243,8 @@ def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allo
     for part in parts:
         part.refuse_unless(allowed)
     parts = [settled(part, recipe.calibration) for part in with_labels(parts)]
-    _refuse_nothing(parts, hub)
+    refuse_nothing(parts, hub)
+    refuse_groups(parts)
     _check_sampler_table(recipe)
     refuse_disjoint([part.named_limit for part in parts if part.named_limit is not None])
     item = resolver.find("initializer", recipe.initializer.name, "initializer")
@@ -248,32 +261,3 @@ def _check_sampler_table(recipe: Recipe) -> None:
     for what, value in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
         if value and spec.name == "auto":
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')
-
-
-def _refuse_nothing(parts: Sequence[Part], hub: PluginHub) -> None:
-    """Refuse an energy that asks for nothing: no term, weights that are all 0, or −log π as it is.
-
-    −log π alone with another weight α is the power target π^α.
-    """
-    if not parts or (all(map(is_policy_itself, parts)) and sum(part.weight.fixed or 0.0 for part in parts) == 1):
-        raise _nothing_to_align_to(hub)
-    if all(part.weight.fixed == 0 for part in parts):
-        raise _every_weight_is_0("", parts)
-
-
-def _every_weight_is_0(where: str, parts: Sequence[Part]) -> RecipeError:
-    return RecipeError(
-        f"every weight is 0{where and f' {where}'} ({', '.join(part.label for part in parts)}): all answers have the "
-        "same energy",
-        expected="a weight other than 0",
-    )
-
-
-def _nothing_to_align_to(hub: PluginHub) -> RecipeError:
-    rewards = [item.name for item in hub.items("model") if model_of(item).role == "reward"]
-    return RecipeError(
-        "there is nothing to align to: no reward was given",
-        expected="at least one reward or another energy, or for the reference a weight α other than 1 (the power π^α)",
-        hint=f"--reward NAME[=WEIGHT] with one of: {', '.join(rewards)} (sea-toolkit models list); in Python "
-        'reward={"NAME": 8.0} or reward=function',
-    )

@@ -236,8 +236,7 @@ class StepLoop:
     def _tell_limits(self, info: Info) -> None:
         """Let the multipliers of the limits follow the texts of the step."""
         problem, values = self.problem, None if info.scored is None else info.scored.energies.terms
-        clock, accepted = problem.clock, info.metrics.get("accepted")
-        problem.run.multipliers.tell(problem.terms, clock.step, clock.progress, values, accepted)
+        problem.run.multipliers.tell(problem.terms, problem.clock, values, info.metrics.get("accepted"))
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sea_toolkit.runs.parts import Part
 
 CALIBRATE = "sea-toolkit calibrate RECIPE PROMPTS (sea.calibrate in Python)"
-KEYS = frozenset({"weight", "scale", "want", "active"})
+KEYS = frozenset({"weight", "scale", "want", "active", "maximin"})
 """What a term says of how it counts."""
 
 
@@ -50,7 +50,8 @@ def measure_of(spec: EnergySpec, place: str) -> Measure:
     """What the keys `scale` and `want` of a term say.
 
     Raises:
-        RecipeError: a scale that is no positive number, a quantile outside of 0 to 1, or a target beside a weight.
+        RecipeError: a scale that is no positive number, a quantile outside of 0 to 1, or a target beside a weight or a
+            maximin group.
     """
     want, scale = spec.want, spec.scale
     if want is not None and not (_is_number(want) and 0 < want < 1):
@@ -63,9 +64,14 @@ def measure_of(spec: EnergySpec, place: str) -> Measure:
         raise RecipeError(
             f"{place} has a weight and want = {want:g}", expected="one of them: want is turned into a weight"
         )
+    if want is not None and spec.maximin is not None:
+        raise RecipeError(
+            f"{place} has want = {want:g} and maximin = {spec.maximin!r}",
+            expected="one of them: a target has a weight of its own, and maximin spreads one among terms",
+        )
     if scale is not None and scale != BASE_STD and not (_is_number(scale) and 0 < scale < float("inf")):
         raise RecipeError(f"{place}.scale is {scale!r}", expected=f'a number above 0, or "{BASE_STD}"')
-    term, weighed = digest(spec.name, spec.options), digest(spec.weight, scale, spec.active)
+    term, weighed = digest(spec.name, spec.options), digest(spec.weight, scale, spec.active, spec.maximin)
     if scale is None:
         return Measure(1.0 if want is None else None, want, term, weighed)
     return Measure(None if scale == BASE_STD else float(scale), want, term, weighed)
@@ -143,7 +149,7 @@ def _of_target(label: str, want: float, known: CalibratedTerm | None) -> tuple[f
 
 
 def refuse_measured(parts: Sequence[Part], what: str) -> None:
-    """Refuse scales that each run would measure anew.
+    """Refuse scales and maximin weights that each run would measure anew.
 
     Args:
         parts: of the energy.
@@ -157,6 +163,12 @@ def refuse_measured(parts: Sequence[Part], what: str) -> None:
             f'{part.label!r} has scale = "{BASE_STD}", which each run measures anew',
             expected=f"a calibrated recipe, or a number as its scale: {what} needs one energy for all runs",
             hint=CALIBRATE,
+        )
+    if part := next((part for part in parts if part.weight.maximin is not None), None):
+        raise RecipeError(
+            f"the maximin weights of {part.weight.maximin!r} are measured anew by each run",
+            expected=f"weights of the recipe: {what} needs one energy for all runs",
+            hint="the energy `worst-of` puts the worst of several rewards first, answer by answer",
         )
 
 

@@ -65,7 +65,10 @@ def no_reward(name: str, spec: EnergySpec | ConstraintSpec) -> RecipeError:
 
 
 def call(flag: str, spec: EnergySpec | ConstraintSpec, name: str | None = None) -> str:
-    """The flag that asks for the term by the right word."""
+    """The flag that asks for the term by the right word; of a constraint, for which there is none, its keys."""
+    if isinstance(spec, ConstraintSpec):
+        model = f', model = "{name or spec.name}"' if flag == "reward" else ""
+        return f'name = "{"reward" if model else name or spec.name}"{model}'
     weight = f"={spec.weight:g}" if isinstance(spec.weight, float | int) else ""
     return f"--{flag} {name or spec.name}{weight}"
 

@@ -6,17 +6,16 @@ Flags are laid over plain data, which is checked at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.models.policy_spec import PolicySpec
+from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.named_recipes import RecipeSource, read_recipe
 from sea_toolkit.runs.named_rewards import REWARD
 from sea_toolkit.runs.recipe import Recipe
-
-RecipeSource = Recipe | Mapping[str, Any] | str | Path
-"""A recipe, its plain data, or a TOML file."""
+from sea_toolkit.util.plain_data import assign
 
 Table = str | Mapping[str, Any]
 """A plugin by name, or a table of the recipe: its name and options."""
@@ -33,6 +32,7 @@ def build_recipe(
     own_terms: bool = False,
     terms: Iterable[Mapping[str, Any]] = (),
     assignments: Iterable[tuple[str, Any]] = (),
+    hub: PluginHub | None = None,
 ) -> Recipe:
     """A recipe with flags laid over it; unset (None) flags are ignored.
 
@@ -43,17 +43,16 @@ def build_recipe(
         own_terms: terms in Python follow; the reference term is added where it is missing.
         terms: further terms; a reward of the recipe gets the weight and options of the one that is added.
         assignments: `sampler.step_size` and the like with their values, laid over everything else.
+        hub: knows recipes by name; by default all plugins that are installed.
 
     Raises:
-        RecipeError: an unknown setting or a value that does not fit.
+        RecipeError: an unknown setting, a value that does not fit, or as `read_recipe`.
     """
     values = {key: value for key, value in (settings or {}).items() if value is not None}
     terms, assignments = list(terms), list(assignments)
     if isinstance(recipe, Recipe) and not (reward or values or own_terms or terms or assignments):
         return recipe
-    base = Recipe.load(recipe) if isinstance(recipe, str | Path) else recipe
-    base = base if isinstance(base, Recipe) else Recipe.parse(dict(base or {}))
-    data = base.model_dump(exclude_unset=True)
+    data = read_recipe({} if recipe is None else recipe, hub).model_dump(exclude_unset=True)
     if all(name in values for name in _LENGTHS):
         raise RecipeError(f"steps = {values['steps']} and budget = {values['budget']}", expected="one of them")
     for key, value in values.items():
@@ -64,7 +63,7 @@ def build_recipe(
     for number, (path, value) in enumerate(assignments):
         if any(path == other or other.startswith(f"{path}.") for other, _ in assignments[:number]):
             raise RecipeError(f"--set: {path} is there twice", expected="each key once")
-        assign(data, path, value)
+        assign(data, path, value, "--set")
     return Recipe.parse(data)
 
 
@@ -129,33 +128,3 @@ def _is_same_reward(term: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         and same_model
         and wanted.get("output") in (None, term.get("output"))
     )
-
-
-def assign(data: dict[str, Any], path: str, value: Any) -> None:
-    """Lay one value over the recipe's data.
-
-    Args:
-        data: changed in place.
-        path: keys and numbers of entries with dots between, such as `energies.0.weight`.
-        value: the new value.
-
-    Raises:
-        RecipeError: the path leads nowhere.
-    """
-    *parents, last = path.split(".")
-    place: Any = data
-    for key in parents:
-        if isinstance(place, list):
-            place = place[int(key)] if key.isdecimal() and int(key) < len(place) else None
-        else:
-            place = place.setdefault(key, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict | list):
-            raise RecipeError(
-                f"--set {path}: {key!r} holds no keys", hint="as in sampler.step_size or energies.0.weight"
-            )
-    if isinstance(place, dict):
-        place[last] = value
-    elif last.isdecimal() and int(last) < len(place):
-        place[int(last)] = value
-    else:
-        raise RecipeError(f"--set {path}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")

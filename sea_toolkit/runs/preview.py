@@ -16,10 +16,10 @@ from sea_toolkit.lm.decoding import decode
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Scored
-from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.forecast import Forecast
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.limit_specs import HINGE_WEIGHT
+from sea_toolkit.runs.resolved import resolved
 from sea_toolkit.runs.result import finite
 from sea_toolkit.util.conversation import Prompt
 from sea_toolkit.util.wording import counted
@@ -60,7 +60,7 @@ class Preview:
         prompts: how many are asked; `looked_at`: how many of them the samples are of.
         terms: one for each term of the energy.
         finished: part of the samples that ended by themselves.
-        samples: that the run will spend per prompt; None where the sampler does not say what a step costs.
+        samples: that the run will spend per prompt: the budget, or what its steps are expected to cost.
         seconds: about what the run takes, without reading models.
         memory_mb: about its peak, at least.
         notes: what the energies have to say.
@@ -71,8 +71,8 @@ class Preview:
     looked_at: int
     terms: list[TermRange]
     finished: float
-    samples: float | None
-    seconds: float | None
+    samples: float
+    seconds: float
     memory_mb: float
     notes: list[str]
 
@@ -83,13 +83,14 @@ class Preview:
         return data
 
 
-def preview(composition: Composition, problem: Problem, prompts: int) -> Preview:
+def preview(composition: Composition, problem: Problem, prompts: int, ahead: Forecast) -> Preview:
     """Draw a few base samples and score them; nothing is searched.
 
     Args:
         composition: a bound composition.
         problem: what it was bound to: the first `MOST_PROMPTS` prompts, or all of fewer.
         prompts: how many the run will have.
+        ahead: what could be told before anything was loaded.
     """
     run = RunState.begin(problem.ledger, problem.clock, len(problem.prompts), SAMPLES, problem.policy.device)
     few = replace(problem, chains=SAMPLES, run=run)
@@ -98,28 +99,31 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
     reset_peak_memory()
     resting, began = peak_memory_mb(), time.perf_counter()
     drawn = decode(few.policy, few.prefix, noise.uniform(SAMPLES, few.length), ledger=few.ledger)
-    run.weighing.base_ids = drawn.ids
+    run.weighing.base_ids, run.weighing.noise = drawn.ids, noise
     scored = few.score_as_text(drawn.ids, drawn.log_prob)
     seconds, peak = time.perf_counter() - began, peak_memory_mb()
     steps, budget = composition.length
-    samples = budget if budget is not None else _samples_of_steps(composition, problem, steps or 0)
+    samples = ahead.samples if budget is None else budget
     each = seconds / (SAMPLES * len(problem.prompts))
     rows = problem.chains * prompts / (SAMPLES * len(problem.prompts))
     return Preview(
-        recipe=resolved(composition, problem),
+        recipe=resolved(composition, problem, problem.policy),
         prompts=prompts,
         looked_at=len(problem.prompts),
         terms=_ranges(few, {k: v.tolist() for k, v in scored.energies.terms.items()}, steps),
         finished=float(scored.finished.float().mean()),
         samples=samples,
-        seconds=None if samples is None else each * samples * prompts,
+        seconds=each * samples * prompts,
         memory_mb=round(resting + (peak - resting) * max(1.0, rows)),
         notes=[
             *problem.policy.notes,
             *(n for t in problem.terms for n in t.notes),
+            *run.weighing.notes,
+            *composition.notes(problem.policy),
             *few.run.incidents,
             *_kept(few, scored),
             *_no_step(composition, problem, budget),
+            *(f"contradiction: {line}" for line in ahead.contradictions),
         ],
     )
 
@@ -145,11 +149,6 @@ def _no_step(composition: Composition, problem: Problem, budget: float | None) -
     return [f"perhaps no step will be taken: the budget is {budget:g}, and {cost}"]
 
 
-def _samples_of_steps(composition: Composition, problem: Problem, steps: int) -> float | None:
-    first = composition.sampler.first_step_cost(problem)
-    return None if first is None else problem.chains + steps * (first - problem.chains)
-
-
 def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], steps: int | None) -> list[TermRange]:
     weights = problem.weights_at(Length(steps, None).end)
     rows = {k: [[v for v in row if math.isfinite(v)] for row in values] for k, values in terms.items()}
@@ -172,43 +171,6 @@ def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], st
             )
         )
     return ranges
-
-
-def resolved(composition: Composition, problem: Problem) -> dict[str, Any]:
-    """The recipe as it runs: with the sampler's name, chains and length, and the defaults of what was left out."""
-    recipe, policy = composition.recipe, problem.policy
-    data: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
-    items = {(item.kind, name): item for item in composition.items for name in (item.name, item.qualified)}
-    steps, budget = composition.length
-    assert composition.sampling is not None
-    length = {"steps": steps} if budget is None else {"budget": budget}
-    name = composition.sampling.name
-    head = {"name": name, "chains": problem.chains, **length}
-    data["sampler"] = head | _defaults(items.get(("sampler", name))) | recipe.sampler.options
-    if composition.sampling.relaxation is not None:
-        relaxation = items.get(("relaxation", composition.sampling.relaxation_name))
-        given = composition.sampler.default_relaxation if recipe.relaxation is None else recipe.relaxation.options
-        head = {"name": composition.sampling.relaxation_name}
-        data["relaxation"] = head | _defaults(relaxation) | {**(given or {}), "top_k": composition.sampling.top_k or 0}
-    data["initializer"] = _filled(data["initializer"], items.get(("initializer", recipe.initializer.name)))
-    for key in ("energies", "constraints"):
-        data[key] = [_filled(spec, items.get(("energy", spec["name"]))) for spec in data.get(key, [])]
-    for spec in data["constraints"]:
-        if spec["method"] == "hinge":
-            spec.setdefault("weight", HINGE_WEIGHT)
-    settled = {"device": str(policy.device), "dtype": str(policy.dtype).removeprefix("torch.")}
-    data["policy"] = data["policy"] | settled | {"template": "chat" if policy.chat is not None else "plain"}
-    return data
-
-
-def _filled(spec: dict[str, Any], item: Item | None) -> dict[str, Any]:
-    return {"name": spec["name"]} | _defaults(item) | spec
-
-
-def _defaults(item: Item | None) -> dict[str, Any]:
-    """Options of a plugin that have a default; None stands for "left out"."""
-    options = [] if item is None else item.options
-    return {o.name: o.default for o in options if not o.required and o.default is not None}
 
 
 def first_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,16 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sea_toolkit.errors import RecipeError, did_you_mean, shortened
 from sea_toolkit.models.policy_spec import PolicySpec, Strict
+from sea_toolkit.registry.recipe_file import TABLE, RecipeFile, recipe_in
 from sea_toolkit.runs.calibration_table import CalibrationTable
-from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.plain_data import plain_data
-from sea_toolkit.util.text_files import read_text
+from sea_toolkit.util.version import refuse_newer
 
 MOST = 2**16
 """Chains of a prompt, and rewrites of an answer: more of them is a slip of the finger."""
-
-_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -70,6 +66,7 @@ class EnergySpec(TermSpec):
     weight: float | dict[str, Any] = 1.0
     scale: Any = None
     want: Any = None
+    maximin: str | None = None
 
 
 class ConstraintSpec(TermSpec):
@@ -98,9 +95,11 @@ class Recipe(Strict):
     """Everything a run depends on, except the prompts.
 
     Raises (from `load` and `parse`):
-        RecipeError: unreadable TOML, an unknown key (with a suggestion), a value of the wrong type.
+        RecipeError: unreadable TOML, an unknown key (with a suggestion), a value of the wrong type, or a recipe that
+            requires a newer version.
     """
 
+    requires: str | None = None
     policy: PolicySpec = Field(default_factory=PolicySpec)
     sampler: SamplerSpec = Field(default_factory=lambda: SamplerSpec())
     relaxation: PluginSpec | None = None
@@ -115,24 +114,14 @@ class Recipe(Strict):
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
         """Read a TOML file, or the `recipe.json` of a run's folder."""
-        path = user_path(path, "the name of the recipe")
-        text, is_json = read_text(path), path.suffix == ".json"
-        try:
-            data = parse_json(text, each_key_once=True)["recipe"] if is_json else _toml(text)
-            if not isinstance(data, dict):
-                raise TypeError(f"its recipe is a {type(data).__name__}")
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-            raise RecipeError(
-                f"{path} is {'no recipe.json of a run' if is_json else 'not TOML'}: {reason}",
-                hint="see docs/recipes.md for an example",
-            ) from error
-        return cls.parse(data, where=str(path))
+        return cls.parse(recipe_in(user_path(path, "the name of the recipe"))(), where=str(path))
 
     @classmethod
     def parse(cls, data: dict[str, Any], where: str = "recipe") -> Recipe:
-        """Check plain data."""
+        """Check plain data; its options, if it has any, get their defaults."""
         data = plain_data(data, f"the {where}" if where == "recipe" else where)
+        refuse_newer(data.get("requires"), where)
+        data = RecipeFile(data, where)() if TABLE in data else data
         try:
             recipe = cls.model_validate(data)
         except pydantic.ValidationError as error:
@@ -153,12 +142,6 @@ def _refuse_not_finite(value: Any, where: str, place: str = "") -> None:
     elif isinstance(value, list | tuple):
         for index, entry in enumerate(value):
             _refuse_not_finite(entry, where, f"{place}[{index}]")
-
-
-def _toml(text: str) -> dict[str, Any]:
-    if _LONG_KEY.search(text):  # tomllib takes minutes for a key of many parts
-        raise ValueError("a key has too many parts")
-    return tomllib.loads(text)
 
 
 def _explained(error: pydantic.ValidationError, where: str) -> RecipeError:

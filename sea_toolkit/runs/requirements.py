@@ -63,6 +63,17 @@ def automatic(terms: Sequence[TermFacts]) -> str | None:
     return None if None in known else AUTO[False]
 
 
+def why(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
+    """In words, why the sampler is the one that it is."""
+    if recipe.sampler.name != "auto":
+        return "the recipe names it"
+    others = [t for t in terms if not t.is_policy]
+    known = [t.label for t in others if t.has_gradient]
+    if known:
+        return f"a term besides the reference has a gradient: {', '.join(known)}"
+    return "no term besides the reference has a gradient" if others else "there is the reference alone"
+
+
 def check_energy(
     name: str, sampler: Sampler, terms: Sequence[TermFacts], recipe: Recipe, others: Sequence[Item]
 ) -> None:

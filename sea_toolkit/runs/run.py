@@ -7,7 +7,6 @@ from sea_toolkit.errors import SeaError
 from sea_toolkit.registry.blame import cause_of, during, is_out_of_memory, out_of_memory
 from sea_toolkit.runs.build_results import build_results
 from sea_toolkit.runs.loop import StepLoop
-from sea_toolkit.runs.measures import notes_on_calibration
 from sea_toolkit.runs.notes import Conduct, notes_on_budget
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
@@ -130,9 +129,7 @@ class Run(StepLoop):
             *warnings,
             *self.notes,
             *problem.run.weighing.notes,
-            *notes_on_calibration(
-                recipe.calibration, self.composition.parts, problem.policy.name, recipe.max_new_tokens
-            ),
+            *self.composition.notes(problem.policy),
             *problem.run.incidents,
             *notes_on_budget(self.conduct, self.course.next_cost(self.state, self.noise)),
         ]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
+from sea_toolkit.problem.choice import better
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 
@@ -48,9 +49,9 @@ class BestOfN(Sampler):
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         scored = problem.score_as_text(drawn.ids, drawn.log_prob)
         ids, values = state.ids.clone(), state.values.clone()
-        better = problem.better(scored.energies.values(), values[:, :n])
-        ids[:, :n] = select_chains(better, drawn.ids, ids[:, :n])
-        values[:, :n] = select_chains(better, scored.energies.values(), values[:, :n])
+        wins = better(problem, scored.energies.values(), values[:, :n])
+        ids[:, :n] = select_chains(wins, drawn.ids, ids[:, :n])
+        values[:, :n] = select_chains(wins, scored.energies.values(), values[:, :n])
         return State(ids, values, state.drawn + n), Info(scored)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Law
-from sea_toolkit.samplers.shared.suffix import PolicyProposal, SuffixSampler, exact
+from sea_toolkit.samplers.shared.proposal import PolicyProposal
+from sea_toolkit.samplers.shared.suffix import SuffixSampler, exact
 
 
 class SuffixMH(SuffixSampler):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sea_toolkit.testing.energies.check import check_energy
     from sea_toolkit.testing.initializers import check_initializer
     from sea_toolkit.testing.models import check_model
+    from sea_toolkit.testing.recipes import check_recipe
     from sea_toolkit.testing.relaxations import check_relaxation
     from sea_toolkit.testing.samplers.check import check_sampler
     from sea_toolkit.testing.schedules import check_schedule
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
 
 __all__ = [
-    "ConformanceError", "Setting", "check_bridge", "check_energy", "check_initializer", "check_model",
+    "ConformanceError", "Setting", "check_bridge", "check_energy", "check_initializer", "check_model", "check_recipe",
     "check_relaxation", "check_sampler", "check_schedule", "tiny_model", "tiny_policy", "tiny_reward", "tiny_tokenizer",
 ]  # fmt: skip
 
@@ -39,6 +40,7 @@ _LAZY = {
     "check_energy": "energies.check",
     "check_initializer": "initializers",
     "check_model": "models",
+    "check_recipe": "recipes",
     "check_relaxation": "relaxations",
     "check_sampler": "samplers.check",
     "check_schedule": "schedules",

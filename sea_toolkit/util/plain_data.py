@@ -59,3 +59,46 @@ def _key(key: Any, path: tuple[str | int, ...], where: str) -> Any:
 def _place(path: tuple[str | int, ...], where: str) -> str:
     names = [f"entry {part}" if isinstance(part, int) else str(part)[:80] for part in reversed(path)]
     return " of ".join([*names, where])
+
+
+def assign(data: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Lay one value over the data of a recipe.
+
+    Args:
+        data: changed in place.
+        path: keys and numbers of entries with dots between, such as `energies.0.weight`.
+        value: the new value.
+        where: who asks, for messages.
+
+    Raises:
+        RecipeError: the path leads nowhere.
+    """
+    *parents, last = path.split(".")
+    place: Any = data
+    for key in parents:
+        if isinstance(place, list):
+            place = place[int(key)] if key.isdecimal() and int(key) < len(place) else None
+        else:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict | list):
+            raise RecipeError(
+                f"{where} {path}: {key!r} holds no keys", hint="as in sampler.step_size or energies.0.weight"
+            )
+    if isinstance(place, dict):
+        place[last] = value
+    elif last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    else:
+        raise RecipeError(f"{where} {path}: there is no entry {last!r}", expected=f"0 to {len(place) - 1}")
+
+
+def value_at(data: Any, path: str, otherwise: Any) -> Any:
+    """What stands at a path of `assign`, or `otherwise` where nothing does."""
+    for key in path.split("."):
+        if isinstance(data, dict) and key in data:
+            data = data[key]
+        elif isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        else:
+            return otherwise
+    return data

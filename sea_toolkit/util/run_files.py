@@ -17,7 +17,10 @@ CHECKPOINT, RESULT, ENDED = "checkpoint.safetensors", "result.json", "ended.json
 PLAN, ROWS, RESULTS, TABLE, PLOT = "compare.json", "rows.jsonl", "results.json", "table.md", "plot.png"
 """Those of a comparison."""
 
-NAMES = {RECIPE, MANIFEST, TRACE, CHECKPOINT, RESULT, ENDED, PLAN, ROWS, RESULTS, TABLE, PLOT}
+FRONT = "pareto.json"
+"""What a sweep over weights is asked, in place of `PLAN`."""
+
+NAMES = {RECIPE, MANIFEST, TRACE, CHECKPOINT, RESULT, ENDED, PLAN, FRONT, ROWS, RESULTS, TABLE, PLOT}
 """All that is written into somebody's folder."""
 
 SEAL = "sha256"

@@ -27,6 +27,7 @@ TITLES = {
     "sampler": "Samplers",
     "initializer": "Initializers",
     "model": "Models",
+    "recipe": "Recipes",
 }
 
 

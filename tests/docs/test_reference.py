@@ -39,7 +39,8 @@ def test_the_page_of_public_names_can_be_read_as_a_file():
 def test_every_built_in_item_and_option_is_documented():
     text = (generate.FOLDER / "items.md").read_text(encoding="utf-8")
     for item in PluginHub.discover(plugins=[]).items():
-        section = text.split(f"### `{item.name}`\n", 1)
+        of_kind = text.split(f"\n## {generate.TITLES[item.kind]}\n", 1)[1]
+        section = of_kind.split(f"### `{item.name}`\n", 1)
         assert len(section) == 2, item.qualified
         shown = section[1].split("\n##", 1)[0]
         for option in item.options:

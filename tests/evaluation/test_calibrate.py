@@ -156,6 +156,9 @@ def test_what_no_number_can_be_found_for_is_said(own: Any, settings: dict[str, A
 def test_a_target_needs_the_reference() -> None:
     with pytest.raises(RecipeError, match="'length' has a target, and the energy has no reference"):
         found(recipe={"energies": [LENGTH | {"want": 0.7}]})
+    group = [LENGTH | {"maximin": "all"}, {"name": "repetition", "maximin": "all"}]
+    with pytest.raises(RecipeError, match="'vowels' has a target, and the maximin group 'all' has weights"):
+        found(group, own={"vowels": ({"want": 0.7}, vowels)})
     joint = [REFERENCE, {"name": "diversity", "scale": "base-std"}]
     with pytest.raises(RecipeError, match="'diversity' is of all chains of a prompt"):
         found(recipe={"energies": joint, "sampler": {"name": "sea"}})

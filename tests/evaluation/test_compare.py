@@ -15,7 +15,7 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.evaluation.cells import Work
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun
-from sea_toolkit.evaluation.rows import comparison_folder
+from sea_toolkit.evaluation.rows import COMPARISON, evaluation_folder
 from sea_toolkit.evaluation.statistics import distinct
 from sea_toolkit.reporting import plots
 from sea_toolkit.testing.tiny import tiny_tokenizer
@@ -202,7 +202,7 @@ def test_other_folders_and_damaged_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(SeaError, match="holds a run already"):
         run(out=tmp_path)
-    with pytest.raises(SeaError, match="is in use by process"), comparison_folder(tmp_path / "b"):
+    with pytest.raises(SeaError, match="is in use by process"), evaluation_folder(tmp_path / "b", COMPARISON):
         run(out=tmp_path / "b")
     run(out=tmp_path / "b")
     file = tmp_path / "b" / ROWS

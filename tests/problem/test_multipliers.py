@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.problem.energy import BoundEnergy
@@ -103,14 +104,16 @@ def test_it_rises_outside_falls_inside_and_keeps_its_bounds():
     largest = found.scales["tone"].largest
     path = []
     for step in range(30):
-        found.tell([limited], step, 0.0, {"tone": torch.tensor([[1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, 0.5]])}, None)
+        found.tell(
+            [limited], Clock(step, 0.0), {"tone": torch.tensor([[1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, 0.5]])}, None
+        )
         path.append(found.values["tone"].flatten().tolist())
     rising, falling = zip(*path, strict=True)
     assert list(rising) == sorted(rising)
     assert rising[0] < rising[5] < rising[-1] == pytest.approx(largest)
     assert set(falling) == {0.0}
     for step in range(30):
-        found.tell([limited], step, 0.0, {"tone": torch.full((2, 4), -1.0)}, None)
+        found.tell([limited], Clock(step, 0.0), {"tone": torch.full((2, 4), -1.0)}, None)
     assert found.values["tone"].tolist() == [[0.0], [0.0]]
 
 
@@ -119,10 +122,10 @@ def test_only_what_a_chain_accepted_counts_and_a_rejected_chain_keeps_its_readin
     moved, _ = looked(FIRST, REST)
     proposed, none = torch.full((2, 4), 5.0), torch.zeros(2, 4)
     for found, values in ((still, proposed), (moved, torch.tensor(FIRST))):
-        found.tell([limited], 0, 0.0, {"tone": values}, none)
+        found.tell([limited], Clock(0, 0.0), {"tone": values}, none)
     assert torch.equal(still.values["tone"], moved.values["tone"])
-    still.tell([limited], 1, 0.0, {"tone": proposed}, torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0] * 4]))
-    moved.tell([limited], 1, 0.0, {"tone": torch.tensor([[5.0, *FIRST[0][1:]], FIRST[1]])}, None)
+    still.tell([limited], Clock(1, 0.0), {"tone": proposed}, torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0] * 4]))
+    moved.tell([limited], Clock(1, 0.0), {"tone": torch.tensor([[5.0, *FIRST[0][1:]], FIRST[1]])}, None)
     assert torch.equal(still.values["tone"], moved.values["tone"])
 
 
@@ -130,8 +133,8 @@ def test_the_unit_of_a_reading_and_that_of_the_energy_do_not_matter():
     ones, limited = looked(FIRST, REST)
     thousands, _ = looked([[1000 * x for x in row] for row in FIRST], [[7 * x for x in row] for row in REST])
     for step in range(3):
-        ones.tell([limited], step, 0.0, {"tone": torch.tensor(FIRST)}, None)
-        thousands.tell([limited], step, 0.0, {"tone": 1000 * torch.tensor(FIRST)}, None)
+        ones.tell([limited], Clock(step, 0.0), {"tone": torch.tensor(FIRST)}, None)
+        thousands.tell([limited], Clock(step, 0.0), {"tone": 1000 * torch.tensor(FIRST)}, None)
     torch.testing.assert_close(thousands.values["tone"], ones.values["tone"] * 7 / 1000)
     share, scaled = ones.share(limited, torch.tensor(FIRST)), thousands.share(limited, 1000 * torch.tensor(FIRST))
     torch.testing.assert_close(scaled, 7 * share, rtol=1e-4, atol=1e-4)
@@ -168,11 +171,11 @@ def test_too_few_texts_are_measured_together_with_base_samples():
 def test_with_a_law_they_stand_still_from_the_middle_of_the_run_on():
     found, limited = looked(FIRST, REST, freezes=True)
     outside = {"tone": torch.full((2, 4), 1.0)}
-    found.tell([limited], 0, 0.0, outside, None)
+    found.tell([limited], Clock(0, 0.0), outside, None)
     assert not found.are_constant
     before = found.values["tone"].clone()
-    found.tell([limited], 1, 0.5, outside, None)
-    found.tell([limited], 2, 0.2, outside, None)  # a prolonged run
+    found.tell([limited], Clock(1, 0.5), outside, None)
+    found.tell([limited], Clock(2, 0.2), outside, None)  # a prolonged run
     assert found.frozen == 1
     assert found.are_constant
     assert torch.equal(found.values["tone"], before)
@@ -181,13 +184,13 @@ def test_with_a_law_they_stand_still_from_the_middle_of_the_run_on():
 def test_they_come_back_from_a_checkpoint_as_they_were():
     found, limited = looked(FIRST, REST)
     for step in range(5):
-        found.tell([limited], step, 0.0, {"tone": torch.tensor(FIRST) + step}, None)
+        found.tell([limited], Clock(step, 0.0), {"tone": torch.tensor(FIRST) + step}, None)
     tensors: dict[str, torch.Tensor] = {}
     saved = unpack(json.loads(json.dumps(pack(found.state(), "limits", tensors))), tensors)
     again = Multipliers()
     again.load_state(saved)
     for each in (found, again):
-        each.tell([limited], 5, 0.0, {"tone": torch.tensor(FIRST)}, torch.ones(2, 4))
+        each.tell([limited], Clock(5, 0.0), {"tone": torch.tensor(FIRST)}, torch.ones(2, 4))
     assert again.state()["path"] == found.state()["path"]
     assert torch.equal(again.values["tone"], found.values["tone"])
 
@@ -195,7 +198,7 @@ def test_they_come_back_from_a_checkpoint_as_they_were():
 def test_the_path_of_a_long_run_is_short_and_goes_to_its_end():
     found, limited = looked(FIRST, REST)
     for step in range(1000):
-        found.tell([limited], step, 0.0, {"tone": torch.tensor(FIRST) - step % 2}, None)
+        found.tell([limited], Clock(step, 0.0), {"tone": torch.tensor(FIRST) - step % 2}, None)
     path = found.path_of("tone", 0)
     assert path[0][0] == 0
     assert len(path) <= POINTS
@@ -206,11 +209,11 @@ def test_it_doubles_as_long_as_no_text_has_been_inside():
     outside = {"tone": torch.full((2, 4), 0.1)}
     found, limited = looked([FIRST[0], [1.0, 2.0, 3.0, 1.5]], REST)
     found.values["tone"] = torch.full((2, 1), 2.0)
-    found.tell([limited], 0, 0.0, outside, None)
+    found.tell([limited], Clock(0, 0.0), outside, None)
     step = 0.1 * found.scales["tone"].stiffness
     torch.testing.assert_close(found.values["tone"], torch.tensor([[2.0 + step], [4.0 + step]]))
     found.values["tone"] = torch.full((2, 1), 2.0)
-    found.tell([limited], 1, 0.0, {"tone": torch.tensor([[0.1] * 4, [0.3, 0.3, 0.0, -0.2]])}, None)
+    found.tell([limited], Clock(1, 0.0), {"tone": torch.tensor([[0.1] * 4, [0.3, 0.3, 0.0, -0.2]])}, None)
     torch.testing.assert_close(found.values["tone"], torch.full((2, 1), 2.0 + step))
 
 
@@ -222,8 +225,18 @@ def test_each_end_has_a_multiplier_and_the_slope_goes_back_between_them():
     for energy, slope in ((3.0, -1.0), (-3.0, 1.0)):  # a reading of −3 is too small: the energy has to fall
         moved = Multipliers()
         moved.load_state(found.state())
-        moved.tell([limited], 0, 0.0, {"tone": torch.full((1, 4), energy)}, None)
+        moved.tell([limited], Clock(0, 0.0), {"tone": torch.full((1, 4), energy)}, None)
         assert float(moved.slope(limited)) * slope < 0
         assert sum(x > 0 for x in moved.values["tone"][0].tolist()) == 1
         lower = moved.share(limited, torch.tensor([[energy, 0.0, -energy]]))[0].tolist()
         assert lower[1] < lower[2] < lower[0]
+
+
+def test_a_limit_that_is_not_active_stays_as_it_is():
+    found, limited = looked(FIRST, REST)
+    late = replace(limited, weight=Weight(active=(0.5, 1.0)))
+    before = found.values["tone"].clone()
+    found.tell([late], Clock(0, 0.2), {"tone": torch.full((2, 4), 1.0)}, None)
+    assert torch.equal(found.values["tone"], before)
+    found.tell([late], Clock(1, 0.6), {"tone": torch.full((2, 4), 1.0)}, None)
+    assert not torch.equal(found.values["tone"], before)

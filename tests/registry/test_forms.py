@@ -23,6 +23,7 @@ FITTING = {
     "relaxation": ["logits", "logits, noise", "points, space", "points, space, noise", "logits, noise=None, *, t=1.0"],
     "schedule": ["progress, step", "progress, _step, *, peak: float", "_progress, _step, /"],
     "initializer": ["problem, noise", "problem, noise, keep_cache", "problem, _noise, *, text: str"],
+    "recipe": ["", "*, weight: float = 1.0"],
 }
 UNFIT = {
     "energy": {
@@ -51,6 +52,7 @@ UNFIT = {
     },
     "initializer": {"noise, problem": "f(problem, noise, *, …)", "problem": "f(problem, noise, *, …)"},
     "sampler": {"problem, noise": "sea_toolkit.Sampler"},
+    "recipe": {"weight": "f(*, …)"},
     "model": {"": "sea_toolkit.NamedModel"},
 }
 
@@ -162,14 +164,14 @@ def test_the_methods_are_those_of_the_base_classes():
 
 @pytest.mark.parametrize("kind", RESERVED)
 def test_an_option_of_a_name_that_the_recipe_keeps_is_refused(install, kind):
-    filled = ", ".join(FUNCTIONS[kind][0]) if kind in FUNCTIONS else ""
+    filled = ", ".join([*FUNCTIONS[kind][0], "*"]) if kind in FUNCTIONS else ""
     methods = "\n".join(
         f"    def {name}(self, {', '.join(passed)}): ..." for name, passed in METHODS.get(kind, {}).items()
     )
     for option in sorted(RESERVED[kind]):
         forms = [f'@register("e")\nclass C:\n    def __init__(self, {option}: float = 1.0): ...\n{methods}']
         if kind in FUNCTIONS:
-            forms = [f'@register("e")\ndef f({filled}, *, {option}: float = 1.0): ...']
+            forms = [f'@register("e")\ndef f({filled}, {option}: float = 1.0): ...']
         namespace: dict[str, object] = {}
         exec("\n".join(line for form in forms for line in form.splitlines() if "@register" not in line), namespace)
         with pytest.raises(sea.PluginError, match=f"option '{option}' of .* can never be set"):
@@ -181,7 +183,7 @@ def test_an_option_of_a_name_that_the_recipe_keeps_is_refused(install, kind):
 
 def test_the_kept_names_are_the_keys_of_the_recipe():
     assert RESERVED["energy"] == set(EnergySpec.model_fields)
-    assert RESERVED["energy"] - {"scale", "want"} | IN_CONSTRAINTS == set(ConstraintSpec.model_fields)
+    assert RESERVED["energy"] - {"scale", "want", "maximin"} | IN_CONSTRAINTS == set(ConstraintSpec.model_fields)
     assert RESERVED["sampler"] == set(SamplerSpec.model_fields)
     assert RESERVED["initializer"] == set(PluginSpec.model_fields)
     assert RESERVED["relaxation"] == {*PluginSpec.model_fields, "top_k"}

@@ -125,6 +125,16 @@ def test_comparisons_choose_inside_the_limits(plugins, select):
             assert any(c.energy < chosen.energy and c.violation > 0 for c in candidates) or chosen.violation == 0
 
 
+def test_a_comparison_reports_how_many_prompts_keep_the_limits(plugins):
+    recipe = {"energies": [{"name": "reference"}], "constraints": [FEW_WARM | {"max": 0.0}]}
+    given = {"policy": tiny_policy(), "hub": plugins, "energies": {"warmth": (4.0, warmth)}, "max_new_tokens": 6}
+    report = sea.compare(PROMPTS, samplers=["best-of-n"], budgets=[2, 8], recipe=recipe, **given)
+    for cell in report.data()["cells"]:
+        rows = [r for r in report.store.rows if (r["method"], r["budget"]) == (cell["method"], cell["budget"])]
+        kept = [r["violations"]["few warm"] == 0 == r["terms"]["warmth"] for r in rows]
+        assert cell["mean"]["limits_kept"]["mean"] == pytest.approx(sum(kept) / len(PROMPTS))
+
+
 class _Liked:
     """`warmth` as a reward."""
 
@@ -278,6 +288,8 @@ def test_a_reward_that_fell_for_a_limit_says_so(plugins):
         ({"max": {"columns": "most"}}, r"constraints\[0\].max is {'columns': 'most'}"),
         ({"max": 1.0, "method": "wall"}, "method is 'wall'"),
         ({"name": "letter", "max": 1.0}, "letters"),
+        ({"name": "toxicity", "max": -2.0}, 'name = "reward", model = "toxicity"'),
+        ({"name": "reward", "model": "length", "max": 2.0}, 'name = "length"'),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused_before_anything_is_loaded(plugins, limit, words):

@@ -17,8 +17,10 @@ from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.problem.base_scale import base_scale
 from sea_toolkit.runs.calibration_table import CalibratedTerm, CalibrationTable
 from sea_toolkit.runs.compose import compose
+from sea_toolkit.runs.preview import preview
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
+from sea_toolkit.runs.session import Session
 from tests.helpers import hub, run_for, tiny_policy, warmth
 
 PROMPTS = ["the rain", "a town"]
@@ -98,6 +100,14 @@ def test_where_the_first_answers_are_others_or_too_few_base_answers_are_drawn_an
     more = results[0].ledger["samples_per_prompt"] - plain[0].ledger["samples_per_prompt"]
     assert 0.4 < more / ((answers - own) / len(prompts)) < 2.0  # by how they end, and how they are read
     assert results[0].met == plain[0].met  # they are no candidates
+
+
+@pytest.mark.parametrize(
+    ("settings", "answers"), [({"chains": 4, "budget": 12}, 7), ({"draft": "rain", "chains": 2, "budget": 6}, 4)]
+)
+def test_a_part_of_the_budget_at_most_goes_into_a_scale(settings: dict[str, Any], answers: int) -> None:
+    """A quarter of it, or four answers to a prompt."""
+    assert f"measured on {answers} base answers" in measured(run(prompts=["the rain"], steps=None, **settings))
 
 
 def test_a_number_as_scale_divides_and_a_schedule_stays_one() -> None:
@@ -243,6 +253,17 @@ def test_a_target_that_was_changed_is_not_the_one_that_was_calibrated() -> None:
 def test_a_wrong_table_beside_a_function_is_named(weight: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         run(weight=weight)
+
+
+def test_a_look_ahead_shows_weights_with_their_scales() -> None:
+    session = Session(hub(), policy=tiny_policy())
+    recipe = Recipe.parse({"energies": [{"name": "reference"}, LENGTH | {"scale": "base-std"}], "max_new_tokens": 8})
+    for prompts, answers in ((["the rain"], 13), (PROMPTS * 2, 16)):
+        composition = session.compose(recipe)
+        found = preview(composition, session.bind(composition, prompts), len(prompts))
+        (note,) = (n for n in found.notes if n.startswith(f"scales measured on {answers} base answers"))
+        scale = float(note.split("length ")[1].split(";")[0])
+        assert found.terms[1].weight == pytest.approx(1.0 / scale, rel=1e-3)
 
 
 def test_compare_refuses_scales_that_each_run_would_measure_anew() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sea_toolkit.core.clock import Clock
 from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.testing.toys import EOS, PULL, Toy, energies_of, measure, policy
 
@@ -36,7 +37,7 @@ def found(sampler, *, freezes=True):
         multipliers, progress = problem.run.multipliers, 0.5 * len(steps) / MOVING
         state, info = made.step(problem, state, noise)
         terms, accepted = info.scored.energies.terms, info.metrics.get("accepted")
-        multipliers.tell(problem.terms, len(steps), progress, terms, accepted)
+        multipliers.tell(problem.terms, Clock(len(steps), progress), terms, accepted)
         steps.append(multipliers.values["pull limit"].item())
         if len(steps) == MOVING + 1:
             value, stiffness = steps[-1 if freezes else -2], multipliers.scales["pull limit"].stiffness

@@ -10,7 +10,8 @@ import torch
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.energies.reference import PolicyCost
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.suffix import PolicyProposal, exact
+from sea_toolkit.samplers.shared.proposal import PolicyProposal
+from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.samplers.shared.tilt import TiltedProposal
 from sea_toolkit.testing.toys import Toy, measure
 

@@ -18,6 +18,7 @@ from sea_toolkit.testing import (
     check_energy,
     check_initializer,
     check_model,
+    check_recipe,
     check_relaxation,
     check_sampler,
     check_schedule,
@@ -28,6 +29,7 @@ from sea_toolkit.testing.bridges import PROPERTIES as BRIDGE
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.initializers import PROPERTIES as INITIALIZER
 from sea_toolkit.testing.models import PROPERTIES as MODEL
+from sea_toolkit.testing.recipes import PROPERTIES as RECIPE
 from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
 from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
@@ -214,6 +216,24 @@ def test_sampler(name, options, lacks):
 def test_model(name):
     absent = {"pull", "files"} if name == "smollm2-135m" else set()
     assert set(check_model(name, Setting(**ON))) == set(MODEL) - absent
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("positive", {}),
+        ("detox", {"max": -5.0}),
+        ("harmless", {}),
+        ("concise", {"tokens": 12}),
+        ("on-topic", {"text": "The weather."}),
+        ("keywords", {"words": ["rain"]}),
+        ("stay-close", {"draft": "It rains."}),
+        ("positive-and-concise", {}),
+        ("helpful-harmless", {}),
+    ],
+)
+def test_recipe(name, options):
+    assert set(check_recipe(name, Setting(**ON), **options)) == set(RECIPE)
 
 
 @pytest.mark.parametrize("item", hub().items(), ids=lambda item: f"{item.kind} {item.name}")

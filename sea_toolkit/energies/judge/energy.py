@@ -21,9 +21,13 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.conversation_text import ConversationText, Template, chat_for, turns_of
-from sea_toolkit.readers.language_model import aligned_with, language_model, same_tokens
+from sea_toolkit.readers.language_model import aligned_with, language_model, language_model_outlook, same_tokens
 from sea_toolkit.readers.placed_reader import PlacedReader, Rows
+
+_AROUND = 6
+"""About how many tokens a chat template puts between the end of a request and the reply."""
 
 
 class Judge(Energy):
@@ -86,6 +90,14 @@ class Judge(Energy):
         """
         if self.model is not None:
             find_language_model(self.model, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A language model that reads the end of the request behind each answer."""
+        turns = self.changes.get("turns") or FORMS["question" if self.guard == "auto" else self.guard].turns
+        behind = turns[-1].content.partition("{response}")[2].replace("{question}", self.question or QUESTION)
+        more = len(foresight.tokenizer(behind).input_ids) + _AROUND
+        road, model = language_model_outlook(self.model, foresight, "judge", more)
+        return Outlook(road, [model])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and run the text before the answers once.

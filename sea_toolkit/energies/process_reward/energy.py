@@ -18,9 +18,12 @@ from sea_toolkit.energies.process_reward.step_text import PlacedSteps, StepText
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import architectures, find_language_model
+from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.conversation_text import Template, chat_for, turns_of
+from sea_toolkit.readers.language_model import language_model_outlook
 from sea_toolkit.readers.placed_reader import PlacedReader, Rows
 
 
@@ -105,6 +108,17 @@ class ProcessReward(Energy):
         form = self.form(finder)
         if self.model is not None and form.good is not None:
             find_language_model(self.model, finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """A language model, or one with a head."""
+        if self.form(foresight.finder).good is not None:
+            road, model = language_model_outlook(self.model, foresight, "process-reward")
+            return Outlook(road, [model])
+        assert self.model is not None
+        source, name = foresight.finder.find(self.model, "reward"), str(self.label)
+        tokenizer = read_tokenizer(source, name, trust_remote_code=foresight.finder.trust_remote_code)
+        model = foresight.model("tokens", source, name, f"process-reward:{name}")
+        return Outlook(foresight.road(tokenizer), [model])
 
     def bind(self, context: Context) -> BoundEnergy:
         """Load the model, and run the prompts once.

@@ -17,6 +17,7 @@ from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.problem.function_inputs import LABELS
+from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.shown_text import ShownText
 from sea_toolkit.registry.allowed import checked_url, server_of
 from sea_toolkit.util.conversation import Prompt
@@ -91,6 +92,10 @@ class RemoteReward(Energy):
             ModelError: the server is not there, is of no known kind, or does not answer as its kind does.
         """
         self.connected(finder)
+
+    def outlook(self, foresight: Foresight) -> Outlook:
+        """The model runs on the server: it costs nothing here, and nobody is asked."""
+        return Outlook("words" if self.differentiable else "none")
 
     def bind(self, context: Context) -> BoundEnergy:
         """Ask the server what it is.

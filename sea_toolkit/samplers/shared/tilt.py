@@ -20,7 +20,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.suffix import Proposal, State, flops_of_pass, log_proposal
+from sea_toolkit.samplers.shared.proposal import Proposal, State, flops_of_pass, log_proposal
 
 
 class GradientMemory(ABC):

@@ -1,0 +1,226 @@
+"""The whole trade-off between objectives: a sweep over weights in few batched runs, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.core.torch_state import own_torch_state
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.evaluation.cells import ProgressMeter, Watch
+from sea_toolkit.evaluation.compare import asked_of, check_lists, fingerprints, refuse_repeated, versions
+from sea_toolkit.evaluation.drawing import read_instructions
+from sea_toolkit.evaluation.front import Front
+from sea_toolkit.evaluation.objectives import swept, wanted_objectives
+from sea_toolkit.evaluation.picks import read_rule
+from sea_toolkit.evaluation.rows import SWEEP as SWEEP_FOLDER
+from sea_toolkit.evaluation.rows import RowStore, evaluation_folder
+from sea_toolkit.evaluation.sweep_rounds import run_sweep
+from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, SweepWork
+from sea_toolkit.evaluation.weight_designs import design_of
+from sea_toolkit.lm.policy import Policy, Template
+from sea_toolkit.models.policy_spec import Attention, DType
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import shown, watched
+from sea_toolkit.runs.batches import check_count
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import Table, build_recipe
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.session import Session
+from sea_toolkit.util.conversation import Messages, Row, as_prompts
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.progress import Progress
+
+STRENGTH = 16.0
+"""Nats for each unit of an objective, over all objectives together."""
+
+ANSWERS = 16
+"""Answers of the policy for each prompt, which the units are measured on."""
+
+
+@own_torch_state()
+def pareto(
+    prompts: Sequence[str | Messages | Row],
+    *,
+    reward: Rewards | None = None,
+    energies: Energies | None = None,
+    recipe: RecipeSource | None = None,
+    objectives: Sequence[str] = (),
+    weights: str | Sequence[str | Sequence[float]] = "grid:5",
+    strength: float = STRENGTH,
+    best_of_n: bool = True,
+    prompted: Mapping[str, str] | Sequence[str] = (),
+    pick: Sequence[str | Sequence[float]] = (),
+    answers: int = ANSWERS,
+    batch: int = 8,
+    sampler: Table | None = None,
+    chains: int | None = None,
+    steps: int | None = None,
+    budget: float | None = None,
+    relaxation: Table | None = None,
+    initializer: Table | None = None,
+    constraints: Sequence[Mapping[str, Any]] | None = None,
+    draft: str | None = None,
+    max_new_tokens: int | None = None,
+    seed: int | None = None,
+    policy: Policy | None = None,
+    model: str | None = None,
+    device: str | None = None,
+    dtype: DType | None = None,
+    attention: Attention | None = None,
+    template: Template | None = None,
+    system: str | None = None,
+    template_options: Mapping[str, Any] | None = None,
+    allow_code: Collection[str] = (),
+    allow_network: Collection[str] = (),
+    trust_remote_code: bool = False,
+    out: str | Path | None = None,
+    hub: PluginHub | None = None,
+    watch: Watch | None = None,
+    on_interrupt: OnInterrupt = "return",
+    progress: bool | Progress = False,
+    command: str | None = None,
+) -> Front:
+    """Run the same prompts under many weights of the objectives, and put the trade-off together.
+
+    Args:
+        prompts: different texts or conversations; the statistics are over them.
+        reward: as for `align`; the size of an objective's weight gives way to the sweep, its sign says what is wanted.
+        energies: as for `align`.
+        recipe: as for `align`.
+        objectives: labels of the terms that are traded off; all rewards and energies if there are none.
+        weights: `grid:N`, `simplex:N`, `adaptive:N`, or the vectors, each with a number for every objective.
+        strength: nats for each unit of an objective, which the weights share out.
+        best_of_n: draw as many answers as the sweep has cost, to be compared with it.
+        prompted: label → instruction that asks the policy for the objectives; as many answers are drawn under them.
+        pick: how answers will be picked, to refuse now what `Front.pick` would refuse after the sweep.
+        answers: of the policy for each prompt, which units and reference point are measured on.
+        batch: prompts in flight, each of them under all weights.
+        sampler: as for `align`.
+        chains: as for `align`, for each weight.
+        steps: as for `align`, for each weight.
+        budget: as for `align`, for each weight.
+        relaxation: as for `align`.
+        initializer: as for `align`.
+        constraints: as for `align`; they hold for all weights.
+        draft: one text to improve, for all prompts.
+        max_new_tokens: as for `align`.
+        seed: as for `align`.
+        policy: as for `align`.
+        model: as for `align`.
+        device: as for `align`.
+        dtype: as for `align`.
+        attention: as for `align`.
+        template: as for `align`.
+        system: as for `align`.
+        template_options: as for `align`.
+        allow_code: as for `align`.
+        allow_network: as for `align`.
+        trust_remote_code: as for `align`.
+        out: folder; what is finished there is not done again, and the report is written after each batch.
+        hub: as for `align`.
+        watch: is called with the progress.
+        on_interrupt: what Ctrl-C does: "return" gives the front of what is finished, with status "interrupted";
+            "raise" raises; so does a second Ctrl-C within three seconds.
+        progress: as for `align`.
+        command: the command that the report prints to reproduce it.
+
+    Raises:
+        RecipeError: fewer than two objectives, weights that are none, an objective that is the same for all answers of
+            the policy, unknown names or options, no prompts.
+        SeaError: the folder holds another sweep.
+        KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
+    """
+    texts = as_prompts(prompts)
+    check_lists(objectives=objectives)
+    refuse_repeated(texts)
+    for name, value in {"batch": batch, "answers": answers}.items():
+        check_count(name, value)
+    if not 0 < strength < float("inf"):
+        raise RecipeError(f"a strength of {strength:g} nats", expected="a number above 0")
+    instructions = dict(prompted) if isinstance(prompted, Mapping) else read_instructions(prompted)
+    settings = {
+        "sampler": sampler, "chains": chains, "steps": steps, "budget": budget, "relaxation": relaxation,
+        "initializer": initializer, "constraints": constraints, "draft": draft, "max_new_tokens": max_new_tokens,
+        "seed": seed, "model": model, "device": device, "dtype": dtype, "attention": attention, "template": template,
+        "system": system, "template_options": template_options,
+    }  # fmt: skip
+    live, told = watched(progress)
+    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+    terms = read_terms(reward, energies)
+    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
+    allowed = terms.allowed(allow_code, allow_network)
+    composition = session.compose(base, terms.own, allowed)
+    _refuse(composition, bool(instructions))
+    wanted = wanted_objectives(composition, objectives)
+    design = design_of(weights, len(wanted))
+    read_rule(pick, [one.label for one in wanted])
+    texts = composition.prompts(texts)
+    limits = [part.label for part in composition.parts if part.limit is not None]
+    folder = None if out is None else user_path(out, "out")
+    methods = {
+        SWEEP: {},
+        **({BEST_OF_N: {}} if best_of_n else {}),
+        **({PROMPTED: instructions} if instructions else {}),
+    }
+    with shown(live), evaluation_folder(folder, SWEEP_FOLDER):
+        session.refuse_unused(base)
+        loaded = session.policy(base.policy, lambda tokenizer: composition.check(session.finder, tokenizer))
+        loaded.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
+        session.hub.load_for("sea_observe")
+        fixed = {
+            "recipe": base.model_dump(mode="json", exclude_none=True),
+            "own_terms": sorted(terms.own),
+            "objectives": [one.label for one in wanted],
+            "signs": [one.sign for one in wanted],
+            "design": design.spec,
+            "strength": strength,
+            "answers": answers,
+            **asked_of(texts),
+            "batch": batch,
+            "versions": versions(loaded),
+            "terms": fingerprints(composition),
+        }
+        plan = {"fixed": fixed, "methods": methods}
+        store = RowStore(folder, plan, SWEEP_FOLDER)
+        front = Front(store, texts, wanted, limits, plan, folder, command)
+        meter = ProgressMeter(live.watch if live is not None and watch is None else watch, 0.0)
+        of_columns, own = swept(base, terms.own, wanted)
+        work = SweepWork(
+            base, terms.own, of_columns, own, session, allowed, store, wanted, strength, design.most, answers, meter
+        )
+        each = work.share(composition) if composition.sampling is not None else 1.0
+        meter.total = len(texts) * (answers + design.most * each * len(methods))
+        try:
+            run_sweep(work, front, texts, batch, design, methods)
+        except KeyboardInterrupt:
+            front.write(final=False)
+            if pressed_again() or on_interrupt == "raise":
+                raise
+            front.interrupted()
+            tell(front.notes[-1])
+    return front
+
+
+def _refuse(composition: Composition, prompted: bool) -> None:
+    """Raises: RecipeError for what a sweep cannot have."""
+    if composition.joint:
+        raise RecipeError(
+            f"the energy {composition.joint[0]!r} is of all chains of a prompt, and a front is of single texts",
+            hint="leave it out here",
+        )
+    if composition.recipe.rewrite is not None:
+        raise RecipeError("rewrites compete by one energy, and a sweep has many", hint="leave out rewrite here")
+    if isinstance(composition.recipe.initializer.options.get("text"), list):
+        raise RecipeError(
+            "a list of texts to begin with, and a sweep has a row for each prompt and weight",
+            expected="one text, or a column of the prompts' table",
+            hint='initializer = { name = "draft", text = { column = "draft" } }',
+        )
+    if prompted and composition.initializer.locked_text is not None:
+        raise RecipeError(
+            "answers with a locked beginning, and answers drawn under instructions", expected="one of them"
+        )
