@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sea_toolkit.readers.probe import Probe
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.registry.options import Number
+    from sea_toolkit.runs.explanation import Explanation
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.runs.result import Interrupted, Result
     from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
@@ -52,12 +53,12 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy", "Event", "Foresight", "Front", "Info", "Initializer", "Interrupted", "Law", "Ledger", "ModelError",
-    "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook",
-    "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError",
-    "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end", "align", "calibrate",
-    "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "resume",
-    "select_chains",
+    "Energy", "Event", "Explanation", "Foresight", "Front", "Info", "Initializer", "Interrupted", "Law", "Ledger",
+    "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError",
+    "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe",
+    "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end", "align",
+    "calibrate", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto",
+    "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -71,6 +72,7 @@ _LAZY = {
     "EmbeddingSpace": "lm.embedding_space",
     "Energy": "problem.energy",
     "Foresight": "problem.outlook",
+    "Explanation": "runs.explanation",
     "Front": "evaluation.front",
     "Info": "samplers.base",
     "Initializer": "problem.initializer",
