@@ -336,3 +336,11 @@ def test_each_prompt_has_the_limit_of_its_row(plugins):
         RecipeError, match=r"the limit of 'few' is that of the column 'most', and prompt 2 .* has a blank there"
     ):
         sea.align([rows[0], rows[1] | {"most": " "}], recipe=recipe, energies=own, policy=tiny_policy(), hub=plugins)
+
+
+def test_a_limit_on_the_policy_costs_no_pass_for_each_candidate_of_a_token(run):
+    limit = {"name": "reference", "max": 20.0, "label": "likely"}
+    made = run(limit, prompts=PROMPTS, sampler="args", chains=1, budget=16, max_new_tokens=6)
+    results = made.execute()
+    assert made.problem.ledger.samples < 16
+    assert all(c.violations["likely"] == 0 for r in results for c in r.candidates if c.terms["reference"] <= 20.0)
