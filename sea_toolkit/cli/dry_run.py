@@ -35,13 +35,15 @@ def look(hub: PluginHub, prompts: list[Prompt], recipe: Recipe, allowed: Allowed
         as_json: print one JSON object and nothing else.
     """
     with live(f"loading {recipe.policy.model}") as shown:
+        from sea_toolkit.runs.forecast import forecast
         from sea_toolkit.runs.preview import first_prompts, preview
         from sea_toolkit.runs.session import Session
 
         session = Session(hub, progress=shown.progress, trust_remote_code=trust)
         composition = session.compose(recipe, None, allowed)
         composition.prompts(prompts)  # refuses any of them; the look itself is at the first
-        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts))
+        ahead = forecast(composition, session.finder, len(prompts))
+        found = preview(composition, session.bind(composition, first_prompts(prompts)), len(prompts), ahead)
     if as_json:
         say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
     else:
@@ -72,11 +74,10 @@ def print_preview(found: Preview) -> None:
         )
         table.add_row(printable(name, one_line=True), *numbers)
     console.print(table)
-    spent = "an unknown number of" if found.samples is None else f"{found.samples:.3g}"
-    seconds = "unknown time" if found.seconds is None else f"about {found.seconds:.0f} s beside loading"
     console.print(
         styled(
-            f"would spend {spent} samples per prompt on {counted(found.prompts, 'prompt')}: {seconds}, "
+            f"would spend {found.samples:.3g} samples per prompt on {counted(found.prompts, 'prompt')}: about "
+            f"{found.seconds:.0f} s beside loading, "
             f"at least {found.memory_mb:.0f} MB"
         )
     )

@@ -103,6 +103,7 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
     cost = _Cost.of(spent, stage.composition.length, counts_budget=stage.composition.sampler.counts_budget)
     terms = [_term(part, outlook) for part, outlook in zip(composition.parts, stage.outlooks, strict=True)]
     facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
+    memory = memory_of(stage, held, prompts)
     assert stage.composition.sampling is not None
     return Forecast(
         recipe=resolved(stage.composition, problem, stage.place),
@@ -118,8 +119,8 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
         steps=cost.steps,
         samples=cost.samples,
         flops=prompts * (problem.ledger.flops_before + cost.samples * problem.sample_flops),
-        memory=memory_of(stage, held, prompts),
-        notes=_notes(terms),
+        memory=memory,
+        notes=[*_notes(terms), *(f"the memory of a pass of {name} is not foreseen" for name in memory.unknown)],
     )
 
 

@@ -31,6 +31,7 @@ class Memory:
         weights: of all models on that device, each once.
         each_prompt: what a prompt adds at the peak.
         peak: of the whole run.
+        unknown: models whose passes could not be foreseen, and are left out.
     """
 
     device: str
@@ -38,6 +39,7 @@ class Memory:
     weights: float
     each_prompt: float
     peak: float
+    unknown: list[str]
 
 
 @dataclass
@@ -56,7 +58,11 @@ class Passes:
         self.seen.add((rows, states.shape[-2], torch.is_grad_enabled() and states.requires_grad))
 
     def peak(self, skeleton: Any, dtype: torch.dtype) -> float:
-        """MiB that the largest of them takes in a model of this class and size."""
+        """MiB that the largest of them takes in a model of this class and size.
+
+        Raises:
+            NotForeseenError: such a model cannot be run without numbers.
+        """
         return max((pass_mib(skeleton, *shape, dtype) for shape in self.largest), default=0.0)
 
     @property
@@ -69,8 +75,12 @@ class Passes:
         return found
 
 
+class NotForeseenError(Exception):
+    """A model does not run on the meta device."""
+
+
 def pass_mib(skeleton: Any, rows: int, tokens: int, back: bool, dtype: torch.dtype) -> float:
-    """MiB of tensors that a pass over embeddings takes, with what a pass back needs; 0 if the model takes none.
+    """MiB of tensors that a pass over embeddings takes, with what a pass back needs.
 
     Args:
         skeleton: a model on the meta device, with or without its head.
@@ -78,23 +88,28 @@ def pass_mib(skeleton: Any, rows: int, tokens: int, back: bool, dtype: torch.dty
         tokens: of each row.
         back: whether a gradient runs back to the embeddings.
         dtype: of weights and activations.
+
+    Raises:
+        NotForeseenError: the model takes no embeddings, or asks for numbers on its way.
     """
-    try:
-        with _in(skeleton, dtype), torch.enable_grad() if back else torch.no_grad(), LiveBytes() as live:
-            _run(skeleton, rows, tokens, dtype, back=back)
-    except Exception:  # each architecture has its own way to refuse
-        return 0.0
+    with _without_numbers(skeleton, dtype), torch.set_grad_enabled(back), LiveBytes() as live:
+        _run(skeleton, rows, tokens, dtype, back=back)
     return live.peak / MIB
 
 
 def cache_mib(skeleton: Any, rows: int, tokens: int, dtype: torch.dtype) -> float:
-    """MiB of the keys and values of so many tokens; 0 for a model that keeps none."""
-    try:
-        with _in(skeleton, dtype), torch.no_grad():
-            cache = _run(skeleton, rows, tokens, dtype, use_cache=True).past_key_values
-        return sum(t.nbytes for layer in cache.layers for t in (layer.keys, layer.values)) / MIB
-    except Exception:
-        return 0.0
+    """MiB of the keys and values of so many tokens; 0 for a model that keeps none.
+
+    Raises:
+        NotForeseenError: as `pass_mib`.
+    """
+    held = []
+    for use_cache in (True, False):
+        with _without_numbers(skeleton, dtype), torch.no_grad(), LiveBytes() as live:
+            output = _run(skeleton, rows, tokens, dtype, use_cache=use_cache)
+            held.append(live.now)
+        del output
+    return max(0, held[0] - held[1]) / MIB
 
 
 def _run(skeleton: Any, rows: int, tokens: int, dtype: torch.dtype, *, back: bool = False, **options: Any) -> Any:
@@ -111,12 +126,14 @@ def _run(skeleton: Any, rows: int, tokens: int, dtype: torch.dtype, *, back: boo
 
 
 @contextmanager
-def _in(skeleton: Any, dtype: torch.dtype) -> Iterator[None]:
-    """The skeleton in a dtype within the block."""
+def _without_numbers(skeleton: Any, dtype: torch.dtype) -> Iterator[None]:
+    """The skeleton in a dtype within the block, whose failures are told in one way."""
     before = next(skeleton.parameters()).dtype
     skeleton.to(dtype)
     try:
         yield
+    except Exception as error:  # each architecture has its own way to refuse
+        raise NotForeseenError(str(error)) from error
     finally:
         skeleton.to(before)
 
@@ -133,15 +150,21 @@ def memory_of(rehearsal: Rehearsal, held: float, prompts: int) -> Memory:
     models = {model.key: model for outlook in rehearsal.outlooks for model in outlook.models or ()}
     here = {model.key: model for model in models.values() if model.place == place}
     weights = megabytes(policy, place.dtype) + sum(model.megabytes for model in here.values())
-    stage, problem = rehearsal.stage, rehearsal.problem
-    passes = [stage.policy.peak(policy, place.dtype)]
-    passes += [
-        stage.models[key].peak(model.skeleton, place.dtype) for key, model in here.items() if key in stage.models
-    ]
-    tokens = problem.prefix.mask.shape[1] + problem.length
-    each = held / MIB + cache_mib(policy, problem.chains, tokens, place.dtype) + max(passes)
+    stage, problem, unknown = rehearsal.stage, rehearsal.problem, list[str]()
+    tokens, passes, kept = problem.prefix.mask.shape[1] + problem.length, [0.0], 0.0
+    try:
+        passes.append(stage.policy.peak(policy, place.dtype))
+        kept = cache_mib(policy, problem.chains, tokens, place.dtype)
+    except NotForeseenError:
+        unknown.append("the policy")
+    for key, model in here.items():
+        try:
+            passes.append(stage.models[key].peak(model.skeleton, place.dtype))
+        except NotForeseenError:
+            unknown.append(model.name)
+    each = held / MIB + kept + max(passes)
     rest = resident_mib() if place.device.type == "cpu" else 0.0
-    return Memory(str(place.device), rest, weights, each, rest + weights + prompts * each)
+    return Memory(str(place.device), rest, weights, each, rest + weights + prompts * each, unknown)
 
 
 def resident_mib() -> float:

@@ -17,6 +17,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.forecast import Forecast
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.resolved import resolved
 from sea_toolkit.runs.result import finite
@@ -59,7 +60,7 @@ class Preview:
         prompts: how many are asked; `looked_at`: how many of them the samples are of.
         terms: one for each term of the energy.
         finished: part of the samples that ended by themselves.
-        samples: that the run will spend per prompt; None where the sampler does not say what a step costs.
+        samples: that the run will spend per prompt: the budget, or what its steps are expected to cost.
         seconds: about what the run takes, without reading models.
         memory_mb: about its peak, at least.
         notes: what the energies have to say.
@@ -70,8 +71,8 @@ class Preview:
     looked_at: int
     terms: list[TermRange]
     finished: float
-    samples: float | None
-    seconds: float | None
+    samples: float
+    seconds: float
     memory_mb: float
     notes: list[str]
 
@@ -82,13 +83,14 @@ class Preview:
         return data
 
 
-def preview(composition: Composition, problem: Problem, prompts: int) -> Preview:
+def preview(composition: Composition, problem: Problem, prompts: int, ahead: Forecast) -> Preview:
     """Draw a few base samples and score them; nothing is searched.
 
     Args:
         composition: a bound composition.
         problem: what it was bound to: the first `MOST_PROMPTS` prompts, or all of fewer.
         prompts: how many the run will have.
+        ahead: what could be told before anything was loaded.
     """
     run = RunState.begin(problem.ledger, problem.clock, len(problem.prompts), SAMPLES, problem.policy.device)
     few = replace(problem, chains=SAMPLES, run=run)
@@ -101,7 +103,7 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
     scored = few.score_as_text(drawn.ids, drawn.log_prob)
     seconds, peak = time.perf_counter() - began, peak_memory_mb()
     steps, budget = composition.length
-    samples = budget if budget is not None else _samples_of_steps(composition, problem, steps or 0)
+    samples = ahead.samples if budget is None else budget
     each = seconds / (SAMPLES * len(problem.prompts))
     rows = problem.chains * prompts / (SAMPLES * len(problem.prompts))
     return Preview(
@@ -111,7 +113,7 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
         terms=_ranges(few, {k: v.tolist() for k, v in scored.energies.terms.items()}, steps),
         finished=float(scored.finished.float().mean()),
         samples=samples,
-        seconds=None if samples is None else each * samples * prompts,
+        seconds=each * samples * prompts,
         memory_mb=round(resting + (peak - resting) * max(1.0, rows)),
         notes=[
             *problem.policy.notes,
@@ -121,6 +123,7 @@ def preview(composition: Composition, problem: Problem, prompts: int) -> Preview
             *few.run.incidents,
             *_kept(few, scored),
             *_no_step(composition, problem, budget),
+            *(f"contradiction: {line}" for line in ahead.contradictions),
         ],
     )
 
@@ -144,11 +147,6 @@ def _no_step(composition: Composition, problem: Problem, budget: float | None) -
         return []
     cost = f"the start and a step can take {first:.1f} samples"
     return [f"perhaps no step will be taken: the budget is {budget:g}, and {cost}"]
-
-
-def _samples_of_steps(composition: Composition, problem: Problem, steps: int) -> float | None:
-    first = composition.sampler.first_step_cost(problem)
-    return None if first is None else problem.chains + steps * (first - problem.chains)
 
 
 def _ranges(problem: Problem, terms: Mapping[str, Sequence[Sequence[float]]], steps: int | None) -> list[TermRange]:

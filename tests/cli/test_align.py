@@ -253,15 +253,11 @@ def test_a_dry_run_shows_recipe_terms_and_cost_and_writes_nothing(folder: Path, 
     assert not any("no step" in note for note in data["notes"])
     poor = json.loads(run(folder, *asked, "--budget", "1", "--json").stdout)
     assert any(note.startswith("perhaps no step will be taken: the budget is 1, and") for note in poor["notes"])
-    shown = run(folder, *asked).stdout
-    for words in (
-        "chains",
-        "reward taste",
-        "energy −log π",
-        "share of the energy",
-        "would spend 32 samples per prompt",
-    ):
+    shown = run(folder, *asked, "--steps", "2", "--chains", "2", "--energy", "regex=0,pattern=a").stdout
+    for words in ("chains", "reward taste", "energy −log π", "share of the energy", "contradiction: regex has"):
         assert words in shown
+    spent = float(shown.partition("would spend ")[2].split()[0])
+    assert 4 < spent < 15  # two chains draw and score, then each takes two steps
     refused(run(folder, *asked, "--out", str(tmp_path / "run")), 2, "--dry-run writes no files")
     assert not (tmp_path / "run").exists()
 

@@ -115,7 +115,7 @@ def test_a_broken_command_hook_hurts_no_other(install):
 def test_an_unknown_command():
     result = run("descibe")
     assert result.exit_code == 2
-    assert "there is no command 'descibe'\ntry: did you mean 'describe'?" in result.stderr
+    assert "there is no command 'descibe'\ntry: did you mean 'describe'" in result.stderr
 
 
 def test_a_plugin_file_adds_a_command(tmp_path, install):

@@ -13,6 +13,9 @@ HUB = sea.PluginHub.discover(plugins=[])
 ITEMS = HUB.items()
 REQUIRED: dict[str, dict[str, Any]] = {
     "energy length": {"target": 12},
+    "recipe keywords": {"words": ["rain"]},
+    "recipe on-topic": {"text": "rain"},
+    "recipe stay-close": {"draft": "It rains."},
     "energy regex": {"pattern": "a+"},
     "energy json-schema": {"schema": {"type": "object"}},
     "energy keywords": {"words": ["rain"]},
@@ -77,7 +80,8 @@ def test_schema_and_check_agree(item):
         for value in candidates:
             changed = options | {option.name: value}
             assert fits(item, changed) == taken(item, changed), (option.name, value)
-        assert not all(fits(item, options | {option.name: value}) for value in candidates), "it refuses nothing"
+        refuses = not all(fits(item, options | {option.name: value}) for value in candidates)
+        assert refuses == (item.kind != "recipe"), "a value of a recipe's option is checked where it is put"
         if option.required:
             left_out = {name: value for name, value in options.items() if name != option.name}
             assert not fits(item, left_out)
