@@ -153,6 +153,11 @@ def _weight(part: Part) -> float:
             f"the weight of {part.label!r} comes from the column {part.weight.column!r}",
             expected="a number: the sweep gives each prompt all of its weights",
         )
+    if part.weight.maximin is not None:
+        raise RecipeError(
+            f"the weight of {part.label!r} is spread by maximin ({part.weight.maximin!r})",
+            expected="a number: the sweep gives each prompt all of its weights",
+        )
     return part.weight.at(Clock(progress=1.0))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 SAMPLES = 16
 """Base answers to each prompt that its weights are found on, at least."""
+
+FLAT = 1e-6
+"""Gains, in nats, that are rounding."""
 
 MOST_STEPS, TOLERANCE = 5000, 1e-3
 """Of the descent; it ends where no objective is further below the weighted mean than the tolerance, in nats."""
@@ -30,20 +32,23 @@ def maximin_weights(gains: Float[Tensor, "P n M"]) -> Float[Tensor, "P M"]:
 
     Args:
         gains: of answers drawn from π. One that is not finite leaves its answer out; without two answers the weights
-            are equal.
+            are equal. An objective in which all answers are equal cannot be moved, and has no weight beside others.
     """
     sound = gains.isfinite().all(-1, keepdim=True)
     z = gains.double().masked_fill(~sound, 0.0)
     keep = torch.where(sound, 0.0, -torch.inf).double().squeeze(-1)
     keep = keep.masked_fill(sound.squeeze(-1).sum(-1, keepdim=True) < 2, 0.0)
-    log_w = torch.full_like(z[:, 0], -math.log(z.shape[-1]))
+    moves = (z.masked_fill(~sound, -torch.inf).amax(1) - z.masked_fill(~sound, torch.inf).amin(1)) > FLAT
+    moves |= ~moves.any(-1, keepdim=True)
+    log_w = torch.where(moves, 0.0, -torch.inf).double().log_softmax(-1)
     size = 1.0 / (z.amax((1, 2)) - z.amin((1, 2))).clamp(min=1e-6).square()
     value, slope = _value_and_slope(z, keep, log_w)
     for _ in range(MOST_STEPS):
-        gap = (log_w.exp() * slope).sum(-1) - slope.amin(-1)
+        least = slope.masked_fill(~moves, torch.inf).amin(-1, keepdim=True)
+        gap = (log_w.exp() * slope).sum(-1) - least[:, 0]
         if bool((gap <= TOLERANCE).all()):
             break
-        step = size[:, None] * (slope - slope.amin(-1, keepdim=True))
+        step = size[:, None] * (slope - least)
         moved = (log_w - step).log_softmax(-1)
         after, new = _value_and_slope(z, keep, moved)
         down = (after <= value) & (gap > TOLERANCE)

@@ -50,7 +50,8 @@ def measure_of(spec: EnergySpec, place: str) -> Measure:
     """What the keys `scale` and `want` of a term say.
 
     Raises:
-        RecipeError: a scale that is no positive number, a quantile outside of 0 to 1, or a target beside a weight.
+        RecipeError: a scale that is no positive number, a quantile outside of 0 to 1, or a target beside a weight or a
+            maximin group.
     """
     want, scale = spec.want, spec.scale
     if want is not None and not (_is_number(want) and 0 < want < 1):
@@ -62,6 +63,11 @@ def measure_of(spec: EnergySpec, place: str) -> Measure:
     if want is not None and spec.weight != 1.0:
         raise RecipeError(
             f"{place} has a weight and want = {want:g}", expected="one of them: want is turned into a weight"
+        )
+    if want is not None and spec.maximin is not None:
+        raise RecipeError(
+            f"{place} has want = {want:g} and maximin = {spec.maximin!r}",
+            expected="one of them: a target has a weight of its own, and maximin spreads one among terms",
         )
     if scale is not None and scale != BASE_STD and not (_is_number(scale) and 0 < scale < float("inf")):
         raise RecipeError(f"{place}.scale is {scale!r}", expected=f'a number above 0, or "{BASE_STD}"')

@@ -84,7 +84,7 @@ def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
     assert (program, command) == ("sea-toolkit", "align"), path
     root = click.Context(main, **main.context_settings)
     given = align.make_context("align", words, parent=root).params
-    assert given["recipe"] == Path(path.name)
+    assert Path(given["recipe"]) == Path(path.name)
     assert len(given["prompts"]) == 1
     return sea.Recipe.load(path), given
 

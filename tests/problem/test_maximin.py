@@ -37,6 +37,16 @@ def test_the_same_objective_twice_and_one_that_is_never_the_worst():
     assert float(maximin_weights(easy)[0, 0]) > 0.99
 
 
+def test_an_objective_that_cannot_be_moved_takes_no_weight_from_those_that_can():
+    z = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(3))
+    z[0, :, 1] = 0.0
+    weights = maximin_weights(z)
+    torch.testing.assert_close(weights[0, [0, 2]], maximin_weights(z[:1, :, [0, 2]])[0])
+    assert float(weights[0, 1]) == 0.0
+    torch.testing.assert_close(weights[1:], maximin_weights(z[1:]))
+    torch.testing.assert_close(maximin_weights(torch.zeros(1, 4, 2)), torch.full((1, 2), 0.5))
+
+
 def test_answers_that_are_not_finite_are_left_out():
     z = torch.randn(1, 16, 2, generator=torch.Generator().manual_seed(2))
     broken = torch.cat([z, torch.tensor([[[torch.nan, 1.0], [5.0, -torch.inf]]])], 1)

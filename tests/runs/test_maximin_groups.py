@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import sea_toolkit as sea
+from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.compare import compare
+from sea_toolkit.evaluation.objectives import wanted_objectives
+from sea_toolkit.runs.compose import compose
 from tests.helpers import PROMPTS, hub, problem_for, run_for, tiny_policy, warmth
 
 LENGTH = {"name": "length", "target": 3.0, "tolerance": 2.0}
@@ -100,11 +105,29 @@ def test_a_resumed_run_has_the_weights_that_it_began_with(tmp_path):
         ([LENGTH | FAIR, LENGTH | FAIR], "no −log π"),
         ([LENGTH | FAIR, LENGTH | FAIR, {"name": "reference", "weight": 0.0}], "no −log π"),
         ([LENGTH | {"maximin": True}], "maximin"),
+        ([LENGTH | FAIR | {"want": 0.8}], "has want = 0.8 and maximin = 'fair'"),
     ],
 )
 def test_groups_without_maximin_weights_are_refused(energies, message):
     with pytest.raises(RecipeError, match=message):
         problem_for(recipe={"energies": energies})
+
+
+def test_a_dry_run_shows_the_weights_that_it_found(monkeypatch):
+    monkeypatch.setattr("sea_toolkit.runs.session.load_policy", lambda *others: tiny_policy())
+    words = ["align", PROMPTS[0], "--dry-run", "--json", "--max-new-tokens", "6"]
+    words += ["--energy", "length,target=3,maximin=fair", "--energy", "repetition,n=1,maximin=fair"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    terms = json.loads(done.stdout)["terms"]
+    assert sum(term["weight"] for term in terms if term["label"] != "reference") == pytest.approx(1.0)
+
+
+def test_a_sweep_over_weights_refuses_weights_that_a_run_spreads():
+    energies = [{"name": "reference"}, LENGTH | FAIR, LENGTH | FAIR]
+    composition = compose(sea.Recipe.parse({"energies": energies}), hub())
+    with pytest.raises(RecipeError, match="the weight of 'length' is spread by maximin"):
+        wanted_objectives(composition, [])
 
 
 def test_a_comparison_of_runs_needs_one_energy():
