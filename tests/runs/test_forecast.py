@@ -73,13 +73,9 @@ def test_roads_sampler_and_why_without_any_weights(bare):
     assert json.loads(json.dumps(found.to_dict()))["terms"][1]["models"] == ["reward:taste"]
     blind = told(recipe(bare, energies=[{"name": "reference"}, {"name": "finished"}]))
     assert (blind.sampler, blind.why) == ("best-of-n", "no term besides the reference has a gradient")
-    named = told(recipe(bare, "judge", sampler="suffix-mh"))
-    assert (named.sampler, named.why) == ("suffix-mh", "the recipe names it")
 
 
-@pytest.mark.parametrize(
-    "sampler", ["tilted", "suffix-mh", "best-of-n", "sea", "discrete-langevin", "smc", "chunk-beam"]
-)
+@pytest.mark.parametrize("sampler", ["tilted", "suffix-mh", "sea", "smc"])
 def test_the_cost_is_that_of_the_ledger_within_a_fifth(folder, bare, sampler):
     rewards = ("taste.safetensors", "judge")
     found = told(recipe(bare, *rewards, sampler=sampler), prompts=2, prompt_tokens=6)
@@ -133,11 +129,12 @@ def test_what_an_energy_tells_ahead_is_what_it_is_when_it_is_bound(folder, case)
 
 
 def test_memory_is_that_of_the_weights_and_grows_with_the_prompts(bare):
-    one, four = (told(recipe(bare, "judge"), prompts=n).memory for n in (1, 4))
+    memory = told(recipe(bare, "judge"), prompts=4).memory
     numbers = 2 * sum(p.numel() for p in tiny_model("llama", vocab=VOCAB).parameters())
-    assert one.weights == pytest.approx(numbers * 4 / 2**20, rel=0.15)  # the classifier has a head of another size
-    assert one.each_prompt > 0
-    assert four.peak - four.rest - four.weights == pytest.approx(4 * four.each_prompt)
+    assert memory.weights == pytest.approx(numbers * 4 / 2**20, rel=0.15)  # the classifier has a head of another size
+    assert memory.each_prompt > 0
+    assert memory.peak == pytest.approx(memory.rest + memory.weights + 4 * memory.each_prompt)
+    assert memory.unknown == []
 
 
 def test_a_rehearsal_leaves_the_composition_as_it_was(bare):
