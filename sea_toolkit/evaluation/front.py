@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.front_geometry import nondominated
-from sea_toolkit.evaluation.front_numbers import Column, FrontNumbers, front_numbers, measure
+from sea_toolkit.evaluation.front_data import cells_of, fronts_of, metrics_of, spent_by, statement_of
+from sea_toolkit.evaluation.front_numbers import FrontNumbers, front_numbers, measure
 from sea_toolkit.evaluation.objectives import LOW, Objective, Wanted
 from sea_toolkit.evaluation.picks import Pick, picks, read_rule
 from sea_toolkit.evaluation.rows import RowStore
@@ -19,10 +17,8 @@ from sea_toolkit.evaluation.sweep_runs import SWEEP
 from sea_toolkit.reporting import plots
 from sea_toolkit.reporting.front_plot import front_figure
 from sea_toolkit.reporting.front_tables import front_markdown
+from sea_toolkit.runs.result import plain
 from sea_toolkit.util.run_files import PLOT, RESULTS, TABLE, write_json, write_run_file
-
-METRICS = {"hypervolume": FrontNumbers.hypervolumes, "mean inner product": FrontNumbers.inner_products}
-"""What is said of a front as a whole, one number for each prompt."""
 
 
 class Front:
@@ -122,7 +118,11 @@ class Front:
         self.notes.append(f"interrupted: {finished} of {len(self.prompts)} prompts are finished{rest}")
 
     def data(self) -> dict[str, Any]:
-        """Plain numbers, as in `results.json`; `cells` is empty while no prompt is finished."""
+        """Plain numbers, as in `results.json`, None where one is not finite; no `cells` while no prompt is finished."""
+        data: dict[str, Any] = plain(self._data())
+        return data
+
+    def _data(self) -> dict[str, Any]:
         numbers, fixed = self.numbers, self.plan["fixed"]
         head: dict[str, Any] = {
             "format": 1, "prompts": 0 if numbers is None else len(numbers.places), "prompts_asked": len(self.prompts),
@@ -130,22 +130,22 @@ class Front:
             "answers": fixed["answers"], "quantile": LOW, "limits": list(self.limits), "batch": fixed["batch"],
             "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile, over prompts"},
             "recipe": fixed["recipe"], "versions": fixed["versions"], "methods": self.plan["methods"],
-            "command": self.command, "spent": self._spent(),
+            "command": self.command, "spent": spent_by(self.store.rows),
         }  # fmt: skip
         empty: dict[str, Any] = {"weights": [], "cells": [], "metrics": {}, "differences": [], "statements": []}
         head["objectives"] = [] if numbers is None else [o.to_dict() for o in numbers.objectives]
         if numbers is None or not numbers.places:
             return {**head, **empty, "fronts": [], "notes": [*self.notes, *self._notes_of_runs()]}
         bootstrap = Bootstrap(len(numbers.places))
-        metrics, differences = self._metrics(numbers, bootstrap)
+        metrics, differences = metrics_of(numbers, bootstrap)
         return {
             **head,
             "weights": [list(vector) for vector in numbers.vectors],
-            "cells": _cells(numbers, bootstrap),
+            "cells": cells_of(numbers, bootstrap),
             "metrics": metrics,
             "differences": differences,
-            "statements": [_statement(pair) for pair in differences],
-            "fronts": self._fronts(numbers),
+            "statements": [statement_of(pair) for pair in differences],
+            "fronts": fronts_of(numbers, self.prompts),
             "notes": [*self.notes, *self._notes_of_runs()],
         }
 
@@ -170,83 +170,9 @@ class Front:
         write_json(self.folder / RESULTS, data)
         write_run_file(self.folder / TABLE, front_markdown(data).encode())
 
-    def _metrics(self, numbers: FrontNumbers, bootstrap: Bootstrap) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Means of each method, and what the sweep has above the others on the same prompts."""
-        metrics: dict[str, Any] = {}
-        differences = []
-        for name, column_of in METRICS.items():
-            columns = np.stack([column_of(numbers, method) for method in numbers.methods], 1)
-            means = zip(numbers.methods, bootstrap.means(columns), strict=True)
-            metrics[name] = {method: mean.to_dict() for method, mean in means}
-            pairs = [(0, j) for j in range(1, len(numbers.methods))]
-            for (_, j), found in zip(pairs, bootstrap.differences(columns, pairs), strict=True):
-                names = {"a": SWEEP, "b": numbers.methods[j], "metric": name}
-                differences.append({**names, **found.to_dict(), "verdict": found.verdict})
-        sizes = {method: float(np.nanmean(numbers.sizes(method))) for method in numbers.methods}
-        return {**metrics, "texts on the front": sizes}, differences
-
-    def _fronts(self, numbers: FrontNumbers) -> list[dict[str, Any]]:
-        """The texts of the sweep that no other one dominates."""
-        fronts = []
-        for place, found in zip(numbers.places, numbers.fronts, strict=True):
-            front = found[SWEEP]
-            texts = [
-                {
-                    "text": front.texts[i].text,
-                    "values": {o.label: o.shown(front.texts[i].terms[o.label]) for o in numbers.objectives},
-                    "where": front.texts[i].where,
-                }
-                for i in front.on_front
-            ]
-            fronts.append({"prompt": str(self.prompts[place]), "met": len(front.texts), "texts": texts})
-        return fronts
-
-    def _spent(self) -> dict[str, dict[str, float]]:
-        """Method → samples per prompt, and seconds in all."""
-        spent: dict[str, dict[str, float]] = {}
-        for row in self.store.rows:
-            entry = spent.setdefault(row["method"], {"samples": 0.0, "seconds": 0.0, "cpu_seconds": 0.0})
-            entry["samples"] += row["samples"]
-            entry["seconds"] += row["seconds"]
-            entry["cpu_seconds"] += row["cpu_seconds"]
-        prompts = {(row["method"], row["prompt_index"]) for row in self.store.rows}
-        return {
-            method: {
-                "samples": round(entry["samples"] / sum(m == method for m, _ in prompts), 3),
-                "seconds": round(entry["seconds"], 3),
-                "cpu_seconds": round(entry["cpu_seconds"], 3),
-            }
-            for method, entry in spent.items()
-        }
-
     def _notes_of_runs(self) -> list[str]:
         """Notes of the runs, each once."""
         notes = dict.fromkeys(f"{row['method']}: {note}" for row in self.store.rows for note in row["notes"])
         outside = 0 if self._numbers is None else self._numbers.outside(SWEEP)
         said = f"{outside} prompts have no text that keeps all limits: what counts there is the nearest one"
         return [*notes, *([said] if outside else [])]
-
-
-def _cells(numbers: FrontNumbers, bootstrap: Bootstrap) -> list[dict[str, Any]]:
-    """A line per method and weight: the answers' objectives, mean over prompts."""
-    cells = []
-    for method in numbers.methods:
-        on_front = nondominated(numbers.average(method))
-        for v, vector in enumerate(numbers.vectors):
-            columns: list[Column] = [numbers.values(method, v, o) for o in numbers.objectives]
-            found = bootstrap.means(np.stack([*columns, numbers.nll(method, v)], 1))
-            labels = [o.label for o in numbers.objectives]
-            cells.append({
-                "method": method, "weights": list(vector),
-                "mean": {label: mean.to_dict() for label, mean in zip(labels, found, strict=False)},
-                "nll_per_token": found[-1].to_dict(), "on_front": bool(on_front[v]),
-            })  # fmt: skip
-    return cells
-
-
-def _statement(pair: dict[str, Any]) -> str:
-    what = f"{pair['a']} − {pair['b']}, {pair['metric']}"
-    if pair["mean"] is None:
-        return f"{what}: unknown"
-    numbers = f"{pair['mean']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
-    return f"{what}: {numbers}, {pair['verdict']} ({pair['n']} prompts)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,8 +89,13 @@ class FrontNumbers:
         return self._column(method, of)
 
     def values(self, method: str, vector: int, objective: Objective) -> Column:
-        """The objective, as it is shown, of the answer for a vector."""
-        return self._column(method, lambda front: objective.shown(front.answers[vector].terms[objective.label]))
+        """The objective, as it is shown, of the answer for a vector; nan where it is infinite."""
+
+        def of(front: MethodFront) -> float:
+            value = objective.shown(front.answers[vector].terms[objective.label])
+            return value if math.isfinite(value) else math.nan
+
+        return self._column(method, of)
 
     def nll(self, method: str, vector: int) -> Column:
         """−log π per token of the answer for a vector."""
@@ -112,8 +118,7 @@ class FrontNumbers:
         z = [[o.z_of_shown(value) for o, value in zip(self.objectives, row, strict=True)] for row in means]
         return np.array(z, dtype=np.float64)
 
-    def _column(self, method: str, number: object) -> Column:
-        assert callable(number)
+    def _column(self, method: str, number: Callable[[MethodFront], float]) -> Column:
         return np.array([number(f[method]) if method in f else np.nan for f in self.fronts], dtype=np.float64)
 
 

@@ -16,13 +16,14 @@ from sea_toolkit.evaluation.objectives import swept, wanted_objectives
 from sea_toolkit.evaluation.picks import read_rule
 from sea_toolkit.evaluation.rows import SWEEP as SWEEP_FOLDER
 from sea_toolkit.evaluation.rows import RowStore, evaluation_folder
-from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, Batch, SweepWork, samples_of
-from sea_toolkit.evaluation.weight_designs import Design, design_of, next_weights
+from sea_toolkit.evaluation.sweep_rounds import run_sweep
+from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, SweepWork
+from sea_toolkit.evaluation.weight_designs import design_of
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
-from sea_toolkit.runs.batches import check_count, in_batches
+from sea_toolkit.runs.batches import check_count
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.named_recipes import RecipeSource
@@ -194,7 +195,7 @@ def pareto(
         each = work.share(composition) if composition.sampling is not None else 1.0
         meter.total = len(texts) * (answers + design.most * each * len(methods))
         try:
-            _run_all(work, front, texts, batch, design, methods)
+            run_sweep(work, front, texts, batch, design, methods)
         except KeyboardInterrupt:
             front.write(final=False)
             if pressed_again() or on_interrupt == "raise":
@@ -202,43 +203,6 @@ def pareto(
             front.interrupted()
             tell(front.notes[-1])
     return front
-
-
-def _run_all(
-    work: SweepWork,
-    front: Front,
-    texts: Sequence[Any],
-    size: int,
-    design: Design,
-    methods: Mapping[str, dict[str, str]],
-) -> None:
-    """The units, the rounds of the sweep, then what it is compared with; the report is written after each batch."""
-    parts = in_batches(texts, size)
-    batches = [Batch(i, i * size, part) for i, part in enumerate(parts)]
-    for batch in batches:
-        work.draw_base(batch)
-    _sweep(work, front, batches, design)
-    for batch in batches:
-        spent = samples_of([row for row in work.store.rows if row["method"] == SWEEP and row["batch"] == batch.index])
-        if BEST_OF_N in methods:
-            work.draw_best_of_n(batch, spent)
-        if PROMPTED in methods:
-            work.draw_prompted(batch, spent, methods[PROMPTED])
-        front.write(final=batch is batches[-1])
-
-
-def _sweep(work: SweepWork, front: Front, batches: Sequence[Batch], design: Design) -> None:
-    """All weights on all prompts: the first ones, then those that halve the widest gaps so far, a few at a time."""
-    vectors, new, number = list(design.first), list(design.first), 0
-    while new:
-        for batch in batches:
-            objectives = front.objectives
-            work.run_round(batch, number, new, len(vectors) - len(new), objectives)
-            front.write(final=False)
-        numbers = front.numbers_after(number)
-        left = min(design.most - len(vectors), len(design.first) - 1)
-        new = next_weights(vectors, numbers.average(SWEEP), left) if design.is_adaptive and left > 0 else []
-        vectors, number = vectors + new, number + 1
 
 
 def _refuse(composition: Composition, prompted: bool) -> None:
@@ -250,6 +214,12 @@ def _refuse(composition: Composition, prompted: bool) -> None:
         )
     if composition.recipe.rewrite is not None:
         raise RecipeError("rewrites compete by one energy, and a sweep has many", hint="leave out rewrite here")
+    if isinstance(composition.recipe.initializer.options.get("text"), list):
+        raise RecipeError(
+            "a list of texts to begin with, and a sweep has a row for each prompt and weight",
+            expected="one text, or a column of the prompts' table",
+            hint='initializer = { name = "draft", text = { column = "draft" } }',
+        )
     if prompted and composition.initializer.locked_text is not None:
         raise RecipeError(
             "answers with a locked beginning, and answers drawn under instructions", expected="one of them"

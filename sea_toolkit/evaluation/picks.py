@@ -14,6 +14,7 @@ from sea_toolkit.evaluation.front_numbers import FrontNumbers, MethodFront
 from sea_toolkit.evaluation.objectives import Objective, points_of
 from sea_toolkit.evaluation.pools import Met, best_under
 from sea_toolkit.evaluation.weight_designs import Weights, weights_of, written
+from sea_toolkit.runs.result import plain
 
 KNEE = "knee"
 
@@ -87,8 +88,9 @@ class Pick:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return dict(vars(self))
+        """Plain data; numbers that are not finite are None."""
+        data: dict[str, Any] = plain(dict(vars(self)))
+        return data
 
 
 def read_rule(asked: Iterable[Any], labels: Sequence[str]) -> Rule:  # anything may come: this is the check

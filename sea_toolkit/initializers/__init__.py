@@ -15,7 +15,7 @@ def sea_register_initializers(register: Register) -> None:
     register(
         "greedy", target="sea_toolkit.initializers.greedy:greedy", summary="All chains start from the greedy answer."
     )
-    register("draft", target="sea_toolkit.initializers.draft:draft", summary="All chains start from the text you give.")
+    register("draft", target="sea_toolkit.initializers.draft:Draft", summary="All chains start from the text you give.")
     register(
         "prefilled",
         target="sea_toolkit.initializers.prefilled:Prefilled",

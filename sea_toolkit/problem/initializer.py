@@ -13,6 +13,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.values import described
 from sea_toolkit.lm.decoding import Decoded
+from sea_toolkit.problem.columns import Columns
 from sea_toolkit.problem.scores import wrong_ids
 from sea_toolkit.registry.blame import AttributedError, Owner, attribute_errors_to, wrong_return
 from sea_toolkit.registry.declared import check_declared
@@ -26,9 +27,11 @@ class Initializer(ABC):
 
     Attributes:
         locked_text: a text that begins every answer and that no sampler can change, or None.
+        columns: of the prompts' table, which it reads in `Prompt.columns`.
     """
 
     locked_text: str | None = None
+    columns: Columns = Columns()
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -80,6 +83,19 @@ class CheckedInitializer:
         if not isinstance(text, str | None):
             raise wrong_return(self.owner, f"its locked_text is {described(text)}", expected="a text, or None")
         return text
+
+    @property
+    def columns(self) -> Columns:
+        """What it reads of the prompts' table.
+
+        Raises:
+            PluginError: it is no `Columns`.
+        """
+        with attribute_errors_to(self.owner, "failed in columns", user_errors_pass=True):
+            columns: Any = self.initializer.columns
+        if not isinstance(columns, Columns):
+            raise wrong_return(self.owner, f"its columns are {described(columns)}", expected="sea_toolkit.Columns")
+        return columns
 
     def write(self, problem: Problem, noise: Noise, keep_cache: bool = False) -> Decoded | Tensor:
         """Token ids `[P, C, T]`, or such ids with log π.

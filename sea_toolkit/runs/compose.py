@@ -88,15 +88,15 @@ class Composition:
 
     @property
     def columns(self) -> Columns:
-        """What the energies read of the prompts' table."""
-        return Columns.union(part.columns for part in self.parts)
+        """What the energies and the initializer read of the prompts' table."""
+        return Columns.union([*(part.columns for part in self.parts), self.initializer.columns])
 
     def prompts(self, asked: Sequence[str | Messages | Row]) -> list[Prompt]:
-        """The prompts, with no other columns than those that an energy reads. Options that come from columns get their
+        """The prompts, with no other columns than those that are read. Options that come from columns get their
         values.
 
         Raises:
-            RecipeError: one is no prompt, or lacks a column that an energy needs; a cell is no value of its option.
+            RecipeError: one is no prompt, or lacks a column that is needed; a cell is no value of its option.
         """
         rows = as_prompts(asked)
         self.parts = [part.on(rows) for part in self.parts]
@@ -105,6 +105,7 @@ class Composition:
                 part.refuse_unless(self.allowed)
         columns = self.columns
         prompts, weights = [columns.kept(row) for row in rows], list[Weight]()
+        self.initializer.columns.refuse_missing(prompts, "the initializer")
         for part in self.parts:
             part.energy.columns.refuse_missing(prompts, f"energy {part.label!r}")
             weights.append(part.weight.for_prompts(prompts, repr(part.label)))

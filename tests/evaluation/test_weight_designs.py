@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.weight_designs import design_of, next_weights, weights_of
+from sea_toolkit.evaluation.adaptive_weights import next_weights
+from sea_toolkit.evaluation.weight_designs import design_of, weights_of
 
 
 @settings(deadline=None)

@@ -95,6 +95,11 @@ def test_greedy_draft_and_random_starts():
         assert result.chains[0]["start_energy"] is not None
     each = run_for(sampler="sea", steps=1, recipe={"initializer": {"name": "draft", "text": ["one", "two"]}}).execute()
     assert [r.base_response for r in each] == ["one", "two"]
+    rows = [{"prompt": prompt, "draft": text, "n": 1} for prompt, text in zip(PROMPTS, ("one", "two"), strict=False)]
+    column = {"initializer": {"name": "draft", "text": {"column": "draft"}}}
+    of_rows = run_for(sampler="sea", steps=1, recipe=column, prompts=rows).execute()
+    assert [r.base_response for r in of_rows] == ["one", "two"]
+    assert [r.prompt.columns for r in of_rows] == [{"draft": "one"}, {"draft": "two"}]
     noise = run_for(sampler="sea", steps=1, recipe={"initializer": {"name": "random"}}).execute()
     assert noise[0].energy[0] > draft[0].energy[0]
 
@@ -112,6 +117,8 @@ def test_an_unfinished_draft_is_written_on():
         ({"text": ["a"]}, "1 drafts for 2 prompts"),
         ({"text": "a " * 30}, "the draft has"),
         ({"text": "  "}, "a draft is empty"),
+        ({"text": {"column": "draft"}}, "the initializer asks for 'draft', and prompt 1 .* has no columns"),
+        ({"text": {"columns": "draft"}}, "the text of draft is"),
     ],
 )
 def test_drafts_that_cannot_be(options, message):
