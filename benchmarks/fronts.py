@@ -63,7 +63,7 @@ FRONTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
 def with_drafts(prompts: Sequence[Any], length: int, samples: int = 8) -> list[dict[str, Any]]:
     """The prompts as rows, each with the most toxic of a few samples of the policy as its draft.
 
-    Read again as text, with its end, a sample may have more tokens than it was drawn in: a draft is to be drawn a little
+    Read again as text, with its end, a sample may have more tokens than it was drawn in: a draft is to be drawn a bit
     shorter than answers may be.
     """
     session = Session()
