@@ -12,8 +12,6 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.objectives import wanted_objectives
 from sea_toolkit.runs.compose import compose
-from sea_toolkit.runs.preview import preview
-from sea_toolkit.runs.session import Session
 from tests.helpers import PROMPTS, hub, problem_for, run_for, tiny_policy, warmth
 
 LENGTH = {"name": "length", "target": 3.0, "tolerance": 2.0}
@@ -110,14 +108,6 @@ def test_a_resumed_run_has_the_weights_that_it_began_with(tmp_path):
 def test_groups_without_maximin_weights_are_refused(energies, message):
     with pytest.raises(RecipeError, match=message):
         problem_for(recipe={"energies": energies})
-
-
-def test_a_dry_run_shows_the_weights_that_it_found():
-    energies = [{"name": "reference"}, LENGTH | FAIR, {"name": "repetition", "n": 1} | FAIR]
-    session = Session(hub(), policy=tiny_policy())
-    composition = session.compose(sea.Recipe.parse({"energies": energies, "max_new_tokens": 6}))
-    found = preview(composition, session.bind(composition, PROMPTS[:1]), 1)
-    assert sum(term.weight for term in found.terms if term.label != "reference") == pytest.approx(1.0)
 
 
 def test_a_sweep_over_weights_refuses_weights_that_a_run_spreads():
