@@ -136,6 +136,8 @@ def _weighed(reading: LimitReading, draws: bool) -> str:
     if draws or not reading.multiplier:
         return ""
     path = reading.multiplier
+    if len(path) == 1:
+        return f". Its multiplier was {path[0][1]:.3g} nats per unit"
     every = max(1, -(-(len(path) - 1) // (SHOWN - 1)))
     shown = [*path[:-1:every], path[-1]]
     numbers = " → ".join(f"{value:.3g}" for _, value in shown)

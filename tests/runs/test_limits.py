@@ -118,11 +118,17 @@ def test_comparisons_choose_inside_the_limits(plugins, select):
     made = run_for(plugins=plugins, recipe=recipe, chains=8, budget=32, energies={"liked": (4.0, _Liked())})
     compared = BudgetedRun(made.composition, made.problem, [8, 16], select=select)
     compared.execute()
-    for snapshot in compared.snapshots.values():
-        met = [a.best for a in (compared.by_reward if select == "reward" else compared.archives)]
-        for chosen, candidates in zip(snapshot.chosen, met, strict=True):
-            assert chosen.violation <= min(c.violation for c in candidates) or snapshot.met[0] < 32
-            assert any(c.energy < chosen.energy and c.violation > 0 for c in candidates) or chosen.violation == 0
+    assert sorted(compared.snapshots) == [8, 16, 32]
+    lower_outside = 0
+    for budget, snapshot in compared.snapshots.items():
+        for chosen, archive in zip(snapshot.chosen, compared.archives, strict=True):
+            met = [c for c in archive.best if c.step < budget / 8]
+            nearest = [c for c in met if c.violation == min(o.violation for o in met)]
+            value = {"energy": lambda c: c.energy, "reward": lambda c: c.terms["liked"]}[select]
+            assert chosen.violation == nearest[0].violation
+            assert value(chosen) == pytest.approx(min(map(value, nearest)))
+            lower_outside += min(map(value, met)) < value(chosen)
+    assert lower_outside
 
 
 def test_a_comparison_reports_how_many_prompts_keep_the_limits(plugins):
@@ -142,13 +148,20 @@ class _Liked:
         return sea.BoundEnergy(energy=warmth, is_reward=True)
 
 
-def test_a_set_of_chains_is_kept_by_its_violations_first(run):
-    """An energy over all chains of a prompt, limited: the chosen set is the one that keeps most."""
+def test_a_set_of_chains_is_kept_by_its_violations_first():
+    archive = Archive()
+    for name, energy, outside in (("a", 1.0, 0.4), ("b", 9.0, 0.1), ("c", 5.0, 0.1), ("d", 0.0, 0.2)):
+        archive.add_set([text(name, energy, a=outside), text(f"{name}{name}", energy, a=0.0)])
+    assert [c.text for c in archive.best] == ["cc", "c"]
+
+
+def test_an_energy_over_all_chains_can_be_limited(run):
     limit = {"name": "diversity", "max": 0.5, "label": "alike"}
     result = run(limit, FEW_WARM, sampler="sea", steps=4, chains=3, max_new_tokens=6).execute()[0]
     assert len(result.candidates) == 3
     assert set(result.limits) == {"alike", "few warm"}
-    assert result.candidates[0].rank == min(c.rank for c in result.candidates)
+    assert all(c.violations["alike"] == pytest.approx(max(0.0, c.terms["alike"] - 0.5) / result.limits["alike"].unit,
+                                                      abs=1e-4) for c in result.candidates)  # fmt: skip
 
 
 # --- multipliers
@@ -323,3 +336,11 @@ def test_each_prompt_has_the_limit_of_its_row(plugins):
         RecipeError, match=r"the limit of 'few' is that of the column 'most', and prompt 2 .* has a blank there"
     ):
         sea.align([rows[0], rows[1] | {"most": " "}], recipe=recipe, energies=own, policy=tiny_policy(), hub=plugins)
+
+
+def test_a_limit_on_the_policy_costs_no_pass_for_each_candidate_of_a_token(run):
+    limit = {"name": "reference", "max": 20.0, "label": "likely"}
+    made = run(limit, prompts=PROMPTS, sampler="args", chains=1, budget=16, max_new_tokens=6)
+    results = made.execute()
+    assert made.problem.ledger.samples < 16
+    assert all(c.violations["likely"] == 0 for r in results for c in r.candidates if c.terms["reference"] <= 20.0)

@@ -16,10 +16,13 @@ from sea_toolkit.problem.problem import Problem
 
 @torch.no_grad()
 def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
-    """The weighted energy, without −log π, of unfinished texts scored as text; +inf where it is not finite."""
+    """The weighted energy, without −log π, of unfinished texts scored as text; +inf where it is not finite.
+
+    A limit on −log π counts in whole answers alone: to read it here would cost a pass of the policy for each candidate.
+    """
     texts, response, _ = problem.as_text(ids)
     total = torch.zeros(ids.shape[:2], device=ids.device)
-    for term in problem.rewards:
+    for term in (term for term in problem.rewards if term.policy_energy is None):
         total = total + problem.weighted(term, term.of_text(response, problem.prompts, texts))
     return total.nan_to_num(torch.inf, torch.inf, torch.inf)
 
