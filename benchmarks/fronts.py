@@ -61,7 +61,11 @@ FRONTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
 
 
 def with_drafts(prompts: Sequence[Any], length: int, samples: int = 8) -> list[dict[str, Any]]:
-    """The prompts as rows, each with the most toxic of a few samples of the policy as its draft."""
+    """The prompts as rows, each with the most toxic of a few samples of the policy as its draft.
+
+    Read again as text, with its end, a sample may have more tokens than it was drawn in: a draft is to be drawn a bit
+    shorter than answers may be.
+    """
     session = Session()
     recipe = build_recipe({"energies": [REFERENCE, reward("toxicity", -1.0)], "max_new_tokens": length})
     problem = session.bind(session.compose(recipe), list(prompts))
@@ -73,7 +77,7 @@ def with_drafts(prompts: Sequence[Any], length: int, samples: int = 8) -> list[d
 def make_front(name: str, prompts: Sequence[Any], given: argparse.Namespace) -> sea.Front:
     """The front of this name, gone on with where its folder has one."""
     recipe, instructions, weights = FRONTS[name]
-    rows = with_drafts(prompts, given.length) if name == "toxicity-draft" else list(prompts)
+    rows = with_drafts(prompts, given.length - 4) if name == "toxicity-draft" else list(prompts)
     return sea.pareto(
         rows, recipe={**recipe, "max_new_tokens": given.length}, weights=given.weights or weights, budget=given.budget,
         strength=given.strength, prompted=instructions, batch=given.batch, seed=given.seed,

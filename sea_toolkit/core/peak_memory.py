@@ -25,15 +25,26 @@ def peak_memory_mb() -> float:
     resident memory. 0 where the system does not tell."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
-    try:
-        match = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        match = None
-    if match:
-        return int(match.group(1)) / 2**10
+    told = _of_status("VmHWM")
+    if told is not None:
+        return told
     try:
         import resource  # Windows has none
     except ImportError:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def resident_memory_mb() -> float:
+    """Resident memory of this process in MiB; 0 where the system does not tell."""
+    return _of_status("VmRSS") or 0.0
+
+
+def _of_status(name: str) -> float | None:
+    """A number of `/proc/self/status` in MiB, on systems that have it."""
+    try:
+        match = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        return None
+    return int(match.group(1)) / 2**10 if match else None

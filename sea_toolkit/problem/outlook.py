@@ -78,13 +78,15 @@ class Foresight:
     Attributes:
         finder: from names to models.
         tokenizer: the policy's.
-        policy: the policy's skeleton.
+        name: of the policy.
+        policy: its skeleton.
         source: where the policy is to be loaded from.
         place: of the policy.
     """
 
     finder: ModelFinder
     tokenizer: Any
+    name: str
     policy: Any
     source: Path | str
     place: Placement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from sea_toolkit.core.meter import parameters_used
 from sea_toolkit.core.response import fit_rows
 from sea_toolkit.lm.fingerprint import same_vocabulary
-from sea_toolkit.lm.policy import Policy
+from sea_toolkit.lm.policy import Policy, parameters_of
 from sea_toolkit.lm.tokens import TextCodec
 from sea_toolkit.models.loading import find_language_model, load_language_model
 from sea_toolkit.models.reading import read_tokenizer
@@ -46,7 +47,7 @@ def language_model(name: str | None, context: Context) -> Policy:
 
 
 def language_model_outlook(
-    name: str | None, foresight: Foresight, ledger_name: str, more: int = 0
+    name: str | None, foresight: Foresight, ledger_name: str, *, more: int = 0, has_head: bool = True
 ) -> tuple[Road, ModelOutlook]:
     """What `language_model` will give, as far as configs and tokenizers tell, and by which road its gradient comes.
 
@@ -55,19 +56,29 @@ def language_model_outlook(
         foresight: of the recipe.
         ledger_name: in the ledger, before the model's name.
         more: tokens that it reads beside each answer.
+        has_head: whether each of these tokens meets the head.
 
     Raises:
         ModelError: it cannot be found, or its config not be read.
     """
     source = None if name is None else find_language_model(name, foresight.finder)
     if name is None or source is None or source == foresight.source:
-        parts = parameters_used(foresight.policy)
-        part = ModelOutlook(
-            f"{ledger_name}:policy", ("policy", None), parts, 0.0, foresight.place, foresight.policy, more
+        key, place = ("policy", None), foresight.place
+        road: Road = "policy"
+        model = ModelOutlook(
+            f"{ledger_name}:{foresight.name}",
+            key,
+            parameters_used(foresight.policy),
+            0.0,
+            place,
+            foresight.policy,
+            more,
         )
-        return "policy", part
-    tokenizer = read_tokenizer(source, name, trust_remote_code=foresight.finder.trust_remote_code)
-    return foresight.road(tokenizer), foresight.model("causal", source, name, f"{ledger_name}:{name}", more=more)
+    else:
+        tokenizer = read_tokenizer(source, name, trust_remote_code=foresight.finder.trust_remote_code)
+        road = foresight.road(tokenizer)
+        model = foresight.model("causal", source, name, f"{ledger_name}:{name}", more=more)
+    return road, model if has_head else replace(model, parameters=parameters_of(model.skeleton)[0])
 
 
 def same_tokens(lm: Policy, policy: Policy) -> bool:

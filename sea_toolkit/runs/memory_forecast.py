@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sea_toolkit.core.live_bytes import LiveBytes
+from sea_toolkit.core.peak_memory import resident_memory_mb
 from sea_toolkit.models.skeleton import megabytes
 
 if TYPE_CHECKING:
@@ -163,15 +162,5 @@ def memory_of(rehearsal: Rehearsal, held: float, prompts: int) -> Memory:
         except NotForeseenError:
             unknown.append(model.name)
     each = held / MIB + kept + max(passes)
-    rest = resident_mib() if place.device.type == "cpu" else 0.0
+    rest = resident_memory_mb() if place.device.type == "cpu" else 0.0
     return Memory(str(place.device), rest, weights, each, rest + weights + prompts * each, unknown)
-
-
-def resident_mib() -> float:
-    """What this process takes now; 0 where the system does not tell."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0.0
-    match = re.search(r"VmRSS:\s*(\d+) kB", status)
-    return int(match.group(1)) / 2**10 if match else 0.0

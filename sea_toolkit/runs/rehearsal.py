@@ -110,7 +110,7 @@ def _foresight(spec: PolicySpec, finder: ModelFinder) -> Foresight:
     source, trust = find_language_model(spec.model, finder), finder.trust_remote_code
     tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust)
     place = Placement(device, pick_dtype(spec.dtype, device))
-    return Foresight(finder, tokenizer, skeleton("causal", source, spec.model, finder), source, place)
+    return Foresight(finder, tokenizer, spec.model, skeleton("causal", source, spec.model, finder), source, place)
 
 
 def _on(part: Part, row: Row) -> Part:

@@ -132,7 +132,8 @@ class _StandIn(Energy):
         key = ("stand-in", model.key)
         shared = key in context.models
         module = context.load_once((*key, "weights"), lambda: _Weights(model.parameters))
-        context.use_model(model.name, module, flops_per_token=0.0 if shared else None)
+        price = 2.0 * model.parameters * (context.length + model.more) / context.length
+        context.use_model(model.name, module, flops_per_token=0.0 if shared else price)
         latest = context.load_once(key, lambda: SharedReading(context.ledger))
         passes = self.stage.models.setdefault(model.key, Passes())
 

@@ -73,6 +73,14 @@ def test_the_recipe_gets_the_numbers_and_a_run_uses_them(folder: Path, recipe: P
     assert not any("measured" in note for note in aligned["notes"])
 
 
+def test_a_look_ahead_measures_scales_as_a_run_does(recipe: Path) -> None:
+    command = ["align", "the rain", "--recipe", str(recipe), "--budget", "64", "--dry-run", "--json"]
+    found = json.loads(CliRunner().invoke(main, command, env={"SEA_PLUGINS": ""}).stdout)
+    (note,) = (n for n in found["notes"] if n.startswith("scales measured on 13 base answers"))
+    scale = float(note.split("length ")[1].split(";")[0])
+    assert found["terms"][1]["weight"] == pytest.approx(1.0 / scale, rel=1e-3)
+
+
 def test_json_and_another_file(folder: Path, tmp_path: Path) -> None:
     recipe = written(folder, tmp_path, "want   = 0.7")
     before = recipe.read_text(encoding="utf-8")

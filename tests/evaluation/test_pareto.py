@@ -292,6 +292,11 @@ class TestRefusals:
             ({"prompts": [PROMPTS[0], PROMPTS[0]]}, "is there twice"),
             ({"energies": {**OWN, "warmth": (0.0, warmth)}, "objectives": ["warmth", "length"]}, "has the weight 0"),
             ({"energies": {**OWN, "warmth": ({"column": "w"}, warmth)}}, "comes from the column 'w'"),
+            (
+                {"energies": {k: ({"weight": 1.0, "maximin": "g"}, f) for k, (_, f) in OWN.items()}},
+                "is spread by maximin",
+            ),
+            ({"recipe": {"initializer": {"name": "draft", "text": ["a", "b", "c"]}}}, "a list of texts to begin with"),
             ({"recipe": {"rewrite": {"samples": 2}}}, "rewrites compete by one energy"),
         ],
     )

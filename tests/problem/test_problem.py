@@ -403,3 +403,14 @@ def test_a_start_that_is_no_ids_is_the_plugins_fault(written, message):
     problem = replace(problem_for(), initializer=written_by(lambda problem, noise: written(random_ids(1, 2, 10))))
     with pytest.raises(PluginError, match=message):
         problem.start(noise_for(problem))
+
+
+def test_a_prompt_that_is_there_several_times_is_read_once():
+    once, thrice = (problem_for(prompts=prompts) for prompts in (PROMPTS[:2], [PROMPTS[0], *PROMPTS[:2], PROMPTS[0]]))
+    read = [problem.ledger.models["policy"].forward for problem in (once, thrice)]
+    assert read[0] == read[1]
+    assert thrice.prefix.ids.tolist() == [once.prefix.ids.tolist()[i] for i in (0, 0, 1, 0)]
+    assert torch.equal(thrice.prefix.last_hidden, once.prefix.last_hidden[[0, 0, 1, 0]])
+    for (keys, values), (own_keys, own_values) in zip(thrice.prefix.layers, once.prefix.layers, strict=True):
+        assert torch.equal(keys, own_keys[[0, 0, 1, 0]])
+        assert torch.equal(values, own_values[[0, 0, 1, 0]])

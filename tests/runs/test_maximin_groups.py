@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.objectives import wanted_objectives
@@ -111,16 +108,6 @@ def test_a_resumed_run_has_the_weights_that_it_began_with(tmp_path):
 def test_groups_without_maximin_weights_are_refused(energies, message):
     with pytest.raises(RecipeError, match=message):
         problem_for(recipe={"energies": energies})
-
-
-def test_a_dry_run_shows_the_weights_that_it_found(monkeypatch):
-    monkeypatch.setattr("sea_toolkit.runs.session.load_policy", lambda *others: tiny_policy())
-    words = ["align", PROMPTS[0], "--dry-run", "--json", "--max-new-tokens", "6"]
-    words += ["--energy", "length,target=3,maximin=fair", "--energy", "repetition,n=1,maximin=fair"]
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 0, done.output
-    terms = json.loads(done.stdout)["terms"]
-    assert sum(term["weight"] for term in terms if term["label"] != "reference") == pytest.approx(1.0)
 
 
 def test_a_sweep_over_weights_refuses_weights_that_a_run_spreads():

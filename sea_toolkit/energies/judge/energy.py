@@ -96,7 +96,7 @@ class Judge(Energy):
         turns = self.changes.get("turns") or FORMS["question" if self.guard == "auto" else self.guard].turns
         behind = turns[-1].content.partition("{response}")[2].replace("{question}", self.question or QUESTION)
         more = len(foresight.tokenizer(behind).input_ids) + _AROUND
-        road, model = language_model_outlook(self.model, foresight, "judge", more)
+        road, model = language_model_outlook(self.model, foresight, "judge", more=more, has_head=False)
         return Outlook(road, [model])
 
     def bind(self, context: Context) -> BoundEnergy:
