@@ -73,7 +73,6 @@ class StepLoop:
             problem, self.calls, self.position, self.length.steps, self.length.budget, stop_after=stop_after
         )
         self.identity = uuid.uuid4().hex
-        self.request = request_digest(composition.recipe, problem.prompts)
         self.before, self.explains = before, explains
         self.tokens: list[list[list[TokenShare]]] | None = None
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
@@ -123,6 +122,11 @@ class StepLoop:
     def budget(self) -> float | None:
         """Samples to be spent at most."""
         return self.course.budget
+
+    @functools.cached_property
+    def request(self) -> str:
+        """What ties the files of a folder together; columns that are no plain data have none, and no folder."""
+        return request_digest(self.composition.recipe, self.problem.prompts)
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
