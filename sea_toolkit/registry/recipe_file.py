@@ -22,7 +22,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.util.json_text import parse_json
-from sea_toolkit.util.plain_data import assign, value_at
+from sea_toolkit.util.plain_data import assign, plain_data, value_at
 from sea_toolkit.util.text_files import decoded, read_text
 from sea_toolkit.util.toml_text import parse_toml
 
@@ -166,4 +166,5 @@ def _parsed(text: str, where: str, *, is_json: bool = False) -> dict[str, Any]:
             f"{where} is {'no recipe.json of a run' if is_json else 'not TOML'}: {reason}",
             hint="see docs/recipes.md for an example",
         ) from error
-    return data
+    kept: dict[str, Any] = plain_data(data, where)  # refuses what is nested too deep
+    return kept
