@@ -7,29 +7,26 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
-    RECIPE,
     assignment,
     energy_term,
     reward_term,
     servers_in,
-    template_values,
-    term_options,
 )
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.completion import POLICIES, SAMPLERS
+from sea_toolkit.cli.completion import SAMPLERS
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.cli.shared_options import policy_options, recipe_options, term_options
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.registry.allowed import Allowed, server_of
 
 if TYPE_CHECKING:
@@ -84,31 +81,10 @@ Examples:
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--batch", type=click.IntRange(min=1), help="Prompts in flight, at most.  [default: all]")
-@click.option(
-    "--recipe",
-    metavar="NAME|FILE[,OPTION=VALUE]…",
-    type=RECIPE,
-    help="A recipe by its name, or a TOML file; the options here override it.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: sampler.step_size=0.2"
-)
+@recipe_options
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option(
-    "--model",
-    metavar="NAME",
-    type=GIVEN,
-    shell_complete=POLICIES,
-    help="The policy: a catalog name, a folder or a Hugging Face id.",
-)
-@click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
-@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
-@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
-              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
+@policy_options
 @trust_option
 @code_option
 @network_option
@@ -135,7 +111,7 @@ def align(
     energies: tuple[str, ...],
     batch: int | None,
     recipe: str | dict[str, Any] | None,
-    settings: tuple[str, ...],
+    overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
@@ -156,7 +132,7 @@ def align(
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
-    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, settings), hub=hub)
+    chosen = build_recipe(recipe, None, flags, terms=terms, assignments=map(assignment, overrides), hub=hub)
     allowed = Allowed(allow_code, (*allow_network, *servers_in(terms)))
     if dry_run:
         if out is not None or table is not None:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.completion import ENERGIES, RECIPES, REWARDS
+from sea_toolkit.cli.completion import RECIPES
 from sea_toolkit.cli.values import split, table_of, value_of
 from sea_toolkit.errors import RecipeError, shortened
 from sea_toolkit.registry.allowed import is_url
@@ -202,24 +202,3 @@ def template_values(context: click.Context, option: click.Parameter, texts: tupl
             raise RecipeError(f"--template-option: {key!r} is there twice", expected="each variable once")
         values[key] = value_of(value, f"--template-option {shortened(text)}")
     return values or None
-
-
-def term_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options `--reward` and `--energy`."""
-    reward = click.option(
-        "--reward",
-        "rewards",
-        multiple=True,
-        metavar=TERM,
-        shell_complete=REWARDS,
-        help="A reward, its weight (1 if none) and its options; may be repeated.",
-    )
-    energy = click.option(
-        "--energy",
-        "energies",
-        multiple=True,
-        metavar=TERM,
-        shell_complete=ENERGIES,
-        help="Another energy; may be repeated.",
-    )
-    return reward(energy(function))

@@ -13,6 +13,7 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.cli.shared_options import prompt_options
 
 if TYPE_CHECKING:
     from sea_toolkit.evaluation.calibrate import Calibration
@@ -26,14 +27,7 @@ if TYPE_CHECKING:
     "--samples", type=click.IntRange(2), default=16, show_default=True, help="Answers of the policy to each prompt."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of these answers.")
-@click.option(
-    "--column",
-    metavar="NAME",
-    type=GIVEN,
-    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
-)
-@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
-@click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
+@prompt_options
 @click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
 @trust_option
 @code_option

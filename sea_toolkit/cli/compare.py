@@ -6,31 +6,28 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
-    RECIPE,
     assignment,
     energy_term,
     judge,
     reward_term,
     servers_in,
-    template_values,
-    term_options,
 )
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.completion import POLICIES, REWARDS, SAMPLER_LIST
+from sea_toolkit.cli.completion import REWARDS, SAMPLER_LIST
+from sea_toolkit.cli.ending import end_interrupted
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
-from sea_toolkit.cli.interrupt import exit_code
-from sea_toolkit.cli.output import say, say_json
+from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -65,14 +62,7 @@ if TYPE_CHECKING:
     help="Which of the texts a run met is its answer: that of the lowest energy, or of the highest weighted reward.",
 )  # fmt: skip
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,…", help="Averaged within each prompt.")
-@click.option(
-    "--column",
-    metavar="NAME",
-    type=GIVEN,
-    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
-)
-@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
-@click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
+@prompt_options
 @click.option("--sample", type=click.IntRange(1), help="Take this many prompts at random.")
 @click.option("--sample-seed", type=click.IntRange(0), default=0, show_default=True, help="Of that choice.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Prompts in flight.")
@@ -80,29 +70,8 @@ if TYPE_CHECKING:
 @click.option(
     "--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with each method's answer."
 )
-@click.option(
-    "--recipe",
-    metavar="NAME|FILE[,OPTION=VALUE]…",
-    type=RECIPE,
-    help="A recipe by its name, or a TOML file; the options here override it.",
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    type=GIVEN,
-    shell_complete=POLICIES,
-    help="The policy: a catalog name, a folder or a Hugging Face id.",
-)
-@click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
-@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
-@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
-              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
+@recipe_options
+@policy_options
 @trust_option
 @code_option
 @network_option
@@ -168,9 +137,7 @@ def compare(
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
-            kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
-            say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
-            sys.exit(exit_code())
+            end_interrupted(out)
     if as_json:
         say_json(json.dumps(report.data(), ensure_ascii=False))
     else:

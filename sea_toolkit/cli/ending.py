@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -92,3 +94,14 @@ def _of_the_output(error: OSError) -> bool:
     """Whether a write to `> file` or to a pipe failed: it names no file."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF)
     return error.filename is None and error.errno in full
+
+
+def end_interrupted(out: Path | None) -> NoReturn:
+    """Say what is left of a comparison or a sweep that was interrupted, and exit.
+
+    Args:
+        out: its folder, or None.
+    """
+    kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
+    say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
+    sys.exit(exit_code())

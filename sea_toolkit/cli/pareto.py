@@ -6,29 +6,26 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sea_toolkit.cli.arguments import (
     GIVEN,
     PATH,
-    RECIPE,
     assignment,
     energy_term,
     reward_term,
     servers_in,
-    template_values,
-    term_options,
 )
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.completion import POLICIES, SAMPLERS
+from sea_toolkit.cli.completion import SAMPLERS
+from sea_toolkit.cli.ending import end_interrupted
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
-from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.models.policy_spec import Attention
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -93,40 +90,12 @@ Examples:
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
-@click.option(
-    "--column",
-    metavar="NAME",
-    type=GIVEN,
-    help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
-)
-@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts.")
-@click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order.")
+@prompt_options
 @click.option(
     "--batch", type=click.IntRange(1), default=8, show_default=True, help="Prompts in flight, each under all weights."
 )
-@click.option(
-    "--recipe",
-    metavar="NAME|FILE[,OPTION=VALUE]…",
-    type=RECIPE,
-    help="A recipe by its name, or a TOML file; the options here override it.",
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    type=GIVEN,
-    shell_complete=POLICIES,
-    help="The policy: a catalog name, a folder or a Hugging Face id.",
-)
-@click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy.")
-@click.option("--system", metavar="TEXT", help="A system message for prompts that bring none.")
-@click.option("--template-option", "template_options", multiple=True, callback=template_values, metavar="KEY=VALUE",
-              help="A variable of the chat template: enable_thinking=false")  # fmt: skip
-@click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations.")
-@click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention.")
+@recipe_options
+@policy_options
 @trust_option
 @code_option
 @network_option
@@ -191,9 +160,7 @@ def pareto(
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:
-            kept = f"what was finished is in {out}; the same command goes on from there" if out else "nothing was kept"
-            say(f"interrupted: {kept}{'' if out else ' (no --out)'}", err=True)
-            sys.exit(exit_code())
+            end_interrupted(out)
     for note in front.plot(plot) if plot is not None else ():
         say(f"note: {note}", err=True)
     if as_json:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,14 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
+from sea_toolkit.evaluation.plans import asked_of, check_lists, fingerprints, refuse_repeated, versions
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import COMPARISON, RowStore, evaluation_folder
-from sea_toolkit.lm.fingerprint import weights_fingerprint
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
-from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
-from sea_toolkit.runs.manifest import reading
 from sea_toolkit.runs.measures import refuse_measured
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table, build_recipe
@@ -31,7 +28,6 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
-from sea_toolkit.util.version import DISTRIBUTION, VERSION
 
 
 @own_torch_state()
@@ -199,22 +195,6 @@ def _run_all(
         report.write(final=index == len(batches) - 1)
 
 
-def check_lists(**given: Any) -> None:
-    """Raises: RecipeError if something that is a list here is one text or one number: a text is a list of letters."""
-    for name, value in given.items():
-        if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
-            raise RecipeError(f"{name} is {value!r}", expected="a list", hint=f"{name}=[{value!r}]")
-
-
-def refuse_repeated(texts: Sequence[str]) -> None:
-    """Raises: RecipeError if a prompt is there twice."""
-    twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
-    if twice is not None:
-        raise RecipeError(
-            f"the prompt {twice[:60]!r} is there twice", expected="different prompts: they are the sample"
-        )
-
-
 def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
     refuse_repeated(texts)
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
@@ -225,30 +205,7 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(f"a batch of {batch} prompts", expected="at least 1")
 
 
-def asked_of(texts: Sequence[Prompt]) -> dict[str, Any]:
-    """The prompts, and the columns of their table where some are read."""
-    columns = [dict(text.columns) for text in texts]
-    return {"prompts": [text.to_data() for text in texts], **({"columns": columns} if any(columns) else {})}
-
-
 def _shared(base: Recipe) -> dict[str, Any]:
     """The recipe without what each method sets for itself."""
     data = base.model_dump(mode="json", exclude_none=True)
     return {k: v for k, v in data.items() if k not in ("sampler", "seed")}
-
-
-def fingerprints(composition: Composition) -> dict[str, str]:
-    """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
-    return {part.label: part.energy.fingerprint for part in composition.parts if part.energy.fingerprint is not None}
-
-
-def versions(policy: Policy) -> dict[str, Any]:
-    """What decides numbers besides the recipe: the toolkit, torch, the policy and how it is read."""
-    return {
-        DISTRIBUTION: VERSION,
-        **{name: version(name) for name in ("torch", "transformers")},
-        "policy": weights_fingerprint(policy.model),
-        "reading": reading(policy),
-        "device": policy.device.type,
-        "dtype": str(policy.dtype).removeprefix("torch."),
-    }

@@ -9,11 +9,11 @@ from typing import Any
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch
-from sea_toolkit.evaluation.compare import asked_of, check_lists, fingerprints, refuse_repeated, versions
 from sea_toolkit.evaluation.drawing import read_instructions
 from sea_toolkit.evaluation.front import Front
 from sea_toolkit.evaluation.objectives import swept, wanted_objectives
 from sea_toolkit.evaluation.picks import read_rule
+from sea_toolkit.evaluation.plans import asked_of, check_lists, fingerprints, refuse_repeated, versions
 from sea_toolkit.evaluation.rows import SWEEP as SWEEP_FOLDER
 from sea_toolkit.evaluation.rows import RowStore, evaluation_folder
 from sea_toolkit.evaluation.sweep_rounds import run_sweep

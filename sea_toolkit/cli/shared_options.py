@@ -1,0 +1,97 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import click
+
+from sea_toolkit.cli.arguments import GIVEN, RECIPE, TERM, template_values
+from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS
+from sea_toolkit.models.policy_spec import Attention
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+term_options = _together(
+    click.option(
+        "--reward",
+        "rewards",
+        multiple=True,
+        metavar=TERM,
+        shell_complete=REWARDS,
+        help="A reward, its weight (1 if none) and its options; may be repeated.",
+    ),
+    click.option(
+        "--energy",
+        "energies",
+        multiple=True,
+        metavar=TERM,
+        shell_complete=ENERGIES,
+        help="Another energy; may be repeated.",
+    ),
+)
+"""`--reward` and `--energy`."""
+
+prompt_options = _together(
+    click.option(
+        "--column",
+        metavar="NAME",
+        type=GIVEN,
+        help="Where the prompts are in a table.  [default: instruction, prompt or messages]",
+    ),
+    click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first prompts."),
+    click.option("--limit", type=click.IntRange(1), help="Take this many prompts, in the file's order."),
+)
+"""Which prompts of a file are taken."""
+
+recipe_options = _together(
+    click.option(
+        "--recipe",
+        metavar="NAME|FILE[,OPTION=VALUE]…",
+        type=RECIPE,
+        help="A recipe by its name, or a TOML file; the options here override it.",
+    ),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key: energies.0.weight=2"
+    ),
+)
+"""`--recipe` and `--set`."""
+
+policy_options = _together(
+    click.option(
+        "--model",
+        metavar="NAME",
+        type=GIVEN,
+        shell_complete=POLICIES,
+        help="The policy: a catalog name, a folder or a Hugging Face id.",
+    ),
+    click.option("--template", type=click.Choice(["auto", "chat", "plain"]), help="How a prompt is put to the policy."),
+    click.option("--system", metavar="TEXT", help="A system message for prompts that bring none."),
+    click.option(
+        "--template-option",
+        "template_options",
+        multiple=True,
+        callback=template_values,
+        metavar="KEY=VALUE",
+        help="A variable of the chat template: enable_thinking=false",
+    ),
+    click.option("--device", type=GIVEN, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="Weights and activations."
+    ),
+    click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention."),
+)
+"""The policy, and how a prompt is put to it."""
