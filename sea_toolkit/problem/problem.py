@@ -186,6 +186,27 @@ class Problem:
         """FLOPs per token of scoring an answer once by the models of all energies."""
         return sum(t.meter.flops_per_token for t in self.terms)
 
+    def samples_of(self, drawings: float, scorings: float) -> float:
+        """What so many passes of the policy over an answer and scorings of it by all rewards cost, in samples."""
+        unit = self.sample_flops
+        drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters) * self.length
+        return (drawings * drawing + scorings * (unit - drawing)) / unit
+
+    @property
+    def reading_cost(self) -> float:
+        """What it costs to read a new text again, in samples, times the part of texts that must be."""
+        return self.run.reread.share * self._pass_flops / self.sample_flops
+
+    @property
+    def answer_cost(self) -> float:
+        """What an answer of the policy costs in samples; its first token comes with the prompt."""
+        return self._pass_flops / self.sample_flops + self.reading_cost + self.samples_of(0.0, 1.0)
+
+    @property
+    def _pass_flops(self) -> float:
+        policy, length = self.policy, self.length
+        return 2.0 * (policy.body_parameters * (length - 1) + policy.head_parameters * length)
+
     @property
     def differentiable(self) -> list[Term]:
         """Terms that can be asked about a relaxed response."""
