@@ -203,6 +203,12 @@ class Problem:
         return [t for t in self.rewards if t.differentiable and t.policy_energy is None]
 
     @property
+    def guides(self) -> list[Term]:
+        """The rewards of which a direction over the policy's words is known: by a gradient, a compass or both."""
+        met = self.differentiable_rewards
+        return [t for t in self.rewards if t in met or t.compass is not None]
+
+    @property
     def is_time_dependent(self) -> bool:
         """Whether the same text has another value later, because an option of a term follows a schedule."""
         return any(t.is_time_dependent for t in self.terms)

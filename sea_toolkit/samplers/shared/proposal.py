@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import LogitsProcessor
 from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.problem.scores import Scored
+from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.samplers.base import select_chains
 
 
@@ -47,6 +48,10 @@ class Proposal(ABC):
     reads_gradient: bool = False
     cut_power: float = 1.0
     temperature: float = 1.0
+
+    def start(self, problem: Problem, noise: Noise) -> InitialResponses:
+        """Where the chains begin, with the keys and values of the responses where they come for free."""
+        return problem.start(noise, keep_cache=True)
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         """The gradient state of texts just scored; `before` is that of the texts they were proposed from."""

@@ -56,7 +56,7 @@ class SuffixSampler(Sampler, abstract=True):
         self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        start = problem.start(noise, keep_cache=True)
+        start = self.proposal.start(problem, noise)
         scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient)
         layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
         gradient_state = self.proposal.update_gradient_state(problem, scored, None)
