@@ -131,10 +131,12 @@ class Composition:
 
         Raises:
             ModelError: a reward model that cannot be found.
+            RecipeError: a compass for other tokens.
         """
         for part in self.parts:
             with attribute_errors_to(part.owner, "failed in check", user_errors_pass=True):
                 part.energy.check(finder, tokenizer)
+            part.compass.refuse_vocabulary(tokenizer, part.label)
 
     def bind(
         self,

@@ -105,8 +105,8 @@ class TestBudgetsThatShareARun:
         assert executed == [20, 12] * 2
 
     def test_the_end_of_a_smaller_budget_is_taken_and_left_again(self, executed: list[float]) -> None:
-        """Shorter last steps, texts that a sampler has not looked at yet, answers for the rest: all those of a run of its
-        own, and what the larger budget does is not changed by them."""
+        """Shorter last steps, texts that a sampler has not looked at yet, answers for the rest: all are those of a run
+        of its own, and the run of the larger budget is not changed by them."""
         for sampler, options in (("best-of-n", {}), ("suffix-mh", {}), ("sea", {"check_every": 50})):
             more = {"options": {sampler: {"chains": 2, **options}}, "prompts": PROMPTS[:1]}
             found = self.together(sampler, [9, 11, 15], **more)

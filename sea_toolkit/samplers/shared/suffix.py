@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.lm.decoding import Decoded, decode
+from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
@@ -58,7 +58,7 @@ class SuffixSampler(Sampler, abstract=True):
         self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
-        start = problem.start(noise, keep_cache=True)
+        start = self.proposal.start(problem, noise)
         scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient)
         layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
         gradient_state = self.proposal.update_gradient_state(problem, scored, None)
@@ -126,7 +126,7 @@ class SuffixSampler(Sampler, abstract=True):
         gradient = proposal.gradient_flops(problem)
         gradient += proposal.flops_back(problem, cut) if self.correction is exact else 0.0
         scorings = 2 if problem.is_time_dependent else 1
-        each = problem.samples_of((length - cut) / length, scorings) + problem.reading_cost
+        each = problem.drawing_cost(length - cut) + problem.samples_of(0.0, scorings) + problem.reading_cost
         return chains * (each + gradient / problem.sample_flops)
 
     def _cut(self, problem: Problem, uniform: float) -> int:
@@ -136,23 +136,12 @@ class SuffixSampler(Sampler, abstract=True):
     def _propose(self, problem: Problem, state: State, noise: Noise, cut: int) -> tuple[State, Scored, Decoded]:
         """Texts with new suffixes, scored."""
         proposal = self.proposal
-        uniform = noise.uniform(problem.chains, problem.length - cut)
-        drawn = decode(
-            problem.policy,
-            problem.prefix,
-            uniform,
-            start=state.ids[..., :cut],
-            past=state.layers,
-            keep_cache=True,
-            logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature_in(problem),
-            ledger=problem.ledger,
-        )
+        drawn, gradient_state = proposal.draw(problem, state, cut, noise)
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
         scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient)
-        gradient_state = proposal.update_gradient_state(problem, scored, state.gradient_state)
+        gradient_state = proposal.update_gradient_state(problem, scored, gradient_state)
         return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn
 
     def _rescored(self, problem: Problem, state: State) -> State:
