@@ -126,7 +126,7 @@ def at_the_end(sampler, budget, prompts=400, chains=2):
             fewer += info.scored.ids.shape[1] < chains
             left = problem.clock.left = left - cost
         visits.append(torch.nn.functional.one_hot(index_of(TOY, state.ids), len(TOY.responses)).double().mean(1))
-    assert fewer >= 6
+    assert fewer >= 3
     return distance(torch.cat(visits), law_of(TOY))
 
 
