@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
-from sea_toolkit.lm.decoding import LogitsProcessor
+from sea_toolkit.lm.decoding import Decoded, LogitsProcessor, decode
 from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import InitialResponses, Scored
@@ -62,6 +62,24 @@ class Proposal(ABC):
     ) -> list[Tensor]:
         """The gradient state after the test: that of the chain's own text."""
         return select_chains(mask, accepted, rejected)
+
+    def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
+        """New tokens behind a cut, and the gradient state by which they were drawn."""
+        return self.write(problem, state, state.gradient_state, cut, noise), state.gradient_state
+
+    def write(self, problem: Problem, state: State, gradient_state: list[Tensor], cut: int, noise: Noise) -> Decoded:
+        """New tokens behind a cut, drawn by a gradient state; with the keys and values of the whole responses."""
+        return decode(
+            problem.policy,
+            problem.prefix,
+            noise.uniform(problem.chains, problem.length - cut),
+            start=state.ids[..., :cut],
+            past=state.layers,
+            keep_cache=True,
+            logits_processor=self.logits_processor(problem, gradient_state),
+            temperature=self.temperature_in(problem),
+            ledger=problem.ledger,
+        )
 
     def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor | None:
         """How the policy's log-probabilities are changed; None: not at all."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.lm.decoding import Decoded, decode
+from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
@@ -96,25 +96,14 @@ class SuffixSampler(Sampler, abstract=True):
 
     def _propose(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Scored, Decoded, int]:
         """Texts with new suffixes, scored; where they were cut."""
-        length, proposal = problem.length, self.proposal
+        proposal = self.proposal
         cut = self._cut(problem, noise.common_uniform())
-        uniform = noise.uniform(problem.chains, length - cut)
-        drawn = decode(
-            problem.policy,
-            problem.prefix,
-            uniform,
-            start=state.ids[..., :cut],
-            past=state.layers,
-            keep_cache=True,
-            logits_processor=proposal.logits_processor(problem, state.gradient_state),
-            temperature=proposal.temperature_in(problem),
-            ledger=problem.ledger,
-        )
+        drawn, gradient_state = proposal.draw(problem, state, cut, noise)
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
         scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient)
-        gradient_state = proposal.update_gradient_state(problem, scored, state.gradient_state)
+        gradient_state = proposal.update_gradient_state(problem, scored, gradient_state)
         return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
 
     def _rescored(self, problem: Problem, state: State) -> State:
