@@ -15,8 +15,8 @@ from sea_toolkit.samplers.shared.tilt import RunningMean
 
 
 class SeaGuided(SuffixSampler):
-    """Langevin dynamics on biases of the policy's logits, one for each position. Keep a prefix of random length, move the
-    biases behind it, let the policy write the rest under them, accept with probability
+    """Langevin dynamics on biases of the policy's logits, one for each position. Keep a prefix of random length, move
+    the biases behind it, let the policy write the rest under them, accept with probability
     `min(1, exp(−β · (E(y') − E(y))))`. At the low `temperature` the text follows the state almost without noise of
     its own.
 
@@ -31,7 +31,7 @@ class SeaGuided(SuffixSampler):
     """
 
     law = Law.none()
-    needs_gradient = "any-reward"
+    needs_gradient = "any-guide"
     first_step = (2.5, 4.0)
 
     def __init__(
@@ -66,7 +66,7 @@ class SeaGuidedExact(SuffixSampler):
     """
 
     law = Law.target(beta="inverse_temperature")
-    needs_gradient = "any-reward"
+    needs_gradient = "any-guide"
     first_step = (2.5, 3.0)
 
     def __init__(
