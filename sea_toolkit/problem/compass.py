@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sea_toolkit.lm.fingerprint import digest_of
 
-MOST_TEXTS = 64.0
+MOST_TEXTS = 16.0
 """A compass counts as so many texts of the run at most: what the run itself meets takes over."""
 
 

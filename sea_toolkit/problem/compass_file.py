@@ -2,7 +2,8 @@
 
 Where the gradient of an energy comes through a table `[V, D]`, as that of a probe does through the policy's embedding,
 so does its mean: the file then holds the mean `[D]` alone, and the variance as `[R, D]`, whose squared products with
-the table add up to it. Else both are `[V]`, in bfloat16.
+the table add up to it; tokens that the energy asks for by name, as those that end a text, stand beside it. Else mean
+and variance are `[V]`, in bfloat16.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor
@@ -64,7 +66,8 @@ class CompassFile:
     Attributes:
         path: of the file.
         info: what is known about it.
-        tensors: `mean` and `variance` `[V]`, or `mean` `[D]` and `factor` `[R, D]`.
+        tensors: `mean` and `variance` `[V]`; or `mean` `[D]` and `factor` `[R, D]`, and for N tokens by name `tokens`,
+            `token_mean` and `token_variance` `[N]`.
     """
 
     path: Path
@@ -80,17 +83,31 @@ class CompassFile:
         Raises:
             ModelError: it is for another number of tokens, or another width of the embedding.
         """
-        mean = self.tensors["mean"].to(table.device).float()
-        size = len(table) if "variance" in self.tensors else table.shape[1]
+        mean, size = self.tensors["mean"], len(table) if "variance" in self.tensors else table.shape[1]
         if len(mean) != size:
             raise ModelError(
                 f"{self.path} has {len(mean)} numbers", expected=f"{size}, as this policy has", hint=_AGAIN
             )
-        if "variance" in self.tensors:
-            return Compass(mean, self.tensors["variance"].to(table.device).float(), self.info.count)
-        factor = self.tensors["factor"].to(table.device).float()
-        known = table.float()
-        return Compass(known @ mean, (known @ factor.T).square().sum(-1), self.info.count)
+        return compass_of(self.tensors, self.info.count, table)
+
+
+def compass_of(tensors: dict[str, Tensor], count: float, table: Float[Tensor, "V D"]) -> Compass:
+    """The compass of a file's tensors, on the table's device.
+
+    Args:
+        tensors: see `CompassFile`.
+        count: texts that it stands for.
+        table: the policy's embedding.
+    """
+    device, known = table.device, table.float()
+    mean = tensors["mean"].to(device).float()
+    if "variance" in tensors:
+        return Compass(mean, tensors["variance"].to(device).float(), count)
+    factor, named = tensors["factor"].to(device).float(), tensors["tokens"].to(device)
+    mean, variance = known @ mean, (known @ factor.T).square().sum(-1)
+    mean[named] = tensors["token_mean"].to(mean)
+    variance[named] = tensors["token_variance"].to(mean)
+    return Compass(mean, variance, count)
 
 
 def write_compass(path: Path, tensors: dict[str, Tensor], info: CompassInfo) -> None:
@@ -157,16 +174,23 @@ def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts if isinstance(facts, dict) else {}
 
 
+_FORMS = ({"mean", "variance"}, {"mean", "factor", "tokens", "token_mean", "token_variance"})
+
+
 def _check(path: Path, tensors: dict[str, Tensor]) -> None:
     """Refuse tensors that do not go together."""
-    mean, other = tensors.get("mean"), tensors.get("variance", tensors.get("factor"))
-    fits = mean is not None and other is not None and mean.ndim == 1 and other.shape[-1:] == mean.shape
-    fits = fits and set(tensors) in ({"mean", "variance"}, {"mean", "factor"})
-    fits = fits and all(t.is_floating_point() and bool(t.isfinite().all()) for t in tensors.values())
-    if not fits:
+    fits = set(tensors) in _FORMS and tensors["mean"].ndim == 1
+    if fits and "variance" in tensors:
+        fits = tensors["variance"].shape == tensors["mean"].shape
+    elif fits:
+        names = tensors["tokens"]
+        fits = tensors["factor"].shape[1:] == tensors["mean"].shape and names.dtype == torch.long and names.ndim == 1
+        fits = fits and names.shape == tensors["token_mean"].shape == tensors["token_variance"].shape
+    numbers = [tensor for name, tensor in tensors.items() if name != "tokens"]
+    if not fits or not all(t.is_floating_point() and bool(t.isfinite().all()) for t in numbers):
         told = ", ".join(f"{name} {list(t.shape)} {str(t.dtype)[6:]}" for name, t in sorted(tensors.items()))
         raise ModelError(
             f"{path} is a damaged compass: {told}",
-            expected="mean and variance of each token, or mean and factor, all finite",
+            expected=" or ".join(", ".join(sorted(form)) for form in _FORMS) + ", all finite",
             hint=_AGAIN,
         )

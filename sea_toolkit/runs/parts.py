@@ -112,7 +112,8 @@ class Part:
     @property
     def facts(self) -> TermFacts:
         """What is known before it is bound."""
-        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy)
+        has_compass = self.compass.file is not None
+        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy, has_compass)
 
     @property
     def columns(self) -> Columns:

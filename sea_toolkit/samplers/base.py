@@ -24,9 +24,9 @@ from sea_toolkit.samplers.law import Law
 
 __all__ = ["Gradients", "Info", "Law", "ReadsBudget", "Sampler", "sampler_class", "select_chains"]
 
-Gradients = Literal["none", "any-reward", "any-term", "every-term"]
-"""Which terms of the energy need a gradient: none; at least one besides the reference; at least one, the reference
-included; all of them."""
+Gradients = Literal["none", "any-guide", "any-reward", "any-term", "every-term"]
+"""Which terms of the energy need a gradient: none; at least one besides the reference, or a compass in its place; at
+least one besides the reference; at least one, the reference included; all of them."""
 
 ReadsBudget = Literal["never", "last-round", "always"]
 """How a sampler's steps depend on the budget and on the part already spent: not at all; only by last steps that are

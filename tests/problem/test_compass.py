@@ -64,11 +64,13 @@ def test_a_file_gives_back_what_was_written(tmp_path):
     assert torch.equal(compass.mean, whole["mean"])
     assert torch.equal(compass.variance, whole["variance"])
     assert compass.count == 40.0
-    factored = {"mean": torch.randn(16), "factor": torch.randn(3, 16)}
+    names = {"tokens": torch.tensor([2]), "token_mean": torch.tensor([5.0]), "token_variance": torch.tensor([7.0])}
+    factored = {"mean": torch.randn(16), "factor": torch.randn(3, 16)} | names
     write_compass(tmp_path / "factored.safetensors", factored, INFO)
     compass = read_compass(tmp_path / "factored.safetensors").compass(table)
-    torch.testing.assert_close(compass.mean, table @ factored["mean"])
-    torch.testing.assert_close(compass.variance, (table @ factored["factor"].T).square().sum(-1))
+    assert (float(compass.mean[2]), float(compass.variance[2])) == (5.0, 7.0)
+    torch.testing.assert_close(compass.mean[3:], (table @ factored["mean"])[3:])
+    torch.testing.assert_close(compass.variance[3:], (table @ factored["factor"].T).square().sum(-1)[3:])
 
 
 def test_a_damaged_file_is_refused(tmp_path):

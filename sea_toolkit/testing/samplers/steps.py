@@ -104,6 +104,7 @@ def _needs_gradient(subject: Subject) -> None:
         "none": {"reference": False, "rewards": [letters_wanted]},
         "any-term": {"rewards": [letters_wanted]},
         "any-reward": {"rewards": [letters_wanted, tiny_reward()]},
+        "any-guide": {"rewards": [letters_wanted, tiny_reward()]},
         "every-term": {},
     }
     try:
