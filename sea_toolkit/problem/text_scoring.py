@@ -84,6 +84,8 @@ def _scored(problem: Problem, given: ReadTexts, charge: Charge, gradients: bool)
     values: dict[str, Tensor] = {}
     response = given.response
     charged = {t.label: charge.of(t, response) for t in problem.terms if t.policy_energy is not None}
+    if charged:
+        problem.run.reread.look(same)
     nll = next((nll for _, nll in charged.values()), torch.full_like(length, torch.nan))
     response = replace(response, log_prob=-nll if charged else charge.known)
     rewards = [t.label for t in problem.differentiable_rewards] if gradients else []
