@@ -85,7 +85,7 @@ def _scored(problem: Problem, given: ReadTexts, charge: Charge, gradients: bool)
     response = given.response
     charged = {t.label: charge.of(t, response) for t in problem.terms if t.policy_energy is not None}
     if charged:
-        problem.run.reread.look(same)
+        problem.run.reread.look(given.same)
     nll = next((nll for _, nll in charged.values()), torch.full_like(length, torch.nan))
     response = replace(response, log_prob=-nll if charged else charge.known)
     rewards = [t.label for t in problem.differentiable_rewards] if gradients else []
