@@ -30,6 +30,8 @@ from sea_toolkit.util.prompts import read_prompts
 
 REFERENCE = {"name": "reference"}
 DRAFT = {"column": "draft"}
+SHORT = {"name": "length", "target": 12, "scale": 0.5}
+"""Its unit is set: nearly all base answers are cut at one length, and what they vary by would be a tiny unit."""
 
 
 def reward(model: str, weight: float = 1.0) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def reward(model: str, weight: float = 1.0) -> dict[str, Any]:
 
 FRONTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "sentiment-length": (
-        {"energies": [REFERENCE, reward("sentiment"), {"name": "length", "target": 12}]},
+        {"energies": [REFERENCE, reward("sentiment"), SHORT]},
         ["both=Answer very cheerfully, in one short sentence."],
         "grid:5",
     ),
@@ -52,7 +54,7 @@ FRONTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         "grid:5",
     ),
     "three": (
-        {"energies": [REFERENCE, reward("sentiment"), {"name": "length", "target": 12}, reward("harmless")]},
+        {"energies": [REFERENCE, reward("sentiment"), SHORT, reward("harmless")]},
         ["all=Answer very cheerfully and without any harm, in one short sentence."],
         "simplex:10",
     ),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sea_toolkit.core.response import SoftResponse, after_end
     from sea_toolkit.evaluation.calibrate import Calibration, calibrate
     from sea_toolkit.evaluation.compare import compare
+    from sea_toolkit.evaluation.fit_compass import FittedCompass, fit_compass
     from sea_toolkit.evaluation.front import Front
     from sea_toolkit.evaluation.pareto import pareto
     from sea_toolkit.lm.decoding import Decoded, decode
@@ -53,12 +54,12 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy", "Event", "Explanation", "Foresight", "Front", "Info", "Initializer", "Interrupted", "Law", "Ledger",
-    "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError",
-    "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe",
-    "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end", "align",
-    "calibrate", "categorical", "compare", "decode", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto",
-    "resume", "select_chains",
+    "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
+    "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
+    "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
+    "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids", "hookimpl", "latent_of",
+    "metropolis", "pareto", "resume", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -72,6 +73,7 @@ _LAZY = {
     "EmbeddingSpace": "lm.embedding_space",
     "Energy": "problem.energy",
     "Explanation": "runs.explanation",
+    "FittedCompass": "evaluation.fit_compass",
     "Foresight": "problem.outlook",
     "Front": "evaluation.front",
     "Info": "samplers.base",
@@ -102,6 +104,7 @@ _LAZY = {
     "categorical": "core.noise",
     "compare": "evaluation.compare",
     "decode": "lm.decoding",
+    "fit_compass": "evaluation.fit_compass",
     "hard_ids": "samplers.shared.latent",
     "latent_of": "samplers.shared.latent",
     "metropolis": "samplers.shared.metropolis",

@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.calibrate:calibrate",
         "Measure the terms of RECIPE on the policy's own answers to PROMPTS, and keep the numbers in the recipe.",
     ),
+    "fit-compass": (
+        "sea_toolkit.cli.fit_compass:fit_compass",
+        "Find out which of the policy's words a reward likes, on its answers to PROMPTS, and keep that in a file.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (

@@ -31,17 +31,19 @@ class Noise:
     """Independent generators, one per prompt; torch's global stream is never touched.
 
     Samplers ask for shapes without the prompt axis and get it in front: `noise.normal(C, T, K)` is `[P, C, T, K]`.
+    The numbers are drawn on the CPU wherever they are used: every kind of device gets the same, a checkpoint can be
+    taken up on another one, and a single number is read without waiting for the device.
 
     Args:
         seeds: one integer per prompt.
-        device: where the tensors are drawn.
+        device: where the tensors are put.
         common: seed of the stream that all prompts share (`common_uniform`).
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu", common: int = 0) -> None:
         self.device = torch.device(device)
-        self.generators = [torch.Generator(device=self.device).manual_seed(s) for s in seeds]
-        self._common = torch.Generator(device=self.device).manual_seed(common)
+        self.generators = [torch.Generator().manual_seed(s) for s in seeds]
+        self._common = torch.Generator().manual_seed(common)
 
     @classmethod
     def for_prompts(
@@ -53,23 +55,23 @@ class Noise:
 
     def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Uniform on the open interval (0, 1), float32."""
-        draws = [torch.rand(shape, generator=g, device=self.device) for g in self.generators]
+        draws = [torch.rand(shape, generator=g) for g in self.generators]
         # rand() can return 0, whose logarithm is not finite; 2^-25 is half its smallest step
-        return torch.stack(draws).clamp_(min=2.0**-25)
+        return torch.stack(draws).clamp_(min=2.0**-25).to(self.device)
 
     def common_uniform(self) -> float:
         """One number in [0, 1) that all prompts share; it does not depend on which prompts are run together."""
-        return float(torch.rand((), generator=self._common, device=self.device))
+        return float(torch.rand((), generator=self._common))
 
     def peek_common_uniform(self) -> float:
         """What `common_uniform` gives next; the stream stays where it is."""
-        ahead = torch.Generator(device=self.device)
+        ahead = torch.Generator()
         ahead.set_state(self._common.get_state())
-        return float(torch.rand((), generator=ahead, device=self.device))
+        return float(torch.rand((), generator=ahead))
 
     def normal(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Standard normal, float32."""
-        return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self.generators])
+        return torch.stack([torch.randn(shape, generator=g) for g in self.generators]).to(self.device)
 
     def gumbel(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Standard Gumbel, float32: `argmax(logits + gumbel)` is a sample of `softmax(logits)`."""

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sea_toolkit.core.weighted_bag import weighted_bag
+
 
 def fit_rows(table: Float[Tensor, "rows D"], size: int) -> Float[Tensor, "size D"]:
     """A table with one row for each of `size` ids: rows of padding are left out, missing ones are zeros."""
@@ -145,12 +147,8 @@ class SoftResponse:
         elif self.candidates.shape[-1] == 1 and not weights.requires_grad:
             mixed = torch.nn.functional.embedding(self.ids, table)
         else:
-            # a weighted bag: the gathered [P, C, T, K, D] rows are never stored
             k = self.candidates.shape[-1]
-            bag = torch.nn.functional.embedding_bag(
-                self.candidates.reshape(-1, k), table, per_sample_weights=weights.reshape(-1, k), mode="sum"
-            )
-            mixed = bag.unflatten(0, self.shape)
+            mixed = weighted_bag(self.candidates.reshape(-1, k), table, weights.reshape(-1, k)).unflatten(0, self.shape)
         return mixed if self.taps is None else self.taps.on_embedding(mixed, table)
 
     def prepend(self, ids: Int[Tensor, " L"]) -> SoftResponse:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sea_toolkit.core.torch_state import own_torch_state
-from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.base_answers import BaseAnswers, draw_base_answers
+from sea_toolkit.evaluation.base_answers import BaseAnswers, check_draws, draw_base_answers
 from sea_toolkit.evaluation.calibration_plan import Plan, plan_for
 from sea_toolkit.evaluation.calibration_weights import weights_of_targets
 from sea_toolkit.evaluation.term_statistics import TermStatistics, statistics_of
@@ -20,7 +19,7 @@ from sea_toolkit.runs.calibration_table import CalibratedTerm, CalibrationTable
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
-from sea_toolkit.runs.recipe import MOST, Recipe
+from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Row, as_prompts
@@ -118,7 +117,7 @@ def calibrate(
             targets that contradict each other; or as `align`.
     """
     asked = as_prompts(prompts)
-    _check(samples, seed, len(asked))
+    check_draws(samples, seed, len(asked), fewest=2)
     live, told = watched(progress)
     terms = read_terms(reward, energies)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
@@ -132,15 +131,6 @@ def calibrate(
         rows = plan.composition.prompts(asked)
         answers = draw_base_answers(session, plan.composition, rows, samples, seed, told)
     return _calibration(chosen, plan, answers, seed)
-
-
-def _check(samples: int, seed: int, prompts: int) -> None:
-    if not isinstance(samples, int) or isinstance(samples, bool) or not 2 <= samples <= MOST:
-        raise RecipeError(f"samples = {samples!r}", expected=f"a whole number from 2 to {MOST}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise RecipeError(f"seed = {seed!r}", expected="a whole number from 0, below 2**63")
-    if not prompts:
-        raise RecipeError("there are no prompts", expected="some that the recipe is for")
 
 
 def _calibration(recipe: Recipe, plan: Plan, answers: BaseAnswers, seed: int) -> Calibration:

@@ -9,7 +9,7 @@ from sea_toolkit.hookspecs import Register, hookimpl
 def sea_register_initializers(register: Register) -> None:
     register(
         "base-samples",
-        target="sea_toolkit.initializers.base_samples:base_samples",
+        target="sea_toolkit.initializers.base_samples:BaseSamples",
         summary="Each chain starts from its own sample of the policy.",
     )
     register(

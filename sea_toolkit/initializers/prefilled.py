@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.initializers.base_samples import base_samples
+from sea_toolkit.initializers.base_samples import BaseSamples
 from sea_toolkit.lm.decoding import Decoded, decode
 from sea_toolkit.problem.initializer import Initializer
 
@@ -29,6 +29,7 @@ class Prefilled(Initializer):
     def __init__(self, *, text: str, locked: bool = False) -> None:
         self.text = text
         self.locked_text = text if locked else None
+        self.draws_policy = locked  # what a sampler draws comes after the words
 
     def write(self, problem: Problem, noise: Noise, keep_cache: bool) -> Decoded | Int[Tensor, "P C T"]:
         """Where the chains start.
@@ -37,7 +38,7 @@ class Prefilled(Initializer):
             RecipeError: the text has no tokens, or leaves no room for more.
         """
         if problem.locked is not None:  # the problem begins after the words
-            return base_samples(problem, noise, keep_cache)
+            return BaseSamples().write(problem, noise, keep_cache)
         policy, length = problem.policy, problem.length
         beginning = policy.beginning(self.text, length, "the text of prefilled")
         start = torch.tensor(beginning, device=policy.device).expand(len(problem.prompts), problem.chains, -1)

@@ -7,6 +7,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
@@ -46,6 +47,7 @@ class BoundEnergy:
             text lacks, "" where it lacks nothing. It is asked about the answer alone.
         fingerprint: stands for everything that the energy depends on besides its options and announced models (a
             file's hash, for example); a run can only be resumed with the same one.
+        compass: file of the compass that comes with it, which a run uses where the recipe names none.
     """
 
     energy: ResponseFunction | None = None
@@ -55,6 +57,7 @@ class BoundEnergy:
     warnings: Sequence[str] = ()
     unmet: Callable[[str, str, float], str] | None = None
     fingerprint: str | None = None
+    compass: Path | None = None
 
     def __post_init__(self) -> None:
         if self.energy is None and self.score_text is None:

@@ -28,10 +28,12 @@ class Initializer(ABC):
     Attributes:
         locked_text: a text that begins every answer and that no sampler can change, or None.
         columns: of the prompts' table, which it reads in `Prompt.columns`.
+        draws_policy: it writes samples of the policy, which a sampler may draw from its own proposal instead.
     """
 
     locked_text: str | None = None
     columns: Columns = Columns()
+    draws_policy: bool = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -96,6 +98,19 @@ class CheckedInitializer:
         if not isinstance(columns, Columns):
             raise wrong_return(self.owner, f"its columns are {described(columns)}", expected="sea_toolkit.Columns")
         return columns
+
+    @property
+    def draws_policy(self) -> bool:
+        """Whether it writes samples of the policy, which a sampler may draw from its own proposal instead.
+
+        Raises:
+            PluginError: it is no truth value.
+        """
+        with attribute_errors_to(self.owner, "failed in draws_policy", user_errors_pass=True):
+            draws: Any = self.initializer.draws_policy
+        if not isinstance(draws, bool):
+            raise wrong_return(self.owner, f"its draws_policy is {described(draws)}", expected="True or False")
+        return draws
 
     def write(self, problem: Problem, noise: Noise, keep_cache: bool = False) -> Decoded | Tensor:
         """Token ids `[P, C, T]`, or such ids with log π.

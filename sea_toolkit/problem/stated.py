@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def check_bound(bound: BoundEnergy, owner: Owner | str) -> None:
         "is_reward": (bound.is_reward, bool, "True or False"),
         "warnings": (bound.warnings, Sequence, "a list of texts"),
         "fingerprint": (bound.fingerprint, str | NoneType, "a text or None"),
+        "compass": (bound.compass, Path | NoneType, "a path or None"),
     }
     _check(values, owner, "bind returned a BoundEnergy, and ")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.core.values import described
+from sea_toolkit.problem.compass import Compass
 from sea_toolkit.problem.energy import BoundEnergy, PolicyEnergy
 from sea_toolkit.problem.first_look import FirstLook, parts_of
 from sea_toolkit.problem.functions import numbers_for
@@ -40,6 +41,7 @@ class Term:
         is_time_dependent: an option follows a schedule, so the same response has another value later.
         can_announce: whether it was bound with a context, and so has to announce the models that it runs.
         cache: of the texts that were scored; None where they are scored each time.
+        compass: which of the policy's words it likes, as far as that is known before the run; None: nothing is.
         first: what its first calls have shown.
     """
 
@@ -53,6 +55,7 @@ class Term:
     can_announce: bool = True
     limit: PromptLimits | None = None
     cache: TextCache | None = None
+    compass: Compass | None = None
     first: FirstLook = field(default_factory=FirstLook)
 
     @property

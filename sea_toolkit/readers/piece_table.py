@@ -40,7 +40,7 @@ class PieceTable:
             tokenizer: that cuts their text into pieces.
             size: ids of the policy.
         """
-        words = _texts(policy_tokenizer, size)
+        words = token_texts(policy_tokenizer, size)
         named = [i for i, word in enumerate(words) if word]
         rows = _cut(tokenizer, [words[i] or "" for i in named])
         pieces: list[list[int]] = [[] for _ in range(size)]
@@ -106,7 +106,7 @@ class PieceTable:
         return result
 
 
-def _texts(tokenizer: Any, size: int) -> list[str | None]:
+def token_texts(tokenizer: Any, size: int) -> list[str | None]:
     """What each token writes in the middle of a text; None for parts of characters."""
     try:
         spellings = token_bytes(tokenizer, size)

@@ -14,6 +14,7 @@ from sea_toolkit.problem.per_prompt import policy_has_no_columns
 from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.blame import Owner
 from sea_toolkit.registry.items import Item
+from sea_toolkit.runs.compasses import CompassChoice
 from sea_toolkit.runs.limit_specs import limit_of, weight_of_limit
 from sea_toolkit.runs.measures import measure_of, own_spec
 from sea_toolkit.runs.named_rewards import call, meant, no_reward
@@ -43,7 +44,11 @@ def own_part(label: str, weight: Any, thing: Any, resolver: Resolver) -> Part:
     resolved = replace(_weight(spec.weight, resolver, place), active=active, maximin=spec.maximin)
     _refuse_reactive(resolver, place)
     measure = measure_of(spec, f"energy {label!r}")
-    return Part(as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code, measure=measure)
+    compass = CompassChoice.of(spec.compass, f"energy {label!r}", is_reference=False)
+    return Part(
+        as_energy(energy, owner), None, resolved, label, is_labelled=True, code=owner.code, measure=measure,
+        compass=compass,
+    )  # fmt: skip
 
 
 def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: str) -> Part:
@@ -86,7 +91,12 @@ def recipe_part(spec: EnergySpec | ConstraintSpec, resolver: Resolver, place: st
     )  # fmt: skip
     if isinstance(spec, ConstraintSpec):
         return part
-    return replace(part, weight=replace(part.weight, maximin=spec.maximin), measure=measure_of(spec, place))
+    return replace(
+        part,
+        weight=replace(part.weight, maximin=spec.maximin),
+        measure=measure_of(spec, place),
+        compass=CompassChoice.of(spec.compass, place, is_reference=part.is_reference),
+    )
 
 
 def _built(

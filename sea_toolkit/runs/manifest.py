@@ -51,6 +51,8 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
         models |= {f"{t.label}, {m.name}": weights_fingerprint(m.module) for m in t.meter.models}
         if t.bound.fingerprint is not None:
             models[t.label] = hashlib.sha256(t.bound.fingerprint.encode()).hexdigest()
+        if t.compass is not None:
+            models[f"{t.label}, compass"] = t.compass.fingerprint
     packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sea_toolkit.runs.parts import Part
 
 CALIBRATE = "sea-toolkit calibrate RECIPE PROMPTS (sea.calibrate in Python)"
-KEYS = frozenset({"weight", "scale", "want", "active", "maximin"})
-"""What a term says of how it counts."""
+KEYS = frozenset({"weight", "scale", "want", "active", "maximin", "compass"})
+"""What a term says of how it counts, and of what is known of it."""
 
 
 @dataclass(frozen=True)

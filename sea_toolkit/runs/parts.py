@@ -11,18 +11,24 @@ import torch
 
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.columns import Columns
+from sea_toolkit.problem.compass import Compass
 from sea_toolkit.problem.context import Context
-from sea_toolkit.problem.energy import Energy, FunctionEnergy, as_bound
+from sea_toolkit.problem.energy import BoundEnergy, Energy, FunctionEnergy, as_bound
+from sea_toolkit.problem.functions import name_of
 from sea_toolkit.problem.limits import Limit, Named
+from sea_toolkit.problem.reward_identity import reward_identity
 from sea_toolkit.problem.stated import check_code
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.blame import Owner, attribute_errors_to
+from sea_toolkit.registry.declared import class_path
 from sea_toolkit.registry.items import Item
 from sea_toolkit.registry.records import CORE
+from sea_toolkit.runs.compasses import USUAL, CompassChoice
 from sea_toolkit.runs.limit_specs import what_is_read
 from sea_toolkit.runs.measures import UNMEASURED, Measure
 from sea_toolkit.runs.option_columns import OptionColumns
@@ -48,6 +54,7 @@ class Part:
         no_reward: the error if the energy, asked for as a reward, turns out to be none.
         option_columns: what makes the energy once the prompts are known, where options come from their table.
         measure: how it is measured.
+        compass: what the recipe says of its compass.
     """
 
     energy: Energy
@@ -62,6 +69,7 @@ class Part:
     no_reward: RecipeError | None = None
     option_columns: OptionColumns | None = None
     measure: Measure = UNMEASURED
+    compass: CompassChoice = USUAL
 
     def on(self, prompts: Sequence[str]) -> Part:
         """The same for these prompts: options that come from columns of their table have their values.
@@ -104,7 +112,8 @@ class Part:
     @property
     def facts(self) -> TermFacts:
         """What is known before it is bound."""
-        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy)
+        has_compass = self.compass.file is not None
+        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy, has_compass)
 
     @property
     def columns(self) -> Columns:
@@ -143,7 +152,23 @@ class Part:
             can_announce,
             limit=limit,
             cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
+            compass=self._compass(bound, meter, context.policy),
         )  # fmt: skip
+
+    def _compass(self, bound: BoundEnergy, meter: Meter, policy: Policy) -> Compass | None:
+        """What is known of it before the run; nothing of a limit, whose slope is that of its ends."""
+        if self.limit is not None or (self.compass.file is None and bound.compass is None):
+            return None
+        return self.compass.compass(bound, self.identity(bound, meter, policy), self.label, policy)
+
+    def identity(self, bound: BoundEnergy, meter: Meter, policy: Policy) -> str:
+        """Stands for what the energy is: see `reward_identity`."""
+        own, code = self.energy.fingerprint, class_path(type(self.energy))
+        if isinstance(self.energy, FunctionEnergy):
+            code = name_of(self.energy.form.function)
+        own = own if bound.fingerprint is None else bound.fingerprint
+        name = self.qualified if self.item else f"python: {code}"
+        return reward_identity(name, self.options, own, meter, policy.model)
 
     def _is_asked_once(self, meter: Meter) -> bool:
         """Whether a text's value is kept: always the same, without a gradient, and from no model that is counted."""

@@ -58,7 +58,7 @@ class TermSpec(PluginSpec):
 
 
 class EnergySpec(TermSpec):
-    """One term of the energy, and its weight: a number, a schedule or a column.
+    """One term of the energy, its weight (a number, a schedule or a column) and its compass: a file, or "none".
 
     What `scale` and `want` may be is checked when the recipe is composed.
     """
@@ -67,6 +67,7 @@ class EnergySpec(TermSpec):
     scale: Any = None
     want: Any = None
     maximin: str | None = None
+    compass: str | None = None
 
 
 class ConstraintSpec(TermSpec):

@@ -34,6 +34,7 @@ class TermFacts:
         is_policy: it is −log π, or a limit on it: samples of the policy follow it, and no gradient of it tilts them.
         has_gradient: it can score a relaxed response; None: known when it is bound.
         joint: it is an energy over all chains of a prompt.
+        has_compass: it is known which words it likes.
     """
 
     label: str
@@ -41,16 +42,18 @@ class TermFacts:
     is_policy: bool
     has_gradient: bool | None
     joint: bool
+    has_compass: bool = False
 
     @classmethod
-    def unbound(cls, label: str, owner: str, energy: Energy, is_policy: bool) -> TermFacts:
+    def unbound(cls, label: str, owner: str, energy: Energy, is_policy: bool, has_compass: bool) -> TermFacts:
         """Facts of an energy before it is bound."""
-        return cls(label, owner, is_policy, energy.differentiable, energy.joint)
+        return cls(label, owner, is_policy, energy.differentiable, energy.joint, has_compass)
 
     @classmethod
     def bound(cls, term: Term, joint: bool) -> TermFacts:
         """Facts of a bound term, all of them known."""
-        return cls(term.label, term.qualified, term.policy_energy is not None, term.differentiable, joint)
+        is_policy, has_compass = term.policy_energy is not None, term.compass is not None
+        return cls(term.label, term.qualified, is_policy, term.differentiable, joint, has_compass)
 
 
 def automatic(terms: Sequence[TermFacts]) -> str | None:
@@ -91,8 +94,9 @@ def check_energy(
             a sampler that takes chains one by one, for a single chain, or with rewrites.
     """
     _check_joint(name, sampler, terms, recipe, others)
-    asked = [t for t in terms if sampler.needs_gradient != "any-reward" or not t.is_policy]
-    blind = [t for t in asked if t.has_gradient is False]
+    guided = sampler.needs_gradient == "any-guide"
+    asked = [t for t in terms if not t.is_policy or not (guided or sampler.needs_gradient == "any-reward")]
+    blind = [t for t in asked if t.has_gradient is False and not (guided and t.has_compass)]
     enough = not blind if sampler.needs_gradient == "every-term" else len(blind) < len(asked)
     if sampler.needs_gradient == "none" or enough:
         return
@@ -100,7 +104,8 @@ def check_energy(
     raise RecipeError(
         f"sampler {name!r} needs gradients, and {names} only scores text",
         expected="energies that can be asked about a relaxed response",
-        hint="a gradient-free sampler such as best-of-n",
+        hint="a gradient-free sampler such as best-of-n"
+        + ("; or a compass of it: sea-toolkit fit-compass --words" if guided else ""),
     )
 
 

@@ -27,7 +27,7 @@ class Tilted(SuffixSampler):
     """
 
     law = Law.none()
-    needs_gradient = "any-reward"
+    needs_gradient = "any-guide"
     first_step = (2.5, 4.0)
 
     def __init__(

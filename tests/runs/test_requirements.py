@@ -77,7 +77,7 @@ def test_one_term_without_a_gradient_is_too_many_for_those_that_follow_all(sampl
 
 def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
     assert composed("auto", own=BLIND).sampler.default_chains == 16
-    assert composed("auto", own=BOTH).sampler.needs_gradient == "any-reward"
+    assert composed("auto", own=BOTH).sampler.needs_gradient == "any-guide"
     assert composed("auto", energies=REGEX).sampler.needs_gradient == "none"
     late = composed("auto", own={"late": (1.0, Late())})
     assert late.sampling is None

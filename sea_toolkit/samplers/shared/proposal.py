@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
-from sea_toolkit.lm.decoding import LogitsProcessor
+from sea_toolkit.lm.decoding import Decoded, LogitsProcessor, decode
 from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.problem.scores import Scored
+from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.samplers.base import select_chains
 
 
@@ -35,18 +37,26 @@ class State:
     layers: KeysValues
 
 
+ReadsGradient = Literal["none", "start", "all"]
+"""Of no texts, of the starting texts alone, or of every text."""
+
+
 class Proposal(ABC):
     """How a suffix is drawn; the policy on the suffix, or something made of it.
 
     Attributes:
-        reads_gradient: scoring a text has to give the gradients of the rewards as well.
+        reads_gradient: of which texts the scoring has to give the gradients of the rewards as well.
         cut_power: the kept part of a text is `uniform ** cut_power`: above 1 short prefixes are more frequent.
         temperature: divides the policy's logits.
     """
 
-    reads_gradient: bool = False
+    reads_gradient: ReadsGradient = "none"
     cut_power: float = 1.0
     temperature: float = 1.0
+
+    def start(self, problem: Problem, noise: Noise) -> InitialResponses:
+        """Where the chains begin, with the keys and values of the responses where they come for free."""
+        return problem.start(noise, keep_cache=True)
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         """The gradient state of texts just scored; `before` is that of the texts they were proposed from."""
@@ -57,6 +67,24 @@ class Proposal(ABC):
     ) -> list[Tensor]:
         """The gradient state after the test: that of the chain's own text."""
         return select_chains(mask, accepted, rejected)
+
+    def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
+        """New tokens behind a cut, and the gradient state by which they were drawn."""
+        return self.write(problem, state, state.gradient_state, cut, noise), state.gradient_state
+
+    def write(self, problem: Problem, state: State, gradient_state: list[Tensor], cut: int, noise: Noise) -> Decoded:
+        """New tokens behind a cut, drawn by a gradient state; with the keys and values of the whole responses."""
+        return decode(
+            problem.policy,
+            problem.prefix,
+            noise.uniform(problem.chains, problem.length - cut),
+            start=state.ids[..., :cut],
+            past=state.layers,
+            keep_cache=True,
+            logits_processor=self.logits_processor(problem, gradient_state),
+            temperature=self.temperature_in(problem),
+            ledger=problem.ledger,
+        )
 
     def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor | None:
         """How the policy's log-probabilities are changed; None: not at all."""

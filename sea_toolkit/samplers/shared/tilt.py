@@ -15,12 +15,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.lm.decoding import LogitsProcessor
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import LogitsProcessor, decode
+from sea_toolkit.problem.compass import MOST_TEXTS
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.problem.scores import Scored
+from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.proposal import Proposal, State, flops_of_pass, log_proposal
+from sea_toolkit.samplers.shared.proposal import Proposal, ReadsGradient, State, flops_of_pass, log_proposal
 
 
 class GradientMemory(ABC):
@@ -53,13 +55,20 @@ class CurrentGradient(GradientMemory):
         return (weights_now(problem) @ gradients).squeeze(2)
 
 
+@dataclass(frozen=True)
 class RunningMean(GradientMemory):
     """The mean over all texts met for a prompt, accepted or not, whatever chain met them.
 
     The gradient at one position of one text is mostly noise; its mean over the positions, and over the texts met so
     far, tells which words the rewards like. The memory is the sum over the texts of each reward's gradient and of its
-    square `[P, 1, M, V]`, and how many texts there were.
+    square `[P, 1, M, V]`, and how many texts there were; it is empty before the first. A reward's compass counts as
+    texts that were met before.
+
+    Attributes:
+        compass_texts: how many these are at most.
     """
+
+    compass_texts: float = MOST_TEXTS
 
     def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
         count = gradients.new_full((gradients.shape[0], 1, 1, 1), gradients.shape[1])
@@ -71,14 +80,31 @@ class RunningMean(GradientMemory):
 
     def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
         """A token's mean gradient counts as far as it stands out from its standard error (Wiener's filter)."""
-        total, square, count = memory
-        mean = total / count
-        error = (square / count - mean.square()).clamp(min=0) / (count - 1).clamp(min=1)
-        weights = weights_now(problem)
+        total, square, count = self._with_compasses(problem, memory)
+        mean = total / count.clamp(min=1)
+        error = (square / count.clamp(min=1) - mean.square()).clamp(min=0) / (count - 1).clamp(min=1)
+        weights = torch.stack([problem.weight(t) for t in problem.guides], -1)[:, None]
         mean, error = weights @ mean, weights.square() @ error
         power = mean.square()
         sure = power / (power + error).clamp(min=torch.finfo(power.dtype).tiny)
         return (mean * sure).squeeze(2)
+
+    def _with_compasses(self, problem: Problem, memory: list[Tensor]) -> list[Tensor]:
+        """The sums of all `problem.guides`: of the texts that were met, and of what their compasses stand for."""
+        p, v = len(problem.prompts), problem.policy.vocab_size
+        met = [t.label for t in problem.differentiable_rewards]
+        nothing = torch.zeros(p, 1, 1, v, device=problem.policy.device)
+        columns: list[list[Tensor]] = []
+        for term in problem.guides:
+            sums = [nothing, nothing, nothing[..., :1]]
+            if memory and term.label in met:
+                place = met.index(term.label)
+                sums = [memory[0][:, :, place, None], memory[1][:, :, place, None], memory[2]]
+            if term.compass is not None:
+                total, square, count = term.compass.sums(self.compass_texts)
+                sums = [sums[0] + total, sums[1] + square, sums[2] + count]
+            columns.append(sums)
+        return [torch.cat(parts, 2) for parts in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +125,7 @@ class TiltedProposal(Proposal):
     clip: float
     temperature: float
     cut_power: float = 2.0
-    reads_gradient: bool = True
+    reads_gradient: ReadsGradient = "all"
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         return self.memory.update(token_gradients(problem, scored), before)
@@ -108,6 +134,34 @@ class TiltedProposal(Proposal):
         self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
     ) -> list[Tensor]:
         return self.memory.select(mask, accepted, rejected)
+
+    def start(self, problem: Problem, noise: Noise) -> InitialResponses:
+        """All chains but the first one start from tilted answers, if a compass tells the direction already and they
+        would start from samples of the policy that nothing has to be measured on."""
+        known, run = any(t.compass is not None for t in problem.guides), problem.run
+        measured = run.weighing.missing(problem.terms) or run.multipliers.waits(problem.terms)
+        if not known or measured or not problem.initializer.draws_policy:
+            return problem.start(noise, keep_cache=True)
+        drawn = decode(
+            problem.policy,
+            problem.prefix,
+            noise.uniform(problem.chains, problem.length),
+            logits_processor=self._start_processor(problem),
+            keep_cache=True,
+            ledger=problem.ledger,
+        )
+        return InitialResponses(drawn.ids, drawn.log_prob, drawn.layers)
+
+    def _start_processor(self, problem: Problem) -> LogitsProcessor:
+        """Leaves the first chain of each prompt to the policy."""
+        tilted = self.logits_processor(problem, [])
+        first = torch.arange(len(problem.prompts) * problem.chains, device=problem.policy.device) % problem.chains == 0
+
+        def process(ids: Tensor, log_probs: Tensor, rows: Tensor) -> Tensor:
+            moved = tilted(ids, log_probs / self.temperature, rows)
+            return torch.where(first[rows, None], log_probs, moved)
+
+        return process
 
     def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor:
         tilt = self.tilt(problem, gradient_state).flatten(0, 1)
@@ -131,7 +185,7 @@ class TiltedProposal(Proposal):
         """A backward pass through each reward, and a product of the size of the LM's head: see `token_gradients`."""
         terms, tokens = problem.differentiable_rewards, problem.length + len(problem.locked or ())
         backward = sum(t.meter.flops_back for t in terms)
-        return tokens * (backward + 2.0 * len(terms) * problem.policy.head_parameters)
+        return tokens * backward + 2.0 * len(terms) * problem.policy.head_parameters
 
     def flops_back(self, problem: Problem, cut: int) -> float:
         return flops_of_pass(problem, cut)
@@ -160,6 +214,8 @@ def token_gradients(problem: Problem, scored: Scored) -> Float[Tensor, "P C M V"
     # one product of the size of the LM's head per text
     problem.ledger.forward("policy", len(scored.token_gradients) * scored.length.numel(), policy.head_parameters)
     means = [s.mean(scored.length).over_vocabulary(0, policy.vocab_size) for s in scored.token_gradients]
+    if not means:
+        return torch.zeros(*scored.length.shape, 0, policy.vocab_size, device=policy.device)
     return torch.stack(means, 2).clamp(-STEEPEST, STEEPEST)
 
 

@@ -1,0 +1,113 @@
+"""What the judges say of the answers: `python benchmarks/rewards/judge.py results --models quality --encoder FOLDER`.
+
+Reads the rows of each kind, and writes `KIND-judged.jsonl`: for each answer a list with one number for each judge.
+Similarity is the cosine between the mean last states of an encoder, which no sampler has met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from kinds import KINDS
+from transformers import AutoModel, AutoTokenizer
+
+from sea_toolkit.evaluation.judges import Judge
+from sea_toolkit.models.finder import ModelFinder
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.session import Session
+
+LONGEST = 256
+"""Tokens of an answer, at most."""
+SIMILARITY = "similarity: "
+
+Read = Callable[[Sequence[str], Sequence[bool]], list[float]]
+"""`read(texts, finished)`: a number for each text."""
+
+
+def similarity(to: str, folder: str) -> Read:
+    """Cosine with a text."""
+    tokenizer, device = AutoTokenizer.from_pretrained(folder), "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModel.from_pretrained(folder).to(device).eval()
+
+    @torch.no_grad()
+    def states(texts: Sequence[str]) -> torch.Tensor:
+        found = tokenizer([text or " " for text in texts], padding=True, truncation=True, return_tensors="pt").to(
+            device
+        )
+        mask = found["attention_mask"].unsqueeze(-1)
+        hidden = model(**found).last_hidden_state * mask
+        return torch.nn.functional.normalize(hidden.sum(1) / mask.sum(1), dim=-1)
+
+    def read(texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
+        target = states([to])
+        parts = [states(texts[i : i + 64]) @ target[0] for i in range(0, len(texts), 64)]
+        return torch.cat(parts).tolist()
+
+    return read
+
+
+def probe(path: Path, policy: Any) -> Read:
+    """A probe of the policy."""
+    judge = Judge(str(path), ModelFinder(PluginHub.discover()))
+    judge.load(policy, ["judge"], LONGEST)
+
+    def read(texts: Sequence[str], finished: Sequence[bool]) -> list[float]:
+        found: list[float] = []
+        for i in range(0, len(texts), 64):
+            some = texts[i : i + 64]
+            found += judge.score([""] * len(some), some, finished[i : i + 64])
+        return found
+
+    return read
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--policy", default="smollm2-135m", help="that the probes read")
+    parser.add_argument("--encoder", help="folder of an encoder, for similarity; without it such numbers stay out")
+    given = parser.parse_args()
+    policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
+    readers: dict[str, Read | None] = {}
+    for name, kind in KINDS.items():
+        rows = given.results / name / "rows.jsonl"
+        if not rows.exists():
+            continue
+        met = {
+            (row["text"], row["finished"]): row["terms"]
+            for row in map(json.loads, rows.read_text(encoding="utf-8").splitlines())
+        }
+        texts, finished = [text for text, _ in met], [end for _, end in met]
+        columns: list[list[float]] = []
+        for judge, _ in kind.judges:
+            if judge not in readers:
+                readers[judge] = reader_of(judge, given, policy)
+            read = readers[judge]
+            if judge == "term":  # a text's terms are the same for every prompt
+                columns.append(
+                    [-sum(v for label, v in terms.items() if label != "reference") for terms in met.values()]
+                )
+            else:
+                columns.append([float("nan")] * len(texts) if read is None else read(texts, finished))
+        values = zip(texts, finished, *columns, strict=True)
+        lines = [json.dumps({"text": text, "finished": end, "judges": found}) for text, end, *found in values]
+        (given.results / f"{name}-judged.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"{name}: {len(texts)} answers", flush=True)
+
+
+def reader_of(judge: str, given: argparse.Namespace, policy: Any) -> Read | None:
+    """What reads texts, or None where that is not at hand."""
+    if judge.startswith(SIMILARITY):
+        return similarity(judge.removeprefix(SIMILARITY), given.encoder) if given.encoder else None
+    return None if judge == "term" else probe(given.models / f"{judge}.safetensors", policy)
+
+
+if __name__ == "__main__":
+    main()

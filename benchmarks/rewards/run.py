@@ -1,0 +1,72 @@
+"""Answers of the test bed: samplers × budgets for one kind of reward.
+
+    python benchmarks/rewards/run.py quality/report.jsonl --tune quality/tune.jsonl --models quality \\
+        --kind sentiment --out results
+
+`--models` has the rewards that `make_models.py` trains. The scale of the reward is measured on the tuning prompts; what
+is kept in `--out` is not made again. `judge.py` and `tables.py` go on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from kinds import KINDS
+
+import sea_toolkit as sea
+from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.session import Session
+from sea_toolkit.util.prompts import read_prompts
+
+MAIN = "tilted,smc,args,best-of-n"
+ALL = "sea-guided,suffix-mh,chunk-beam,tilted-exact,sea,sea-adam,psgld,mala,discrete-langevin"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompts", type=Path)
+    parser.add_argument("--tune", type=Path, required=True, help="prompts that scales are measured on")
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=48)
+    parser.add_argument("--length", type=int, default=32)
+    parser.add_argument("--policy", default="smollm2-135m")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--part",
+        action="append",
+        metavar="SAMPLERS@BUDGETS",
+        help="a comparison, as tilted,smc@8,32; may be repeated",
+    )
+    given = parser.parse_args()
+    kind, out = KINDS[given.kind], given.out / given.kind
+    policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
+    scaled = scaled_recipe(kind.recipe(given.length, given.models), read_prompts(given.tune), policy, given.seed)
+    assert scaled.calibration is not None
+    setting = {"scales": scaled.calibration.model_dump(mode="json", exclude_none=True), "length": given.length}
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / f"{given.kind}.json").write_text(json.dumps(setting), encoding="utf-8")
+    prompts = read_prompts(given.prompts)[: given.limit]
+    for part in given.part or [f"{MAIN}@4,8,16,32,64", "best-of-n@128,256", f"{ALL}@8,32"]:
+        samplers, budgets = part.split("@")
+        start = time.perf_counter()
+        sea.compare(
+            prompts, recipe=scaled, samplers=samplers.split(","), budgets=[float(b) for b in budgets.split(",")],
+            batch=given.batch, seeds=[given.seed], policy=policy, out=out,
+        )  # fmt: skip
+        print(f"{given.kind}: {part}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def scaled_recipe(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy, seed: int) -> sea.Recipe:
+    """The recipe with the terms' deviations over the policy's answers to the tuning prompts."""
+    return sea.calibrate(prompts, recipe=recipe, samples=8, seed=seed, policy=policy).recipe
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Tables and the figure of the test bed: `python benchmarks/rewards/tables.py results --default tilted`.
+
+A reward is given in standard deviations of the policy's own answers above their mean, and so is what a judge says, by
+the spread of what it says of the base answers. Intervals are 95 % bootstraps over prompts; the mean over kinds is taken
+for each prompt first. `samples of best-of-n` is how many best-of-n would need for the same mean reward, by linear
+interpolation in log n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kinds import KINDS, Kind
+from numpy.typing import NDArray
+
+from sea_toolkit.evaluation.statistics import Bootstrap, Interval, distinct
+
+Cell = tuple[str, float]
+"""Method and budget."""
+Columns = dict[str, NDArray[np.float64]]
+"""`reward`, `judge`, `energy`, `nll`, `samples`, `seconds` → one number per prompt."""
+
+BEST = "best-of-n"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One kind's numbers."""
+
+    kind: Kind
+    cells: dict[Cell, Columns]
+    texts: dict[Cell, list[str]]
+
+
+def read(results: Path, name: str) -> Found | None:
+    """What `run.py` and `judge.py` left of a kind."""
+    kind, rows = KINDS[name], results / name / "rows.jsonl"
+    if not rows.exists():
+        return None
+    setting = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+    scales = {label: term["deviation"] for label, term in setting["scales"]["terms"].items()}
+    signs = dict(zip(scales, kind.signs, strict=True))
+    judged = {}
+    path = results / f"{name}-judged.jsonl"
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            judged[entry["text"], entry["finished"]] = entry["judges"]
+    by_cell: dict[Cell, dict[int, dict[str, float]]] = defaultdict(dict)
+    texts: dict[Cell, list[str]] = defaultdict(list)
+    votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)
+    for row in map(json.loads, rows.read_text(encoding="utf-8").splitlines()):
+        cell, prompt = (row["method"], row["budget"]), row["prompt_index"]
+        by_cell[cell][prompt] = {
+            "reward": -sum(signs[label] * row["terms"][label] / scale for label, scale in scales.items()),
+            "energy": row["energy"], "nll": row["nll_per_token"], "samples": row["samples"], "seconds": row["seconds"],
+        }  # fmt: skip
+        votes[cell][prompt] = judged.get((row["text"], row["finished"]), [np.nan] * len(kind.judges))
+        texts[cell].append(row["text"])
+    base = np.array([votes["base", 1.0][p] for p in sorted(votes["base", 1.0])], dtype=float)
+    weights = np.array([weight for _, weight in kind.judges]) / base.std(0).clip(min=1e-9)
+    centre = np.array([by_cell["base", 1.0][p]["reward"] for p in by_cell["base", 1.0]]).mean()
+    whole = max(len(found) for found in by_cell.values())
+    cells = {}
+    for cell, found in by_cell.items():
+        if len(found) < whole:
+            continue
+        order = sorted(found)
+        columns = {key: np.array([found[p][key] for p in order], dtype=float) for key in found[order[0]]}
+        columns["reward"] -= centre
+        columns["judge"] = (np.array([votes[cell][p] for p in order], dtype=float) - base.mean(0)) @ weights
+        cells[cell] = columns
+    return Found(kind, cells, texts)
+
+
+def shown(interval: Interval) -> str:
+    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def signed(interval: Interval) -> str:
+    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+
+
+def equivalent(found: Found, cell: Cell) -> str:
+    """How many samples best-of-n needs for the cell's mean reward."""
+    curve = sorted((b, float(c["reward"].mean())) for (m, b), c in found.cells.items() if m == BEST)
+    value = float(found.cells[cell]["reward"].mean())
+    if not curve or value > curve[-1][1]:
+        return f"> {curve[-1][0]:.0f}" if curve else ""
+    if value < curve[0][1]:
+        return f"< {curve[0][0]:.0f}"
+    return f"{2 ** float(np.interp(value, [v for _, v in curve], [np.log2(b) for b, _ in curve])):.0f}"
+
+
+def print_kind(name: str, found: Found) -> None:
+    """The table of one kind."""
+    (prompts,) = {len(columns["reward"]) for columns in found.cells.values()}
+    resample = Bootstrap(prompts)
+    print(f"\n### {name}: {found.kind.about}, {prompts} prompts\n")
+    print("| method | budget | samples | reward | judge | −log π per token | distinct-2 | samples of best-of-n | s |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for cell, columns in found.cells.items():
+        reward, judge = resample.means(np.stack([columns["reward"], columns["judge"]], 1))
+        print(
+            f"| `{cell[0]}` | {cell[1]:.0f} | {columns['samples'].mean():.1f} | {shown(reward)} | {shown(judge)} | "
+            f"{columns['nll'].mean():.2f} | {distinct(found.texts[cell], 2):.3f} | {equivalent(found, cell)} | "
+            f"{columns['seconds'].mean():.1f} |"
+        )
+
+
+def print_mean(all_found: dict[str, Found], default: str, pairs: Sequence[tuple[Cell, Cell]]) -> None:
+    """Mean over kinds: each method, and differences between cells."""
+    shared = set.intersection(*(set(f.cells) for f in all_found.values()))
+    (prompts,) = {len(c["reward"]) for f in all_found.values() for c in f.cells.values()}
+    resample = Bootstrap(prompts)
+
+    def over_kinds(cell: Cell, key: str) -> NDArray[np.float64]:
+        return np.nanmean([f.cells[cell][key] for f in all_found.values()], axis=0)
+
+    print(f"\n### Mean over {len(all_found)} kinds, {prompts} prompts\n")
+    print("| method | budget | samples | reward | judge | −log π per token |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for cell in sorted(shared):
+        keys = ("reward", "judge", "nll", "samples")
+        reward, judge, nll, samples = resample.means(np.stack([over_kinds(cell, key) for key in keys], 1))
+        print(
+            f"| `{cell[0]}` | {cell[1]:.0f} | {samples.mean:.1f} | {shown(reward)} | {shown(judge)} | {nll.mean:.2f} |"
+        )
+    print("\n| difference | " + " | ".join(all_found) + " | mean reward | mean judge |")
+    print("|---|" + "--:|" * (len(all_found) + 2))
+    for a, b in pairs:
+        if not {a, b} <= shared:
+            continue
+        each = [
+            signed(resample.means((f.cells[a]["reward"] - f.cells[b]["reward"])[:, None])[0])
+            for f in all_found.values()
+        ]
+        mean, judge = resample.means(
+            np.stack([over_kinds(a, key) - over_kinds(b, key) for key in ("reward", "judge")], 1)
+        )
+        print(
+            f"| `{a[0]}@{a[1]:.0f}` − `{b[0]}@{b[1]:.0f}` | " + " | ".join([*each, signed(mean), signed(judge)]) + " |"
+        )
+
+
+def plot(all_found: dict[str, Found], default: str, path: Path) -> None:
+    """How many samples best-of-n would need, for each kind and budget of the default."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4))
+    names = list(all_found)
+    budgets = sorted({b for f in all_found.values() for m, b in f.cells if m == default})
+    for i, budget in enumerate(budgets):
+        heights, over = [], []
+        for found in all_found.values():
+            text = equivalent(found, (default, budget)) if (default, budget) in found.cells else "1"
+            heights.append(float(text.strip("<> ")))
+            over.append(text.startswith(">"))
+        places = np.arange(len(names)) + (i - len(budgets) / 2) * 0.8 / len(budgets)
+        bars = axes.bar(places, heights, 0.8 / len(budgets), label=f"{budget:.0f} samples")
+        for bar, more in zip(bars, over, strict=True):
+            if more:
+                axes.annotate("↑", (bar.get_x() + bar.get_width() / 2, bar.get_height()), ha="center")
+    axes.set_yscale("log", base=2)
+    axes.set_ylabel("samples of best-of-n")
+    axes.set_xticks(np.arange(len(names)), names, rotation=20, ha="right")
+    axes.legend(title=default, fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--default", default="tilted")
+    parser.add_argument("--plot", type=Path)
+    given = parser.parse_args()
+    everything = {name: found for name in KINDS if (found := read(given.results, name)) is not None}
+    for name, found in everything.items():
+        print_kind(name, found)
+    others = sorted(
+        {cell for found in everything.values() for cell in found.cells if cell[0] not in ("base", given.default)}
+    )
+    pairs = [((given.default, 8.0), (BEST, 64.0)), ((given.default, 32.0), (BEST, 256.0))]
+    pairs += [((given.default, budget), other) for other in others for budget in (other[1],) if budget in (8.0, 32.0)]
+    print_mean(everything, given.default, pairs)
+    if given.plot:
+        plot(everything, given.default, given.plot)
+
+
+if __name__ == "__main__":
+    main()
