@@ -24,7 +24,6 @@ class Tilted(SuffixSampler):
         clip: largest tilt of one token, in nats.
         temperature: of the policy in the proposals; below 1 it writes more fluently.
         inverse_temperature: β; larger is greedier.
-        tries: suffixes that are drawn for each chain in a step, one of which is chosen and tested.
     """
 
     law = Law.none()
@@ -39,10 +38,9 @@ class Tilted(SuffixSampler):
         clip: Annotated[float, Field(gt=0)] = 8.0,
         temperature: Annotated[float, Field(gt=0)] = 0.8,
         inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
-        tries: Annotated[int, Field(gt=0)] = 1,
     ) -> None:
         proposal = TiltedProposal(RunningMean(), strength, spread, clip, temperature)
-        super().__init__(proposal, search, inverse_temperature, tries)
+        super().__init__(proposal, search, inverse_temperature)
 
 
 class TiltedExact(SuffixSampler):
