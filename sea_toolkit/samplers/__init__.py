@@ -14,6 +14,16 @@ def sea_register_samplers(register: Register) -> None:
         summary="Adam on the logits, decoded with the LM in the loop: the released settings of SEA.",
     )
     register(
+        "sea-guided",
+        target="sea_toolkit.samplers.sea_guided:SeaGuided",
+        summary="Langevin dynamics on biases that guide the policy while it writes.",
+    )
+    register(
+        "sea-guided-exact",
+        target="sea_toolkit.samplers.sea_guided:SeaGuidedExact",
+        summary="Biases and texts as one Metropolis–Hastings chain, with the exact ratio.",
+    )
+    register(
         "best-of-n",
         target="sea_toolkit.samplers.best_of_n:BestOfN",
         summary="Draw answers from the policy and keep the best.",

@@ -29,7 +29,7 @@ SAMPLERS = [
     {"name": "discrete-langevin", "step_size": 1.0}, {"name": "mala", "step_size": 1.0, "check_every": 1},
     {"name": "psgld", "step_size": 1.0, "check_every": 1}, {"name": "sea", "step_size": 2.0, "check_every": 1},
     {"name": "sea-adam", "learning_rate": 1.0}, {"name": "args", "top_k": 4}, {"name": "chunk-beam", "chunk": 3},
-    {"name": "smc", "chunk": 3, "particles": 4},
+    {"name": "smc", "chunk": 3, "particles": 4}, {"name": "sea-guided"}, {"name": "sea-guided-exact"},
 ]  # fmt: skip
 
 

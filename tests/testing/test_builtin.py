@@ -201,6 +201,8 @@ def test_initializer(name, options):
         ("psgld", {}, ("law",)),
         ("sea", {}, None),
         ("sea-adam", {}, None),
+        ("sea-guided", {}, None),
+        ("sea-guided-exact", {"inverse_temperature": 2.0}, ()),
         ("tilted", {}, None),
         ("best-of-n", {}, None),
         ("args", {}, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,16 +37,20 @@ class State:
     layers: KeysValues
 
 
+ReadsGradient = Literal["none", "start", "all"]
+"""Of no texts, of the starting texts alone, or of every text."""
+
+
 class Proposal(ABC):
     """How a suffix is drawn; the policy on the suffix, or something made of it.
 
     Attributes:
-        reads_gradient: scoring a text has to give the gradients of the rewards as well.
+        reads_gradient: of which texts the scoring has to give the gradients of the rewards as well.
         cut_power: the kept part of a text is `uniform ** cut_power`: above 1 short prefixes are more frequent.
         temperature: divides the policy's logits.
     """
 
-    reads_gradient: bool = False
+    reads_gradient: ReadsGradient = "none"
     cut_power: float = 1.0
     temperature: float = 1.0
 

@@ -57,7 +57,7 @@ class SuffixSampler(Sampler, abstract=True):
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = self.proposal.start(problem, noise)
-        scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient)
+        scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient != "none")
         layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
         gradient_state = self.proposal.update_gradient_state(problem, scored, None)
         return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
@@ -102,13 +102,13 @@ class SuffixSampler(Sampler, abstract=True):
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
-        scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient)
+        scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient == "all")
         gradient_state = proposal.update_gradient_state(problem, scored, gradient_state)
         return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
 
     def _rescored(self, problem: Problem, state: State) -> State:
         """The state with its terms scored by the current energy."""
-        scored = problem.score_as_text(state.ids, state.log_prob, gradients=self.proposal.reads_gradient)
+        scored = problem.score_as_text(state.ids, state.log_prob, gradients=self.proposal.reads_gradient == "all")
         gradient_state = self.proposal.update_gradient_state(problem, scored, state.gradient_state)
         return replace(state, values=scored.energies.values(), gradient_state=gradient_state)
 

@@ -22,7 +22,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.proposal import Proposal, State, flops_of_pass, log_proposal
+from sea_toolkit.samplers.shared.proposal import Proposal, ReadsGradient, State, flops_of_pass, log_proposal
 
 
 class GradientMemory(ABC):
@@ -125,7 +125,7 @@ class TiltedProposal(Proposal):
     clip: float
     temperature: float
     cut_power: float = 2.0
-    reads_gradient: bool = True
+    reads_gradient: ReadsGradient = "all"
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         return self.memory.update(token_gradients(problem, scored), before)

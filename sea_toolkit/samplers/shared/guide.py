@@ -1,0 +1,168 @@
+"""Suffixes that follow a continuous state: one bias of few dimensions per position, added to the policy's logits while
+it writes,
+
+    z_t(v) = (log π(v | x, y_<t) + clip(b_t,0 · u_0(v) + Σ_k b_t,k · u_k(v), ±clip)) / temperature
+
+u_0 is the direction in which the rewards get better, from the gradients of the texts met (`RunningMean`), and
+u_1 … u_K are coordinates of the policy's own embeddings, so that words of similar meaning move together. All have mean
+0 and standard deviation 1 over the vocabulary, so that b is in nats. Straight through softmax, in the geometry of its
+own distributions (natural gradient), the slope of the energy with respect to the logits is that with respect to the
+token probabilities, and −log π is a spring that pulls b back to 0: the energy's first order has its minimum at
+μ = strength · size · e_0, and b follows Langevin dynamics around it, Ornstein and Uhlenbeck's process:
+
+    b ← μ + (1 − η) (b − μ) + sqrt(η (2 − η)) σ ε,      σ² (1 + K) = noise²
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sea_toolkit.core.noise import Noise
+from sea_toolkit.lm.decoding import Decoded, LogitsProcessor
+from sea_toolkit.problem.problem import Problem
+from sea_toolkit.problem.scores import InitialResponses, Scored
+from sea_toolkit.registry.options import Number
+from sea_toolkit.samplers.base import select_chains
+from sea_toolkit.samplers.shared.proposal import ReadsGradient, State
+from sea_toolkit.samplers.shared.tilt import TiltedProposal, favour_once, token_gradients
+
+COORDINATES = 16
+"""K: directions of the embedding space, at most."""
+
+
+@dataclass(frozen=True)
+class GuidedProposal(TiltedProposal):
+    """The policy, guided by biases that move from text to text. Its gradient state is that of the memory and, as the
+    last tensor, the biases `[P, C, T, 1 + K]` of the chain's own text.
+
+    Attributes:
+        noise: standard deviation of the biases' random part over the vocabulary, in nats.
+        step_size: η.
+    """
+
+    noise: Number = 0.0
+    step_size: Number = 1.0
+
+    def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
+        if before is None:
+            memory, bias = None, self.no_bias(problem)
+        else:
+            memory, bias = before[:-1], before[-1]
+        return [*super().update_gradient_state(problem, scored, memory), bias]
+
+    def select_gradient_state(
+        self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
+    ) -> list[Tensor]:
+        memory = super().select_gradient_state(mask, accepted[:-1], rejected[:-1])
+        return [*memory, select_chains(mask, accepted[-1], rejected[-1])]
+
+    def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
+        """The biases behind the cut move first; those of the tokens that are kept stay."""
+        *memory, bias = state.gradient_state
+        moved = [*memory, self.moved(problem, memory, bias, cut, noise)]
+        return self.write(problem, state, moved, cut, noise), moved
+
+    def moved(
+        self, problem: Problem, memory: list[Tensor], bias: Float[Tensor, "P C T B"], cut: int, noise: Noise
+    ) -> Float[Tensor, "P C T B"]:
+        """One step of the dynamics behind the cut."""
+        clock, (_, c, length, width) = problem.clock, bias.shape
+        eta, sigma = clock.value(self.step_size), clock.value(self.noise) / width**0.5
+        drawn = sigma * (eta * (2.0 - eta)) ** 0.5 * noise.normal(c, length - cut, width)
+        center = self.center(problem, memory)[:, :, cut:]
+        return torch.cat([bias[:, :, :cut], center + (1.0 - eta) * (bias[:, :, cut:] - center) + drawn], 2)
+
+    def center(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P C T B"]:
+        """μ at each position."""
+        center = self.no_bias(problem)
+        center[..., 0] = self.unit_direction(problem, memory)[1][..., None]
+        return center
+
+    def unit_direction(self, problem: Problem, memory: list[Tensor]) -> tuple[Float[Tensor, "P 1 V"], Tensor]:
+        """u_0, and the length of μ `[P, 1]`."""
+        gradient = -self.direction(problem, memory)
+        centered = gradient - gradient.mean(-1, keepdim=True)
+        size = centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+        strength, spread = problem.clock.value(self.strength), problem.clock.value(self.spread)
+        return centered / size, (strength * size).clamp(max=spread).squeeze(-1)
+
+    def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
+        """The change of the weighted energy for one more of each token."""
+        return self.memory.direction(problem, memory)
+
+    def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor:
+        memory, bias = gradient_state[:-1], gradient_state[-1] if gradient_state else self.center(problem, [])
+        along = self.unit_direction(problem, memory)[0].expand(-1, problem.chains, -1).flatten(0, 1)
+        others, flat = embedding_directions(problem), bias.flatten(0, 1)
+
+        def process(ids: Tensor, log_probs: Tensor, rows: Tensor) -> Tensor:
+            b = flat[rows, ids.shape[1]]
+            guide = b[:, :1] * along[rows] + b[:, 1:] @ others
+            return log_probs + favour_once(guide.clamp(-self.clip, self.clip), ids) / self.temperature
+
+        return process
+
+    def no_bias(self, problem: Problem) -> Float[Tensor, "P C T B"]:
+        """Where the policy writes by itself."""
+        width = 1 + len(embedding_directions(problem))
+        return torch.zeros(len(problem.prompts), problem.chains, problem.length, width, device=problem.policy.device)
+
+
+def embedding_directions(problem: Problem) -> Float[Tensor, "K V"]:
+    """Coordinates of the policy's embedding, evenly spaced, with mean 0 and standard deviation 1 over its tokens."""
+    table = problem.policy.table
+    columns = table[:, :: max(1, table.shape[1] // COORDINATES)][:, :COORDINATES].float().T
+    centered = columns - columns.mean(-1, keepdim=True)
+    return centered / centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+
+
+@dataclass(frozen=True)
+class FixedGuide(GuidedProposal):
+    """Directions that stay those of the starting texts, so that the way back is known: biases and texts have the law
+
+        N(b; μ, σ²) · exp(−β E(y)),
+
+    because the dynamics keep the Gaussian, and tokens are drawn by the biases with a probability that is in the ratio.
+    Its gradient state is the direction `[P, 1, V]`, log p_b of the tokens of the chain's own text `[P, C, T]`, and its
+    biases. The chains start with no bias, by which the policy itself would have written their texts.
+    """
+
+    reads_gradient: ReadsGradient = "start"
+
+    def start(self, problem: Problem, noise: Noise) -> InitialResponses:
+        return problem.start(noise, keep_cache=True)
+
+    def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
+        if before is not None:
+            return before
+        met = self.memory.update(token_gradients(problem, scored), None)
+        bias = self.no_bias(problem)
+        return [self.memory.direction(problem, met), torch.zeros_like(bias[..., 0]), bias]
+
+    def select_gradient_state(
+        self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
+    ) -> list[Tensor]:
+        return [accepted[0], *select_chains(mask, accepted[1:], rejected[1:])]
+
+    def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
+        drawn, (direction, log_q, bias) = super().draw(problem, state, cut, noise)
+        return drawn, [direction, torch.cat([log_q[..., :cut], drawn.log_proposal], -1), bias]
+
+    def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
+        return memory[0]
+
+    def gradient_flops(self, problem: Problem) -> float:
+        return 0.0
+
+    def flops_back(self, problem: Problem, cut: int) -> float:
+        return 0.0
+
+    def log_prob_back(self, problem: Problem, state: State, moved: State, cut: int) -> Float[Tensor, "P C n"]:
+        """By the biases under which the old text was written: no pass is needed."""
+        _, log_q, bias = state.gradient_state
+        by_policy = (bias == 0).all(-1)  # of the starting texts
+        return torch.where(by_policy, state.log_prob, log_q)[..., cut:]
