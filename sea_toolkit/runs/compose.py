@@ -35,7 +35,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
 from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.runs.sampling import Sampling, resolve_sampling
-from sea_toolkit.samplers.base import Sampler, samples_of
+from sea_toolkit.samplers.base import Sampler
 from sea_toolkit.schedules.reactive import ReactiveSchedule
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
 
@@ -205,8 +205,7 @@ class Composition:
         asked, usual = self.recipe.sampler.chains, self.sampler.default_chains
         if asked is not None or budget is None:
             return asked or usual
-        each = 1.0 if self.sampler.first_step is None else samples_of(problem, *self.sampler.first_step)
-        return max(min(usual, int(budget / each)), 2 if self.joint else 1)
+        return max(min(usual, int(budget / self.sampler.chain_cost(problem))), 2 if self.joint else 1)
 
     def settle(self, terms: Sequence[TermFacts]) -> None:
         """Settle on a sampler as soon as the terms tell which one it is, and check that it can work with them.

@@ -114,6 +114,11 @@ class Sampler(ABC):
         """Samples per prompt that the start and the first step cost at most, all chains together; None: unknown."""
         return None if self.first_step is None else problem.chains * samples_of(problem, *self.first_step)
 
+    def chain_cost(self, problem: Problem) -> float:
+        """Samples that a chain costs until it is of use: its start and its first step, unless a sampler says less. Where
+        the recipe sets no chains, a small budget gets as many as it pays for."""
+        return 1.0 if self.first_step is None else samples_of(problem, *self.first_step)
+
     def step_cost(self, problem: Problem, state: Any, noise: Noise) -> float | None:
         """Samples per prompt that the next step costs at most, all chains together; None: about what the last one did.
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Law
+from sea_toolkit.samplers.base import Law, samples_of
 from sea_toolkit.samplers.shared.suffix import SuffixSampler, exact, search
 from sea_toolkit.samplers.shared.tilt import CurrentGradient, RunningMean, TiltedProposal
+
+START = (1.0, 2.5)
+"""Passes of the policy, and scorings by all rewards, that a start with its gradients costs."""
 
 
 class Tilted(SuffixSampler):
@@ -39,8 +43,12 @@ class Tilted(SuffixSampler):
         temperature: Annotated[float, Field(gt=0)] = 0.8,
         inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
     ) -> None:
-        proposal = TiltedProposal(RunningMean(), strength, spread, clip, temperature)
-        super().__init__(proposal, search, inverse_temperature)
+        self.tilted = TiltedProposal(RunningMean(), strength, spread, clip, temperature)
+        super().__init__(self.tilted, search, inverse_temperature)
+
+    def chain_cost(self, problem: Problem) -> float:
+        """A start that a compass has tilted is of use by itself."""
+        return samples_of(problem, *START) if self.tilted.tilts_start(problem) else super().chain_cost(problem)
 
 
 class TiltedExact(SuffixSampler):
