@@ -16,11 +16,13 @@ class Clock:
         step: the step about to be taken, from 0.
         progress: the part of the run's steps or budget that is done, 0 to 1.
         budget: the run's budget in samples per prompt, or None if it is given in steps.
+        left: the part of it that the next step may spend, or None.
     """
 
     step: int = 0
     progress: float = 0.0
     budget: float | None = None
+    left: float | None = None
 
     def value(self, number: Number) -> float:
         """Resolve a number that may be a schedule."""

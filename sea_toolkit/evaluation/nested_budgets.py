@@ -1,12 +1,14 @@
 """One run that gives the answers of several budgets, where that is exact.
 
-A sampler that states that it never reads the budget takes the same steps whatever the budget is, unless a number of the
-recipe follows a schedule: the run of a smaller budget is then a beginning of this one.
+A sampler that states that it reads the budget for its last steps alone, or never, takes the same steps as long as more
+is left than they cost, unless a number of the recipe follows a schedule. The run of a smaller budget is then a
+beginning of this one and an end of its own, which is taken from there; afterwards the run goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,30 +78,48 @@ class BudgetedRun(Run):
         self.by_reward = [Archive() for _ in problem.prompts]
         self.accepted: torch.Tensor | None = None
         self.counted = 0
-        self.stopped_at = 0.0
-        self.rewrites = composition.recipe.rewrite is not None
-        if select == "reward" and self.rewrites:
+        if select == "reward" and composition.recipe.rewrite is not None:
             raise RecipeError("choosing by reward, and rewrites compete by energy", hint="one of the two")
         if select == "reward" and not any(t.is_reward for t in problem.terms):
             raise RecipeError("choosing by reward, and there is no reward", hint="choose by energy (--select energy)")
 
     def _goes_on(self) -> bool:
-        while self.pending and not self._would_go_on(self.pending[0]):
-            budget = self.pending.pop(0)
-            # texts that the sampler has not scored yet are scored at the end of a run, at that run's cost
-            if self.position.scored_last_step and self._is_beginning(budget):
-                self.snapshots[budget] = self._snapshot(self.problem.ledger.seconds)
         going = super()._goes_on()
-        self.stopped_at = self.problem.ledger.seconds
-        return going
+        cost = self.course.expected
+        while self.pending and not self._goes_on_alike(self.pending[0], going, cost):
+            budget = self.pending.pop(0)
+            if self._is_beginning(budget):
+                self._end_at(budget)
+        return super()._goes_on()
 
-    def _would_go_on(self, budget: float) -> bool:
-        """Whether a run of that budget would go on here."""
+    def _goes_on_alike(self, budget: float, going: bool, cost: float | None) -> bool:
+        """Whether a run of that budget would take the same step here."""
+        with self._budget(budget):
+            return super()._goes_on() and going and self.course.expected == cost
+
+    @contextmanager
+    def _budget(self, budget: float) -> Iterator[None]:
         self.course.budget = self.problem.clock.budget = budget
         try:
-            return super()._goes_on()
+            yield
         finally:
             self.course.budget = self.problem.clock.budget = self.own
+
+    def _end_at(self, budget: float) -> None:
+        """Take the end of a run of that budget, keep its outcome, and come back."""
+        parts, state = self._parts_now(), self.state
+        by_reward, counted = [archive.state() for archive in self.by_reward], (self.accepted, self.counted)
+        with self._budget(budget):
+            while super()._goes_on():
+                self._take_step()
+            self._score_final_texts()
+            self._spend_rest()
+            self.snapshots[budget] = self._snapshot(self.problem.ledger.seconds)
+        self.state = state
+        self._undo(parts)
+        for archive, before in zip(self.by_reward, by_reward, strict=True):
+            archive.load_state(before)
+        self.accepted, self.counted = counted
 
     def _is_beginning(self, budget: float) -> bool:
         """Whether a run of that budget would have taken the same steps, with as many chains: none so far depends on
@@ -109,8 +129,7 @@ class BudgetedRun(Run):
             return False
         if self.scheduled or self.composition.chains(self.problem, budget) != self.problem.chains:
             return False
-        reads = self.sampler.reads_budget
-        return reads == "never" or (reads == "last-round" and budget % self.problem.chains == 0)
+        return self.sampler.reads_budget != "always"
 
     def _record(self, info: Info, step: int) -> None:
         super()._record(info, step)
@@ -123,9 +142,7 @@ class BudgetedRun(Run):
             self.counted += 1
 
     def _results(self) -> list[Any]:
-        # only texts that the sampler has not scored need the final scoring
-        over = self.position.scored_last_step and not self.rewrites
-        self.snapshots[self.own] = self._snapshot(self.stopped_at if over else self.problem.ledger.seconds)
+        self.snapshots[self.own] = self._snapshot(self.problem.ledger.seconds)
         return super()._results()
 
     def _snapshot(self, seconds: float) -> Snapshot:

@@ -186,6 +186,27 @@ class Problem:
         """FLOPs per token of scoring an answer once by the models of all energies."""
         return sum(t.meter.flops_per_token for t in self.terms)
 
+    def samples_of(self, drawings: float, scorings: float) -> float:
+        """What so many passes of the policy over an answer and scorings of it by all rewards cost, in samples."""
+        unit = self.sample_flops
+        drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters) * self.length
+        return (drawings * drawing + scorings * (unit - drawing)) / unit
+
+    @property
+    def reading_cost(self) -> float:
+        """What it costs to read a new text again, in samples, times the part of texts that must be."""
+        return self.run.reread.share * self.drawing_cost(self.length)
+
+    @property
+    def answer_cost(self) -> float:
+        """What an answer of the policy costs in samples, drawn and scored."""
+        return self.drawing_cost(self.length) + self.reading_cost + self.samples_of(0.0, 1.0)
+
+    def drawing_cost(self, tokens: int) -> float:
+        """What drawing the last tokens of a response costs, in samples; the first one of all comes with the prompt."""
+        body, head = self.policy.body_parameters, self.policy.head_parameters
+        return 2.0 * (body * (tokens - (tokens == self.length)) + head * tokens) / self.sample_flops
+
     @property
     def differentiable(self) -> list[Term]:
         """Terms that can be asked about a relaxed response."""

@@ -13,6 +13,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.problem.backward import Backward
 from sea_toolkit.problem.multipliers import Multipliers
+from sea_toolkit.problem.reread import Reread
 from sea_toolkit.problem.weighing import Weighing
 
 FEW_PROMPTS = 3
@@ -32,6 +33,7 @@ class RunState:
         backward: finds out who is at fault when a gradient fails.
         weighing: what the weights depend on besides the recipe; checkpoints store it separately.
         multipliers: what its limits count; checkpoints store them separately.
+        reread: how many texts the policy has to read again; checkpoints store it separately.
     """
 
     ledger: Ledger
@@ -42,6 +44,7 @@ class RunState:
     backward: Backward = field(default_factory=Backward, repr=False)
     weighing: Weighing = field(default_factory=Weighing)
     multipliers: Multipliers = field(default_factory=Multipliers)
+    reread: Reread = field(default_factory=Reread)
     _notes: list[str] = field(default_factory=list)
 
     @classmethod

@@ -51,6 +51,8 @@ def score_texts(
         problem.run.stop(f"a logit of policy {problem.policy.name!r}", charge.drawn.isnan())
     values: dict[str, Tensor] = {}
     charged = {t.label: charge.of(t, response) for t in problem.terms if t.policy_energy is not None}
+    if charged:
+        problem.run.reread.look(same)
     nll = next((nll for _, nll in charged.values()), torch.full_like(length, torch.nan))
     response = replace(response, log_prob=-nll if charged else charge.known)
     rewards = [t.label for t in problem.differentiable_rewards] if gradients else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sea_toolkit.core.noise import Noise
@@ -26,6 +26,7 @@ class Course:
         steps: to be taken at most, or None.
         budget: samples to be spent at most, or None.
         stop_after: pause after this many steps, or None.
+        expected: what the sampler expects its next step to cost, or None.
 
     Raises:
         RecipeError: the budget does not pay for the start.
@@ -37,6 +38,7 @@ class Course:
     steps: int | None
     budget: float | None
     stop_after: int | None
+    expected: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         chains = self.problem.chains
@@ -56,14 +58,29 @@ class Course:
             return False
         if bool(self.problem.stopped.all()):
             return False
-        if self.calls.finished(state):
-            return False
         if self.steps is not None and step >= self.steps:
             return False
-        # answers that end early are cheaper than a sample: a sampler with its own count decides alone
-        if self.budget is None or self.calls.sampler.counts_budget:
+        self.problem.clock.left = self.left
+        if self.calls.finished(state):
+            return False
+        if self.left is None:
             return True
-        return self.problem.ledger.samples + (self.next_cost(state, noise) or 0.0) <= self.budget + ROUNDING
+        self.expected = self.calls.step_cost(state, noise)
+        if self.calls.sampler.counts_budget:
+            return True
+        return (self.next_cost(state, noise) or 0.0) + self._last_look <= self.left + ROUNDING
+
+    @property
+    def left(self) -> float | None:
+        """Samples that may still be spent.
+
+        Of a sampler with a law, start and steps count what they were expected to cost: what texts really cost would let
+        the number of steps, and the last step, depend on the texts that the chains have met.
+        """
+        if self.budget is None:
+            return None
+        by_plan = self.calls.sampler.law.kind != "none"
+        return self.budget - (self.position.planned if by_plan else self.problem.ledger.samples)
 
     def next_cost(self, state: Any, noise: Noise) -> float | None:
         """What the next step costs in samples, as far as is known."""
@@ -72,6 +89,12 @@ class Course:
             return self.position.last_cost if ahead is None else ahead
         first = self.calls.first_step_cost()
         return None if first is None else max(0.0, first - self.problem.ledger.samples)
+
+    @property
+    def _last_look(self) -> float:
+        """What it costs to score the texts of the last step, where a sampler looks at them only now and then."""
+        looks = self.position.step == 0 or self.position.scored_last_step
+        return 0.0 if looks else self.problem.chains * self.problem.samples_of(1.0, 1.0)
 
     def set_clock(self) -> None:
         """Tell schedules where the run stands."""

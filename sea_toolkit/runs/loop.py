@@ -84,6 +84,7 @@ class StepLoop:
             "weights": problem.run.weighing,
             "limits": problem.run.multipliers,
             "chains": problem.run,
+            "reread": problem.run.reread,
             "schedules": self.schedules,
             "archives": self.archives,
             "acceptance": self.acceptance,
@@ -95,6 +96,7 @@ class StepLoop:
         self.status = "ready"
         problem.run.weighing.noise = self.noise
         problem.run.multipliers.freezes = self.sampler.law.kind != "none"
+        problem.run.reread.learns = self.sampler.law.kind == "none"
         problem.ledger.begin(problem.sample_flops)
 
     @property
@@ -172,6 +174,7 @@ class StepLoop:
             if self.folder is not None and problem.run.weighing.scales:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest | {"scales": self.scales})
             self.state, self.position.scored_last_step = state, info.scored is not None
+            self.position.planned = problem.ledger.samples
             if info.scored is not None and not bool(info.scored.same.any()):
                 problem.run.note(
                     "none of the first answers is cut into the tokens that it was drawn in: -log π is that of the text "
@@ -187,26 +190,34 @@ class StepLoop:
             with during(f"before step {self.step + 1}"):
                 if not self._goes_on():
                     break
-            self.course.set_clock()
-            before, spent = {name: part.state() for name, part in self.parts.items()}, problem.ledger.samples
-            try:
-                with during(f"in step {self.step + 1}"):
-                    state, info = self.calls.step(self.state, self.noise)
-                    self._log_step(info, self.step + 1)
-                    self.acceptance.count(info.metrics)
-                    self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
-                    self._tell_limits(info)
-                done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
-            except BaseException:
-                self._undo(before)
-                raise
-            # no call in between: an interrupt leaves either the old step or the new one
-            at, self.state = self.position, state
-            at.step, at.last_cost, at.scored_last_step = done, cost, scored
-            self._emit("step", info)
+            self._emit("step", self._take_step())
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
                 self._emit("checkpoint")
+
+    def _take_step(self) -> Info:
+        problem = self.problem
+        self.course.set_clock()
+        before, spent, expected = self._parts_now(), problem.ledger.samples, self.course.expected
+        try:
+            with during(f"in step {self.step + 1}"):
+                state, info = self.calls.step(self.state, self.noise)
+                self._log_step(info, self.step + 1)
+                self.acceptance.count(info.metrics)
+                self.schedules.tell(problem.clock, info.metrics, problem.stopped, self.archives)
+                self._tell_limits(info)
+            done, cost, scored = self.step + 1, problem.ledger.samples - spent, info.scored is not None
+            planned = self.position.planned + (cost if expected is None else expected)
+        except BaseException:
+            self._undo(before)
+            raise
+        # no call in between: an interrupt leaves either the old step or the new one
+        at, self.state = self.position, state
+        at.step, at.last_cost, at.scored_last_step, at.planned = done, cost, scored, planned
+        return info
+
+    def _parts_now(self) -> dict[str, Any]:
+        return {name: part.state() for name, part in self.parts.items()}
 
     def _undo(self, before: dict[str, Any]) -> None:
         """The step did not happen: a resumed run takes it again, from the same streams."""
@@ -245,7 +256,7 @@ class StepLoop:
     def _checkpoint(self) -> None:
         if self.folder is not None and self.state is not None:
             self.trace.sync()
-            states = {name: part.state() for name, part in self.parts.items()}
+            states = self._parts_now()
             checkpoint.save_checkpoint(self.folder, self.request, self.state, states, self.calls.owner)
 
     def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 
@@ -24,16 +24,18 @@ class Position:
         step: steps done.
         last_cost: samples per prompt that the last step cost.
         scored_last_step: whether its texts have been scored.
+        planned: samples per prompt that start and steps were expected to cost, where that is known ahead.
     """
 
     step: int = 0
     last_cost: float = 0.0
     scored_last_step: bool = False
+    planned: float = 0.0
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"step": self.step, "last_cost": self.last_cost, "scored_last_step": self.scored_last_step}
+        return asdict(self)
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.step, self.last_cost = state["step"], state["last_cost"]
-        self.scored_last_step = state["scored_last_step"]
+        self.scored_last_step, self.planned = state["scored_last_step"], state["planned"]

@@ -8,6 +8,7 @@ from sea_toolkit.registry.blame import cause_of, during, is_out_of_memory, out_o
 from sea_toolkit.runs.build_results import build_results
 from sea_toolkit.runs.loop import StepLoop
 from sea_toolkit.runs.notes import Conduct, notes_on_budget
+from sea_toolkit.runs.rest import answers_for_the_rest
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.stored import write_end
@@ -69,6 +70,7 @@ class Run(StepLoop):
             closing = True
             with during("at the end of the run"):
                 self._score_final_texts()
+                self._spend_rest()
                 self._rewrite()
                 self._explain()
         except BaseException as error:
@@ -92,6 +94,15 @@ class Run(StepLoop):
             info = Info(problem.score_as_text(self.calls.current(self.state)))
             self._record(info, self.step)
             self.trace.last_look(self.step, problem.ledger.samples, info, problem.stopped)
+
+    def _spend_rest(self) -> None:
+        """Spend what pays for no further step on answers of the policy; not those of a joint energy, which are sets."""
+        if self.budget is None or self.course.stop_after is not None or self.composition.joint:
+            return
+        scored = answers_for_the_rest(self.problem, self.noise, self.budget)
+        if scored is not None:
+            self._record(Info(scored), self.step)
+            self.trace.rest(self.step, self.problem.ledger.samples, scored)
 
     def _rewrite(self) -> None:
         """Let rewrites of the answers compete, if the recipe asks for them."""

@@ -38,6 +38,10 @@ class Trace:
         """The texts of the last step, scored at the end of a run."""
         self._write(step, samples, {"last": True} | _scored(info.scored) | {"stopped": stopped.tolist()})
 
+    def rest(self, step: int, samples: float, scored: Scored) -> None:
+        """Answers of the policy for the rest of the budget."""
+        self._write(step, samples, {"last": True, "rest": scored.texts, "energy": numbers(scored.energies.total)})
+
     def rewrites(self, step: int, samples: float, scored: Scored) -> None:
         """The rewrites that competed with the answers."""
         line = {"last": True, "rewrites": scored.texts, "energy": numbers(scored.energies.total)}

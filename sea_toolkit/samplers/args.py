@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,14 +15,7 @@ from sea_toolkit.core.noise import Noise, draw
 from sea_toolkit.lm.kv_cache import buffered_cache
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
-from sea_toolkit.samplers.shared.left_to_right import (
-    PassCost,
-    drawing_cost,
-    ended,
-    energy_so_far,
-    padded,
-    scoring_cost,
-)
+from sea_toolkit.samplers.shared.left_to_right import ROUNDING, ended, energy_so_far, padded, scoring_cost
 
 
 @dataclass(frozen=True)
@@ -65,26 +59,49 @@ class Args(Sampler):
         return State(start.ids, 0), Info(problem.score_as_text(start.ids, start.log_prob))
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        top_k = self._pass_cost(problem).affordable(problem)
+        widths = self._widths(problem)
         uniform = noise.uniform(problem.chains, problem.length)
-        ids, log_prob = self.write(problem, uniform, top_k, self.greedy and state.passes == 0)
+        ids, log_prob = self.write(problem, uniform, widths, self.greedy and state.passes == 0)
         scored = problem.score_as_text(ids, log_prob)
         new = State(select_chains(problem.stopped, state.ids, ids), state.passes + 1)
-        return new, Info(scored, {"width": torch.full_like(scored.energies.total, top_k)})
+        return new, Info(scored, {"width": torch.full_like(scored.energies.total, sum(widths) / len(widths))})
 
     def first_step_cost(self, problem: Problem) -> float:
-        return self._pass_cost(problem).up_to_the_first(problem)
+        return problem.chains * (1.0 + problem.answer_cost) + problem.run.multipliers.drawn
 
-    def _pass_cost(self, problem: Problem) -> PassCost:
-        per_candidate = problem.chains * scoring_cost(problem, range(1, problem.length + 1))
-        fixed = problem.chains * (drawing_cost(problem) + scoring_cost(problem, [problem.length]))
-        return PassCost(min(self.top_k, problem.policy.vocab_size), fixed, per_candidate)
+    def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
+        """A pass that compares candidates at less than half of the tokens is none: answers of the policy are better."""
+        widths = self._widths(problem)
+        if self.top_k > 1 and 2 * sum(k > 1 for k in widths) < len(widths):
+            return float("inf")
+        scored = sum(k * self._candidate_cost(problem, t) for t, k in enumerate(widths) if k > 1)
+        return problem.chains * problem.answer_cost + scored
+
+    def _widths(self, problem: Problem) -> list[int]:
+        """Candidates for each token: `top_k`, or as many as the budget pays for, one more for the first tokens, whose
+        short texts cost least. One candidate need not be scored."""
+        most, left = min(self.top_k, problem.policy.vocab_size), problem.clock.left
+        if left is None:
+            return [most] * problem.length
+        widths, left = [1] * problem.length, left - problem.chains * problem.answer_cost + ROUNDING
+        for k in range(2, most + 1):
+            for t in range(problem.length):
+                left -= self._candidate_cost(problem, t) * (2 if k == 2 else 1)
+                if left < 0:
+                    return widths
+                widths[t] = k
+        return widths
+
+    def _candidate_cost(self, problem: Problem, position: int) -> float:
+        """Scoring one more candidate for a token in every chain, in samples."""
+        return problem.chains * scoring_cost(problem, [position + 1])
 
     @torch.no_grad()
     def write(
-        self, problem: Problem, uniform: Float[Tensor, "P C T"], top_k: int, greedy: bool
+        self, problem: Problem, uniform: Float[Tensor, "P C T"], widths: Sequence[int], greedy: bool
     ) -> tuple[Int[Tensor, "P C T"], Float[Tensor, "P C T"]]:
-        """One answer per chain, and log π of its tokens; `greedy` holds for each prompt's first chain."""
+        """One answer per chain, and log π of its tokens, each chosen among so many candidates; `greedy` holds for each
+        prompt's first chain."""
         policy, prefix, ledger = problem.policy, problem.prefix, problem.ledger
         p, c, length = uniform.shape
         uniform = uniform.to(policy.device)
@@ -94,10 +111,10 @@ class Args(Sampler):
         ids = torch.empty(p, c, 0, dtype=torch.long, device=policy.device)
         log_prob = torch.empty(p, c, 0, device=policy.device)
         for t in range(length):
-            values, tokens = policy.logits(hidden).log_softmax(-1).unflatten(0, (p, c)).topk(top_k)
+            values, tokens = policy.logits(hidden).log_softmax(-1).unflatten(0, (p, c)).topk(widths[t])
             ledger.decode_steps += 1
             ledger.forward("policy", p * c, policy.head_parameters)
-            score = self.scores(problem, ids, tokens, values)
+            score = values if widths[t] == 1 else self.scores(problem, ids, tokens, values)
             # the best is taken off first, so that no temperature makes all of them infinite
             best = score.amax(-1, keepdim=True)
             pick, drawn = draw(((score - best) / self.temperature).softmax(-1), uniform[..., t])

@@ -29,8 +29,8 @@ Gradients = Literal["none", "any-guide", "any-reward", "any-term", "every-term"]
 least one besides the reference; at least one, the reference included; all of them."""
 
 ReadsBudget = Literal["never", "last-round", "always"]
-"""How a sampler's steps depend on the budget and on the part already spent: not at all; only by a shorter last round,
-so that budgets of whole rounds give the same steps; from the first step on."""
+"""How a sampler's steps depend on the budget and on the part already spent: not at all; only by last steps that are
+made to fit what is left, and cost something else than they would with more; from the first step on."""
 
 Unfit = Literal["noisy", "points"]
 """Relaxations that draw noise; relaxations whose latent is a point in embedding space."""
@@ -62,11 +62,11 @@ class Sampler(ABC):
         needs_gradient: which terms must have a gradient; the core refuses an energy that does not fit.
         joint: a step moves all chains together, down the gradient of the sum of their energies, and keeps all of them.
             Energies over all chains of a prompt require it.
-        reads_budget: whether a step asks for `clock.budget` or `clock.progress`. `compare` takes the answers of
-            several budgets from one run where it does not. (Schedules in the recipe do not count.)
+        reads_budget: whether a step asks for `clock.budget`, `clock.left` or `clock.progress`. `compare` takes the
+            answers of several budgets from one run where it does not. (Schedules in the recipe do not count.)
         first_step: passes of the policy over an answer, and scorings of it by all rewards, that a chain costs at most
-            until its first step is done, its start included; None where that is unknown. Where the recipe sets no
-            chains, a small budget gets as many as it pays for.
+            until its first step is done and its text scored, its start included; None where that is unknown. Where the
+            recipe sets no chains, a small budget gets as many as it pays for.
         counts_budget: the sampler counts its budget itself, and `finished` says when it is spent; otherwise the run
             ends before the step that would exceed it.
         unfit_relaxations: kinds of relaxations that it cannot work with; the core refuses them.
@@ -112,26 +112,23 @@ class Sampler(ABC):
 
     def first_step_cost(self, problem: Problem) -> float | None:
         """Samples per prompt that the start and the first step cost at most, all chains together; None: unknown."""
-        return None if self.first_step is None else problem.chains * samples_of(problem, *self.first_step)
+        return None if self.first_step is None else problem.chains * problem.samples_of(*self.first_step)
 
     def chain_cost(self, problem: Problem) -> float:
-        """Samples that a chain costs until it is of use: its start and its first step, unless a sampler says less. Where
-        the recipe sets no chains, a small budget gets as many as it pays for."""
-        return 1.0 if self.first_step is None else samples_of(problem, *self.first_step)
+        """Samples that a chain costs until it is of use: its start and its first step, unless a sampler says less.
+
+        Where the recipe sets no chains, a small budget gets as many as it pays for.
+        """
+        return 1.0 if self.first_step is None else problem.samples_of(*self.first_step)
 
     def step_cost(self, problem: Problem, state: Any, noise: Noise) -> float | None:
-        """Samples per prompt that the next step costs at most, all chains together; None: about what the last one did.
+        """Samples per prompt that the next step costs, all chains together; None: about what the last one did.
 
-        A run ends before a step that it cannot pay for. Nothing may be drawn from `noise` here, but looked at ahead.
+        `problem.clock.left` says what it may cost: a sampler that can take a smaller step tells the cost of that one,
+        and takes it. The run ends before a step that it cannot pay for, and spends the rest on answers of the policy.
+        Nothing may be drawn from `noise` here, but looked at ahead.
         """
         return None
-
-
-def samples_of(problem: Problem, drawings: float, scorings: float) -> float:
-    """What so many passes of the policy over an answer and scorings of it by all rewards cost, in samples."""
-    policy, unit = problem.policy, problem.sample_flops
-    drawing = 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length
-    return (drawings * drawing + scorings * (unit - drawing)) / unit
 
 
 def _check_consistent(cls: type[Sampler]) -> None:

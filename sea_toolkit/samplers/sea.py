@@ -49,7 +49,7 @@ class Sea(Sampler):
     needs_gradient = "every-term"
     joint = True
     reads_budget = "never"
-    first_step = (4.0, 4.0)
+    first_step = (5.0, 5.0)
     default_steps = 30
     default_budget = None
     default_relaxation: ClassVar[Mapping[str, Any] | None] = {"name": "straight-through", "top_k": 100}

@@ -126,6 +126,9 @@ class Smc(Sampler):
     def first_step_cost(self, problem: Problem) -> float:
         return self._pass_cost(problem).up_to_the_first(problem)
 
+    def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
+        return self._pass_cost(problem).next(problem)
+
     def _pass_cost(self, problem: Problem) -> PassCost:
         each = drawing_cost(problem) + scoring_cost(problem, ends_of(problem.length, self.chunk))
         return PassCost(self.particles, 0.0, each)

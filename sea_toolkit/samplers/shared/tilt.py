@@ -190,7 +190,7 @@ class TiltedProposal(Proposal):
         """A backward pass through each reward, and a product of the size of the LM's head: see `token_gradients`."""
         terms, tokens = problem.differentiable_rewards, problem.length + len(problem.locked or ())
         backward = sum(t.meter.flops_back for t in terms)
-        return tokens * (backward + 2.0 * len(terms) * problem.policy.head_parameters)
+        return tokens * backward + 2.0 * len(terms) * problem.policy.head_parameters
 
     def flops_back(self, problem: Problem, cut: int) -> float:
         return flops_of_pass(problem, cut)

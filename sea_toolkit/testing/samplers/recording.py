@@ -11,7 +11,7 @@ from sea_toolkit.schedules.base import is_schedule
 
 
 class RecordingClock(Clock):
-    """Records in `asked` what is read from it inside `recording`: "progress", "budget"."""
+    """Records in `asked` what is read from it inside `recording`: "progress", "budget", "left"."""
 
     def __init__(self) -> None:
         self.asked: set[str] = set()
@@ -48,6 +48,15 @@ class RecordingClock(Clock):
     @budget.setter
     def budget(self, value: float | None) -> None:
         self._budget = value
+
+    @property
+    def left(self) -> float | None:
+        self._note("left")
+        return self._left
+
+    @left.setter
+    def left(self, value: float | None) -> None:
+        self._left = value
 
     def _note(self, name: str) -> None:
         if self._listening:

@@ -118,12 +118,12 @@ def _needs_gradient(subject: Subject) -> None:
 
 
 def check_reads_budget(checks: Checks, subject: Subject) -> None:
-    """Check what the sampler reads from the clock, and for whole rounds whether the value changes its steps."""
+    """Check what the sampler reads from the clock, and whether its first steps are the same with more of a budget."""
     reads = sampler_class(subject.item).reads_budget
     with checks("reads_budget"):
         clock = RecordingClock()
         short = _budgeted(subject, ROUNDS, clock)
-        allowed = {"never": set(), "last-round": {"budget"}, "always": {"budget", "progress"}}[reads]
+        allowed = {"never": set(), "last-round": {"left"}, "always": {"budget", "left", "progress"}}[reads]
         require(
             clock.asked <= allowed,
             "it looks at its budget more than it says",
@@ -146,6 +146,7 @@ def _budgeted(subject: Subject, rounds: int, clock: RecordingClock) -> list[Any]
         states = [sampler.init(problem, noise)[0]]
     for step in range(ROUNDS - 1):
         clock.step, clock.progress = step, (step + 1) / rounds
+        clock.left = budget - problem.ledger.samples
         with clock.recording():
             states.append(sampler.step(problem, states[-1], noise)[0])
     return states
