@@ -20,6 +20,7 @@ from sea_toolkit.problem.compass import Compass
 from sea_toolkit.problem.compass_file import CompassInfo, read_compass, write_compass
 from sea_toolkit.problem.reward_identity import reward_identity
 from sea_toolkit.readers.probe import Probe
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.samplers.tilted import Tilted
 from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
@@ -195,6 +196,19 @@ def test_the_compasses_in_the_box_are_those_of_the_probes_in_the_box(name):
     nothing = Meter(Ledger())
     assert found.info.vocabulary == probe.info.vocabulary
     assert found.info.reward == reward_identity(
-        "sea-toolkit:reward", {}, probe.head.fingerprint, nothing, torch.nn.Linear(1, 1)
+        f"{CORE}:reward", {}, probe.head.fingerprint, nothing, torch.nn.Linear(1, 1)
     )
     assert found.path.stat().st_size < 30_000
+
+
+def test_a_budget_gets_more_chains_where_their_starts_are_tilted(tmp_path):
+    tilted = warm(tmp_path / "c.safetensors")
+    given = {"sampler": "tilted", "chains": None}
+    numbers = [
+        [problem_for(energies, budget=budget, **given).chains for budget in (4, 8, 100)] for energies in (None, tilted)
+    ]
+    assert numbers[0] == [1, 3, 4]
+    assert numbers[1] == [4, 8, 10]
+    assert problem_for(tilted, budget=8, sampler="tilted", chains=3).chains == 3
+    draft = {"initializer": {"name": "draft", "text": "a b"}}
+    assert problem_for(tilted, budget=100, **given, **draft).chains == 4
