@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sea_toolkit.evaluation.fit_compass import FittedCompass, fit_compass
     from sea_toolkit.evaluation.front import Front
     from sea_toolkit.evaluation.pareto import pareto
+    from sea_toolkit.evaluation.reward_function import reward_function
+    from sea_toolkit.evaluation.score import Score, Scorer, score
     from sea_toolkit.lm.decoding import Decoded, decode
     from sea_toolkit.lm.embedding_space import EmbeddingSpace
     from sea_toolkit.lm.policy import Policy
@@ -57,9 +59,9 @@ __all__ = [
     "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
     "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
     "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "SeaError", "SoftResponse", "WheelFiles", "after_end",
-    "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids", "hookimpl", "latent_of",
-    "metropolis", "pareto", "resume", "select_chains",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
+    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids",
+    "hookimpl", "latent_of", "metropolis", "pareto", "resume", "reward_function", "score", "select_chains",
 ]  # fmt: skip
 
 _LAZY = {
@@ -96,6 +98,8 @@ _LAZY = {
     "Recipe": "runs.recipe",
     "Result": "runs.result",
     "Sampler": "samplers.base",
+    "Score": "evaluation.score",
+    "Scorer": "evaluation.score",
     "SoftResponse": "core.response",
     "WheelFiles": "models.wheel_files",
     "after_end": "core.response",
@@ -110,6 +114,8 @@ _LAZY = {
     "metropolis": "samplers.shared.metropolis",
     "pareto": "evaluation.pareto",
     "resume": "api",
+    "reward_function": "evaluation.reward_function",
+    "score": "evaluation.score",
     "select_chains": "samplers.base",
 }
 

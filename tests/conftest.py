@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 # Tiny matrices gain nothing from a second thread, and wait for it a thousand times on a busy machine; before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -89,3 +91,37 @@ def smollm2() -> Path:
     from sea_toolkit.registry.hub import PluginHub
 
     return model_of(PluginHub.discover(plugins=[]).get("model", "smollm2-135m")).pull(lambda done, total, what: None)
+
+
+@pytest.fixture(scope="session")
+def loaded_smollm2(smollm2: Path) -> Callable[..., Any]:
+    """The real model as a policy: `loaded_smollm2("float32")`. It is read once, for all tests that only use it."""
+    from sea_toolkit.models.finder import ModelFinder
+    from sea_toolkit.models.loading import load_policy
+    from sea_toolkit.models.policy_spec import PolicySpec
+    from sea_toolkit.registry.hub import PluginHub
+
+    @functools.cache
+    def load(dtype: str = "auto") -> Any:
+        return load_policy(PolicySpec(dtype=dtype), ModelFinder(PluginHub.discover(plugins=[])))
+
+    return load
+
+
+@pytest.fixture
+def smollm2_stays_loaded(loaded_smollm2: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks a session for the real model as it is gets the one that is loaded, as an `Aligner` would do it."""
+    from sea_toolkit.models.policy_spec import PolicySpec
+    from sea_toolkit.runs import session
+
+    plain = session.load_policy
+
+    def load(spec: PolicySpec, finder: Any, check: Callable[[Any], None] | None = None) -> Any:
+        if spec != PolicySpec(dtype=spec.dtype):
+            return plain(spec, finder, check)
+        policy = loaded_smollm2(spec.dtype)
+        if check is not None:
+            check(policy.tokenizer)
+        return policy
+
+    monkeypatch.setattr(session, "load_policy", load)

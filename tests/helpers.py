@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.truncate import truncate
 from sea_toolkit.problem.problem import Problem
+from sea_toolkit.readers import make_bridge
 from sea_toolkit.readers.probe import Probe, ProbeInfo
 from sea_toolkit.readers.probe_head import HiddenLayer, ProbeHead
 from sea_toolkit.registry.hub import PluginHub
@@ -22,6 +24,22 @@ from sea_toolkit.runs.run import Run
 from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_policy, tiny_tokenizer
+
+
+@contextmanager
+def quick_bridges() -> Iterator[None]:
+    """A bridge is measured on 8 texts rather than 20, where it is not the measurement that is under test."""
+    usual = make_bridge.measure
+
+    def measure(*given: Any) -> Any:
+        *others, prompts = given
+        return usual(*others, prompts[:8])
+
+    make_bridge.measure = measure
+    try:
+        yield
+    finally:
+        make_bridge.measure = usual
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """What the judges say of the answers: `python benchmarks/rewards/judge.py results --models quality --encoder FOLDER`.
 
 Reads the rows of each kind, and writes `KIND-judged.jsonl`: for each answer a list with one number for each judge.
-Similarity is the cosine between the mean last states of an encoder, which no sampler has met.
+Similarity is the cosine between the mean last states of an encoder, which no sampler has met. What is not asked for
+(`--models` for probes, `--encoder` for similarity) stays as an earlier call left it.
 """
 
 from __future__ import annotations
@@ -70,43 +71,65 @@ def probe(path: Path, policy: Any) -> Read:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--models", type=Path, help="folder of the judges that are probes")
     parser.add_argument("--policy", default="smollm2-135m", help="that the probes read")
-    parser.add_argument("--encoder", help="folder of an encoder, for similarity; without it such numbers stay out")
+    parser.add_argument("--encoder", help="folder of an encoder, for similarity")
     given = parser.parse_args()
-    policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
-    readers: dict[str, Read | None] = {}
+    readers = Readers(given.models, given.policy, given.encoder)
     for name, kind in KINDS.items():
-        rows = given.results / name / "rows.jsonl"
+        rows, kept = given.results / name / "rows.jsonl", given.results / f"{name}-judged.jsonl"
         if not rows.exists():
             continue
-        met = {
-            (row["text"], row["finished"]): row["terms"]
-            for row in map(json.loads, rows.read_text(encoding="utf-8").splitlines())
-        }
+        met = {(row["text"], row["finished"]): row["terms"] for row in lines_of(rows)}
+        before = {(row["text"], row["finished"]): row["judges"] for row in lines_of(kept)}
         texts, finished = [text for text, _ in met], [end for _, end in met]
-        columns: list[list[float]] = []
-        for judge, _ in kind.judges:
-            if judge not in readers:
-                readers[judge] = reader_of(judge, given, policy)
-            read = readers[judge]
+        columns: list[list[float | None]] = []
+        for i, (judge, _) in enumerate(kind.judges):
+            read = readers.get(judge)
             if judge == "term":  # a text's terms are the same for every prompt
-                columns.append(
-                    [-sum(v for label, v in terms.items() if label != "reference") for terms in met.values()]
-                )
+                costs = [sum(v for label, v in terms.items() if label != "reference") for terms in met.values()]
+                columns.append([-cost for cost in costs])
+            elif read is None:
+                columns.append([before[key][i] if key in before else None for key in met])
             else:
-                columns.append([float("nan")] * len(texts) if read is None else read(texts, finished))
+                columns.append(list(read(texts, finished)))
         values = zip(texts, finished, *columns, strict=True)
         lines = [json.dumps({"text": text, "finished": end, "judges": found}) for text, end, *found in values]
-        (given.results / f"{name}-judged.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        kept.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{name}: {len(texts)} answers", flush=True)
 
 
-def reader_of(judge: str, given: argparse.Namespace, policy: Any) -> Read | None:
-    """What reads texts, or None where that is not at hand."""
-    if judge.startswith(SIMILARITY):
-        return similarity(judge.removeprefix(SIMILARITY), given.encoder) if given.encoder else None
-    return None if judge == "term" else probe(given.models / f"{judge}.safetensors", policy)
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file; none where there is none."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+class Readers:
+    """Judges by name, loaded once; None where the folder or the encoder is not given."""
+
+    def __init__(self, models: Path | None, policy: str, encoder: str | None) -> None:
+        self.models, self.name, self.encoder = models, policy, encoder
+        self.policy: Any = None
+        self.known: dict[str, Read] = {}
+
+    def get(self, judge: str) -> Read | None:
+        """What reads texts for this judge."""
+        is_similarity = judge.startswith(SIMILARITY)
+        if judge == "term" or (self.encoder if is_similarity else self.models) is None:
+            return None
+        if judge not in self.known:
+            self.known[judge] = self._similarity(judge) if is_similarity else self._probe(judge)
+        return self.known[judge]
+
+    def _similarity(self, judge: str) -> Read:
+        assert self.encoder is not None
+        return similarity(judge.removeprefix(SIMILARITY), self.encoder)
+
+    def _probe(self, judge: str) -> Read:
+        assert self.models is not None
+        if self.policy is None:
+            self.policy = Session().policy(build_recipe({"policy": {"model": self.name}}).policy)
+        return probe(self.models / f"{judge}.safetensors", self.policy)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def read(results: Path, name: str) -> Found | None:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
-            judged[entry["text"], entry["finished"]] = entry["judges"]
+            judged[entry["text"], entry["finished"]] = [np.nan if v is None else v for v in entry["judges"]]
     by_cell: dict[Cell, dict[int, dict[str, float]]] = defaultdict(dict)
     texts: dict[Cell, list[str]] = defaultdict(list)
     votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)

@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.fit_compass:fit_compass",
         "Find out which of the policy's words a reward likes, on its answers to PROMPTS, and keep that in a file.",
     ),
+    "score": (
+        "sea_toolkit.cli.score:score",
+        "Score the answers in TABLE as a run scores the texts that it meets.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (

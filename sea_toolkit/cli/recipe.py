@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,8 +16,12 @@ from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.records import CORE
 
 if TYPE_CHECKING:
+    from sea_toolkit.models.finder import ModelFinder
     from sea_toolkit.registry.hub import PluginHub
+    from sea_toolkit.runs.compose import Composition
     from sea_toolkit.runs.forecast import Forecast
+
+Found = TypeVar("Found")
 
 
 @click.group(cls=Group)
@@ -73,7 +77,9 @@ def show(hub: PluginHub, as_json: bool, **asked: Any) -> None:
 
     NAME is a recipe of `recipe list` or a file. Configs and tokenizers are read, and no weights.
     """
-    data = _forecast(hub, **asked).recipe
+    from sea_toolkit.runs.forecast import as_it_would_run
+
+    data = _looked_at(hub, as_it_would_run, **asked)
     if as_json:
         say_json(json.dumps(data, ensure_ascii=False, default=str))
         return
@@ -91,41 +97,42 @@ def show(hub: PluginHub, as_json: bool, **asked: Any) -> None:
     help="Tokens of each prompt, without its template.",
 )  # fmt: skip
 @with_hub
-def check(hub: PluginHub, as_json: bool, **asked: Any) -> None:
+def check(hub: PluginHub, as_json: bool, prompts: int, prompt_tokens: int, **asked: Any) -> None:
     """Check the recipe NAME before it is paid for: what is wrong, by which road each gradient comes, which sampler it
     will be and why, and what a run will cost in FLOPs, base samples and memory.
 
     NAME is a recipe of `recipe list` or a file. Configs and tokenizers are read, and no weights. A recipe that cannot
     run ends with exit code 2.
     """
-    found = _forecast(hub, **asked)
+    from sea_toolkit.runs.forecast import forecast
+
+    counts = prompts, prompt_tokens
+    found = _looked_at(hub, lambda composition, finder: forecast(composition, finder, *counts), **asked)
     if as_json:
         say_json(json.dumps(found.to_dict(), ensure_ascii=False, default=str))
     else:
         _print(found)
 
 
-def _forecast(
+def _looked_at(
     hub: PluginHub,
+    look: Callable[[Composition, ModelFinder], Found],
     *,
     name: str | dict[str, Any],
     settings: tuple[str, ...],
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
-    prompts: int = 1,
-    prompt_tokens: int = 24,
-) -> Forecast:
+) -> Found:
+    """What a look at the composition of a recipe finds."""
     from sea_toolkit.cli.models import progress_bar
-    from sea_toolkit.runs.forecast import forecast
     from sea_toolkit.runs.overrides import build_recipe
     from sea_toolkit.runs.session import Session
 
     chosen = build_recipe(name, None, None, assignments=map(assignment, settings), hub=hub)
     with progress_bar() as progress:
         session = Session(hub, progress=progress, trust_remote_code=trust_remote_code)
-        composition = session.compose(chosen, None, Allowed(allow_code, allow_network))
-        return forecast(composition, session.finder, prompts, prompt_tokens)
+        return look(session.compose(chosen, None, Allowed(allow_code, allow_network)), session.finder)
 
 
 def _print(found: Forecast) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 
 class LiveBytes(TorchDispatchMode):
@@ -29,10 +28,10 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        before = {part.untyped_storage()._cdata for part in tree_flatten((args, kwargs))[0] if isinstance(part, Tensor)}
+        before = {part.untyped_storage()._cdata for part in _tensors((args, kwargs))}
         returned = func(*args, **(kwargs or {}))
-        for part in tree_flatten(returned)[0]:
-            if isinstance(part, Tensor) and part.untyped_storage()._cdata not in before:
+        for part in _tensors(returned):
+            if part.untyped_storage()._cdata not in before:
                 self._add(part)
         return returned
 
@@ -48,3 +47,14 @@ class LiveBytes(TorchDispatchMode):
 
     def _free(self, key: int) -> None:
         self.now -= self._known.pop(key, 0)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Those that an operation takes or returns; torch's own tree_flatten takes ten times as long for so few."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, dict):
+        yield from _tensors([*value.values()])

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,9 @@ SENTENCE = "The old house stood by the river, and its windows were open."
 
 _UNRELATED = ("dtype", "torch_dtype", "transformers_version")
 """Config entries without effect on the outputs; dtype and versions are compared separately."""
+
+_FINGERPRINTS: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
+"""Tokenizer to how many tokens it had, and its fingerprint then."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,15 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     """SHA-256 of the vocabulary, token by token with its id: two tokenizers with the same one share token
     ids.
 
-    Settings that do not change what an id stands for (the chat template, which token pads) do not enter.
+    Settings that do not change what an id stands for (the chat template, which token pads) do not enter. It takes 0.2 s
+    for 50 000 tokens, and every reward of every run asks for it: so it is kept until tokens are added.
     """
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda pair: (pair[1], pair[0]))
-    return hashlib.sha256(json.dumps(vocabulary, ensure_ascii=True).encode()).hexdigest()
+    size, digest = _FINGERPRINTS.get(tokenizer, (0, ""))
+    if size != len(tokenizer):
+        vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda pair: (pair[1], pair[0]))
+        digest = hashlib.sha256(json.dumps(vocabulary, ensure_ascii=True).encode()).hexdigest()
+        _FINGERPRINTS[tokenizer] = len(tokenizer), digest
+    return digest
 
 
 def same_vocabulary(reader: Any, policy: Any) -> bool:

@@ -148,8 +148,14 @@ def _save(tensors: dict[str, Any], path: Path) -> None:
     save_file(tensors, path, {"format": "pt"})
 
 
-if __name__ == "__main__":
+def main(source: str, target: str) -> str | None:
+    """What the other process does; returns what went wrong, in one line."""
     try:
-        _convert(Path(sys.argv[1]), Path(sys.argv[2]))
+        _convert(Path(source), Path(target))
     except (SeaError, OSError) as problem:
-        sys.exit(" ".join(str(problem).split()))
+        return " ".join(str(problem).split())
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, TokenGradient
 from sea_toolkit.errors import PluginError
-from sea_toolkit.problem.charge import charge_for
+from sea_toolkit.problem.charge import Charge, charge_for
 from sea_toolkit.problem.choice import violations
 from sea_toolkit.problem.gradients import not_finite
 from sea_toolkit.problem.scores import Energies, Scored, choose_rows, same_rows, wrong_ids
@@ -45,14 +46,46 @@ def score_texts(
 ) -> Scored:
     """See `Problem.score_as_text`."""
     texts, response, same = problem.as_text(ids)
-    charge = charge_for(problem, ids, texts, response, same, log_prob)
+    read = ReadTexts(ids, texts, problem.policy.ends(ids), response, same)
+    return _scored(problem, read, charge_for(problem, ids, texts, response, same, log_prob), gradients)
+
+
+def score_given_texts(problem: Problem, texts: Sequence[Sequence[str]], finished: Bool[Tensor, "P C"]) -> Scored:
+    """Score texts that no chain has written.
+
+    Args:
+        problem: with C chains.
+        texts: P × C.
+        finished: which of them end; the others are cut.
+    """
+    policy = problem.policy
+    response = policy.from_text(texts, finished)
+    same = torch.ones_like(finished, device=policy.device)
+    read = ReadTexts(response.ids, [list(row) for row in texts], policy.ends(response.ids), response, same)
+    return _scored(problem, read, Charge(None, None, response.expected_length()), False)
+
+
+@dataclass(frozen=True)
+class ReadTexts:
+    """Texts and their tokens; see `Scored` for the first three, `Problem.as_text` for the others."""
+
+    ids: Int[Tensor, "P C T"]
+    texts: list[list[str]]
+    ends: Int[Tensor, "P C"]
+    response: SoftResponse
+    same: Bool[Tensor, "P C"]
+
+
+def _scored(problem: Problem, given: ReadTexts, charge: Charge, gradients: bool) -> Scored:
+    """Every term of texts."""
     length = charge.length
     if charge.drawn is not None:
         problem.run.stop(f"a logit of policy {problem.policy.name!r}", charge.drawn.isnan())
     values: dict[str, Tensor] = {}
+    response = given.response
     charged = {t.label: charge.of(t, response) for t in problem.terms if t.policy_energy is not None}
     if charged:
-        problem.run.reread.look(same)
+        problem.run.reread.look(given.same)
     nll = next((nll for _, nll in charged.values()), torch.full_like(length, torch.nan))
     response = replace(response, log_prob=-nll if charged else charge.known)
     rewards = [t.label for t in problem.differentiable_rewards] if gradients else []
@@ -67,15 +100,15 @@ def score_texts(
             token_gradients.append(gradient)
         else:
             with torch.no_grad():
-                value = t.of_text(response, problem.prompts, texts)
+                value = t.of_text(response, problem.prompts, given.texts)
         values[t.label] = value.detach()
-    total = _total(problem, ids, values)
+    total = _total(problem, given.ids, values)
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)
     energies = problem.mask_nonfinite(Energies(total, values))
     found = token_gradients if gradients else None
     outside = {} if problem.run.weighing.measures else violations(problem, values)
-    return Scored(ids, texts, problem.policy.ends(ids), same, length, nll, energies, found, outside)
+    return Scored(given.ids, given.texts, given.ends, given.same, length, nll, energies, found, outside)
 
 
 def _total(problem: Problem, ids: Int[Tensor, "P C T"], values: dict[str, Tensor]) -> Float[Tensor, "P C"]:

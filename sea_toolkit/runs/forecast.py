@@ -124,6 +124,20 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
     )
 
 
+def as_it_would_run(composition: Composition, finder: ModelFinder) -> dict[str, Any]:
+    """The recipe with all that a run would settle: its sampler, its numbers, the device.
+
+    Args:
+        composition: of the recipe, not bound.
+        finder: from names to models.
+
+    Raises:
+        RecipeError, ModelError, PluginError: as `rehearse`.
+    """
+    stage = rehearse(composition, finder, prompt_tokens=1)
+    return resolved(stage.composition, stage.problem, stage.place)
+
+
 def _term(part: Part, outlook: Outlook) -> TermForecast:
     models = None if outlook.models is None else [model.name for model in outlook.models]
     return TermForecast(part.label, part.qualified, outlook.has_gradient, ROADS[outlook.road], models)

@@ -49,7 +49,7 @@ class BestOfN(Sampler):
         drawn = decode(problem.policy, problem.prefix, uniform, ledger=problem.ledger)
         scored = problem.score_as_text(drawn.ids, drawn.log_prob)
         ids, values = state.ids.clone(), state.values.clone()
-        wins = better(problem, scored.energies.values(), values[:, :n])
+        wins = better(problem, scored.energies.values(), values[:, :n]) & ~problem.stopped[:, :n]
         ids[:, :n] = select_chains(wins, drawn.ids, ids[:, :n])
         values[:, :n] = select_chains(wins, scored.energies.values(), values[:, :n])
         return State(ids, values), Info(scored)

@@ -21,7 +21,8 @@ class SeaGuided(SuffixSampler):
     its own.
 
     Args:
-        spread: largest standard deviation over the vocabulary of the bias towards the rewards, in nats.
+        spread: standard deviation over the vocabulary of the bias towards the rewards, in nats, at first.
+        gain: how fast the spread follows, so that new tokens are as likely as those of the starting texts; 0: it stays.
         strength: largest multiple of the energy's first-order change that this bias is.
         noise: standard deviation of the state's noise over the vocabulary, in nats.
         step_size: of the dynamics; 1 forgets the old state.
@@ -38,6 +39,7 @@ class SeaGuided(SuffixSampler):
         self,
         *,
         spread: Annotated[Number, Field(ge=0)] = 1.8,
+        gain: Annotated[Number, Field(ge=0)] = 0.5,
         strength: Annotated[Number, Field(ge=0)] = 4.0,
         noise: Annotated[Number, Field(ge=0)] = 0.2,
         step_size: Annotated[Number, Field(gt=0, le=1)] = 0.5,
@@ -45,7 +47,9 @@ class SeaGuided(SuffixSampler):
         temperature: Annotated[float, Field(gt=0)] = 0.3,
         inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
     ) -> None:
-        proposal = GuidedProposal(RunningMean(), strength, spread, clip, temperature, noise=noise, step_size=step_size)
+        proposal = GuidedProposal(
+            RunningMean(), strength, spread, clip, temperature, noise=noise, step_size=step_size, gain=gain
+        )
         super().__init__(proposal, search, inverse_temperature)
 
 

@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from sea_toolkit.cli import main
+from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "list_plugins.py"
 
@@ -42,18 +46,24 @@ def test_each_state_and_cause_is_named(bench, site):
     assert found["clashes"] == [{"what": what, "name": "clash", "owners": owners} for what in ("energy", "entry point")]
 
 
-def test_align_works_with_a_healthy_one_and_names_the_clash(bench, site, tmp_path):
-    from sea_toolkit.testing import tiny_model, tiny_tokenizer
+@pytest.fixture
+def here(site, monkeypatch):
+    """The ten installed in this process, with the cache that the others have."""
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("SEA_CACHE", str(site.parent / "cache"))
+    monkeypatch.delenv("SEA_PLUGINS", raising=False)
 
+
+def test_align_works_with_a_healthy_one_and_names_the_clash(bench, site, here, tmp_path):
     tiny_model().save_pretrained(tmp_path / "model")
     tiny_tokenizer().save_pretrained(tmp_path / "model")
     flags = ["--model", str(tmp_path / "model"), "--template", "plain", "--steps", "2", "--chains", "2"]
     flags += ["--max-new-tokens", "6", "--json"]
-    done = bench.sea(site, "align", "the rain", "--energy", "healthy-3=2,per_token=1.0", *flags)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(main, ["align", "the rain", "--energy", "healthy-3=2,per_token=1.0", *flags])
+    assert done.exit_code == 0, done.stderr
     assert set(json.loads(done.stdout)["terms"]) == {"reference", "healthy-3"}
-    done = bench.sea(site, "align", "the rain", "--energy", "clash", *flags)
-    assert done.returncode == 2
+    done = CliRunner().invoke(main, ["align", "the rain", "--energy", "clash", *flags])
+    assert done.exit_code == 2
     assert "'clash' is claimed by sea-clash-a:clash" in done.stderr
     assert "sea-clash-b:clash" in done.stderr
     # of the healthy ones only that which was asked for was loaded; what a load has found is remembered

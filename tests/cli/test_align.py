@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,13 +33,6 @@ def run(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
 
 def taste(folder: Path, weight: float = 8) -> str:
     return f"--reward={folder}/taste.safetensors={weight}"
-
-
-def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the file is there or the process has ended."""
-    deadline = time.monotonic() + 120
-    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def refused(result: Result, code: int, *words: str) -> None:
@@ -188,47 +177,6 @@ def test_a_one_file_plugin_works_and_its_failures_are_named(folder: Path, tmp_pa
     assert result.exit_code == 0, result.output
     assert set(json.loads(result.stdout)["terms"]) == {"reference", "brief"}
     refused(run(folder, "hi", "--plugin", str(plugin), "--energy", "late"), 1, "late", "ValueError: no idea")
-
-
-def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
-    arguments = ["--model", str(folder), "--max-new-tokens", "8", "--sampler", "sea", "--checkpoint-every", "2"]
-    whole = CliRunner().invoke(main, ["align", "hi", taste(folder), *arguments, "--steps", "80", "--json"])
-    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), *arguments, "--steps", "80"]
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stdout=subprocess.DEVNULL)
-    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    wait_for(checkpoint, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert checkpoint.exists()
-    resumed = CliRunner().invoke(main, ["resume", str(tmp_path / "run"), "--json"])
-    assert resumed.exit_code == 0, resumed.output
-    one, two = json.loads(whole.stdout), json.loads(resumed.stdout)
-    for data in (one, two):
-        del data["ledger"]["seconds"], data["ledger"]["peak_memory_mb"]
-    assert one == two
-
-
-def test_ctrl_c_keeps_what_exists(folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sea_toolkit.cli", "align", "hi", taste(folder), "--model", str(folder)]
-    command += ["--max-new-tokens", "8", "--sampler", "sea", "--steps", "100000", "--checkpoint-every", "1", "--json"]
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "run")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # a suite that runs in the background of a shell ignores SIGINT, and its children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        wait_for(tmp_path / "run" / "checkpoint.safetensors", process)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert json.loads(stdout)["status"] == "interrupted"
-    assert b"Traceback" not in stderr
-    assert b"sea-toolkit resume" in stderr
-    assert json.loads((tmp_path / "run" / "result.json").read_text())[0]["status"] == "interrupted"
 
 
 def test_resume_needs_a_run(tmp_path: Path) -> None:

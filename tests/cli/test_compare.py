@@ -144,7 +144,7 @@ def test_the_folder_of_another_comparison_is_refused(folder: Path, tmp_path: Pat
 
 
 def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(folder: Path, tmp_path: Path) -> None:
-    given = arguments(folder, "--out", str(tmp_path / "out"), "--batch", "1", "--budgets", "4,16", "--seeds", "0,1,2,3")
+    given = arguments(folder, "--out", str(tmp_path / "out"), "--batch", "1", "--seeds", "0,1")
     env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "sea_toolkit.cli", *given],
@@ -173,4 +173,4 @@ def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(folder: Path, tmp_pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["prompts"] == 3
     assert rows.read_text().startswith(kept)
-    assert len(rows.read_text().splitlines()) == 3 * 4 * (2 * 2 + 1)
+    assert len(rows.read_text().splitlines()) == 3 * 2 * (2 * 2 + 1)

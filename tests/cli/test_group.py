@@ -147,7 +147,7 @@ def test_errors_are_messages(monkeypatch, error, code, message):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-@pytest.mark.parametrize("command", [["list-plugins", "--json"], ["describe", "length"]])
+@pytest.mark.parametrize("command", [["list-plugins", "--json"], ["list-plugins"]])
 def test_a_full_disk_behind_the_output_is_a_message(command):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "sea_toolkit.cli", *command], stdout=full, stderr=subprocess.PIPE)

@@ -77,10 +77,12 @@ def test_a_signal_keeps_what_there_is_and_the_run_goes_on(
         pytest.skip("this process ignores the signal, as it should")
     before = signal.getsignal(number)
     monkeypatch.setenv("SEND", str(int(number)))
-    stopped = align(place, out)
+    stopped = align(place, out, *(["--json"] if name == "SIGINT" else []))
     assert stopped.exit_code == code, stopped.output
     assert signal.getsignal(number) == before
     assert "interrupted" in stopped.stdout
+    if name == "SIGINT":
+        assert json.loads(stopped.stdout)["status"] == "interrupted"
     again = shlex.join(["sea-toolkit", "resume", str(out), "--plugin", str(plugin)])
     assert f"go on with: {again}" in stopped.stderr
     assert (out / run_files.CHECKPOINT).exists()

@@ -137,7 +137,7 @@ def test_every_example_runs(page, request, tmp_path, monkeypatch):
 def run_page(page, request, tmp_path, monkeypatch):
     """Every block of a page, in order, in an empty folder."""
     if request.node.get_closest_marker("real_model"):
-        request.getfixturevalue("smollm2")
+        request.getfixturevalue("smollm2_stays_loaded")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEA_PLUGINS", "")
     monkeypatch.syspath_prepend(str(tmp_path))

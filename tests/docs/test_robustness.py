@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -16,12 +17,16 @@ ROWS = [
 ]
 
 
+@functools.cache
+def functions_of(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_a_promise_names_tests_that_exist(row: str) -> None:
     names = re.findall(r"`(tests/[^`]+|benchmarks/[^`]+)`", row.rsplit("|", 2)[1])
     assert names, row
     for name in names:
         path, _, function = name.partition("::")
-        source = (ROOT / path).read_text(encoding="utf-8")
-        defined = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
-        assert not function or function in defined, f"{path} has no {function}"
+        assert not function or function in functions_of(ROOT / path), f"{path} has no {function}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +13,29 @@ from click.testing import CliRunner
 
 from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError
+from sea_toolkit.models import pickles
 from sea_toolkit.models.pickles import convert_folder
 from sea_toolkit.testing.tiny import tiny_model
 from tests.models.folders import loaded, save_policy
+
+
+@pytest.fixture(autouse=True)
+def without_a_process(request, monkeypatch):
+    """The conversion runs here, but in tests marked `process`: another process imports torch for two seconds."""
+    if "process" in request.fixturenames:
+        return
+
+    def run(command, **more):
+        assert command[1:4] == ["-P", "-m", "sea_toolkit.models.pickles"]
+        wrong = pickles.main(*command[4:])
+        return subprocess.CompletedProcess(command, int(wrong is not None), "", wrong or "")
+
+    monkeypatch.setattr(pickles, "subprocess", SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL))
+
+
+@pytest.fixture
+def process():
+    """For tests of what another process does."""
 
 
 class Evil:
@@ -40,12 +62,16 @@ def pickled(folder, shards=1, arch="llama", **options):
     return folder
 
 
+def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, process):
+    source = pickled(tmp_path / "m")
+    (source / "torch.py").write_text("raise SystemExit('the torch of the working folder')")
+    monkeypatch.chdir(source)
+    assert convert_folder(source, tmp_path / "new") == tmp_path / "new"
+
+
 @pytest.mark.parametrize(("arch", "shards"), [("llama", 1), ("llama", 3), ("gpt2", 1)])
-def test_a_converted_folder_is_the_same_model(tmp_path, monkeypatch, arch, shards):
-    """GPT-2 ties its head to its embeddings: one memory under two names. The working folder is no place for modules."""
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "torch.py").write_text("raise SystemExit('the torch of the working folder')")
-    monkeypatch.chdir(tmp_path / "m")
+def test_a_converted_folder_is_the_same_model(tmp_path, arch, shards):
+    """GPT-2 ties its head to its embeddings: one memory under two names."""
     source = pickled(tmp_path / "m", shards, arch)
     result = CliRunner().invoke(main, ["models", "convert", str(source), "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
@@ -71,6 +97,13 @@ def test_an_adapter_is_converted_as_well(tmp_path):
     found = load_file(tmp_path / "new" / "adapter_model.safetensors")
     assert all(torch.equal(found[key], weight) for key, weight in tensors.items())
     assert loaded(tmp_path / "new").vocab_size == 128
+
+
+def test_a_failure_of_the_other_process_is_told(tmp_path, process):
+    source = pickled(tmp_path / "m")
+    (source / "pytorch_model.bin").write_bytes(b"\x80\x04garbage")
+    with pytest.raises(ModelError, match=r"\(pytorch_model\.bin\) cannot be converted: pytorch_model\.bin: "):
+        convert_folder(source, tmp_path / "new")
 
 
 @pytest.mark.parametrize("content", ["code", "numbers", "garbage"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +25,16 @@ for project in sys.argv[2:]:
     os.chdir(project)
     build_wheel(sys.argv[1])
 """
+
+EACH = """
+import json, sys
+from sea_toolkit.cli import main
+
+for i, command in enumerate(json.loads(sys.argv[1])):
+    print(end="\\0" if i else "")
+    main(command, standalone_mode=False)
+"""
+"""Commands of `sea-toolkit`; a zero byte between what they print."""
 
 UNREACHABLE = ("Retrying (", "NewConnectionError", "ConnectTimeoutError", "Temporary failure", "--no-index")
 """What pip says when there is no index to ask."""
@@ -50,9 +62,9 @@ class Environment:
         scripts = "Scripts" if os.name == "nt" else "bin"
         self.folder, self.python = folder, folder / scripts / "python"
         self.cache = folder / "cache"
-        (packages,) = folder.glob("[Ll]ib/**/site-packages")
+        (self.packages,) = folder.glob("[Ll]ib/**/site-packages")
         lent = [str(ROOT), *(path for path in sys.path if path and Path(path).is_dir())]
-        (packages / "lent.pth").write_text("\n".join(lent) + "\n", encoding="utf-8")
+        (self.packages / "lent.pth").write_text("\n".join(lent) + "\n", encoding="utf-8")
 
     def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run its Python; the plugins of the outer environment do not count, the model's cache does not either."""
@@ -74,6 +86,12 @@ class Environment:
         done = self.pip("--no-index", "--no-deps", *map(str, wheels))
         assert done.returncode == 0, done.stderr
 
+    def unpack(self, wheels: Iterable[Path]) -> None:
+        """Install wheels of pure Python without pip, one after the other: their files, where they belong."""
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(self.packages)
+
     def fetch(self, requirements: Iterable[str]) -> None:
         """Install from the package index; without one, the test is skipped."""
         done = self.pip("--retries", "1", "--timeout", "20", *requirements)
@@ -84,6 +102,12 @@ class Environment:
     def sea(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `sea-toolkit`."""
         return self.run("-m", "sea_toolkit.cli", *arguments, **variables)
+
+    def sea_each(self, *commands: Sequence[str], **variables: str) -> list[str]:
+        """What each of several `sea-toolkit` commands prints, run in one process: torch is imported once."""
+        done = self.run("-c", EACH, json.dumps(commands), **variables)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split("\0")
 
     def pytest(self, *folders: Path) -> subprocess.CompletedProcess[str]:
         """Run the tests in these folders, in one process."""

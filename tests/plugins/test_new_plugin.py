@@ -27,16 +27,6 @@ follow_imports = "skip"
 """
 """For mypy: four thousand modules whose types no plugin meets, and that take it half a minute."""
 
-ALIGN_BY_EACH = """
-import sys
-from sea_toolkit.cli import main
-
-for i, recipe in enumerate(sys.argv[1:]):
-    print(end="\\0" if i else "")
-    main(["align", "the rain", "--recipe", recipe, "--json"], standalone_mode=False)
-"""
-"""The command for each recipe, in one process; a zero byte between what they print."""
-
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 
@@ -79,7 +69,7 @@ def test_the_templates_are_in_the_wheel(tmp_path):
     assert shipped == there
 
 
-def test_they_are_listed_and_load(environment):
+def test_they_are_listed(environment):
     done = environment.sea("list-plugins", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     rows = {r["distribution"]: r for r in json.loads(done.stdout)["plugins"]}
@@ -87,9 +77,6 @@ def test_they_are_listed_and_load(environment):
         row = rows[f"sea-{name}"]
         assert (row["status"], row["warnings"]) == ("not loaded", [])
         assert row["provides"] == {ITEM_KINDS[kind]: [name]}
-    loaded = json.loads(environment.sea("list-plugins", "--load", "--json").stdout)
-    assert {r["status"] for r in loaded["plugins"] if r["distribution"] != CORE} == {"ok"}
-    assert loaded["clashes"] == []
 
 
 def test_their_own_tests_pass_unchanged(environment, projects):
@@ -97,7 +84,7 @@ def test_their_own_tests_pass_unchanged(environment, projects):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_run_uses_them(environment, tmp_path):
+def test_they_load_and_a_run_uses_them(environment, tmp_path):
     """Energy, schedule, initializer and sampler in one recipe, the relaxation in another."""
     from sea_toolkit.testing import tiny_model, tiny_tokenizer
 
@@ -113,9 +100,12 @@ def test_a_run_uses_them(environment, tmp_path):
     recipes = {name: tmp_path / f"{name}.toml" for name in ("my-sampler", "sea")}
     for recipe, more in zip(recipes.values(), (exact, soft), strict=True):
         recipe.write_text(policy + energies + more, encoding="utf-8")
-    done = environment.run("-c", ALIGN_BY_EACH, *map(str, recipes.values()))
-    assert done.returncode == 0, done.stderr
-    for sampler, printed in zip(recipes, done.stdout.split("\0"), strict=True):
+    aligned = [["align", "the rain", "--recipe", str(recipe), "--json"] for recipe in recipes.values()]
+    listed, *results = environment.sea_each(["list-plugins", "--load", "--json"], *aligned)
+    loaded = json.loads(listed)
+    assert {r["status"] for r in loaded["plugins"] if r["distribution"] != CORE} == {"ok"}
+    assert loaded["clashes"] == []
+    for sampler, printed in zip(recipes, results, strict=True):
         result = json.loads(printed)
         of_a_tiny_policy = ("the answer is ", "the reward my-energy is ")  # cut, empty; equal for all texts
         notes = [note for note in result["notes"] if not note.startswith(of_a_tiny_policy)]

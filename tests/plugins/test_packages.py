@@ -86,14 +86,7 @@ def test_the_tests_of_the_others(complete):
     assert done.returncode == 0, done.stdout
 
 
-def test_they_load_and_none_clashes(complete):
-    done = complete.sea("list-plugins", "--load", "--json")
-    content = json.loads(done.stdout)
-    assert {r["status"] for r in content["plugins"] if r["distribution"] in NAMES} == {"ok"}
-    assert content["clashes"] == []
-
-
-def test_a_run_with_three_of_them(complete, tmp_path):
+def test_they_load_none_clashes_and_a_run_uses_three_of_them(complete, tmp_path):
     """An energy, a sampler and an observer of three distributions, from the command line."""
     from sea_toolkit.testing import tiny_model, tiny_tokenizer
 
@@ -101,9 +94,11 @@ def test_a_run_with_three_of_them(complete, tmp_path):
     tiny_tokenizer().save_pretrained(tmp_path / "model")
     flags = ["--model", str(tmp_path / "model"), "--template", "plain", "--steps", "3", "--chains", "2", "--json"]
     flags += ["--max-new-tokens", "8", "--energy", "vader=4", "--sampler", "tempering"]
-    done = complete.sea("align", "the rain", *flags, SEA_TENSORBOARD=str(tmp_path / "logs"))
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    commands = [["list-plugins", "--load", "--json"], ["align", "the rain", *flags]]
+    listed, aligned = complete.sea_each(*commands, SEA_TENSORBOARD=str(tmp_path / "logs"))
+    content, result = json.loads(listed), json.loads(aligned)
+    assert {r["status"] for r in content["plugins"] if r["distribution"] in NAMES} == {"ok"}
+    assert content["clashes"] == []
     assert (result["sampler"], set(result["terms"])) == ("tempering", {"reference", "vader"})
     assert result["notes"] == []
     assert list((tmp_path / "logs").glob("*/events.out.tfevents.*"))

@@ -62,24 +62,42 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
+START = """
+from sea_toolkit.events import Event
+from sea_toolkit.registry.hub import PluginHub
+
+hub = PluginHub.discover()
+hub.load_for("sea_observe")
+start = Event(kind="start", run="a", step=0, steps=2, progress=0.0, energy=[], samples=0.0, texts=[])
+print(*hub.observe(start), sep="\\n")
+"""
+"""What a run does when it starts, without a model."""
+
+
 def test_one_observer_fails_and_the_others_watch_in_an_order_that_no_installation_changes(wheels, model, tmp_path):
     seen = []
     for turn, order in enumerate((WATCHERS, WATCHERS[::-1])):
         environment = Environment(tmp_path / f"env-{turn}")
         for name in order:
-            environment.install([wheels[name]])
-        flags = ["--model", str(model), "--template", "plain", "--steps", "2", "--chains", "2", "--max-new-tokens", "6"]
-        done = environment.sea("align", "the rain", "--energy", "length=1,target=3", *flags, "--json")
+            environment.unpack([wheels[name]])
+        if turn:
+            done = environment.run("-c", START)
+            said, notes = done.stdout, done.stdout.splitlines()
+        else:
+            flags = ["--model", str(model), "--template", "plain", "--steps", "2", "--chains", "2"]
+            flags += ["--max-new-tokens", "6", "--json"]
+            done = environment.sea("align", "the rain", "--energy", "length=1,target=3", *flags)
+            said, notes = done.stderr, json.loads(done.stdout)["notes"]
         assert done.returncode == 0, done.stderr
-        seen.append([line for line in done.stderr.splitlines() if line.startswith("observed by")])
-        (note,) = (note for note in json.loads(done.stdout)["notes"] if not note.startswith("the answer is cut"))
+        seen.append([line for line in said.splitlines() if line.startswith("observed by")])
+        (note,) = (note for note in notes if note.startswith("plugin "))
         assert note.startswith("plugin 'sea_c_fails' of sea-c-fails 1.0, in sea_observe: RuntimeError: disk full")
     assert seen[0] == seen[1] == [f"observed by {name}" for name in "abcd"]
 
 
 def test_a_plugin_that_takes_python_down_can_be_found_left_out_and_uninstalled(wheels, tmp_path):
     environment = Environment(tmp_path / "env")
-    environment.install([wheels["sea-hangs"], wheels["sea-exits"], wheels["sea-a-watches"]])
+    environment.unpack([wheels["sea-hangs"], wheels["sea-exits"], wheels["sea-a-watches"]])
     done = environment.sea("list-plugins", "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["distribution"]: row for row in json.loads(done.stdout)["plugins"]}

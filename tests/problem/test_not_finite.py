@@ -17,7 +17,7 @@ from sea_toolkit.relaxations.base import Relaxation
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_model, tiny_tokenizer
 from tests.helpers import noise_for, problem_for, random_ids, run_for, warmth
 
-BY_GRADIENT = ["sea", "sea-adam", "tilted", "tilted-exact", "discrete-langevin", "mala", "psgld"]
+BY_GRADIENT = ["sea", "sea-adam", "sea-guided", "tilted", "tilted-exact", "discrete-langevin", "mala", "psgld"]
 
 
 class Slope(torch.autograd.Function):

@@ -158,6 +158,8 @@ def test_tokenizer_fingerprint_sees_ids_and_not_settings():
     second.chat_template = None
     assert tokenizer_fingerprint(first) == tokenizer_fingerprint(second)
     assert tokenizer_fingerprint(first) != tokenizer_fingerprint(tiny_tokenizer(96))
+    second.add_tokens(["wordy"])
+    assert tokenizer_fingerprint(first) != tokenizer_fingerprint(second), "what was found before is not kept"
 
 
 def corrupt(path, how):

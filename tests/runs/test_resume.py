@@ -13,8 +13,10 @@ from functools import cache
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from sea_toolkit import api
+from sea_toolkit.cli import main
 from sea_toolkit.errors import SeaError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.records import CORE
@@ -162,24 +164,29 @@ def test_an_interrupt_before_the_first_text_has_nothing_to_write(tmp_path, monke
     assert not run.can_resume
 
 
-# The last step never ends by itself: the kill comes before the result, however late it is.
+# Models are imported once; then a child of its own for each run. The last step never ends by itself: the kill comes
+# before the result, however late it is.
 WORKER = """
-import sys, time
+import json, os, sys, time
 from sea_toolkit import api
 from sea_toolkit.registry.hub import PluginHub
-folder, model, sampler = sys.argv[1:4]
-recipe = {
-    "policy": {"model": model}, "sampler": {"name": sampler, "steps": 14, "chains": 2}, "max_new_tokens": 10,
-    "energies": [{"name": "reference"}, {"name": "length", "target": 4.0}],
-}
-
-def watch(event):
-    print(event.kind, event.step, flush=True)
-    if event.kind == "step" and event.step == 14:
-        time.sleep(600)
+import sea_toolkit.runs.session, sea_toolkit.samplers.sea_adam, sea_toolkit.samplers.tilted
 
 hub = PluginHub.discover(plugins=())
-api.align(["the rain", "a"], recipe=recipe, out=folder, checkpoint_every=2, hub=hub, on_event=watch)
+for line in sys.stdin:
+    folder, recipe = json.loads(line)
+    child = os.fork()
+    if child:
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    print("pid", os.getpid(), flush=True)
+
+    def watch(event):
+        print(event.kind, event.step, flush=True)
+        if event.kind == "step" and event.step == 14:
+            time.sleep(600)
+
+    api.align(["the rain", "a"], recipe=recipe, out=folder, checkpoint_every=2, hub=hub, on_event=watch)
 """
 
 
@@ -191,10 +198,16 @@ def saved_model(tmp_path_factory):
     return folder
 
 
-def worker(*arguments):
+@pytest.fixture(scope="module")
+def worker():
+    """A process that starts a run for each line `[folder, recipe]`, and tells its process and its events."""
+    if sys.platform == "win32":
+        pytest.skip("a process is not forked here")
     env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", WORKER, *map(str, arguments)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", WORKER]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.stdin.close()
 
 
 def recipe_of(model, sampler):
@@ -207,23 +220,25 @@ def recipe_of(model, sampler):
 
 
 @pytest.mark.parametrize(("sampler", "moment"), [("tilted", "checkpoint"), ("sea-adam", "random")])
-def test_a_killed_run_resumes_from_its_last_checkpoint(sampler, moment, tmp_path, saved_model):
-    api.align(
-        ["the rain", "a"], recipe=recipe_of(saved_model, sampler), out=tmp_path / "whole", checkpoint_every=2, hub=hub()
-    )
-    process = worker(tmp_path / "cut", saved_model, sampler)
+def test_a_killed_run_resumes_from_its_last_checkpoint(sampler, moment, tmp_path, saved_model, worker, monkeypatch):
+    monkeypatch.setenv("SEA_PLUGINS", "")
+    recipe = recipe_of(saved_model, sampler)
+    api.align(["the rain", "a"], recipe=recipe, out=tmp_path / "whole", checkpoint_every=2, hub=hub())
+    worker.stdin.write(json.dumps([str(tmp_path / "cut"), recipe]) + "\n")
+    worker.stdin.flush()
+    child = int(worker.stdout.readline().removeprefix("pid"))
     wait_for = {"checkpoint": "checkpoint 4", "random": "step 3"}[moment]
-    for line in process.stdout:
-        if line.strip() == wait_for:
-            break
+    assert any(line.strip() == wait_for for line in worker.stdout)
     if moment == "random":
         time.sleep(random.Random(time.time_ns()).uniform(0, 0.15))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert process.returncode == -signal.SIGKILL
+    os.kill(child, signal.SIGKILL)
+    assert any(line.strip() == f"ended {-signal.SIGKILL}" for line in worker.stdout)
     assert not (tmp_path / "cut" / run_files.RESULT).exists()
-    api.resume(tmp_path / "cut", hub=hub())
+    if sampler == "tilted":
+        done = CliRunner().invoke(main, ["resume", str(tmp_path / "cut"), "--json"])
+        assert done.exit_code == 0, done.output
+    else:
+        api.resume(tmp_path / "cut", hub=hub())
     assert_same(tmp_path / "whole", tmp_path / "cut")
     assert not list((tmp_path / "cut").glob(SCRATCH))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
+from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.samplers.sea_guided import SeaGuided, SeaGuidedExact
-from sea_toolkit.samplers.shared.guide import FixedGuide, embedding_directions
+from sea_toolkit.samplers.shared.guide import WIDEST, FixedGuide, embedding_directions
 from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.testing.toys import Toy, measure
 from tests.helpers import noise_for, problem_for
@@ -15,17 +19,17 @@ STRONG = {"name": "sea-guided-exact", "spread": 1.0, "strength": 20.0, "noise": 
 TOY = Toy(5, 3, reference=0.5)
 
 
-def guided(chains=2, **options):
+def guided(chains=2, strength=50.0, **options):
     """A proposal, its problem and the state of its chains after the start."""
-    problem = problem_for(sampler={"name": "sea-guided"} | options, chains=chains)
-    sampler = SeaGuided(**options)
+    problem = problem_for(sampler="sea-guided", chains=chains)
+    sampler = SeaGuided(strength=strength, **options)
     state, _ = sampler.init(problem, noise_for(problem))
     return sampler.proposal, problem, state
 
 
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_the_biases_behind_the_cut_keep_their_gaussian(eta):
-    proposal, problem, state = guided(chains=200, noise=1.5, step_size=eta, spread=2.0, strength=50.0)
+    proposal, problem, state = guided(chains=200, noise=1.5, step_size=eta, spread=2.0)
     *memory, bias = state.gradient_state
     noise, kept = noise_for(problem, 3), []
     for step in range(60):
@@ -60,6 +64,22 @@ def test_the_bias_of_a_position_is_added_to_its_logits():
         again = guide[row, ids[row]]
         guide[row, ids[row]] = again.clamp(max=0.0)
     torch.testing.assert_close(found, log_probs + guide / 0.5, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("cost", "moved"), [(1.0, 0.5), (4.0, -0.25), (100.0, -math.log(WIDEST))])
+def test_the_spread_follows_the_cost_of_new_tokens(cost, moved):
+    proposal, problem, state = guided(gain=0.5)
+    before, half = state.gradient_state[-2], problem.length // 2
+    ids = torch.full((1, 2, problem.length), 9)
+    start = replace(state, ids=ids, log_prob=torch.full((1, 2, problem.length), -3.0))
+    new = torch.full((1, 2, half), -cost)
+    pace = proposal.paced(problem, before, start, Decoded(ids[..., half:], new, new, None), half)
+    assert pace[0, 0].tolist() == pytest.approx([moved, 3.0]), "half of the tokens are new: half as far"
+    later = replace(start, log_prob=start.log_prob * 2)
+    again = proposal.paced(problem, pace, later, Decoded(ids[..., half:], new, new, None), half)
+    assert float(again[0, 0, 1]) == 3.0, "that of the starting texts, whatever the chains hold later"
+    lengths = [float(proposal.unit_direction(problem, [*state.gradient_state[:3], p])[1]) for p in (before, pace)]
+    assert lengths[1] / lengths[0] == pytest.approx(math.exp(moved))
 
 
 def test_a_rejected_text_leaves_its_biases_and_keeps_its_gradient():

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import load_policy
-from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.classifiers import scorer_for
 from sea_toolkit.testing import (
     Setting,
@@ -34,9 +31,11 @@ from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
 from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
 from sea_toolkit.testing.tiny import tiny_config
-from tests.helpers import hub
+from tests.helpers import PROMPTS, hub, quick_bridges, tiny_probe
 
 ON = {"hub": hub()}
+SMALL = {"prompts": PROMPTS[:2], "chains": 2, "length": 6}
+"""For samplers, whose steps decode token by token."""
 
 
 def needs(package):
@@ -44,7 +43,8 @@ def needs(package):
 
 
 def test_bridge():
-    assert set(check_bridge(scorer_for, Setting(**ON))) == set(BRIDGE)
+    with quick_bridges():
+        assert set(check_bridge(scorer_for, Setting(**ON))) == set(BRIDGE)
 
 
 ENERGIES = [
@@ -123,12 +123,10 @@ def test_classifier(classifier):
     assert set(check_energy("classifier", Setting(**ON), model=classifier, target=1)) == set(ENERGY) - {"gpu"}
 
 
-@pytest.mark.real_model
-@pytest.mark.parametrize("model", ["sentiment"])
-def test_probe(smollm2, model):
-    policy = load_policy(PolicySpec(dtype="float32", device="cpu"), ModelFinder(hub()))
-    here = Setting(policy=policy, prompts=["How are you?", "Tell me about the sea."], chains=2, **ON)
-    assert set(check_energy("reward", here, model=model)) == set(ENERGY) - {"gpu"}
+def test_probe(tmp_path):
+    tiny_probe().save(tmp_path / "mood.safetensors")
+    held = check_energy("reward", Setting(**ON), model=str(tmp_path / "mood.safetensors"))
+    assert set(held) == set(ENERGY) - {"gpu"}
 
 
 def test_the_tiny_reward():
@@ -210,7 +208,7 @@ def test_initializer(name, options):
     ],
 )
 def test_sampler(name, options, lacks):
-    held = check_sampler(name, Setting(lacks=lacks or (), **ON), **options)
+    held = check_sampler(name, Setting(lacks=lacks or (), **SMALL, **ON), **options)
     assert set(held) == set(SAMPLER) - (set() if lacks == () else {"law"})
 
 

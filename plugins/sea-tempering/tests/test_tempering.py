@@ -10,13 +10,16 @@ from sea_tempering.sampler import Tempering
 import sea_toolkit as sea
 from sea_toolkit.testing import ConformanceError, Setting, check_sampler, tiny_policy
 
+SHORT = {"prompts": ["the rain", "a"], "chains": 2, "length": 6}
+"""For the steps before the law is checked."""
+
 
 def test_it_keeps_the_promises_of_a_sampler():
     assert "law" in check_sampler(Tempering)
 
 
 def test_its_law_holds_at_another_temperature_and_ladder():
-    assert "law" in check_sampler(Tempering, Setting(burn=30), replicas=3, inverse_temperature=2.0)
+    assert "law" in check_sampler(Tempering, Setting(**SHORT, burn=30), replicas=3, inverse_temperature=2.0)
 
 
 class AlwaysTrades(Tempering):
@@ -36,7 +39,7 @@ class TradesTheWrongWay(Tempering):
 @pytest.mark.parametrize("mutant", [AlwaysTrades, TradesTheWrongWay])
 def test_other_trades_break_the_law(mutant):
     with pytest.raises(ConformanceError, match="law"):
-        check_sampler(mutant)
+        check_sampler(mutant, Setting(**SHORT))
 
 
 def test_a_run_reports_trades_and_ends_no_worse_than_it_began(tmp_path):

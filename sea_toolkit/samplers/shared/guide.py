@@ -15,13 +15,15 @@ token probabilities, and −log π is a spring that pulls b back to 0: the energ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import Decoded, LogitsProcessor
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import InitialResponses, Scored
@@ -34,37 +36,67 @@ COORDINATES = 16
 """K: directions of the embedding space, at most."""
 
 
+WIDEST = 2.0
+"""How many times larger, or smaller, the spread becomes at most."""
+
+
 @dataclass(frozen=True)
 class GuidedProposal(TiltedProposal):
-    """The policy, guided by biases that move from text to text. Its gradient state is that of the memory and, as the
-    last tensor, the biases `[P, C, T, 1 + K]` of the chain's own text.
+    """The policy, guided by biases that move from text to text, as far as it stays fluent: the spread follows so that
+    new tokens cost as much −log π as those of the texts that the chains started from (Robbins and Monro).
+
+    Its gradient state is that of the memory; then, for each prompt, the logarithm of how many times the spread is
+    that of the options, and the −log π per token to be kept, `[P, 1, 2]`; then the biases `[P, C, T, 1 + K]` of
+    the chain's own text.
 
     Attributes:
         noise: standard deviation of the biases' random part over the vocabulary, in nats.
         step_size: η.
+        gain: by how much the logarithm of the spread follows a difference of one nat per token.
     """
 
     noise: Number = 0.0
     step_size: Number = 1.0
+    gain: Number = 0.0
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
-        if before is None:
-            memory, bias = None, self.no_bias(problem)
-        else:
-            memory, bias = before[:-1], before[-1]
-        return [*super().update_gradient_state(problem, scored, memory), bias]
+        if before is not None:
+            return [*super().update_gradient_state(problem, scored, before[:-2]), *before[-2:]]
+        sums, bias = super().update_gradient_state(problem, scored, None), self.no_bias(problem)
+        return [*sums, torch.tensor([0.0, torch.nan], device=bias.device).expand(len(bias), 1, 2), bias]
 
     def select_gradient_state(
         self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
     ) -> list[Tensor]:
-        memory = super().select_gradient_state(mask, accepted[:-1], rejected[:-1])
-        return [*memory, select_chains(mask, accepted[-1], rejected[-1])]
+        return [*accepted[:-1], select_chains(mask, accepted[-1], rejected[-1])]
 
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
         """The biases behind the cut move first; those of the tokens that are kept stay."""
-        *memory, bias = state.gradient_state
-        moved = [*memory, self.moved(problem, memory, bias, cut, noise)]
-        return self.write(problem, state, moved, cut, noise), moved
+        *sums, pace, bias = state.gradient_state
+        moved = [*sums, pace, self.moved(problem, [*sums, pace], bias, cut, noise)]
+        drawn = self.write(problem, state, moved, cut, noise)
+        return drawn, [*sums, self.paced(problem, pace, state, drawn, cut), moved[-1]]
+
+    def paced(
+        self, problem: Problem, pace: Float[Tensor, "P 1 2"], state: State, drawn: Decoded, cut: int
+    ) -> Float[Tensor, "P 1 2"]:
+        """A little wider where the new tokens are likelier than those of the starting texts, else narrower.
+
+        A compass may have tilted the starting texts of all chains but the first one.
+        """
+        times, wanted = pace.unbind(-1)
+        plain = slice(1) if any(t.compass is not None for t in problem.guides) else slice(None)
+        first, _ = cost_per_token(problem, state.ids[:, plain], state.log_prob[:, plain], 0)
+        wanted = torch.where(wanted.isnan(), first, wanted)  # this is the first step
+        cost, count = cost_per_token(problem, torch.cat([state.ids[..., :cut], drawn.ids], -1), drawn.log_prob, cut)
+        share = count / (problem.chains * problem.length)
+        off = ((wanted - cost) * problem.clock.value(self.gain) * share).nan_to_num(0.0, 0.0, 0.0)
+        limit = math.log(WIDEST)
+        return torch.stack([(times + off).clamp(-limit, limit), wanted], -1)
+
+    def times(self, memory: list[Tensor]) -> Tensor | float:
+        """How many times the spread is that of the options, `[P, 1]`."""
+        return memory[-1][..., 0].exp() if memory else 1.0
 
     def moved(
         self, problem: Problem, memory: list[Tensor], bias: Float[Tensor, "P C T B"], cut: int, noise: Noise
@@ -88,11 +120,12 @@ class GuidedProposal(TiltedProposal):
         centered = gradient - gradient.mean(-1, keepdim=True)
         size = centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
         strength, spread = problem.clock.value(self.strength), problem.clock.value(self.spread)
-        return centered / size, (strength * size).clamp(max=spread).squeeze(-1)
+        widest = torch.as_tensor(spread * self.times(memory), device=size.device)
+        return centered / size, torch.minimum(strength * size.squeeze(-1), widest)
 
     def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
         """The change of the weighted energy for one more of each token."""
-        return self.memory.direction(problem, memory)
+        return self.memory.direction(problem, memory[:-1])
 
     def logits_processor(self, problem: Problem, gradient_state: list[Tensor]) -> LogitsProcessor:
         memory, bias = gradient_state[:-1], gradient_state[-1] if gradient_state else self.center(problem, [])
@@ -110,6 +143,14 @@ class GuidedProposal(TiltedProposal):
         """Where the policy writes by itself."""
         width = 1 + len(embedding_directions(problem))
         return torch.zeros(len(problem.prompts), problem.chains, problem.length, width, device=problem.policy.device)
+
+
+def cost_per_token(
+    problem: Problem, ids: Int[Tensor, "P n T"], log_prob: Float[Tensor, "P n t"], cut: int
+) -> tuple[Float[Tensor, "P 1"], Float[Tensor, "P 1"]]:
+    """−log π of the tokens behind a cut divided by their number, over all texts of a prompt, and the number."""
+    count = (~after_end(ids, problem.policy.eos_ids)[..., cut:]).sum((-2, -1)).float()
+    return (-log_prob.sum((-2, -1)) / count)[:, None], count[:, None]
 
 
 def embedding_directions(problem: Problem) -> Float[Tensor, "K V"]:
@@ -149,8 +190,13 @@ class FixedGuide(GuidedProposal):
         return [accepted[0], *select_chains(mask, accepted[1:], rejected[1:])]
 
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
-        drawn, (direction, log_q, bias) = super().draw(problem, state, cut, noise)
-        return drawn, [direction, torch.cat([log_q[..., :cut], drawn.log_proposal], -1), bias]
+        direction, log_q, bias = state.gradient_state
+        moved = self.moved(problem, [direction], bias, cut, noise)
+        drawn = self.write(problem, state, [direction, log_q, moved], cut, noise)
+        return drawn, [direction, torch.cat([log_q[..., :cut], drawn.log_proposal], -1), moved]
+
+    def times(self, memory: list[Tensor]) -> Tensor | float:
+        return 1.0
 
     def direction(self, problem: Problem, memory: list[Tensor]) -> Float[Tensor, "P 1 V"]:
         return memory[0]

@@ -33,15 +33,14 @@ def check_steps(checks: Checks, subject: Subject) -> None:
             inside = ids.dtype == torch.long and bool(((ids >= 0) & (ids < policy.vocab_size)).all())
             require(inside, "current gives something that is no token id", detail=str(ids.dtype))
     with checks("repeatable"):
-        for seed in (1, 2):
-            with global_seed(seed):
-                again = subject.walk()
-            for a, b in zip(whole.states, again.states, strict=True):
-                require(
-                    same_state(a, b),
-                    "the same noise gives other states the second time",
-                    hint="all randomness from noise, all memory in the state",
-                )
+        with global_seed(1):
+            again = subject.walk()
+        for a, b in zip(whole.states, again.states, strict=True):
+            require(
+                same_state(a, b),
+                "the same noise gives other states the second time",
+                hint="all randomness from noise, all memory in the state",
+            )
     with checks("global random state"), global_streams_untouched():
         subject.walk(steps=2)
     with checks("start"):
@@ -49,8 +48,8 @@ def check_steps(checks: Checks, subject: Subject) -> None:
     with checks("state"):
         _state(subject)
     with checks("stopped"):
-        held = subject.walk(stopped=(0, 1))
-        stays = torch.equal(held.ids(0)[0, 1], held.ids(-1)[0, 1])
+        held = subject.walk(stopped=1)
+        stays = torch.equal(held.ids(0)[:, 1], held.ids(-1)[:, 1])
         require(stays, "a stopped chain moves", hint="select_chains(problem.stopped, old, new)")
     with checks("prompts alone"):
         texts = whole.problem.policy.text(whole.ids(-1))

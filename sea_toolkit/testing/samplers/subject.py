@@ -74,17 +74,18 @@ class Subject:
         prompts: Sequence[str] | None = None,
         *,
         steps: int = STEPS,
-        stopped: tuple[int, int] | None = None,
+        stopped: int | None = None,
         **settings: Any,
     ) -> Walk:
-        """A few steps from the start, of the problem that `build` makes for the other arguments."""
+        """A few steps from the start, of the problem that `build` makes for the other arguments; `stopped` is the chain
+        of each prompt that is stopped there."""
         composition, problem = self.build(prompts, **settings)
         sampler = composition.sampler
         noise = Noise.for_prompts(problem.prompts, self.setting.seed, problem.policy.device)
         state, _ = sampler.init(problem, noise)
         walk = Walk(sampler, problem, [state])
         if stopped is not None:
-            problem.stopped[stopped] = True
+            problem.stopped[:, stopped] = True
         for i in range(steps):
             problem.clock.step, problem.clock.progress = i, i / max(1, steps - 1)
             state, _ = sampler.step(problem, state, noise)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sea_toolkit import testing
 from sea_toolkit.testing import ConformanceError, Setting
-from tests.helpers import hub
+from tests.helpers import PROMPTS, hub, quick_bridges
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ def collector(kind: str, found: list[Mutant]) -> Callable[..., Any]:
     return mutant
 
 
+SMALL: dict[str, dict[str, Any]] = {"sampler": {"prompts": PROMPTS[:2], "chains": 2, "length": 6}}
+"""Kinds whose checks take seconds, and a place in which they take less."""
+
 _SAID: dict[str, ConformanceError | None] = {}
 
 
@@ -56,7 +59,12 @@ def caught(mutant: Mutant) -> ConformanceError | None:
 def _run(mutant: Mutant) -> ConformanceError | None:
     check = getattr(testing, f"check_{mutant.kind}")
     try:
-        check(mutant.thing, Setting(hub=hub(), **mutant.setting), **copy.deepcopy(mutant.options))
+        with quick_bridges():
+            check(
+                mutant.thing,
+                Setting(hub=hub(), **SMALL.get(mutant.kind, {}), **mutant.setting),
+                **copy.deepcopy(mutant.options),
+            )
     except ConformanceError as error:
         return error
     return None

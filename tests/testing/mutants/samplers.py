@@ -182,8 +182,8 @@ class Herd(Search):
 
     def step(self, problem, state, noise):
         new, info = super().step(problem, state, noise)
-        ids = torch.where(new.ids.sum() % 2 == 0, new.ids, new.ids.flip(1))
-        return replace(new, ids=ids), info
+        even = (new.ids.sum() % 2 == 0) | problem.stopped.any()
+        return replace(new, ids=torch.where(even, new.ids, new.ids.flip(0, 1))), info
 
 
 @mutant("repeatable")
