@@ -14,11 +14,13 @@ from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.samplers.tilted import TiltedExact
 from sea_toolkit.testing import ConformanceError, Setting, check_energy, check_sampler, check_schedule
 from sea_toolkit.testing.toys import policy
-from tests.helpers import hub
+from tests.helpers import PROMPTS, hub
 from tests.testing.mutants.energies import crowded, half_detached, mean_of_nothing
 from tests.testing.mutants.samplers import Mysterious
 
 ON = {"hub": hub()}
+SHORT = {"prompts": PROMPTS[:2], "chains": 2, "length": 6, **ON}
+"""For samplers, whose steps decode token by token."""
 
 
 def brevity(response, *, per_token: float = 0.1):
@@ -100,9 +102,9 @@ def test_a_law_of_ones_own():
     def colder(energies):
         return (-2.0 * energies).softmax(-1)
 
-    assert "law" in check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=2.0)
+    assert "law" in check_sampler(Mysterious, Setting(law=colder, **SHORT), inverse_temperature=2.0)
     with pytest.raises(ConformanceError, match="law: its chains do not follow the law"):
-        check_sampler(Mysterious, Setting(law=colder, **ON), inverse_temperature=1.0)
+        check_sampler(Mysterious, Setting(law=colder, **SHORT), inverse_temperature=1.0)
 
 
 class Strict(TiltedExact):
@@ -112,11 +114,11 @@ class Strict(TiltedExact):
 
 
 def test_the_law_of_a_sampler_that_refuses_terms_without_a_gradient():
-    assert "law" in check_sampler(Strict, Setting(**ON))
+    assert "law" in check_sampler(Strict, Setting(**SHORT))
 
 
 def test_a_law_that_is_shown_elsewhere_is_named():
-    assert "law" not in check_sampler(Mysterious, Setting(lacks=["law"], **ON))
+    assert "law" not in check_sampler(Mysterious, Setting(lacks=["law"], **SHORT))
 
 
 def test_the_global_streams_are_as_before():
