@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, overload
 
@@ -23,6 +23,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts, is_one_prompt
+from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
@@ -50,6 +51,8 @@ class RunSettings(TypedDict, total=False):
     allow_network: Collection[str]
     out: str | Path | None
     checkpoint_every: int
+    max_seconds: float | None
+    should_stop: Callable[[], bool] | None
     on_event: Observer | None
     on_interrupt: OnInterrupt
 
@@ -144,6 +147,8 @@ class Aligner:
         allow_network: Collection[str] = (),
         out: str | Path | None = None,
         checkpoint_every: int = 10,
+        max_seconds: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
         on_event: Observer | None = None,
         on_interrupt: OnInterrupt = "return",
     ) -> Result | list[Result]:
@@ -167,6 +172,7 @@ class Aligner:
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
         check_count("checkpoint_every", checkpoint_every)
+        halt = Halt(max_seconds, should_stop)
         batches = in_batches(asked, batch)
         if len(batches) > 1:
             refuse_in_batches(chosen, folder, len(batches))
@@ -189,6 +195,7 @@ class Aligner:
                     on_event=both(self._live, on_event),
                     before=before,
                     explains=explain,
+                    halt=halt,
                 )
                 if folder is not None:
                     dated = _dated(chosen, run.problem.policy)

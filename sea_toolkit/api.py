@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -27,6 +27,7 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages, Row
+from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
@@ -86,6 +87,8 @@ def align(
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
+    max_seconds: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
     on_event: Observer | None = None,
     on_interrupt: OnInterrupt = "return",
     progress: bool | Progress = False,
@@ -130,6 +133,9 @@ def align(
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
+        max_seconds: of sampling, all prompts together; then the best so far is the answer, with status "stopped". Every
+            prompt gets the answers that its chains start with, whatever they take.
+        should_stop: asked between steps and between tokens; true ends the run in the same way.
         on_event: called with an `Event` at the start, after each step and at the end.
         on_interrupt: what Ctrl-C does: "return" ends the run and returns the best so far, with status "interrupted";
             "raise" raises `Interrupted` with that as its `results`; so does a second Ctrl-C within three seconds.
@@ -152,8 +158,8 @@ def align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
         relaxation=relaxation, initializer=initializer, constraints=constraints, draft=draft, rewrite=rewrite,
         explain=explain, max_new_tokens=max_new_tokens, seed=seed, batch=batch, allow_code=allow_code,
-        allow_network=allow_network,
-        out=out, checkpoint_every=checkpoint_every, on_event=on_event, on_interrupt=on_interrupt,
+        allow_network=allow_network, out=out, checkpoint_every=checkpoint_every, max_seconds=max_seconds,
+        should_stop=should_stop, on_event=on_event, on_interrupt=on_interrupt,
     )  # fmt: skip
 
 
@@ -170,6 +176,8 @@ def resume(
     force: bool = False,
     steps: int | None = None,
     budget: float | None = None,
+    max_seconds: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
     on_event: Observer | None = None,
     on_interrupt: OnInterrupt = "return",
     progress: bool | Progress = False,
@@ -185,6 +193,8 @@ def resume(
         energies: the same for energies.
         hub: as for `align`.
         policy: as for `align`.
+        max_seconds: as for `align`, of what is still to be done.
+        should_stop: as for `align`.
         on_event: as for `align`.
         on_interrupt: as for `align`.
         progress: as for `align`.
@@ -201,7 +211,7 @@ def resume(
             run, or (without `force`) another version of a plugin or model.
     """
     folder = user_path(folder, "the run's folder")
-    longer = Length.asked(steps, budget)
+    longer, halt = Length.asked(steps, budget), Halt(max_seconds, should_stop)
     if longer is None and (done := finished(folder)) is not None:
         if reward or energies:
             _terms_again(done.saved, reward, energies)
@@ -224,6 +234,7 @@ def resume(
                 on_event=both(live, on_event),
                 length=longer or length_of(stored),
                 explains=saved.explains,
+                halt=halt,
             )
             continue_run(run, stored, folder, longer is not None, force)
             return run.execute()

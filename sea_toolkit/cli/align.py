@@ -25,7 +25,7 @@ from sea_toolkit.cli.group import code_option, network_option, trust_option, wit
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.cli.shared_options import policy_options, recipe_options, term_options
+from sea_toolkit.cli.shared_options import policy_options, recipe_options, term_options, time_option
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.registry.allowed import Allowed, server_of
 
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "What to answer": ("--prompts", "--column", "--messages", "--system", "--template", "--template-option"),
     "What is better": ("--reward", "--energy", "--draft", "--rewrite"),
-    "How to search": ("--sampler", "--chains", "--steps", "--budget", "--max-new-tokens", "--seed", "--batch"),
+    "How to search": (
+        "--sampler",
+        "--chains",
+        "--steps",
+        "--budget",
+        "--max-seconds",
+        "--max-new-tokens",
+        "--seed",
+        "--batch",
+    ),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
     "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--csv", "--json"),
@@ -78,6 +87,7 @@ Examples:
     type=float,
     help="Compute to spend per prompt instead of steps, in base samples.  [default: the sampler's, for most 32]",
 )
+@time_option
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
 @click.option("--batch", type=click.IntRange(min=1), help="Prompts in flight, at most.  [default: all]")
@@ -121,6 +131,7 @@ def align(
     explain: bool,
     table: Path | None,
     as_json: bool,
+    max_seconds: float | None,
     **flags: Any,
 ) -> None:
     """Move the policy's answers to PROMPTS towards higher reward, and show what was gained.
@@ -158,6 +169,7 @@ def align(
             explain=explain,
             hub=hub,
             checkpoint_every=checkpoint_every,
+            max_seconds=max_seconds,
             on_event=on_event,
             on_interrupt="raise",
             progress=progress,

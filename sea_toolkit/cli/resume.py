@@ -12,6 +12,7 @@ from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.shared_options import time_option
 from sea_toolkit.registry.allowed import Allowed
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--steps", type=click.IntRange(min=1), help="Go on to this many steps in all.")
 @click.option("--budget", type=float, help="Go on to this compute per prompt in all, in base samples.")
+@time_option
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @code_option
 @network_option
@@ -33,6 +35,7 @@ def resume(
     folder: Path,
     steps: int | None,
     budget: float | None,
+    max_seconds: float | None,
     force: bool,
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
@@ -62,6 +65,7 @@ def resume(
             allow_network=allow_network,
             trust_remote_code=trust_remote_code,
             force=force,
+            max_seconds=max_seconds,
             on_event=on_event,
             on_interrupt="raise",
             progress=progress,

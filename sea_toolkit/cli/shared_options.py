@@ -95,3 +95,11 @@ policy_options = _together(
     click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention."),
 )
 """The policy, and how a prompt is put to it."""
+
+time_option = click.option(
+    "--max-seconds",
+    type=float,
+    metavar="S",
+    help="End after so many seconds of sampling; the best so far is the answer.",
+)
+"""`--max-seconds`."""

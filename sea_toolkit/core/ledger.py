@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ class Tokens:
 class Ledger:
     """Counts for a whole run, all prompts and chains together.
 
+    Whoever decodes tells it of each step (`decoded`), which is where a run can be ended: `between` is called there.
+
     `sample_flops` is the unit in which budgets are given: drawing one response of the run's length from the policy
     and scoring it once by every reward. `samples` is what has been spent per prompt, in that unit, since `begin`:
     reading the prompts comes before it, and costs every sampler the same.
@@ -37,6 +40,13 @@ class Ledger:
     flops_before: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
+    between: Callable[[], None] | None = None
+
+    def decoded(self) -> None:
+        """Count one step of decoding: a pass of the policy that has to wait for the one before it."""
+        self.decode_steps += 1
+        if self.between is not None:
+            self.between()
 
     def begin(self, sample_flops: float) -> None:
         """Count samples from here on, in this unit."""

@@ -115,7 +115,7 @@ def decode(
         out_logq[active_rows, i] = logq.masked_fill(over, 0.0)
         done[active_rows] = over | is_any(token, policy.eos_ids)
         if ledger is not None:
-            ledger.decode_steps += 1
+            ledger.decoded()
             last = i == n - 1
             ledger.forward("policy", len(active_rows), policy.head_parameters if last else params)
         if i == n - 1:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from sea_toolkit.errors import OutOfMemoryError, PluginError, SeaError
+from sea_toolkit.util.halt import Halted
 
 HERE = __name__.partition(".")[0]
 _NOT_TO_BLAME = frozenset({HERE, "importlib", "contextlib"})
@@ -92,14 +93,14 @@ def attribute_errors_to(
         dated: say in which step of a run it was; see `during`.
 
     Raises:
-        AttributedError: something was raised; `KeyboardInterrupt` passes.
+        AttributedError: something was raised; `KeyboardInterrupt` and `Halted` pass.
         OutOfMemoryError: memory is used up, and `user_errors_pass`.
     """
     if isinstance(owner, str):
         owner = Owner(owner)
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Halted):
         raise
     except BaseException as error:
         if user_errors_pass and isinstance(error, SeaError) and not _is_unattributed(error):

@@ -29,6 +29,7 @@ from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
+from sea_toolkit.util.halt import Halt
 
 
 class StepLoop:
@@ -43,6 +44,7 @@ class StepLoop:
         stop_after: end after this many steps though more are planned (to be resumed later).
         before: prompts of earlier batches: one that is given again has a stream of its own.
         explains: tell at the end what each token of an answer is worth.
+        halt: ends the run before its time.
         length: how long, instead of what the recipe says.
 
     Attributes:
@@ -61,7 +63,9 @@ class StepLoop:
         length: Length | None = None,
         before: Sequence[str] = (),
         explains: bool = False,
+        halt: Halt | None = None,
     ) -> None:
+        self.halt = halt or Halt()
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event = checkpoint_every, on_event
         self.sampler = composition.sampler
@@ -190,6 +194,7 @@ class StepLoop:
             with during(f"before step {self.step + 1}"):
                 if not self._goes_on():
                     break
+            self.halt.ask()
             self._emit("step", self._take_step())
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
@@ -200,6 +205,7 @@ class StepLoop:
         self.course.set_clock()
         before, spent, expected = self._parts_now(), problem.ledger.samples, self.course.expected
         try:
+            problem.ledger.between = self.halt.ask
             with during(f"in step {self.step + 1}"):
                 state, info = self.calls.step(self.state, self.noise)
                 self._log_step(info, self.step + 1)
@@ -211,6 +217,8 @@ class StepLoop:
         except BaseException:
             self._undo(before)
             raise
+        finally:
+            problem.ledger.between = None
         # no call in between: an interrupt leaves either the old step or the new one
         at, self.state = self.position, state
         at.step, at.last_cost, at.scored_last_step, at.planned = done, cost, scored, planned

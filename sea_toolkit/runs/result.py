@@ -40,7 +40,8 @@ class Result:
         met: texts that were scored for this prompt.
         tokens: what each token of the first text and of the answer costs and gains, where the run was asked to explain.
         ledger: what the whole run spent, all prompts together.
-        sampler, steps, status: which sampler ran how many steps; "done", "interrupted" or "failed".
+        sampler, steps, status: which sampler ran how many steps; "done", "stopped" (by
+            `max_seconds` or `should_stop`), "interrupted" or "failed".
         notes: whatever a person should know: of the run (stopped chains, observers that failed, a budget that paid for
             no step), then of this prompt (a reward that fell, an answer that stayed or was cut, an unmet wish).
     """

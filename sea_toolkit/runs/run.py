@@ -14,6 +14,11 @@ from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.stored import write_end
 from sea_toolkit.runs.token_shares import token_shares
 from sea_toolkit.samplers.base import Info
+from sea_toolkit.util.halt import Halted
+from sea_toolkit.util.wording import counted
+
+STOPPED = "stopped"
+"""Status of a run that its `Halt` has ended."""
 
 
 class Run(StepLoop):
@@ -64,14 +69,20 @@ class Run(StepLoop):
         closing = False
         self.status = "done"
         try:
-            self.take_steps()
+            self.halt.begin()
+            try:
+                self.take_steps()
+            except Halted as end:
+                self.status = STOPPED
+                self.notes.append(f"stopped after {counted(self.step, 'step')}: {end}")
             # before the final scoring, which a resumed run repeats at its own end
             self._checkpoint()
             closing = True
             with during("at the end of the run"):
                 self._score_final_texts()
-                self._spend_rest()
-                self._rewrite()
+                if self.status != STOPPED:
+                    self._spend_rest()
+                    self._rewrite()
                 self._explain()
         except BaseException as error:
             self.status = _status(error)

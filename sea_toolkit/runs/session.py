@@ -24,6 +24,7 @@ from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.util.conversation import Messages, Row
+from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.progress import Progress, silent
 
 
@@ -133,13 +134,14 @@ class Session:
         length: Length | None = None,
         before: Sequence[str] = (),
         explains: bool = False,
+        halt: Halt | None = None,
     ) -> Run:
         """A run of a composition on prompts, ready to be executed or resumed; the plugins that observe are loaded.
 
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after, length, before, explains: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length, before, explains, halt: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for("sea_observe")
@@ -153,4 +155,5 @@ class Session:
             length=length,
             before=before,
             explains=explains,
+            halt=halt,
         )

@@ -26,7 +26,7 @@ class StoredRun:
         saved: what the run was asked for.
         manifest: who took part; None if the run was killed before it began.
         facts: the states of the run's parts at its last checkpoint, without tensors; None if there is none.
-        status: how it ended the last time ("done", "interrupted", "failed"); None if it runs or was killed.
+        status: how it ended the last time ("done", "stopped", "interrupted", "failed"); None if it runs or was killed.
         results: one per prompt if it ended, else none.
     """
 

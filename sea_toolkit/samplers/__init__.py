@@ -71,5 +71,5 @@ def sea_register_samplers(register: Register) -> None:
     register(
         "smc",
         target="sea_toolkit.samplers.smc:Smc",
-        summary="Particles drawn from the policy, weighted and resampled by the reward of prefixes.",
+        summary="Particles drawn from the tilted policy, weighted and resampled by the reward of prefixes.",
     )

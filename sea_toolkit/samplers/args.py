@@ -112,7 +112,7 @@ class Args(Sampler):
         log_prob = torch.empty(p, c, 0, device=policy.device)
         for t in range(length):
             values, tokens = policy.logits(hidden).log_softmax(-1).unflatten(0, (p, c)).topk(widths[t])
-            ledger.decode_steps += 1
+            ledger.decoded()
             ledger.forward("policy", p * c, policy.head_parameters)
             score = values if widths[t] == 1 else self.scores(problem, ids, tokens, values)
             # the best is taken off first, so that no temperature makes all of them infinite

@@ -24,6 +24,7 @@ class SuffixMH(SuffixSampler):
         inverse_temperature: β; 1 samples exp(−E), larger values search.
         temperature: of the policy in the proposals; another than 1 costs one more pass of it over the old text. Left
             out, it is 1, or 1/α for the reference alone.
+        tries: suffixes that are drawn for each chain in a step, one of which is chosen and tested.
     """
 
     law = Law.target(beta="inverse_temperature")
@@ -33,5 +34,6 @@ class SuffixMH(SuffixSampler):
         *,
         inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
         temperature: Annotated[float, Field(gt=0)] | None = None,
+        tries: Annotated[int, Field(gt=0)] = 1,
     ) -> None:
-        super().__init__(PolicyProposal(temperature), exact, inverse_temperature)
+        super().__init__(PolicyProposal(temperature), exact, inverse_temperature, tries)

@@ -13,7 +13,7 @@ from sea_toolkit.problem.initializer import as_initializer
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.reread import Reread
 from sea_toolkit.registry.blame import Owner
-from sea_toolkit.samplers.shared.fitting import fitted, put_chains, take_chains
+from sea_toolkit.samplers.shared.fitting import fitted, take_chains
 from sea_toolkit.samplers.shared.suffix import SuffixSampler
 from sea_toolkit.testing.toys import EOS, Toy, distance, index_of, law_of
 from tests.helpers import endless, hub, problem_for, run_for, tiny_policy
@@ -70,7 +70,7 @@ def test_a_step_fits_what_is_left():
     assert fitted(cost, 4, 8, 3, 100.0) == whole
     assert fitted(cost, 4, 8, 3, cost(4, 3) + cost(1, 7)) == whole, "enough for another is left"
     assert fitted(cost, 1, 8, 3, cost(1, 2) + 0.1) == (1, 2, cost(1, 2)), "a little more is taken at once"
-    assert fitted(cost, 4, 8, 3, cost(4, 3) - 0.01)[:2] == (3, 3), "fewer chains, and another step after this one"
+    assert fitted(cost, 4, 8, 3, cost(4, 3) - 0.01)[:2] == (3, 3), "fewer texts, and another step after this one"
     assert fitted(cost, 4, 8, 3, cost(1, 6)) == (1, 6, cost(1, 6))
     assert fitted(cost, 4, 8, 3, cost(1, 7) - 0.01).cost == float("inf")
     for left in torch.arange(0.63, 9.0, 0.07).tolist():
@@ -80,21 +80,20 @@ def test_a_step_fits_what_is_left():
         assert left - spent <= 4 / 8
 
 
-def test_chains_are_taken_out_of_a_state_and_put_back():
+def test_chains_are_taken_out_of_a_state():
     problem = problem_for(prompts=["a", "b"], chains=3)
     state = {
         "own": torch.arange(6.0).view(2, 3, 1),
-        "layers": [(torch.arange(6.0)[:, None],) * 2],
+        "layers": [(torch.arange(6.0)[:, None], torch.arange(6.0)[:, None] + 10)],
         "all": torch.ones(2, 1),
     }
-    rows = torch.tensor([[2, 0], [1, 2]])
-    for name, wanted in {"own": [[[2.0], [0.0]], [[4.0], [5.0]]], "all": [[1.0], [1.0]]}.items():
-        assert take_chains(problem, rows, state[name]).tolist() == wanted
-    part = take_chains(problem, rows, state["layers"])
-    assert part[0][0].flatten().tolist() == [2.0, 0.0, 4.0, 5.0]
-    back = put_chains(problem, rows, [(part[0][0] + 10, part[0][1])], state["layers"])
-    assert back[0][0].flatten().tolist() == [10.0, 1.0, 12.0, 3.0, 14.0, 15.0]
-    assert torch.equal(back[0][1], state["layers"][0][1])
+    rows = torch.tensor([[2, 0, 0, 2], [1, 2, 2, 1]])
+    taken = {name: take_chains(problem, rows, part) for name, part in state.items()}
+    assert taken["own"].squeeze(-1).tolist() == [[2, 0, 0, 2], [4, 5, 5, 4]]
+    assert taken["all"].tolist() == [[1], [1]]
+    ((keys, values),) = taken["layers"]
+    assert keys.flatten().tolist() == [2, 0, 0, 2, 4, 5, 5, 4]
+    assert torch.equal(values, keys + 10)
 
 
 # --- laws
@@ -123,14 +122,14 @@ def at_the_end(sampler, budget, prompts=400, chains=2):
         left = problem.clock.left = budget
         while (cost := made.step_cost(problem, state, noise)) <= left:
             state, info = made.step(problem, state, noise)
-            fewer += info.scored.ids.shape[1] < chains
+            fewer += info.scored.ids.shape[1] < chains * made.tries
             left = problem.clock.left = left - cost
         visits.append(torch.nn.functional.one_hot(index_of(TOY, state.ids), len(TOY.responses)).double().mean(1))
-    assert fewer >= 3
+    assert fewer >= 2
     return distance(torch.cat(visits), law_of(TOY))
 
 
-@pytest.mark.parametrize("sampler", ["suffix-mh", "tilted-exact"])
+@pytest.mark.parametrize("sampler", ["suffix-mh", "tilted-exact", {"name": "suffix-mh", "tries": 2}])
 def test_a_budget_that_ends_in_smaller_steps_bends_no_law(sampler):
     found = at_the_end(sampler, 2.7)
     assert found.ess > 3000
@@ -138,10 +137,10 @@ def test_a_budget_that_ends_in_smaller_steps_bends_no_law(sampler):
 
 
 def test_steps_for_the_chains_that_need_them_most_would(monkeypatch):
-    def lowest(self, problem, state, number):
-        return problem.total_energy(state.values).topk(number, largest=False).indices
+    def lowest(self, problem, state, texts):
+        return problem.total_energy(state.values).topk(texts, largest=False).indices
 
-    monkeypatch.setattr(SuffixSampler, "first_chains", lowest)
+    monkeypatch.setattr(SuffixSampler, "owners", lowest)
     found = at_the_end("suffix-mh", 1.3)
     assert not found, found
 

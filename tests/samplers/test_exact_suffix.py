@@ -51,7 +51,11 @@ def test_the_distance_of_independent_draws_is_within_what_is_allowed():
 
 
 @pytest.mark.parametrize(("toy", "beta"), CASES)
-@pytest.mark.parametrize("sampler", [{"name": "suffix-mh"}, {"name": "tilted-exact", "temperature": 0.8}], ids=str)
+@pytest.mark.parametrize(
+    "sampler",
+    [{"name": "suffix-mh"}, {"name": "tilted-exact", "temperature": 0.8}, {"name": "suffix-mh", "tries": 3}],
+    ids=str,
+)
 def test_the_chains_follow_the_law(sampler, toy, beta):
     found = measure(toy, sampler | {"inverse_temperature": beta}, beta=beta)
     assert found.ess > 4000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from sea_toolkit.core.noise import Noise
-from sea_toolkit.samplers.shared.metropolis import metropolis
+from sea_toolkit.samplers.shared.metropolis import metropolis, multiple_try
 
 INF, NAN = math.inf, math.nan
 
@@ -41,3 +42,24 @@ def test_stopped_chains_stay_and_report_a_rate_of_zero():
     assert found.rate.flatten().tolist() == [0.0, 1.0]
     assert found.metrics["accepted"].flatten().tolist() == [0.0, 1.0]
     assert found.metrics["acceptance"] is found.rate
+
+
+def test_the_choice_among_tries_is_by_weight_and_one_try_is_the_plain_test():
+    log_ratio = torch.tensor([[0.3, -0.4, -torch.inf, torch.nan, -3.0, 2.0]]).repeat(4000, 1)
+    owners = torch.tensor([[0, 0, 0, 1, 2, 2]]).expand(4000, -1)
+    stopped = torch.zeros(4000, 4, dtype=torch.bool)
+    found = multiple_try(Noise(range(4000)), log_ratio, torch.zeros_like(log_ratio), owners, stopped)
+    weights = log_ratio[0].exp()
+    for chain, (a, b) in {0: (0, 1), 2: (4, 5)}.items():
+        both = weights[a] + weights[b]
+        chosen = (found.tries[:, chain] == b).float().mean()
+        assert float(chosen) == pytest.approx(float(weights[b] / both), abs=0.03)
+        for other, taken in ((a, found.tries[:, chain] == b), (b, found.tries[:, chain] == a)):
+            rate = (both / (1 + weights[other])).clamp(max=1.0)
+            torch.testing.assert_close(found.rate[taken, chain], rate.expand(int(taken.sum())))
+    assert not bool(found.mask[:, [1, 3]].any()), "no try that can be taken, and no try"
+    some = log_ratio[:, [0, 1, 4, 5]]
+    one = multiple_try(Noise(range(4000)), some, torch.zeros_like(some), torch.arange(4).expand(4000, -1), stopped)
+    plain = metropolis(Noise(range(4000)), some, torch.zeros_like(some), stopped)
+    assert torch.equal(one.mask, plain.mask)
+    assert one.tries[0].tolist() == [0, 1, 2, 3]

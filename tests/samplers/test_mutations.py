@@ -10,6 +10,8 @@ import torch
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.energies.reference import PolicyCost
 from sea_toolkit.samplers.base import select_chains
+from sea_toolkit.samplers.shared import suffix
+from sea_toolkit.samplers.shared.metropolis import Chosen, metropolis, multiple_try
 from sea_toolkit.samplers.shared.proposal import PolicyProposal
 from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.samplers.shared.tilt import TiltedProposal
@@ -45,6 +47,27 @@ def test_proposal_correction_left_out_or_turned_around(sampler, factor):
         made.correction = lambda *args: factor * exact(*args)
 
     assert_red(sampler, tamper=scale)
+
+
+TRIES = {"name": "suffix-mh", "tries": 3}
+
+
+@pytest.mark.parametrize("mutant", ["the best try", "as if it were the only try", "without the text it leaves"])
+def test_several_tries_with_another_choice_or_ratio(mutant, monkeypatch):
+    def changed(noise, log_ratio, proposed, owners, stopped):
+        if mutant == "the best try":
+            best = log_ratio.unflatten(1, (-1, 3)).argmax(-1)
+            test = metropolis(noise, log_ratio.unflatten(1, (-1, 3)).amax(-1), proposed[:, ::3], stopped)
+            return Chosen(test.mask, test.rate, best + 3 * torch.arange(best.shape[1]))
+        found = multiple_try(noise, log_ratio, proposed, owners, stopped)
+        if mutant == "without the text it leaves":
+            return replace(found, mask=torch.ones_like(found.mask))
+        test = metropolis(noise, log_ratio.gather(1, found.tries), proposed.gather(1, found.tries), stopped)
+        return replace(found, mask=test.mask)
+
+    assert measure(TOY, TRIES, chains=512, steps=20, burn=15)
+    monkeypatch.setattr(suffix, "multiple_try", changed)
+    assert_red(TRIES)
 
 
 def test_the_way_back_by_the_gradient_of_here(monkeypatch):

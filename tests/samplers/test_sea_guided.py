@@ -14,6 +14,7 @@ from sea_toolkit.samplers.shared.guide import WIDEST, FixedGuide, embedding_dire
 from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.testing.toys import Toy, measure
 from tests.helpers import noise_for, problem_for
+from tests.problem.test_compass import warm
 
 STRONG = {"name": "sea-guided-exact", "spread": 1.0, "strength": 20.0, "noise": 1.0, "clip": 2.0}
 TOY = Toy(5, 3, reference=0.5)
@@ -149,3 +150,14 @@ def test_the_exact_form_takes_gradients_of_the_starting_texts_alone():
     assert info.scored.token_gradients is None
     assert torch.equal(after.gradient_state[0], direction)
     assert problem.ledger.models["policy"].backward == spent
+
+
+def test_a_compass_guides_the_first_texts_but_for_the_first_chain(tmp_path):
+    """Tokens 30 to 59 are liked."""
+    problem = problem_for(warm(tmp_path / "warmth.safetensors"), sampler="sea-guided", chains=24)
+    state, _ = SeaGuided(temperature=1.0).init(problem, noise_for(problem))
+    plain = problem_for(sampler="sea-guided", chains=24)
+    without, _ = SeaGuided(temperature=1.0).init(plain, noise_for(plain))
+    assert torch.equal(state.ids[:, 0], without.ids[:, 0])
+    liked = [float(((ids >= 30) & (ids < 60)).float().mean()) for ids in (without.ids, state.ids)]
+    assert liked[1] > liked[0] + 0.15

@@ -36,6 +36,9 @@ COORDINATES = 16
 """K: directions of the embedding space, at most."""
 
 
+NOT_KNOWN = -1.0
+"""−log π per token of the starting texts before the first step."""
+
 WIDEST = 2.0
 """How many times larger, or smaller, the spread becomes at most."""
 
@@ -63,7 +66,7 @@ class GuidedProposal(TiltedProposal):
         if before is not None:
             return [*super().update_gradient_state(problem, scored, before[:-2]), *before[-2:]]
         sums, bias = super().update_gradient_state(problem, scored, None), self.no_bias(problem)
-        return [*sums, torch.tensor([0.0, torch.nan], device=bias.device).expand(len(bias), 1, 2), bias]
+        return [*sums, torch.tensor([0.0, NOT_KNOWN], device=bias.device).expand(len(bias), 1, 2), bias]
 
     def select_gradient_state(
         self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
@@ -87,7 +90,7 @@ class GuidedProposal(TiltedProposal):
         times, wanted = pace.unbind(-1)
         plain = slice(1) if any(t.compass is not None for t in problem.guides) else slice(None)
         first, _ = cost_per_token(problem, state.ids[:, plain], state.log_prob[:, plain], 0)
-        wanted = torch.where(wanted.isnan(), first, wanted)  # this is the first step
+        wanted = torch.where(wanted == NOT_KNOWN, first, wanted)
         cost, count = cost_per_token(problem, torch.cat([state.ids[..., :cut], drawn.ids], -1), drawn.log_prob, cut)
         share = count / (problem.chains * problem.length)
         off = ((wanted - cost) * problem.clock.value(self.gain) * share).nan_to_num(0.0, 0.0, 0.0)

@@ -78,7 +78,7 @@ def decode_guided(
             problem.ledger.forward("policy", after.shape[0] * after.shape[1], policy.body_parameters)
             hidden = torch.cat([hidden, after], 1)
         problem.ledger.forward("policy", hidden.shape[0] * hidden.shape[1], policy.head_parameters)
-        problem.ledger.decode_steps += 1
+        problem.ledger.decoded()
         part = None if names is None else names[active_rows, settled:stop]
         chosen, logp, tail = _choose(policy.logits(hidden), z[active_rows, settled:stop], part, top)
         new = torch.cat([old[:, :settled], chosen, old[:, stop:]], 1)

@@ -27,6 +27,18 @@ def energy_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, 
     return total.nan_to_num(torch.inf, torch.inf, torch.inf)
 
 
+def value_so_far(problem: Problem, ids: Int[Tensor, "P n t"]) -> Float[Tensor, "P n"]:
+    """The rewards' energy that whole answers are expected to have, given how they begin: the energy of that part as
+    text, times √ of how large a part it is; all of it for texts that have ended.
+
+    Regressed on the energy of a quarter, a half and three quarters of an answer, the energy of the whole had slopes of
+    0.44, 0.75 and 0.92 with a linear reward, and of 0.36, 0.66 and 0.86 with one that is not.
+    """
+    locked = len(problem.locked or ())
+    part = (ids.shape[-1] + locked) / (problem.length + locked)
+    return energy_so_far(problem, ids) * torch.where(ended(problem, ids), 1.0, part**0.5)
+
+
 def weighted_log_prob(
     problem: Problem, ids: Int[Tensor, "P n t"], log_prob: Float[Tensor, "P n t"]
 ) -> Float[Tensor, "P n"]:

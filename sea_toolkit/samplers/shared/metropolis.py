@@ -1,14 +1,14 @@
-"""The Metropolis–Hastings test, for all samplers that accept or reject."""
+"""The Metropolis–Hastings test, for all samplers that accept or reject, and its form for several tries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.noise import Noise
+from sea_toolkit.core.noise import Noise, draw
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,53 @@ def metropolis(
     uniform = noise.uniform(log_ratio.shape[1]).to(log_ratio.device)
     accepted = (uniform.log() < log_ratio) & proposed.isfinite() & ~stopped
     return Acceptance(accepted, torch.where(stopped, 0.0, log_ratio.clamp(max=0.0).exp()))
+
+
+@dataclass(frozen=True)
+class Chosen(Acceptance):
+    """The outcome of several proposals per chain.
+
+    Attributes:
+        tries: `[P, C]`, which of the n proposals is the chain's choice; any of them in chains without one.
+    """
+
+    tries: Int[Tensor, "P C"]
+
+
+def multiple_try(
+    noise: Noise,
+    log_ratio: Float[Tensor, "P n"],
+    proposed: Float[Tensor, "P n"],
+    owners: Int[Tensor, "P n"],
+    stopped: Bool[Tensor, "P C"],
+) -> Chosen:
+    """Choose one of each chain's tries by weight, and accept it (multiple-try Metropolis, Liu, Liang and Wong 2000).
+
+    Tries are drawn independently of the text that the chain leaves (new suffixes behind a given cut are), so the other
+    tries and that text are the reference set: with w_i = exp(log_ratio_i), try j is chosen with probability w_j / Σ w
+    and accepted with `min(1, Σ w / (1 + Σ_{i ≠ j} w_i))`. With one try it is the Metropolis–Hastings test.
+
+    Args:
+        noise: gives a uniform number per chain, and another one where chains have several tries.
+        log_ratio: of n proposals, each as in `metropolis`.
+        proposed: energies of the proposals.
+        owners: the chain that each proposal is a try of.
+        stopped: chains that stay, `problem.stopped`.
+    """
+    chains = stopped.shape[1]
+    usable = log_ratio.nan_to_num(-torch.inf, STEEPEST, -torch.inf).masked_fill(~proposed.isfinite(), -torch.inf)
+    own = torch.arange(chains, device=owners.device)[:, None] == owners[:, None]
+    by_chain = torch.where(own, usable[:, None], -torch.inf)  # [P, C, n]
+    tries = by_chain.argmax(-1)
+    if bool((own.sum(-1) > 1).any()):
+        weights = (by_chain - by_chain.amax(-1, keepdim=True).clamp(min=-STEEPEST)).exp()
+        tries, _ = draw(weights, noise.uniform(chains).to(weights.device))
+    others = by_chain.scatter(-1, tries[..., None], -torch.inf).logsumexp(-1)
+    ratio = by_chain.logsumexp(-1) - torch.logaddexp(others, torch.zeros_like(others))
+    energy = proposed.gather(1, tries).masked_fill(~own.any(-1), torch.inf)
+    test = metropolis(noise, ratio, energy, stopped)
+    return Chosen(test.mask, test.rate, tries)
+
+
+STEEPEST = 1e6
+"""Nats: a chain at an energy of +inf takes any text of a finite one."""

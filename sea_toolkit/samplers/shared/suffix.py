@@ -19,8 +19,8 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Sampler, select_chains
-from sea_toolkit.samplers.shared.fitting import Fitted, fitted, put_chains, take_chains
-from sea_toolkit.samplers.shared.metropolis import metropolis
+from sea_toolkit.samplers.shared.fitting import Fitted, fitted, take_chains
+from sea_toolkit.samplers.shared.metropolis import multiple_try
 from sea_toolkit.samplers.shared.proposal import Proposal, State
 
 Correction = Callable[[Proposal, Problem, State, State, Decoded, int], Tensor]
@@ -48,14 +48,16 @@ class SuffixSampler(Sampler, abstract=True):
         proposal: how suffixes are drawn.
         correction: `exact` or `search`.
         inverse_temperature: β.
+        tries: texts that are proposed for each chain in a step.
     """
 
     state_type = State
     reads_budget = "last-round"
     first_step = (2.0, 2.0)
 
-    def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number) -> None:
+    def __init__(self, proposal: Proposal, correction: Correction, inverse_temperature: Number, tries: int = 1) -> None:
         self.proposal, self.correction, self.inverse_temperature = proposal, correction, inverse_temperature
+        self.tries = tries
 
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = self.proposal.start(problem, noise)
@@ -65,48 +67,29 @@ class SuffixSampler(Sampler, abstract=True):
         return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        planned = self._fitted(problem, noise.common_uniform())
-        if planned.chains == problem.chains:
-            return self._move(problem, state, noise, planned.cut, problem.stopped)
-        rows = self.first_chains(problem, state, planned.chains)
-        part, info = self._move(
-            replace(problem, chains=planned.chains),
-            take_chains(problem, rows, state),
-            noise,
-            planned.cut,
-            problem.stopped.gather(1, rows),
-        )
-        stay = {
-            "acceptance": torch.zeros(problem.stopped.shape, device=rows.device),
-            "cut": torch.full(problem.stopped.shape, float(planned.cut), device=rows.device),
-            "chain_energy": problem.total_energy(state.values),
-        }
-        metrics = {
-            name: stay.get(name, stay["acceptance"]).scatter(1, rows, value) for name, value in info.metrics.items()
-        }
-        return put_chains(problem, rows, part, state), Info(info.scored, metrics)
-
-    def first_chains(self, problem: Problem, state: State, number: int) -> Int[Tensor, "P m"]:
-        """The chains that take a step that not all of them take: always the first ones, whatever they say."""
-        return torch.arange(number, device=state.ids.device).expand(len(problem.prompts), -1)
-
-    def _move(
-        self, problem: Problem, state: State, noise: Noise, cut: int, stopped: Bool[Tensor, "P C"]
-    ) -> tuple[State, Info]:
-        """New suffixes of all chains of `state`, accepted or rejected."""
         if problem.is_time_dependent:
             state = self._rescored(problem, state)
-        moved, scored, drawn = self._propose(problem, state, noise, cut)
-        energy, proposed = problem.total_energy(state.values), scored.energies.total
+        planned = self._fitted(problem, noise.common_uniform())
+        owners = self.owners(problem, state, planned.texts)
+        tries, kept = replace(problem, chains=planned.texts), take_chains(problem, owners, state)
+        moved, scored, drawn = self._propose(tries, kept, noise, planned.cut)
+        energy, proposed = problem.total_energy(kept.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
-        log_ratio = beta * (energy - proposed) + self.correction(self.proposal, problem, state, moved, drawn, cut)
-        accepted = metropolis(noise, log_ratio, proposed, stopped)
+        log_ratio = beta * (energy - proposed) + self.correction(self.proposal, tries, kept, moved, drawn, planned.cut)
+        accepted = multiple_try(noise, log_ratio, proposed, owners, problem.stopped)
+        chosen = take_chains(tries, accepted.tries, moved)
+        new = self._select(accepted.mask, chosen, state)
         metrics = accepted.metrics | {
-            "changed": (moved.ids != state.ids).any(-1).float(),
-            "cut": torch.full_like(accepted.rate, cut),
-            "chain_energy": torch.where(accepted.mask, proposed, energy),
+            "changed": accepted.mask.float() * (chosen.ids != state.ids).any(-1),
+            "cut": torch.full_like(accepted.rate, planned.cut),
+            "chain_energy": problem.total_energy(new.values),
         }
-        return self._select(accepted.mask, moved, state), Info(scored, metrics)
+        return new, Info(scored, metrics)
+
+    def owners(self, problem: Problem, state: State, texts: int) -> Int[Tensor, "P n"]:
+        """The chain that each proposed text is a try of. If there are fewer than for all chains, the first ones have
+        them, whatever their texts are."""
+        return (torch.arange(texts, device=state.ids.device) // self.tries).expand(len(problem.prompts), -1)
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids
@@ -117,17 +100,17 @@ class SuffixSampler(Sampler, abstract=True):
 
     def _fitted(self, problem: Problem, uniform: float) -> Fitted:
         """The next step, as the budget allows it."""
-        cost = functools.partial(self._cost, problem)
-        return fitted(cost, problem.chains, problem.length, self._cut(problem, uniform), problem.clock.left)
+        cost, texts = functools.partial(self._cost, problem), problem.chains * self.tries
+        return fitted(cost, texts, problem.length, self._cut(problem, uniform), problem.clock.left)
 
-    def _cost(self, problem: Problem, chains: int, cut: int) -> float:
-        """What a step of so many chains costs in samples, with that cut."""
-        proposal, length = self.proposal, problem.length
+    def _cost(self, problem: Problem, texts: int, cut: int) -> float:
+        """What a step that proposes so many texts costs in samples, with that cut."""
+        proposal, scoring = self.proposal, problem.samples_of(0.0, 1.0)
         gradient = proposal.gradient_flops(problem)
+        again = problem.chains * (scoring + gradient / problem.sample_flops) if problem.is_time_dependent else 0.0
         gradient += proposal.flops_back(problem, cut) if self.correction is exact else 0.0
-        scorings = 2 if problem.is_time_dependent else 1
-        each = problem.drawing_cost(length - cut) + problem.samples_of(0.0, scorings) + problem.reading_cost
-        return chains * (each + gradient / problem.sample_flops)
+        each = problem.drawing_cost(problem.length - cut) + problem.reading_cost + scoring
+        return texts * (each + gradient / problem.sample_flops) + again
 
     def _cut(self, problem: Problem, uniform: float) -> int:
         """How many tokens are kept."""

@@ -1,0 +1,49 @@
+"""The end of a run by the clock or by somebody's wish, between two steps or between two tokens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from sea_toolkit.errors import RecipeError
+
+
+class Halted(BaseException):
+    """The run is to end now; like Ctrl-C, nothing on the way may take it for a failure of its own."""
+
+
+class Halt:
+    """When a run ends though its steps and its budget are not spent.
+
+    Asked by whoever takes long: the loop between steps, decoding between tokens. The answers that the chains start with
+    are always drawn, so that there is one for each prompt.
+
+    Args:
+        max_seconds: of sampling, all batches together; loading models comes before it.
+        should_stop: asked in the thread that runs; true ends the run.
+
+    Raises:
+        RecipeError: `max_seconds` is no number above 0.
+    """
+
+    def __init__(self, max_seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> None:
+        wrong = isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float | None)
+        if wrong or (max_seconds is not None and not (0 < max_seconds < math.inf)):
+            raise RecipeError(f"max_seconds = {max_seconds!r}", expected="a number of seconds above 0")
+        self.max_seconds, self.should_stop = max_seconds, should_stop
+        self._until = math.inf
+        self._begun = False
+
+    def begin(self) -> None:
+        """The clock runs from the first call on."""
+        if self.max_seconds is not None and not self._begun:
+            self._until = time.monotonic() + self.max_seconds
+        self._begun = True
+
+    def ask(self) -> None:
+        """Raises: Halted if it is time."""
+        if time.monotonic() >= self._until:
+            raise Halted(f"max_seconds = {self.max_seconds:g} is over")
+        if self.should_stop is not None and self.should_stop():
+            raise Halted("should_stop said so")
