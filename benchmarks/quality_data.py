@@ -1,7 +1,7 @@
 """Prompts and judges of the quality benchmark: `python benchmarks/quality_data.py --data DIR --out DIR`.
 
-Prompts to tune on and prompts to report are different rows: instructions (alpaca_eval), beginnings of sentences
-(RealToxicityPrompts, the DExperts evaluation) and scenes to write (CommonGen), one after the other.
+Prompts to tune on, to report, and to fit compasses on are different rows: instructions (alpaca_eval), beginnings of
+sentences (RealToxicityPrompts, the DExperts evaluation) and scenes to write (CommonGen), one after the other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 SHARES = {
     "tune": (slice(0, 12), slice(0, 12), slice(0, 12)),
     "report": (slice(100, 116), slice(60, 76), slice(100, 116)),
+    "compass": (slice(20, 36), slice(20, 36), slice(20, 36)),  # that the compasses in the box are fitted on
 }
 
 SENTIMENT = "--text-column 3 --label-column 2 --threshold 0 --gap 0.3 --layer-search 22"

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,9 @@ def main() -> None:
         metavar="SAMPLERS@BUDGETS",
         help="a comparison, as tilted,smc@8,32; may be repeated",
     )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="LABEL.KEY=VALUE", help="of one method: cool.temperature=0.5"
+    )
     given = parser.parse_args()
     kind, out = KINDS[given.kind], given.out / given.kind
     policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
@@ -54,13 +59,26 @@ def main() -> None:
     (given.out / f"{given.kind}.json").write_text(json.dumps(setting), encoding="utf-8")
     prompts = read_prompts(given.prompts)[: given.limit]
     for part in given.part or [f"{MAIN}@4,8,16,32,64", "best-of-n@128,256", f"{ALL}@8,32"]:
-        samplers, budgets = part.split("@")
+        methods, budgets = part.split("@")
+        samplers = methods.split(",")
         start = time.perf_counter()
         sea.compare(
-            prompts, recipe=scaled, samplers=samplers.split(","), budgets=[float(b) for b in budgets.split(",")],
+            prompts, recipe=scaled, samplers=samplers, budgets=[float(b) for b in budgets.split(",")],
+            options=options_of(samplers, given.option),
             batch=given.batch, seeds=[given.seed], policy=policy, out=out,
         )  # fmt: skip
         print(f"{given.kind}: {part}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def options_of(samplers: Sequence[str], texts: Sequence[str]) -> dict[str, dict[str, float]]:
+    """`cool.temperature=0.5` for the methods of a comparison: label → option → value."""
+    labels, options = {sampler.split("=")[0] for sampler in samplers}, defaultdict[str, dict[str, float]](dict)
+    for text in texts:
+        path, _, value = text.partition("=")
+        label, _, key = path.partition(".")
+        if label in labels:
+            options[label][key] = int(value) if value.isdigit() else float(value)
+    return dict(options)
 
 
 def scaled_recipe(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy, seed: int) -> sea.Recipe:

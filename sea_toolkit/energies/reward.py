@@ -131,8 +131,9 @@ class Reward(Energy):
             self._refuse(placing, "none of it: this probe is read in the policy's own pass")
             reader = ProbeReader(probe, mine.view, self.name, context)
             return BoundEnergy(
-                energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint
-            )
+                energy=negative(reader), is_reward=True, warnings=mine.notes, fingerprint=probe.head.fingerprint,
+                compass=compass_beside(Path(source)),
+            )  # fmt: skip
         scorer = classifier_scorer(
             source, self.name, context, device=self.device, dtype=self.dtype, against=self.against,
             **self._reading(source, context.finder),
@@ -253,6 +254,12 @@ def probe_at(path: Path, name: str) -> Probe:
     if path.suffix != ".safetensors" or path.name in weights_files(path.parent):
         refuse_file(path, name)
     return Probe.load(path)
+
+
+def compass_beside(probe: Path) -> Path | None:
+    """The file NAME.compass.safetensors beside a probe NAME.safetensors, if there is one."""
+    path = probe.with_name(f"{probe.stem}.compass.safetensors")
+    return path if path.is_file() else None
 
 
 def negative(reward: ResponseFunction) -> ResponseFunction:

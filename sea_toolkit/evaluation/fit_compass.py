@@ -108,7 +108,7 @@ def fit_compass(
         recipe: as for `align`; its reference is left out.
         words: score as many tokens by themselves, those that the policy writes most; None: use gradients.
         samples: answers per prompt.
-        max_new_tokens: of an answer; a compass is best for answers of about this length.
+        max_new_tokens: of an answer.
         seed: of the draws.
         model: as for `align`.
         device: as for `align`.

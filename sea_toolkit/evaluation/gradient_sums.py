@@ -39,14 +39,13 @@ class GradientSums:
         if len(mean.tables) == 1 and mean.tables[0][0] is self.policy.table and not mean.own:
             ids = [ids for ids, _ in mean.tokens]
             self._names = torch.cat(ids).unique() if ids else torch.zeros(0, dtype=torch.long, device=whole.device)
-            rows, named = mean.tables[0][1].flatten(0, 2).double(), whole[:, self._names].double()
+            rows, named = mean.tables[0][1].flatten(0, 2).cpu().double(), whole[:, self._names].cpu().double()
             sums = {"total": rows.sum(0), "products": rows.T @ rows}
             sums |= {"named": named.sum(0), "named_square": named.square().sum(0)}
         else:
-            rows = whole.double()
-            sums = {"total": rows.sum(0), "square": rows.square().sum(0)}
-        self._sums = {name: self._sums.get(name, 0.0) + value.cpu() for name, value in sums.items()}
-        self.count += len(rows)
+            sums = {"total": whole.sum(0).cpu().double(), "square": whole.square().sum(0).cpu().double()}
+        self._sums = {name: self._sums.get(name, 0.0) + value for name, value in sums.items()}
+        self.count += len(whole)
 
     def tensors(self) -> dict[str, Tensor]:
         """Mean and variance as a file of a compass holds them."""

@@ -162,7 +162,7 @@ def _calibrated(
 ) -> WordCompass:
     """The line of least squares from scores to effects, and what it leaves unexplained."""
     known = effect.isfinite()
-    x, y = scores[tried][known].double(), effect[known].double()
+    x, y = scores[tried][known].cpu().double(), effect[known].cpu().double()
     x, y = x - x.mean(), y - y.mean()
     slope = float((x @ y / x.square().sum().clamp(min=torch.finfo(x.dtype).tiny)).clamp(min=0))
     unexplained = float((y - slope * x).square().sum() / max(1, len(x) - 2))

@@ -45,6 +45,10 @@ class Compass:
         count = min(self.count, most)
         return count * self.mean, count * (self.variance + self.mean.square()), count
 
+    def scaled(self, factor: float) -> Compass:
+        """The compass of an energy that is so many times as steep."""
+        return Compass(factor * self.mean, factor**2 * self.variance, self.count)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all of it."""

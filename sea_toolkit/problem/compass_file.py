@@ -74,11 +74,12 @@ class CompassFile:
     info: CompassInfo
     tensors: dict[str, Tensor]
 
-    def compass(self, table: Float[Tensor, "V D"]) -> Compass:
-        """The compass, on the table's device.
+    def compass(self, table: Float[Tensor, "V D"], length: int) -> Compass:
+        """The compass for answers of a length, on the table's device: what one token does is one part in T of the text.
 
         Args:
             table: the policy's embedding.
+            length: T, the response positions of the run.
 
         Raises:
             ModelError: it is for another number of tokens, or another width of the embedding.
@@ -88,7 +89,7 @@ class CompassFile:
             raise ModelError(
                 f"{self.path} has {len(mean)} numbers", expected=f"{size}, as this policy has", hint=_AGAIN
             )
-        return compass_of(self.tensors, self.info.count, table)
+        return compass_of(self.tensors, self.info.count, table).scaled(self.info.max_new_tokens / length)
 
 
 def compass_of(tensors: dict[str, Tensor], count: float, table: Float[Tensor, "V D"]) -> Compass:

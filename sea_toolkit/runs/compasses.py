@@ -62,7 +62,7 @@ class CompassChoice:
                 hint="sea-toolkit fit-compass --model POLICY …",
             )
 
-    def compass(self, bound: BoundEnergy, identity: str, label: str, policy: Policy) -> Compass | None:
+    def compass(self, bound: BoundEnergy, identity: str, label: str, policy: Policy, length: int) -> Compass | None:
         """The compass of a bound energy, on the policy's device; None if there is none.
 
         Args:
@@ -70,6 +70,7 @@ class CompassChoice:
             identity: see `reward_identity`.
             label: of the term.
             policy: of the run.
+            length: response positions of the run.
 
         Raises:
             RecipeError: the recipe names the compass of another energy.
@@ -84,12 +85,12 @@ class CompassChoice:
                     expected="a compass of this very energy",
                     hint="sea-toolkit fit-compass makes one",
                 )
-            return self.file.compass(policy.table)
+            return self.file.compass(policy.table, length)
         if self.is_off or bound.compass is None:
             return None
         found = read_compass(bound.compass)
         fits = found.info.vocabulary == tokenizer_fingerprint(policy.tokenizer) and found.info.reward == identity
-        return found.compass(policy.table) if fits else None
+        return found.compass(policy.table, length) if fits else None
 
 
 USUAL = CompassChoice()

@@ -200,13 +200,10 @@ class Composition:
         return Length.of(self.recipe.sampler, self.sampler)
 
     def chains(self, problem: Problem, budget: float | None) -> int:
-        """Chains per prompt: what the recipe sets; else the sampler's own number, or as many as a small budget pays
-        for, so that they can take a step."""
-        asked, usual = self.recipe.sampler.chains, self.sampler.default_chains
-        if asked is not None or budget is None:
-            return asked or usual
-        each = 1.0 if self.sampler.first_step is None else problem.samples_of(*self.sampler.first_step)
-        return max(min(usual, int(budget / each)), 2 if self.joint else 1)
+        """Chains per prompt: what the recipe sets, else what is usual for the sampler; two of a joint energy at least,
+        unless the recipe says otherwise."""
+        asked = self.recipe.sampler.chains
+        return asked or max(self.sampler.usual_chains(problem, budget), 2 if self.joint else 1)
 
     def settle(self, terms: Sequence[TermFacts]) -> None:
         """Settle on a sampler as soon as the terms tell which one it is, and check that it can work with them.

@@ -152,14 +152,15 @@ class Part:
             can_announce,
             limit=limit,
             cache=TextCache(context.ledger) if self._is_asked_once(meter) else None,
-            compass=self._compass(bound, meter, context.policy),
+            compass=self._compass(bound, meter, context),
         )  # fmt: skip
 
-    def _compass(self, bound: BoundEnergy, meter: Meter, policy: Policy) -> Compass | None:
+    def _compass(self, bound: BoundEnergy, meter: Meter, context: Context) -> Compass | None:
         """What is known of it before the run; nothing of a limit, whose slope is that of its ends."""
         if self.limit is not None or (self.compass.file is None and bound.compass is None):
             return None
-        return self.compass.compass(bound, self.identity(bound, meter, policy), self.label, policy)
+        policy, length = context.policy, context.length
+        return self.compass.compass(bound, self.identity(bound, meter, policy), self.label, policy, length)
 
     def identity(self, bound: BoundEnergy, meter: Meter, policy: Policy) -> str:
         """Stands for what the energy is: see `reward_identity`."""

@@ -114,6 +114,19 @@ class Sampler(ABC):
         """Samples per prompt that the start and the first step cost at most, all chains together; None: unknown."""
         return None if self.first_step is None else problem.chains * problem.samples_of(*self.first_step)
 
+    def usual_chains(self, problem: Problem, budget: float | None) -> int:
+        """Chains per prompt where the recipe sets none: `default_chains`, or as many as a small budget pays a start and
+        a first step for.
+
+        Args:
+            problem: with any number of chains.
+            budget: of the run, in samples per prompt; None if it counts steps.
+        """
+        if budget is None:
+            return self.default_chains
+        each = 1.0 if self.first_step is None else problem.samples_of(*self.first_step)
+        return max(1, min(self.default_chains, int(budget / each)))
+
     def step_cost(self, problem: Problem, state: Any, noise: Noise) -> float | None:
         """Samples per prompt that the next step costs, all chains together; None: about what the last one did.
 

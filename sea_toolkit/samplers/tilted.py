@@ -7,10 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Law
 from sea_toolkit.samplers.shared.suffix import SuffixSampler, exact, search
 from sea_toolkit.samplers.shared.tilt import CurrentGradient, RunningMean, TiltedProposal
+
+START = (1.0, 2.2)
+"""Passes of the policy, and scorings by all rewards, that a start with its gradients costs."""
+
+TILTED_CHAINS = 10
+"""Chains whose starts a compass tilts, at most: at 32 samples they do better than 4."""
 
 
 class Tilted(SuffixSampler):
@@ -39,8 +46,14 @@ class Tilted(SuffixSampler):
         temperature: Annotated[float, Field(gt=0)] = 0.8,
         inverse_temperature: Annotated[Number, Field(gt=0)] = 1.0,
     ) -> None:
-        proposal = TiltedProposal(RunningMean(), strength, spread, clip, temperature)
-        super().__init__(proposal, search, inverse_temperature)
+        self.tilted = TiltedProposal(RunningMean(), strength, spread, clip, temperature)
+        super().__init__(self.tilted, search, inverse_temperature)
+
+    def usual_chains(self, problem: Problem, budget: float | None) -> int:
+        """More where a compass tilts their starts, each of which is then of use by itself."""
+        if budget is None or not self.tilted.tilts_start(problem):
+            return super().usual_chains(problem, budget)
+        return max(1, min(TILTED_CHAINS, int(budget / problem.samples_of(*START))))
 
 
 class TiltedExact(SuffixSampler):

@@ -13,13 +13,18 @@ from safetensors.torch import load_file, save_file
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.evaluation.fit_compass import fit_compass
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
+from sea_toolkit.models.shipped import PROBES
 from sea_toolkit.problem.compass import Compass
 from sea_toolkit.problem.compass_file import CompassInfo, read_compass, write_compass
 from sea_toolkit.problem.reward_identity import reward_identity
+from sea_toolkit.readers.probe import Probe
+from sea_toolkit.registry.records import CORE
 from sea_toolkit.samplers.tilted import Tilted
+from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
-from tests.helpers import noise_for, problem_for, tiny_probe, warmth
+from tests.helpers import hub, noise_for, problem_for, tiny_probe, warmth
 
 INFO = CompassInfo(
     label="warmth", reward="", policy="tiny", vocabulary=tokenizer_fingerprint(tiny_tokenizer()), count=40.0,
@@ -59,7 +64,7 @@ def test_a_file_gives_back_what_was_written(tmp_path):
     whole = {"mean": torch.randn(128), "variance": torch.rand(128)}
     write_compass(tmp_path / "whole.safetensors", whole, INFO)
     found = read_compass(tmp_path / "whole.safetensors")
-    compass = found.compass(table)
+    compass = found.compass(table, 10)
     assert found.info == INFO
     assert torch.equal(compass.mean, whole["mean"])
     assert torch.equal(compass.variance, whole["variance"])
@@ -67,8 +72,11 @@ def test_a_file_gives_back_what_was_written(tmp_path):
     names = {"tokens": torch.tensor([2]), "token_mean": torch.tensor([5.0]), "token_variance": torch.tensor([7.0])}
     factored = {"mean": torch.randn(16), "factor": torch.randn(3, 16)} | names
     write_compass(tmp_path / "factored.safetensors", factored, INFO)
-    compass = read_compass(tmp_path / "factored.safetensors").compass(table)
+    compass = read_compass(tmp_path / "factored.safetensors").compass(table, 10)
     assert (float(compass.mean[2]), float(compass.variance[2])) == (5.0, 7.0)
+    twice = read_compass(tmp_path / "factored.safetensors").compass(table, 5)
+    torch.testing.assert_close(twice.mean, 2 * compass.mean)  # texts of half the length: a token is twice the part
+    torch.testing.assert_close(twice.variance, 4 * compass.variance)
     torch.testing.assert_close(compass.mean[3:], (table @ factored["mean"])[3:])
     torch.testing.assert_close(compass.variance[3:], (table @ factored["factor"].T).square().sum(-1)[3:])
 
@@ -160,3 +168,47 @@ def test_a_start_that_is_given_is_left_alone(tmp_path):
     settings = {"sampler": "tilted", "chains": 3, "initializer": {"name": "draft", "text": "a b c"}}
     problem = problem_for(warm(tmp_path / "c.safetensors"), **settings)
     assert len(set(map(tuple, Tilted().init(problem, noise_for(problem))[0].ids[0].tolist()))) == 1
+
+
+def test_a_compass_beside_a_probe_is_used_unless_it_is_switched_off_or_of_another_probe(tmp_path):
+    path = tmp_path / "mood.safetensors"
+    tiny_probe().save(path)
+    made = fit_compass(
+        PROMPTS[:2], reward=str(path), policy=tiny_policy(), hub=hub(), samples=2, max_new_tokens=6
+    )  # fmt: skip
+    term = {"name": "reward", "model": str(path)}
+
+    def compass(**more):
+        (guide,) = problem_for(recipe={"energies": [{"name": "reference"}, term | more]}, max_new_tokens=6).guides
+        return guide.compass
+
+    assert compass() is None
+    made.save(tmp_path / "mood.compass.safetensors")
+    torch.testing.assert_close(compass().mean, made.compass.mean)
+    assert compass(compass="none") is None
+    tiny_probe(seed=1).save(path)
+    assert compass() is None
+
+
+@pytest.mark.parametrize("name", ["sentiment", "toxicity", "harmlessness"])
+def test_the_compasses_in_the_box_are_those_of_the_probes_in_the_box(name):
+    probe, found = Probe.load(PROBES / f"{name}.safetensors"), read_compass(PROBES / f"{name}.compass.safetensors")
+    nothing = Meter(Ledger())
+    assert found.info.vocabulary == probe.info.vocabulary
+    assert found.info.reward == reward_identity(
+        f"{CORE}:reward", {}, probe.head.fingerprint, nothing, torch.nn.Linear(1, 1)
+    )
+    assert found.path.stat().st_size < 30_000
+
+
+def test_a_budget_gets_more_chains_where_their_starts_are_tilted(tmp_path):
+    tilted = warm(tmp_path / "c.safetensors")
+    given = {"sampler": "tilted", "chains": None}
+    numbers = [
+        [problem_for(energies, budget=budget, **given).chains for budget in (4, 8, 100)] for energies in (None, tilted)
+    ]
+    assert numbers[0] == [1, 3, 4]
+    assert numbers[1] == [4, 8, 10]
+    assert problem_for(tilted, budget=8, sampler="tilted", chains=3).chains == 3
+    draft = {"initializer": {"name": "draft", "text": "a b"}}
+    assert problem_for(tilted, budget=100, **given, **draft).chains == 4

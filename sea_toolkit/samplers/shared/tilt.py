@@ -136,11 +136,8 @@ class TiltedProposal(Proposal):
         return self.memory.select(mask, accepted, rejected)
 
     def start(self, problem: Problem, noise: Noise) -> InitialResponses:
-        """All chains but the first one start from tilted answers, if a compass tells the direction already and they
-        would start from samples of the policy that nothing has to be measured on."""
-        known, run = any(t.compass is not None for t in problem.guides), problem.run
-        measured = run.weighing.missing(problem.terms) or run.multipliers.waits(problem.terms)
-        if not known or measured or not problem.initializer.draws_policy:
+        """All chains but the first one start from tilted answers, where that can be: see `tilts_start`."""
+        if not self.tilts_start(problem):
             return problem.start(noise, keep_cache=True)
         drawn = decode(
             problem.policy,
@@ -151,6 +148,14 @@ class TiltedProposal(Proposal):
             ledger=problem.ledger,
         )
         return InitialResponses(drawn.ids, drawn.log_prob, drawn.layers)
+
+    def tilts_start(self, problem: Problem) -> bool:
+        """Whether a compass tells the direction before the first text, and the chains would start from samples of the
+        policy that nothing has to be measured on."""
+        run = problem.run
+        measured = bool(run.weighing.missing(problem.terms)) or run.multipliers.waits(problem.terms)
+        known = any(t.compass is not None for t in problem.guides)
+        return known and not measured and problem.initializer.draws_policy
 
     def _start_processor(self, problem: Problem) -> LogitsProcessor:
         """Leaves the first chain of each prompt to the policy."""
