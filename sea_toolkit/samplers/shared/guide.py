@@ -101,7 +101,7 @@ class GuidedProposal(TiltedProposal):
         cost, count = cost_per_token(problem, torch.cat([state.ids[..., :cut], drawn.ids], -1), drawn.log_prob, cut)
         share = count / (problem.chains * problem.length)
         off = ((wanted - cost) * problem.clock.value(self.gain) * share).nan_to_num(0.0, 0.0, 0.0)
-        low, high = (math.log(times) for times in RANGE)
+        low, high = map(math.log, RANGE)
         return torch.stack([(times + off).clamp(low, high), wanted], -1)
 
     def times(self, memory: list[Tensor]) -> Tensor | float:
