@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from kinds import KINDS
 import sea_toolkit as sea
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.session import Session
+from sea_toolkit.samplers.base import sampler_class
 from sea_toolkit.util.prompts import read_prompts
 
 MAIN = "tilted,smc,args,best-of-n"
@@ -44,6 +47,9 @@ def main() -> None:
         metavar="SAMPLERS@BUDGETS",
         help="a comparison, as tilted,smc@8,32; may be repeated",
     )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="LABEL.KEY=VALUE", help="of one method: cool.temperature=0.5"
+    )
     given = parser.parse_args()
     kind, out = KINDS[given.kind], given.out / given.kind
     policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
@@ -53,14 +59,49 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"{given.kind}.json").write_text(json.dumps(setting), encoding="utf-8")
     prompts = read_prompts(given.prompts)[: given.limit]
+    fitting = Fitting(scaled, policy)
     for part in given.part or [f"{MAIN}@4,8,16,32,64", "best-of-n@128,256", f"{ALL}@8,32"]:
-        samplers, budgets = part.split("@")
-        start = time.perf_counter()
-        sea.compare(
-            prompts, recipe=scaled, samplers=samplers.split(","), budgets=[float(b) for b in budgets.split(",")],
-            batch=given.batch, seeds=[given.seed], policy=policy, out=out,
-        )  # fmt: skip
-        print(f"{given.kind}: {part}: {time.perf_counter() - start:.0f} s", flush=True)
+        methods, _, budgets = part.partition("@")
+        samplers, start = fitting(methods.split(",")), time.perf_counter()
+        if samplers:
+            sea.compare(
+                prompts, recipe=scaled, samplers=samplers, budgets=[float(b) for b in budgets.split(",")],
+                options=options_of(samplers, given.option), batch=given.batch, seeds=[given.seed], policy=policy,
+                out=out,
+            )  # fmt: skip
+        print(f"{given.kind}: {','.join(samplers)}@{budgets}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+class Fitting:
+    """Which samplers can work with a recipe's energies: some need gradients."""
+
+    def __init__(self, recipe: sea.Recipe, policy: sea.Policy) -> None:
+        session = Session(policy=policy)
+        plain = build_recipe(recipe, None, {"sampler": "best-of-n"})
+        self.hub, problem = session.hub, session.bind(session.compose(plain), ["Hello."])
+        self.has_gradient = bool(problem.differentiable_rewards)
+
+    def __call__(self, samplers: Sequence[str]) -> list[str]:
+        """Those of them that can; the others are named."""
+        found = []
+        for sampler in samplers:
+            needs = sampler_class(self.hub.get("sampler", sampler.rpartition("=")[2])).needs_gradient
+            if self.has_gradient or needs == "none":
+                found.append(sampler)
+            else:
+                print(f"without {sampler}: the energy has no gradient", flush=True)
+        return found
+
+
+def options_of(samplers: Sequence[str], texts: Sequence[str]) -> dict[str, dict[str, float]]:
+    """`cool.temperature=0.5` for the methods of a comparison: label → option → value."""
+    labels, options = {sampler.split("=")[0] for sampler in samplers}, defaultdict[str, dict[str, float]](dict)
+    for text in texts:
+        path, _, value = text.partition("=")
+        label, _, key = path.partition(".")
+        if label in labels:
+            options[label][key] = int(value) if value.isdigit() else float(value)
+    return dict(options)
 
 
 def scaled_recipe(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy, seed: int) -> sea.Recipe:

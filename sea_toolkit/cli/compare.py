@@ -133,7 +133,7 @@ def compare(
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, allow_network=(*allow_network, *servers_in(terms)),
                 trust_remote_code=trust_remote_code, out=out,
-                hub=hub, watch=shown.watch, on_interrupt="raise", progress=shown.progress,
+                hub=hub, watch=shown.watching("comparing"), on_interrupt="raise", progress=shown.progress,
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:

@@ -156,7 +156,7 @@ def pareto(
                 texts, recipe=chosen, objectives=objectives, weights=weights, strength=strength, best_of_n=best_of_n,
                 prompted=prompted, pick=pick, answers=answers, batch=batch, allow_code=allow_code,
                 allow_network=(*allow_network, *servers_in(terms)), trust_remote_code=trust_remote_code, out=out,
-                hub=hub, watch=shown.watch, on_interrupt="raise", progress=shown.progress,
+                hub=hub, watch=shown.watching("sweeping"), on_interrupt="raise", progress=shown.progress,
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:

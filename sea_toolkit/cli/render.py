@@ -1,10 +1,9 @@
-"""What `align`, `resume` and `compare` show a person while they run: a live line."""
+"""What `align`, `resume`, `compare` and `pareto` show a person while they run: a live line."""
 
 from __future__ import annotations
 
 from sea_toolkit.cli.console import Console
 from sea_toolkit.cli.interrupt import stop_if_pressed
-from sea_toolkit.events import Event
 from sea_toolkit.reporting.bar import Bar
 from sea_toolkit.reporting.live import Lines, Live
 
@@ -12,14 +11,8 @@ from sea_toolkit.reporting.live import Lines, Live
 class _StoppableLive(Live):
     """Ends a run at its next sign of life if something has swallowed a Ctrl-C."""
 
-    def on_event(self, event: Event) -> None:
-        if event.kind != "end":  # then it is over anyway
-            stop_if_pressed()
-        super().on_event(event)
-
-    def watch(self, done: float, total: float, what: str) -> None:
+    def _heard(self) -> None:
         stop_if_pressed()
-        super().watch(done, total, what)
 
 
 def live(first: str) -> Live:

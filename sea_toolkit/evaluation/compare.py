@@ -11,22 +11,20 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import plan_methods, point
-from sea_toolkit.evaluation.plans import asked_of, check_lists, fingerprints, refuse_repeated, versions
+from sea_toolkit.evaluation.plans import check_lists, refuse_repeated
 from sea_toolkit.evaluation.report import Report
-from sea_toolkit.evaluation.rows import COMPARISON, RowStore, evaluation_folder
+from sea_toolkit.evaluation.rows import COMPARISON, RowStore
+from sea_toolkit.evaluation.setup import EvaluationSetup
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.measures import refuse_measured
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import Table, build_recipe
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.overrides import Table
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
-from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
@@ -124,13 +122,13 @@ def compare(
         "dtype": dtype, "attention": attention, "template": template, "system": system,
         "template_options": template_options,
     }  # fmt: skip
-    live, told = watched(progress)
-    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
-    terms = read_terms(reward, energies)
-    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
-    allowed = terms.allowed(allow_code, allow_network)
+    setup = EvaluationSetup.of(
+        COMPARISON, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
+        allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
+    )  # fmt: skip
+    session, base = setup.session, setup.base
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
-    compositions = [session.compose(m.recipe(base, m.budgets[0], 0), terms.own, allowed) for m in methods]
+    compositions = [setup.compose(m.recipe(base, m.budgets[0], 0)) for m in methods]
     refuse_measured(compositions[0].parts, "compare")
     if compositions[0].joint:
         raise RecipeError(
@@ -139,40 +137,30 @@ def compare(
         )
     texts = compositions[0].prompts(texts)
     panel = [Judge(spec, session.finder) for spec in judges]
-    folder = None if out is None else user_path(out, "out")
 
     def check(tokenizer: Any) -> None:
         compositions[0].check(session.finder, tokenizer)
         for judge in panel:
             judge.refuse_if_in(compositions[0])
 
-    with shown(live), evaluation_folder(folder, COMPARISON):
-        session.refuse_unused(base)
-        policy = session.policy(base.policy, check)
-        policy.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-        session.hub.load_for("sea_observe")
+    with setup.loaded(texts, check) as loaded:
         batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
         fixed = {
             "recipe": _shared(base),
-            "own_terms": sorted(terms.own),
-            **asked_of(texts),
-            "batch": batch,
+            **setup.tied_to(loaded, compositions[0], texts, batch),
             "select": select,
             "judges": [judge.spec for judge in panel],
-            "versions": versions(policy),
-            "terms": fingerprints(compositions[0]),
         }
         plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
-        store = RowStore(folder, plan, COMPARISON)
+        store = RowStore(setup.folder, plan, COMPARISON)
         for judge in panel:
-            judge.load(policy, texts, base.max_new_tokens)
+            judge.load(loaded, texts, base.max_new_tokens)
         points = [point(text, {m.label: m for m in methods}) for text in versus]
-        report = Report(store, texts, methods, list(seeds), plan, points, folder, command)
-        work = Work(base, methods, session, terms.own, allowed, panel, store, select)
+        report = Report(store, texts, methods, list(seeds), plan, points, setup.folder, command)
+        work = Work(base, methods, session, setup.own, setup.allowed, panel, store, select)
         total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
-        meter = ProgressMeter(live.watch if live is not None and watch is None else watch, total)
         try:
-            _run_all(work, report, meter, batches, seeds)
+            _run_all(work, report, setup.meter(total), batches, seeds)
         except KeyboardInterrupt:
             if pressed_again() or on_interrupt == "raise":
                 raise

@@ -8,30 +8,28 @@ from typing import Any
 
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.cells import ProgressMeter, Watch
+from sea_toolkit.evaluation.cells import Watch
 from sea_toolkit.evaluation.drawing import read_instructions
 from sea_toolkit.evaluation.front import Front
 from sea_toolkit.evaluation.objectives import swept, wanted_objectives
 from sea_toolkit.evaluation.picks import read_rule
-from sea_toolkit.evaluation.plans import asked_of, check_lists, fingerprints, refuse_repeated, versions
+from sea_toolkit.evaluation.plans import check_lists, refuse_repeated
 from sea_toolkit.evaluation.rows import SWEEP as SWEEP_FOLDER
-from sea_toolkit.evaluation.rows import RowStore, evaluation_folder
+from sea_toolkit.evaluation.rows import RowStore
+from sea_toolkit.evaluation.setup import EvaluationSetup
 from sea_toolkit.evaluation.sweep_rounds import run_sweep
 from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, SweepWork
 from sea_toolkit.evaluation.weight_designs import design_of
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.batches import check_count
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import Table, build_recipe
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
-from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.overrides import Table
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.util.conversation import Messages, Row, as_prompts
-from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 STRENGTH = 16.0
@@ -148,50 +146,42 @@ def pareto(
         "seed": seed, "model": model, "device": device, "dtype": dtype, "attention": attention, "template": template,
         "system": system, "template_options": template_options,
     }  # fmt: skip
-    live, told = watched(progress)
-    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
-    terms = read_terms(reward, energies)
-    base = build_recipe(recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub)
-    allowed = terms.allowed(allow_code, allow_network)
-    composition = session.compose(base, terms.own, allowed)
+    setup = EvaluationSetup.of(
+        SWEEP_FOLDER, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
+        allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
+    )  # fmt: skip
+    session, base = setup.session, setup.base
+    composition = setup.compose(base)
     _refuse(composition, bool(instructions))
     wanted = wanted_objectives(composition, objectives)
     design = design_of(weights, len(wanted))
     read_rule(pick, [one.label for one in wanted])
     texts = composition.prompts(texts)
     limits = [part.label for part in composition.parts if part.limit is not None]
-    folder = None if out is None else user_path(out, "out")
     methods = {
         SWEEP: {},
         **({BEST_OF_N: {}} if best_of_n else {}),
         **({PROMPTED: instructions} if instructions else {}),
     }
-    with shown(live), evaluation_folder(folder, SWEEP_FOLDER):
-        session.refuse_unused(base)
-        loaded = session.policy(base.policy, lambda tokenizer: composition.check(session.finder, tokenizer))
-        loaded.encode(texts, base.max_new_tokens)  # finds a prompt that is too long now rather than after hours
-        session.hub.load_for("sea_observe")
+    with setup.loaded(texts, lambda tokenizer: composition.check(session.finder, tokenizer)) as loaded:
         fixed = {
             "recipe": base.model_dump(mode="json", exclude_none=True),
-            "own_terms": sorted(terms.own),
+            **setup.tied_to(loaded, composition, texts, batch),
             "objectives": [one.label for one in wanted],
             "signs": [one.sign for one in wanted],
             "design": design.spec,
             "strength": strength,
             "answers": answers,
-            **asked_of(texts),
-            "batch": batch,
-            "versions": versions(loaded),
-            "terms": fingerprints(composition),
         }
         plan = {"fixed": fixed, "methods": methods}
-        store = RowStore(folder, plan, SWEEP_FOLDER)
-        front = Front(store, texts, wanted, limits, plan, folder, command)
-        meter = ProgressMeter(live.watch if live is not None and watch is None else watch, 0.0)
-        of_columns, own = swept(base, terms.own, wanted)
+        store = RowStore(setup.folder, plan, SWEEP_FOLDER)
+        front = Front(store, texts, wanted, limits, plan, setup.folder, command)
+        meter = setup.meter(0.0)
+        of_columns, own = swept(base, setup.own, wanted)
         work = SweepWork(
-            base, terms.own, of_columns, own, session, allowed, store, wanted, strength, design.most, answers, meter
-        )
+            base, setup.own, of_columns, own, session, setup.allowed, store, wanted, strength, design.most, answers,
+            meter,
+        )  # fmt: skip
         each = work.share(composition) if composition.sampling is not None else 1.0
         meter.total = len(texts) * (answers + design.most * each * len(methods))
         try:

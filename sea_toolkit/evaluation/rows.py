@@ -38,12 +38,14 @@ class Evaluation:
 
     Attributes:
         name: for messages.
+        doing: what one says it is at, where progress is shown.
         plan: the file that says what was asked.
         keys: of a row, which together are the key of its run.
         growing: what may be added to a finished one.
     """
 
     name: str
+    doing: str
     plan: str
     keys: tuple[str, ...]
     growing: str
@@ -53,8 +55,10 @@ class Evaluation:
         return tuple(row[name] for name in self.keys)
 
 
-COMPARISON = Evaluation("comparison", PLAN, ("method", "budget", "seed", "batch"), "methods, budgets and seeds")
-SWEEP = Evaluation("sweep", FRONT, ("method", "round", "batch"), "methods to compare with")
+COMPARISON = Evaluation(
+    "comparison", "comparing", PLAN, ("method", "budget", "seed", "batch"), "methods, budgets and seeds"
+)
+SWEEP = Evaluation("sweep", "sweeping", FRONT, ("method", "round", "batch"), "methods to compare with")
 
 
 @contextmanager

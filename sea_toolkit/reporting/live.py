@@ -55,6 +55,8 @@ class Live:
 
     def on_event(self, event: Event) -> None:
         """Follow a run: steps or samples of its budget, the time left, the lowest energy and its text."""
+        if event.kind != "end":  # then it is over anyway
+            self._heard()
         if event.kind == "checkpoint":
             return
         budget = event.budget is not None
@@ -73,10 +75,18 @@ class Live:
         note = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total > 10**6 else ""
         self._show(what, done, total, note, "")
 
-    def watch(self, done: float, total: float, what: str) -> None:
-        """Follow a comparison, in samples over all prompts."""
-        self._pace.tell(done, total, again=self._pace.fraction is None)
-        self._show("comparing", done, total, f"{what} · {done:.0f} of {total:.0f} samples{self._left()}", "")
+    def watching(self, doing: str) -> Callable[[float, float, str], None]:
+        """What follows an evaluation, "comparing" or "sweeping", in samples over all prompts."""
+
+        def watch(done: float, total: float, what: str) -> None:
+            self._heard()
+            self._pace.tell(done, total, again=self._pace.fraction is None)
+            self._show(doing, done, total, f"{what} · {done:.0f} of {total:.0f} samples{self._left()}", "")
+
+        return watch
+
+    def _heard(self) -> None:
+        """A run has given a sign of life."""
 
     def _left(self) -> str:
         seconds = self._pace.seconds_left

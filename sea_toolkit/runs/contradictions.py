@@ -30,7 +30,8 @@ def _weightless(parts: Sequence[Part]) -> Iterator[str]:
     end = Clock(step=0, progress=1.0)
     for part in (part for part in parts if part.limit is None):
         if part.weight.fixed == 0:
-            yield f"{part.label} has weight 0: it is computed and reported, and decides nothing"
+            scaled = "" if part.weight.scale == 1.0 else "; its scale has no effect"
+            yield f"{part.label} has weight 0: it is computed and reported, and decides nothing{scaled}"
         elif part.weight.column is None and part.weight.at(end) == 0:
             yield f"{part.label} weighs 0 at the end of the run: the answer is chosen without it"
 

@@ -100,7 +100,7 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
     """
     stage = rehearse(composition, finder, prompt_tokens)
     problem, (spent, held) = stage.problem, stage.steps()
-    cost = _Cost.of(spent, stage.composition.length, counts_budget=stage.composition.sampler.counts_budget)
+    cost = _Cost.of(spent, stage.composition.length, spends_all=not stage.composition.joint)
     terms = [_term(part, outlook) for part, outlook in zip(composition.parts, stage.outlooks, strict=True)]
     facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
     memory = memory_of(stage, held, prompts)
@@ -152,18 +152,18 @@ class _Cost:
     samples: float
 
     @classmethod
-    def of(cls, spent: Sequence[float], length: Length, *, counts_budget: bool) -> _Cost:
+    def of(cls, spent: Sequence[float], length: Length, *, spends_all: bool) -> _Cost:
         """From what was spent after the start and after each step that was rehearsed."""
         taken = len(spent) - 1
         if taken == 0:
-            return cls(None, 0, spent[0])
+            return cls(None, 0, max(spent[0], length.budget or 0.0) if spends_all else spent[0])
         each = (spent[-1] - spent[0]) / taken
         if length.steps is not None:
             return cls(each, length.steps, spent[0] + length.steps * each)
         assert length.budget is not None
-        # a run ends before the step that it cannot pay for; a sampler that counts by itself spends all
+        # a run ends before the step that it cannot pay for, and spends the rest on answers of the policy
         more = 0 if taken < STEPS else max(0, math.floor((length.budget - spent[-1]) / each)) if each else 0
-        whole = length.budget if counts_budget and taken == STEPS else spent[-1] + more * each
+        whole = max(spent[-1], length.budget) if spends_all else spent[-1] + more * each
         return cls(each, taken + more, whole)
 
 

@@ -10,6 +10,7 @@ with V_t the rewards' energy that an answer is expected to have, given its first
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -32,6 +33,9 @@ from sea_toolkit.samplers.shared.proposal import log_proposal
 from sea_toolkit.samplers.shared.resampling import drawn_by_weight, effective, normalized
 from sea_toolkit.samplers.shared.surrogate import Surrogate, met_with
 from sea_toolkit.samplers.shared.tilt import RunningMean, TiltedProposal, favour_once
+
+CHUNKS = 8
+"""Into which an answer is divided where no number of tokens is given."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Smc(Sampler):
     Args:
         particles: drawn in a pass by each chain, at most.
         scouts: drawn in the first pass by each chain, at most, if there is a direction to be found.
-        chunk: tokens drawn between two weightings.
+        chunk: tokens drawn between two weightings; an eighth of the answer's length if none are given.
         value: of an unfinished text; `reward` reads it by the rewards, `surrogate` predicts it from the texts met.
         twist: how much of that value counts; 0 weighs whole answers only.
         ess: part of the particles that is left as effective sample size where weights are uneven; 0: no resampling.
@@ -89,7 +93,7 @@ class Smc(Sampler):
         *,
         particles: Annotated[int, Field(gt=0)] = 32,
         scouts: Annotated[int, Field(gt=0)] = 4,
-        chunk: Annotated[int, Field(gt=0)] = 4,
+        chunk: Annotated[int, Field(gt=0)] | None = None,
         value: Literal["reward", "surrogate"] = "reward",
         twist: Annotated[Number, Field(ge=0)] = 1.0,
         ess: Annotated[float, Field(ge=0, le=1)] = 0.5,
@@ -113,7 +117,7 @@ class Smc(Sampler):
         return self._learned(problem, state, scored, layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
-        ends, now = ends_of(problem.length, self.chunk), self._next_pass(problem, state.passes)
+        ends, now = ends_of(problem.length, self._chunk(problem)), self._next_pass(problem, state.passes)
         beta, surrogate = problem.clock.value(self.inverse_temperature), self._surrogate(problem, state)
         temperature = self.proposal.temperature if problem.guides else 1.0
         kept = self._kept(problem, state, temperature)
@@ -166,10 +170,14 @@ class Smc(Sampler):
     def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
         return problem.chains * self._prices(problem).cost(self._next_pass(problem, state.passes))
 
+    def _chunk(self, problem: Problem) -> int:
+        """By default such that beginnings cost 3.5 scorings of an answer, however long it is."""
+        return self.chunk or math.ceil(problem.length / CHUNKS)
+
     def _prices(self, problem: Problem) -> Prices:
         read = self.value == "reward" and bool(problem.clock.value(self.twist))
         gradient_flops = self.proposal.gradient_flops(problem)
-        return Prices.of(problem, self.chunk, read=read, gradient_flops=gradient_flops)
+        return Prices.of(problem, self._chunk(problem), read=read, gradient_flops=gradient_flops)
 
     def _next_pass(self, problem: Problem, passes: int) -> Pass:
         scouted = self.value == "surrogate" or any(term.compass is None for term in problem.guides)

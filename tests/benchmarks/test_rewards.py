@@ -40,10 +40,17 @@ def test_from_answers_to_tables(script, monkeypatch, tmp_path, capsys) -> None:
     prompts.write_text("".join(json.dumps({"instruction": text}) + "\n" for text in ("a dog", "the sea", "an owl")))
     out, policy = tmp_path / "out", tmp_path / "policy"
     common = ["--models", tmp_path, "--policy", policy]
-    parts = ["--part", "suffix-mh@4,8", "--part", "best-of-n@4,8,16"]
+    parts = [
+        "--option",
+        "hot.temperature=1.5",
+        "--part",
+        "suffix-mh,hot=suffix-mh,tilted@4,8",
+        "--part",
+        "best-of-n@4,8,16",
+    ]
     script("run", prompts, "--tune", prompts, "--kind", "capitals", "--out", out, "--length", "6", *common, *parts)
     script("judge", out, *common)
-    capsys.readouterr()
+    assert "without tilted" in capsys.readouterr().out  # letters that are counted have no gradient
     script("tables", out, "--default", "suffix-mh", "--plot", out / "figure.png")
     shown = capsys.readouterr().out
     lines = [line for line in shown[: shown.index("### Mean")].splitlines() if line.startswith("|")]

@@ -20,7 +20,6 @@ import click
 import pytest
 
 import sea_toolkit as sea
-from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.registry.hub import PluginHub
 
 FOLDER = Path(__file__).parents[2] / "docs" / "recipes"
@@ -90,12 +89,8 @@ def example(name: str) -> tuple[sea.Recipe, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def policy(smollm2):
-    from sea_toolkit.models.finder import ModelFinder
-    from sea_toolkit.models.loading import load_policy
-
-    # the same draws on every machine: "auto" is bfloat16 where there are instructions for it
-    return load_policy(PolicySpec(dtype="float32"), ModelFinder(PluginHub.discover(plugins=[])))
+def policy(loaded_smollm2):
+    return loaded_smollm2("float32")  # the same draws on every machine: "auto" is bfloat16 where a CPU has it
 
 
 def test_every_built_in_energy_has_a_recipe():

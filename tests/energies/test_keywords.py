@@ -17,7 +17,6 @@ from sea_toolkit.energies.keywords.automaton import Machine
 from sea_toolkit.energies.keywords.inflection import inflections
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.lm.token_bytes import token_bytes
-from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS, tiny_tokenizer
 from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
@@ -264,12 +263,8 @@ def test_a_tokenizer_that_joins_tokens_in_another_way_is_refused():
 
 @needs_lemminflect
 @pytest.mark.real_model
-def test_the_real_vocabulary(smollm2):
-    from sea_toolkit.models.finder import ModelFinder
-    from sea_toolkit.models.loading import load_policy
-    from sea_toolkit.registry.hub import PluginHub
-
-    policy = load_policy(PolicySpec(), ModelFinder(PluginHub.discover(plugins=[])))
+def test_the_real_vocabulary(loaded_smollm2):
+    policy = loaded_smollm2()
     text = "The old café's “field” was full of ice cream — the children stood there, in the sun; I ate a lot of it. "
     words = ["the", "café", "field", "ice cream", "child", "stand", "sun", "I", "it", "a", "lot", "cat"]
     energy = bound(["p"], policy=policy, words=words, inflect=True)

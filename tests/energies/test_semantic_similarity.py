@@ -8,7 +8,6 @@ from transformers import BertConfig, BertModel
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import ModelError, RecipeError
-from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.readers.encoder import ANYTHING, OPENING
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
@@ -167,11 +166,8 @@ PAIRS = [
 
 
 @pytest.mark.real_model
-def test_paraphrases_are_more_alike_than_other_texts(smollm2):
-    from sea_toolkit.models.finder import ModelFinder
-    from sea_toolkit.models.loading import load_policy
-
-    policy = load_policy(PolicySpec(dtype="float32"), ModelFinder(hub()))
+def test_paraphrases_are_more_alike_than_other_texts(loaded_smollm2):
+    policy = loaded_smollm2("float32")
     prompts = [f"question {i}" for i in range(len(PAIRS))]
     _, term = term_of(prompts=prompts, text=[a for a, _ in PAIRS], policy=policy)
     found = -term.score_text(prompts, [[b for _, b in PAIRS]] * len(PAIRS))

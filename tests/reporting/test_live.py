@@ -115,13 +115,14 @@ def test_a_terminal_of_80_columns_shows_step_total_time_left_and_the_best_text(c
     assert not any("loading" in x for x in lines[-3:])
 
 
-def test_a_comparison_leaves_rows_of_an_earlier_command_out_of_its_speed(clock):
+def test_an_evaluation_leaves_rows_of_an_earlier_command_out_of_its_speed(clock):
     stream = io.StringIO()
     with Live(Lines(stream)) as live:
-        live.watch(50.0, 100.0, "batch 1 of 2")
+        watch = live.watching("sweeping")
+        watch(50.0, 100.0, "batch 1 of 2")
         clock[0] += 10.0
-        live.watch(60.0, 100.0, "batch 1 of 2")
-    assert stream.getvalue().splitlines()[-1] == "comparing 60%: batch 1 of 2 · 60 of 100 samples · about 40 s left"
+        watch(60.0, 100.0, "batch 1 of 2")
+    assert stream.getvalue().splitlines()[-1] == "sweeping 60%: batch 1 of 2 · 60 of 100 samples · about 40 s left"
 
 
 def test_a_display_never_ends_a_run():

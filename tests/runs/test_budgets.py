@@ -13,8 +13,10 @@ from sea_toolkit.problem.initializer import as_initializer
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.reread import Reread
 from sea_toolkit.registry.blame import Owner
-from sea_toolkit.samplers.shared.fitting import fitted, take_chains
+from sea_toolkit.samplers.shared.fitting import fitted
+from sea_toolkit.samplers.shared.proposal import PolicyProposal, State
 from sea_toolkit.samplers.shared.suffix import SuffixSampler
+from sea_toolkit.samplers.shared.tilt import RunningMean, TiltedProposal
 from sea_toolkit.testing.toys import EOS, Toy, distance, index_of, law_of
 from tests.helpers import endless, hub, problem_for, run_for, tiny_policy
 
@@ -80,20 +82,25 @@ def test_a_step_fits_what_is_left():
         assert left - spent <= 4 / 8
 
 
-def test_chains_are_taken_out_of_a_state():
-    problem = problem_for(prompts=["a", "b"], chains=3)
-    state = {
-        "own": torch.arange(6.0).view(2, 3, 1),
-        "layers": [(torch.arange(6.0)[:, None], torch.arange(6.0)[:, None] + 10)],
-        "all": torch.ones(2, 1),
-    }
-    rows = torch.tensor([[2, 0, 0, 2], [1, 2, 2, 1]])
-    taken = {name: take_chains(problem, rows, part) for name, part in state.items()}
-    assert taken["own"].squeeze(-1).tolist() == [[2, 0, 0, 2], [4, 5, 5, 4]]
-    assert taken["all"].tolist() == [[1], [1]]
-    ((keys, values),) = taken["layers"]
-    assert keys.flatten().tolist() == [2, 0, 0, 2, 4, 5, 5, 4]
-    assert torch.equal(values, keys + 10)
+@pytest.mark.parametrize("chains", [1, 3])
+def test_chains_are_taken_out_of_a_state(chains):
+    """Also from one chain, where what is its own and what all share have the same shape; one head of keys, too."""
+    problem, proposal = (
+        problem_for(prompts=["a", "b"], chains=chains),
+        TiltedProposal(RunningMean(), 4.0, 1.5, 8.0, 0.8),
+    )
+    own = torch.arange(2.0 * chains).view(2, chains, 1)
+    keys = own.reshape(-1, 1, 1, 1)
+    sums = [torch.ones(2, 1, 1, 7), torch.ones(2, 1, 1, 7), torch.ones(2, 1, 1, 1)]
+    rows = torch.tensor([[2, 0, 0, 2], [1, 2, 2, 1]]) % chains
+    taken = proposal.take(problem, rows, State(own.long(), own, own, sums, [(keys, keys + 10)]))
+    wanted = rows + chains * torch.arange(2)[:, None]
+    assert taken.ids.squeeze(-1).tolist() == wanted.tolist()
+    assert taken.gradient_state == sums
+    assert taken.layers[0][1].shape == (8, 1, 1, 1)
+    assert taken.layers[0][1].flatten().tolist() == (wanted + 10).flatten().tolist()
+    other = PolicyProposal().take(problem, rows, State(own.long(), own, own, [own + 5], []))
+    assert other.gradient_state[0].squeeze(-1).tolist() == (wanted + 5).tolist()
 
 
 # --- laws

@@ -147,6 +147,9 @@ def test_a_rehearsal_leaves_the_composition_as_it_was(bare):
 
 CONTRADICTIONS = {
     "weight 0": ({"energies": [{"weight": 0.0}]}, "judge has weight 0: it is computed"),
+    "scale of nothing": (
+        {"energies": [{"weight": 0.0, "scale": "base-std"}]}, "and decides nothing; its scale has no effect",
+    ),
     "weight that ends": (
         {"energies": [{"weight": {"schedule": "linear", "start": 1.0, "end": 0.0}}]}, "judge weighs 0 at the end",
     ),

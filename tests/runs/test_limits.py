@@ -179,7 +179,7 @@ def test_a_limit_is_kept_where_a_hinge_breaks_it(run):
 
 
 def test_a_limit_without_a_gradient_moves_the_chains_too(run):
-    settings = {"prompts": PROMPTS, "sampler": "suffix-mh", "chains": 2, "budget": 16, "max_new_tokens": 10}
+    settings = {"prompts": PROMPTS, "sampler": "suffix-mh", "chains": 6, "budget": 72, "max_new_tokens": 10}
     readings = {}
     for method in ("hinge", "multiplier"):  # a hinge that weighs nothing: the choice alone
         limit = FEW_VOWELS | {"max": 0.0, "method": method} | ({"weight": 0.0} if method == "hinge" else {})

@@ -70,3 +70,12 @@ def test_a_run_spends_its_budget(compass):
     assert (widths[0] <= 4) is not compass
     assert max(widths) > 8
     assert 0.85 * 24 < run.problem.ledger.samples < 1.02 * 24
+
+
+@pytest.mark.parametrize(("length", "chunk", "often"), [(12, None, 5), (12, 4, 2), (5, None, 4)])
+def test_an_answer_is_weighed_up_to_seven_times_on_its_way_or_after_each_chunk(length, chunk, often):
+    sampler = {"name": "smc", "ess": 1.0} | ({} if chunk is None else {"chunk": chunk})
+    events = []
+    run_for(policy=endless(), sampler=sampler, steps=2, max_new_tokens=length, on_event=events.append).execute()
+    resampled = [event.metrics["resampled"][0][0] for event in events if event.kind == "step"]
+    assert resampled == [0, often]

@@ -6,15 +6,8 @@ choice follows from the cuts that were drawn and from what steps were expected t
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
-
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
-from sea_toolkit.problem.problem import Problem
+from typing import NamedTuple
 
 ROUNDING = 1e-6
 """Samples: sums of FLOPs that are equal on paper."""
@@ -57,29 +50,3 @@ def fitted(cost: Callable[[int, int], float], texts: int, length: int, cut: int,
             if order < least:
                 best, least = Fitted(n, at, spent), order
     return best
-
-
-Chains = TypeVar("Chains")
-
-
-def take_chains(problem: Problem, rows: Int[Tensor, "P m"], state: Chains) -> Chains:
-    """Some chains of a state, or the same ones several times: of its tensors `[P, C, …]`, and `[P·C, …]` as keys and
-    values are. What the chains share stays as it is."""
-    p, c = len(problem.prompts), problem.chains
-    if torch.equal(rows, torch.arange(c, device=rows.device).expand(p, -1)):
-        return state
-    flat = (rows + c * torch.arange(p, device=rows.device)[:, None]).flatten()
-
-    def take(part: Any) -> Any:
-        if isinstance(part, Tensor):
-            if tuple(part.shape[:2]) == (p, c):
-                return part.flatten(0, 1)[flat].unflatten(0, tuple(rows.shape))
-            return part[flat] if part.shape[0] == p * c else part
-        if isinstance(part, list | tuple):
-            return type(part)(map(take, part))
-        if dataclasses.is_dataclass(part) and not isinstance(part, type):
-            return dataclasses.replace(part, **{f.name: take(vars(part)[f.name]) for f in dataclasses.fields(part)})
-        return part
-
-    taken: Chains = take(state)
-    return taken

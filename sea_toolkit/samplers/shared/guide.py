@@ -73,6 +73,9 @@ class GuidedProposal(TiltedProposal):
     ) -> list[Tensor]:
         return [*accepted[:-1], select_chains(mask, accepted[-1], rejected[-1])]
 
+    def shared(self, gradient_state: list[Tensor]) -> int:
+        return len(gradient_state) - 1
+
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
         """The biases behind the cut move first; those of the tokens that are kept stay."""
         *sums, pace, bias = state.gradient_state
@@ -191,6 +194,9 @@ class FixedGuide(GuidedProposal):
         self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
     ) -> list[Tensor]:
         return [accepted[0], *select_chains(mask, accepted[1:], rejected[1:])]
+
+    def shared(self, gradient_state: list[Tensor]) -> int:
+        return 1
 
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
         direction, log_q, bias = state.gradient_state

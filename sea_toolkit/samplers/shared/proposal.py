@@ -68,6 +68,25 @@ class Proposal(ABC):
         """The gradient state after the test: that of the chain's own text."""
         return select_chains(mask, accepted, rejected)
 
+    def shared(self, gradient_state: list[Tensor]) -> int:
+        """How many of the gradient state's first tensors all chains of a prompt share; the others are `[P, C, …]`."""
+        return 0
+
+    def take(self, problem: Problem, chains: Int[Tensor, "P n"], state: State) -> State:
+        """Some chains of a state, or the same ones several times, with what all of them share."""
+        p, c, n = len(problem.prompts), problem.chains, self.shared(state.gradient_state)
+        device = chains.device
+        if torch.equal(chains, torch.arange(c, device=device).expand(p, -1)):
+            return state
+        rows = (chains + c * torch.arange(p, device=device)[:, None]).flatten()
+
+        def own(tensor: Tensor) -> Tensor:
+            return tensor.flatten(0, 1)[rows].unflatten(0, tuple(chains.shape))
+
+        gradient_state = [*state.gradient_state[:n], *map(own, state.gradient_state[n:])]
+        layers = [(keys[rows], values[rows]) for keys, values in state.layers]
+        return State(own(state.ids), own(state.log_prob), own(state.values), gradient_state, layers)
+
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:
         """New tokens behind a cut, and the gradient state by which they were drawn."""
         return self.write(problem, state, state.gradient_state, cut, noise), state.gradient_state

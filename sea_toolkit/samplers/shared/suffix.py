@@ -19,7 +19,7 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Sampler, select_chains
-from sea_toolkit.samplers.shared.fitting import Fitted, fitted, take_chains
+from sea_toolkit.samplers.shared.fitting import Fitted, fitted
 from sea_toolkit.samplers.shared.metropolis import multiple_try
 from sea_toolkit.samplers.shared.proposal import Proposal, State
 
@@ -71,13 +71,13 @@ class SuffixSampler(Sampler, abstract=True):
             state = self._rescored(problem, state)
         planned = self._fitted(problem, noise.common_uniform())
         owners = self.owners(problem, state, planned.texts)
-        tries, kept = replace(problem, chains=planned.texts), take_chains(problem, owners, state)
+        tries, kept = replace(problem, chains=planned.texts), self.proposal.take(problem, owners, state)
         moved, scored, drawn = self._propose(tries, kept, noise, planned.cut)
         energy, proposed = problem.total_energy(kept.values), scored.energies.total
         beta = problem.clock.value(self.inverse_temperature)
         log_ratio = beta * (energy - proposed) + self.correction(self.proposal, tries, kept, moved, drawn, planned.cut)
         accepted = multiple_try(noise, log_ratio, proposed, owners, problem.stopped)
-        chosen = take_chains(tries, accepted.tries, moved)
+        chosen = self.proposal.take(tries, accepted.tries, moved)
         new = self._select(accepted.mask, chosen, state)
         metrics = accepted.metrics | {
             "changed": accepted.mask.float() * (chosen.ids != state.ids).any(-1),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,7 +27,13 @@ from sea_toolkit.samplers.shared.proposal import Proposal, ReadsGradient, State,
 
 
 class GradientMemory(ABC):
-    """Which gradients a chain is tilted by."""
+    """Which gradients a chain is tilted by.
+
+    Attributes:
+        shared: all chains of a prompt have one memory.
+    """
+
+    shared: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
@@ -68,6 +75,7 @@ class RunningMean(GradientMemory):
         compass_texts: how many these are at most.
     """
 
+    shared = True
     compass_texts: float = MOST_TEXTS
 
     def update(self, gradients: Float[Tensor, "P C M V"], before: list[Tensor] | None) -> list[Tensor]:
@@ -134,6 +142,9 @@ class TiltedProposal(Proposal):
         self, mask: Bool[Tensor, "P C"], accepted: list[Tensor], rejected: list[Tensor]
     ) -> list[Tensor]:
         return self.memory.select(mask, accepted, rejected)
+
+    def shared(self, gradient_state: list[Tensor]) -> int:
+        return len(gradient_state) if self.memory.shared else 0
 
     def start(self, problem: Problem, noise: Noise) -> InitialResponses:
         """All chains but the first one start from tilted answers, where that can be: see `tilts_start`."""

@@ -13,8 +13,9 @@ from sea_toolkit.testing.samplers.recording import RecordingClock
 from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted, same_state
 from sea_toolkit.testing.tiny import tiny_reward
 
-ROUNDS = 4
-"""Answers for each chain, in the check of the budget."""
+ROUNDS, ROOM = 4, 256
+"""Rounds that are looked at in the check of the budget, and answers for each chain that the budget has room for: none
+of these rounds is the last, however dear a step is."""
 
 
 def check_steps(checks: Checks, subject: Subject) -> None:
@@ -121,7 +122,7 @@ def check_reads_budget(checks: Checks, subject: Subject) -> None:
     reads = sampler_class(subject.item).reads_budget
     with checks("reads_budget"):
         clock = RecordingClock()
-        short = _budgeted(subject, ROUNDS, clock)
+        short = _budgeted(subject, ROOM, clock)
         allowed = {"never": set(), "last-round": {"left"}, "always": {"budget", "left", "progress"}}[reads]
         require(
             clock.asked <= allowed,
@@ -130,21 +131,21 @@ def check_reads_budget(checks: Checks, subject: Subject) -> None:
             hint="another reads_budget, or do not look",
         )
         if reads == "last-round":
-            long = _budgeted(subject, 2 * ROUNDS, RecordingClock())
+            long = _budgeted(subject, 2 * ROOM, RecordingClock())
             same = all(same_state(a, b) for a, b in zip(short, long, strict=True))
             require(same, "before its last round it goes another way with a larger budget")
 
 
-def _budgeted(subject: Subject, rounds: int, clock: RecordingClock) -> list[Any]:
-    """The states of the first rounds of a run whose budget is `rounds` answers for each chain."""
-    budget = float(rounds * subject.setting.chains)
+def _budgeted(subject: Subject, answers: int, clock: RecordingClock) -> list[Any]:
+    """The states of the first rounds of a run whose budget is so many answers for each chain."""
+    budget = float(answers * subject.setting.chains)
     composition, problem = subject.build(toy=True, clock=clock, budget=budget)
     sampler, noise = composition.sampler, Noise.for_prompts(problem.prompts, subject.setting.seed)
     clock.budget, problem.ledger.sample_flops = budget, problem.sample_flops
     with clock.recording():
         states = [sampler.init(problem, noise)[0]]
     for step in range(ROUNDS - 1):
-        clock.step, clock.progress = step, (step + 1) / rounds
+        clock.step, clock.progress = step, (step + 1) / answers
         clock.left = budget - problem.ledger.samples
         with clock.recording():
             states.append(sampler.step(problem, states[-1], noise)[0])

@@ -1,0 +1,134 @@
+"""What a comparison and a sweep begin with: the session, the recipe and its terms, where rows are kept, who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sea_toolkit.evaluation.cells import ProgressMeter, Watch
+from sea_toolkit.evaluation.plans import asked_of, fingerprints, versions
+from sea_toolkit.evaluation.rows import Evaluation, evaluation_folder
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.allowed import Allowed
+from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.reporting.live import Live, shown, watched
+from sea_toolkit.runs.compose import Composition
+from sea_toolkit.runs.named_recipes import RecipeSource
+from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.parts import OwnEnergies
+from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.recipe import Recipe
+from sea_toolkit.runs.session import Session
+from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.progress import Progress
+
+
+@dataclass(frozen=True)
+class EvaluationSetup:
+    """An evaluation whose arguments are read, and of which nothing is loaded.
+
+    Attributes:
+        kind: a comparison or a sweep.
+        session: plugins and models.
+        base: the recipe.
+        own: energies that are objects.
+        allowed: what they may run and ask.
+        folder: where rows are kept, if anywhere.
+        live: what shows loading and progress, if it is wanted.
+        watch: is told of the progress.
+    """
+
+    kind: Evaluation
+    session: Session
+    base: Recipe
+    own: OwnEnergies
+    allowed: Allowed
+    folder: Path | None
+    live: Live | None
+    watch: Watch | None
+
+    @classmethod
+    def of(
+        cls,
+        kind: Evaluation,
+        recipe: RecipeSource | None,
+        reward: Rewards | None,
+        energies: Energies | None,
+        settings: Mapping[str, Any],
+        *,
+        policy: Policy | None,
+        hub: PluginHub | None,
+        allow_code: Collection[str],
+        allow_network: Collection[str],
+        trust_remote_code: bool,
+        out: str | Path | None,
+        progress: bool | Progress,
+        watch: Watch | None,
+    ) -> EvaluationSetup:
+        """Read what `compare` and `pareto` are called with.
+
+        Args:
+            kind: a comparison or a sweep.
+            recipe, reward, energies, policy, hub, allow_code, allow_network, trust_remote_code: as for `align`.
+            settings: of the recipe, by the names of the arguments; None where one was left out.
+            out, progress, watch: as for `compare`.
+
+        Raises:
+            RecipeError: as `align`.
+        """
+        live, told = watched(progress)
+        session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+        terms = read_terms(reward, energies)
+        base = build_recipe(
+            recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub
+        )
+        folder = None if out is None else user_path(out, "out")
+        allowed = terms.allowed(allow_code, allow_network)
+        if watch is None and live is not None:
+            watch = live.watching(kind.doing)
+        return cls(kind, session, base, terms.own, allowed, folder, live, watch)
+
+    def compose(self, recipe: Recipe) -> Composition:
+        """Check a recipe of this evaluation, without loading models.
+
+        Raises:
+            RecipeError, PluginError: see `Session.compose`.
+        """
+        return self.session.compose(recipe, self.own, self.allowed)
+
+    @contextmanager
+    def loaded(self, texts: Sequence[Prompt], check: Callable[[Any], None]) -> Iterator[Policy]:
+        """The policy, in a block that holds the folder and shows the progress.
+
+        Args:
+            texts: the prompts.
+            check: called with the tokenizer before weights are read.
+
+        Raises:
+            RecipeError, ModelError: a prompt that is too long; see `Session.policy`.
+            SeaError: the folder holds something else, or is in use.
+        """
+        with shown(self.live), evaluation_folder(self.folder, self.kind):
+            self.session.refuse_unused(self.base)
+            policy = self.session.policy(self.base.policy, check)
+            policy.encode(texts, self.base.max_new_tokens)  # finds a prompt that is too long now, not after hours
+            self.session.hub.load_for("sea_observe")
+            yield policy
+
+    def tied_to(self, policy: Policy, composition: Composition, texts: Sequence[Prompt], batch: int) -> dict[str, Any]:
+        """What every row depends on, whatever is asked: prompts, the batch, versions, objects and files."""
+        return {
+            "own_terms": sorted(self.own),
+            **asked_of(texts),
+            "batch": batch,
+            "versions": versions(policy),
+            "terms": fingerprints(composition),
+        }
+
+    def meter(self, total: float) -> ProgressMeter:
+        """Counts samples, out of so many, for whoever watches."""
+        return ProgressMeter(self.watch, total)
