@@ -22,7 +22,7 @@ class SeaGuided(SuffixSampler):
 
     Args:
         spread: standard deviation over the vocabulary of the bias towards the rewards, in nats, at first.
-        gain: how fast the spread follows, so that new tokens are as likely as those of the starting texts; 0: it stays.
+        gain: how fast the spread follows, so that new tokens are as likely as those of the first texts; 0: it stays.
         strength: largest multiple of the energy's first-order change that this bias is.
         noise: standard deviation of the state's noise over the vocabulary, in nats.
         step_size: of the dynamics; 1 forgets the old state.
@@ -39,7 +39,7 @@ class SeaGuided(SuffixSampler):
         self,
         *,
         spread: Annotated[Number, Field(ge=0)] = 1.8,
-        gain: Annotated[Number, Field(ge=0)] = 0.5,
+        gain: Annotated[Number, Field(ge=0)] = 0.7,
         strength: Annotated[Number, Field(ge=0)] = 4.0,
         noise: Annotated[Number, Field(ge=0)] = 0.2,
         step_size: Annotated[Number, Field(gt=0, le=1)] = 0.5,

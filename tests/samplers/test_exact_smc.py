@@ -18,7 +18,7 @@ TOY = Toy(5, 3, reference=0.5)
 TILTED = {"strength": 10.0, "spread": 0.7}
 
 
-def found(toy=TOY, beta=1.0, chains=300, steps=12, **options):
+def found(toy=TOY, beta=1.0, chains=500, steps=6, **options):
     """Chains of few particles. Two passes find a direction and a surrogate, which then stay."""
     learned = {}
 
@@ -29,7 +29,7 @@ def found(toy=TOY, beta=1.0, chains=300, steps=12, **options):
         return replace(new, **learned)
 
     settings = {"name": "smc", "chunk": 1, "particles": 3, "inverse_temperature": beta, **TILTED, **options}
-    return measure(toy, settings, beta=beta, chains=chains, steps=steps, burn=10, step=step)
+    return measure(toy, settings, beta=beta, chains=chains, steps=steps, burn=7, step=step)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,6 @@ MUTANTS = {
     "resampling is not accounted for": (Particles, "account", wrong_account(0.0)),
     "resampling is accounted for twice": (Particles, "account", wrong_account(2.0)),
     "weights flattened": (smc_module, "normalized", lambda w: normalized(0.5 * w)),
-    "weights with the wrong sign": (smc_module, "normalized", lambda w: normalized(-w)),
-    "weights forgotten": (smc_module, "normalized", lambda w: normalized(0.0 * w)),
 }
 
 
@@ -106,5 +104,5 @@ def test_a_kept_text_that_is_no_ancestor_is_red(monkeypatch):
         return plain(others / others.sum(-1, keepdim=True), turns)
 
     monkeypatch.setattr(particles_module, "conditional_systematic", without_the_first)
-    distance = found(ess=0.95, twist=3.0, particles=2, steps=20)
+    distance = found(ess=0.95, twist=3.0, particles=2, steps=12)
     assert distance.tv > 1.5 * distance.allowed, distance

@@ -10,7 +10,7 @@ import torch
 
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.samplers.sea_guided import SeaGuided, SeaGuidedExact
-from sea_toolkit.samplers.shared.guide import WIDEST, FixedGuide, embedding_directions
+from sea_toolkit.samplers.shared.guide import MARGIN, RANGE, FixedGuide, embedding_directions
 from sea_toolkit.samplers.shared.suffix import exact
 from sea_toolkit.testing.toys import Toy, measure
 from tests.helpers import noise_for, problem_for
@@ -67,7 +67,9 @@ def test_the_bias_of_a_position_is_added_to_its_logits():
     torch.testing.assert_close(found, log_probs + guide / 0.5, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("cost", "moved"), [(1.0, 0.5), (4.0, -0.25), (100.0, -math.log(WIDEST))])
+@pytest.mark.parametrize(
+    ("cost", "moved"), [(2.4, 0.075), (3.5, -0.2), (100.0, math.log(RANGE[0])), (0.1, math.log(RANGE[1]))]
+)
 def test_the_spread_follows_the_cost_of_new_tokens(cost, moved):
     proposal, problem, state = guided(gain=0.5)
     before, half = state.gradient_state[-2], problem.length // 2
@@ -75,10 +77,10 @@ def test_the_spread_follows_the_cost_of_new_tokens(cost, moved):
     start = replace(state, ids=ids, log_prob=torch.full((1, 2, problem.length), -3.0))
     new = torch.full((1, 2, half), -cost)
     pace = proposal.paced(problem, before, start, Decoded(ids[..., half:], new, new, None), half)
-    assert pace[0, 0].tolist() == pytest.approx([moved, 3.0]), "half of the tokens are new: half as far"
+    assert pace[0, 0].tolist() == pytest.approx([moved, MARGIN * 3.0]), "half of the tokens are new: half as far"
     later = replace(start, log_prob=start.log_prob * 2)
     again = proposal.paced(problem, pace, later, Decoded(ids[..., half:], new, new, None), half)
-    assert float(again[0, 0, 1]) == 3.0, "that of the starting texts, whatever the chains hold later"
+    assert float(again[0, 0, 1]) == float(pace[0, 0, 1]), "that of the starting texts, whatever the chains hold later"
     lengths = [float(proposal.unit_direction(problem, [*state.gradient_state[:3], p])[1]) for p in (before, pace)]
     assert lengths[1] / lengths[0] == pytest.approx(math.exp(moved))
 
@@ -96,13 +98,13 @@ def test_a_rejected_text_leaves_its_biases_and_keeps_its_gradient():
 
 @pytest.mark.parametrize(("toy", "beta"), [(Toy(4, 4), 1.0), (Toy(5, 3), 2.0)])
 def test_the_texts_follow_the_law(toy, beta):
-    found = measure(toy, {"name": "sea-guided-exact", "inverse_temperature": beta}, beta=beta, chains=512)
-    assert found.ess > 2000
+    found = measure(toy, {"name": "sea-guided-exact", "inverse_temperature": beta}, beta=beta, chains=256)
+    assert found.ess > 1500
     assert found, found
 
 
 def strong(**mutation):
-    return measure(TOY, STRONG, chains=512, steps=20, burn=40, **mutation)
+    return measure(TOY, STRONG, chains=320, steps=15, burn=25, **mutation)
 
 
 def test_a_strong_guide_changes_how_fast_and_not_where_to():

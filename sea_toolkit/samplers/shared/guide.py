@@ -39,14 +39,18 @@ COORDINATES = 16
 NOT_KNOWN = -1.0
 """−log π per token of the starting texts before the first step."""
 
-WIDEST = 2.0
-"""How many times larger, or smaller, the spread becomes at most."""
+RANGE = (0.4, 1.25)
+"""How many times the spread of the options it becomes, at least and at most."""
+
+MARGIN = 0.9
+"""What new tokens may cost, as a part of what those of the starting texts do: the text that is chosen in the end has a
+high reward, and costs more than others."""
 
 
 @dataclass(frozen=True)
 class GuidedProposal(TiltedProposal):
     """The policy, guided by biases that move from text to text, as far as it stays fluent: the spread follows so that
-    new tokens cost as much −log π as those of the texts that the chains started from (Robbins and Monro).
+    new tokens cost a little less −log π than those of the texts that the chains started from (Robbins and Monro).
 
     Its gradient state is that of the memory; then, for each prompt, the logarithm of how many times the spread is
     that of the options, and the −log π per token to be kept, `[P, 1, 2]`; then the biases `[P, C, T, 1 + K]` of
@@ -93,12 +97,12 @@ class GuidedProposal(TiltedProposal):
         times, wanted = pace.unbind(-1)
         plain = slice(1) if any(t.compass is not None for t in problem.guides) else slice(None)
         first, _ = cost_per_token(problem, state.ids[:, plain], state.log_prob[:, plain], 0)
-        wanted = torch.where(wanted == NOT_KNOWN, first, wanted)
+        wanted = torch.where(wanted == NOT_KNOWN, MARGIN * first, wanted)
         cost, count = cost_per_token(problem, torch.cat([state.ids[..., :cut], drawn.ids], -1), drawn.log_prob, cut)
         share = count / (problem.chains * problem.length)
         off = ((wanted - cost) * problem.clock.value(self.gain) * share).nan_to_num(0.0, 0.0, 0.0)
-        limit = math.log(WIDEST)
-        return torch.stack([(times + off).clamp(-limit, limit), wanted], -1)
+        low, high = map(math.log, RANGE)
+        return torch.stack([(times + off).clamp(low, high), wanted], -1)
 
     def times(self, memory: list[Tensor]) -> Tensor | float:
         """How many times the spread is that of the options, `[P, 1]`."""
