@@ -26,6 +26,8 @@ from sea_toolkit.samplers.base import sampler_class
 from sea_toolkit.util.prompts import read_prompts
 
 MAIN = "tilted,smc,args,best-of-n"
+WORDS = 4000
+"""Words that a reward without a gradient is asked about."""
 ALL = "sea-guided,suffix-mh,chunk-beam,tilted-exact,sea,sea-adam,psgld,mala,discrete-langevin"
 
 
@@ -50,13 +52,21 @@ def main() -> None:
     parser.add_argument(
         "--option", action="append", default=[], metavar="LABEL.KEY=VALUE", help="of one method: cool.temperature=0.5"
     )
+    parser.add_argument(
+        "--compass", action="store_true", help="fit one to each reward on the tuning prompts; keep it under OUT/compass"
+    )
     given = parser.parse_args()
+    if given.compass:
+        given.out /= "compass"
     kind, out = KINDS[given.kind], given.out / given.kind
     policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
-    scaled = scaled_recipe(kind.recipe(given.length, given.models), read_prompts(given.tune), policy, given.seed)
+    given.out.mkdir(parents=True, exist_ok=True)
+    recipe = kind.recipe(given.length, given.models)
+    if given.compass:
+        add_compasses(recipe, read_prompts(given.tune), policy, out)
+    scaled = scaled_recipe(recipe, read_prompts(given.tune), policy, given.seed)
     assert scaled.calibration is not None
     setting = {"scales": scaled.calibration.model_dump(mode="json", exclude_none=True), "length": given.length}
-    given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"{given.kind}.json").write_text(json.dumps(setting), encoding="utf-8")
     prompts = read_prompts(given.prompts)[: given.limit]
     fitting = Fitting(scaled, policy)
@@ -72,6 +82,23 @@ def main() -> None:
         print(f"{given.kind}: {','.join(samplers)}@{budgets}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
+def add_compasses(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy, out: Path) -> None:
+    """Give each term but the reference a compass; by single words where it has no gradient."""
+    for i, term in enumerate(recipe["energies"][1:]):
+        file = out.with_name(f"{out.name}-{i}.compass.safetensors")
+        if not file.exists():
+            alone = {"energies": [term | {"weight": 1.0, "scale": 1.0}], "max_new_tokens": recipe["max_new_tokens"]}
+            start = time.perf_counter()
+            try:
+                found = sea.fit_compass(prompts, recipe=alone, policy=policy)
+            except sea.RecipeError as error:
+                print(f"by single words: {error.got}", flush=True)
+                found = sea.fit_compass(prompts, recipe=alone, policy=policy, words=WORDS, samples=4)
+            found.save(file)
+            print(f"compass of {term['name']}: {time.perf_counter() - start:.0f} s", flush=True)
+        term["compass"] = str(file)
+
+
 class Fitting:
     """Which samplers can work with a recipe's energies: some need gradients."""
 
@@ -80,13 +107,14 @@ class Fitting:
         plain = build_recipe(recipe, None, {"sampler": "best-of-n"})
         self.hub, problem = session.hub, session.bind(session.compose(plain), ["Hello."])
         self.has_gradient = bool(problem.differentiable_rewards)
+        self.has_compass = any(term.compass is not None for term in problem.terms)
 
     def __call__(self, samplers: Sequence[str]) -> list[str]:
         """Those of them that can; the others are named."""
         found = []
         for sampler in samplers:
             needs = sampler_class(self.hub.get("sampler", sampler.rpartition("=")[2])).needs_gradient
-            if self.has_gradient or needs == "none":
+            if self.has_gradient or needs == "none" or (needs == "any-guide" and self.has_compass):
                 found.append(sampler)
             else:
                 print(f"without {sampler}: the energy has no gradient", flush=True)

@@ -36,13 +36,16 @@ TRIED, TEXTS = 64, 16
 _TOGETHER = 256
 """Words that are scored at a time."""
 
+_RIDGE = 0.1
+"""Of the mean square of an embedding's numbers over all words: what holds the weights of a regression small."""
+
 
 @dataclass(frozen=True, eq=False)
 class WordCompass:
     """A compass of single words.
 
     Attributes:
-        compass: over the vocabulary; tokens that were not scored have none of it.
+        compass: over the vocabulary; tokens that were not scored have what their embeddings let expect.
         agreement: rank correlation of the scores with the effects.
         term: the energy, bound.
         policy: whose tokens they are.
@@ -168,8 +171,28 @@ def _calibrated(
     unexplained = float((y - slope * x).square().sum() / max(1, len(x) - 2))
     mean = torch.zeros(policy.vocab_size, device=policy.device)
     variance = torch.zeros_like(mean)
-    mean[tokens] = (slope * (scores - scores.mean())).float()
+    guessed, off = _guessed(policy.table, tokens, scores)
+    mean += slope * (guessed - scores.mean())
+    mean[tokens] = slope * (scores - scores.mean())
+    mean[list(policy.eos_ids)] = 0.0  # where a text ends is no matter of its words
     # the variance of as many texts as the compass counts for, so that the mean's standard error is that of the line
+    variance += (unexplained + slope**2 * off) * (MOST_TEXTS - 1)
     variance[tokens] = unexplained * (MOST_TEXTS - 1)
     agreement = rank_correlation(scores[tried][known], effect[known])
     return WordCompass(Compass(mean, variance, MOST_TEXTS), agreement, term, policy)
+
+
+def _guessed(
+    table: Float[Tensor, "V D"], tokens: Int[Tensor, " N"], scores: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, " V"], float]:
+    """The scores of all tokens by a ridge regression on the policy's embedding, and the mean square of what it misses.
+
+    A tilt that names few of the policy's words and is silent on all others would be scaled to the spread of those few.
+    """
+    known = table.float()
+    rows = known[tokens] - known[tokens].mean(0)
+    products = rows.T @ rows
+    ridge = _RIDGE * products.diagonal().mean() * torch.eye(len(products), device=products.device)
+    weights = torch.linalg.solve(products + ridge, rows.T @ (scores - scores.mean()).float())
+    guessed = scores.mean() + (known - known[tokens].mean(0)) @ weights
+    return guessed, float((guessed[tokens] - scores).square().mean())

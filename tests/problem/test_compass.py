@@ -24,7 +24,7 @@ from sea_toolkit.registry.records import CORE
 from sea_toolkit.samplers.tilted import Tilted
 from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
-from tests.helpers import hub, noise_for, problem_for, tiny_probe, warmth
+from tests.helpers import hub, noise_for, problem_for, run_for, tiny_probe, warmth
 
 INFO = CompassInfo(
     label="warmth", reward="", policy="tiny", vocabulary=tokenizer_fingerprint(tiny_tokenizer()), count=40.0,
@@ -168,6 +168,16 @@ def test_a_start_that_is_given_is_left_alone(tmp_path):
     settings = {"sampler": "tilted", "chains": 3, "initializer": {"name": "draft", "text": "a b c"}}
     problem = problem_for(warm(tmp_path / "c.safetensors"), **settings)
     assert len(set(map(tuple, Tilted().init(problem, noise_for(problem))[0].ids[0].tolist()))) == 1
+
+
+def test_chains_with_a_law_start_and_go_as_without_a_compass(tmp_path):
+    """tilted-exact follows the gradient at its own text: a compass tells it nothing, and stops it from nothing."""
+    settings = {"sampler": "tilted-exact", "steps": 2, "chains": 3}
+    known = run_for(energies=warm(tmp_path / "warm.safetensors"), **settings)
+    known.execute()
+    plain = run_for(energies={"warmth": (4.0, warmth)}, **settings)
+    plain.execute()
+    assert torch.equal(known.state.ids, plain.state.ids)
 
 
 def test_a_compass_beside_a_probe_is_used_unless_it_is_switched_off_or_of_another_probe(tmp_path):

@@ -161,11 +161,11 @@ class TiltedProposal(Proposal):
         return InitialResponses(drawn.ids, drawn.log_prob, drawn.layers)
 
     def tilts_start(self, problem: Problem) -> bool:
-        """Whether a compass tells the direction before the first text, and the chains would start from samples of the
-        policy that nothing has to be measured on."""
+        """Whether a compass tells the memory a direction before the first text, and the chains would start from samples
+        of the policy that nothing has to be measured on."""
         run = problem.run
         measured = bool(run.weighing.missing(problem.terms)) or run.multipliers.waits(problem.terms)
-        known = any(t.compass is not None for t in problem.guides)
+        known = self.memory.shared and any(t.compass is not None for t in problem.guides)
         return known and not measured and problem.initializer.draws_policy
 
     def _start_processor(self, problem: Problem) -> LogitsProcessor:
