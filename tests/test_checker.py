@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -36,11 +36,6 @@ class Pair:
 def counted(word: Unknown, number: float) -> int:
     """Names what is imported for type checkers alone."""
     return int(number) if word else "none"
-
-
-@checked
-def joined(words: list[str], which: Literal["first", "last"] = "first") -> str:
-    return words[0 if which == "first" else -1]
 
 
 @checked
@@ -83,20 +78,6 @@ def test_one_call_leaves_the_next_its_sizes():
     with pytest.raises(BeartypeCallHintParamViolation):
         rows(torch.zeros(2))
     assert rows(torch.zeros(4, 1)).shape == (4, 1)
-
-
-def test_a_call_like_an_earlier_one_is_let_through_and_another_is_not():
-    """Its arguments are known; the result, or an element of the list, is another one."""
-    assert rows(torch.zeros(5, 3), drop=0).shape == (5, 3)
-    with pytest.raises(BeartypeCallHintReturnViolation, match="P C"):
-        rows(torch.zeros(5, 3), drop=1)
-    with pytest.raises(BeartypeCallHintReturnViolation, match="P C"):
-        rows(torch.zeros(5, 3), drop=1)
-    assert joined(["a", "b"]) == joined(["a"]) == "a"
-    for wrong in ([1], [1, 2], ("a",), []):
-        with pytest.raises(BeartypeCallHintParamViolation):
-            joined(wrong) if wrong else joined(wrong, "no")
-    assert joined(["a"], "last") == "a"
 
 
 def test_a_type_that_cannot_be_resolved_leaves_the_others_checked():
