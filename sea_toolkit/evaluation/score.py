@@ -78,7 +78,7 @@ class Score:
             "nll": finite(self.nll),
             "nll_per_token": finite(self.nll_per_token),
         }
-        tables = {name: {k: finite(v) for k, v in getattr(self, name).items()} for name in ("terms", "nats", "rewards")}
+        tables = {name: {k: finite(v) for k, v in vars(self)[name].items()} for name in ("terms", "nats", "rewards")}
         return asdict(self) | {"prompt": self.prompt.to_data()} | numbers | tables | {"kept": self.kept}
 
 
