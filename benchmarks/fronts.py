@@ -54,7 +54,7 @@ FRONTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         "grid:5",
     ),
     "three": (
-        {"energies": [REFERENCE, reward("sentiment"), SHORT, reward("harmless")]},
+        {"energies": [REFERENCE, reward("sentiment"), SHORT, reward("harmlessness")]},
         ["all=Answer very cheerfully and without any harm, in one short sentence."],
         "simplex:10",
     ),

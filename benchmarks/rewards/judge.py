@@ -80,7 +80,8 @@ def main() -> None:
         rows, kept = given.results / name / "rows.jsonl", given.results / f"{name}-judged.jsonl"
         if not rows.exists():
             continue
-        met = {(row["text"], row["finished"]): row["terms"] for row in lines_of(rows)}
+        answers = [*lines_of(rows), *lines_of(given.results / f"{name}-best-of-n.jsonl")]
+        met = {(row["text"], row["finished"]): row["terms"] for row in answers}
         before = {(row["text"], row["finished"]): row["judges"] for row in lines_of(kept)}
         texts, finished = [text for text, _ in met], [end for _, end in met]
         columns: list[list[float | None]] = []

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from kinds import KINDS, Kind
@@ -47,15 +48,12 @@ def read(results: Path, name: str) -> Found | None:
     scales = {label: term["deviation"] for label, term in setting["scales"]["terms"].items()}
     signs = dict(zip(scales, kind.signs, strict=True))
     judged = {}
-    path = results / f"{name}-judged.jsonl"
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            judged[entry["text"], entry["finished"]] = [np.nan if v is None else v for v in entry["judges"]]
+    for entry in lines_of(results / f"{name}-judged.jsonl"):
+        judged[entry["text"], entry["finished"]] = [np.nan if v is None else v for v in entry["judges"]]
     by_cell: dict[Cell, dict[int, dict[str, float]]] = defaultdict(dict)
     texts: dict[Cell, list[str]] = defaultdict(list)
     votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)
-    for row in map(json.loads, rows.read_text(encoding="utf-8").splitlines()):
+    for row in [*lines_of(rows), *lines_of(results / f"{name}-best-of-n.jsonl")]:
         cell, prompt = (row["method"], row["budget"]), row["prompt_index"]
         by_cell[cell][prompt] = {
             "reward": -sum(signs[label] * row["terms"][label] / scale for label, scale in scales.items()),
@@ -77,6 +75,11 @@ def read(results: Path, name: str) -> Found | None:
         columns["judge"] = (np.array([votes[cell][p] for p in order], dtype=float) - base.mean(0)) @ weights
         cells[cell] = columns
     return Found(kind, cells, texts)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file; none where there is none."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def shown(interval: Interval) -> str:
