@@ -27,7 +27,7 @@ Cell = tuple[str, float]
 Columns = dict[str, NDArray[np.float64]]
 """`reward`, `judge`, `energy`, `nll`, `samples`, `seconds` → one number per prompt."""
 
-BEST = "best-of-n"
+BEST, LARGEST = "best-of-n", 256.0
 
 
 @dataclass(frozen=True)
@@ -117,63 +117,47 @@ def print_kind(name: str, found: Found) -> None:
         )
 
 
-def print_mean(all_found: dict[str, Found], default: str, pairs: Sequence[tuple[Cell, Cell]]) -> None:
-    """Mean over kinds: each method, and differences between cells."""
-    shared = set.intersection(*(set(f.cells) for f in all_found.values()))
+def print_differences(all_found: dict[str, Found], pairs: Sequence[tuple[Cell, Cell]]) -> None:
+    """One cell minus another on the same prompts, for each kind that has both, and the mean over these kinds."""
     (prompts,) = {len(c["reward"]) for f in all_found.values() for c in f.cells.values()}
     resample = Bootstrap(prompts)
-
-    def over_kinds(cell: Cell, key: str) -> NDArray[np.float64]:
-        return np.nanmean([f.cells[cell][key] for f in all_found.values()], axis=0)
-
-    print(f"\n### Mean over {len(all_found)} kinds, {prompts} prompts\n")
-    print("| method | budget | samples | reward | judge | −log π per token |")
-    print("|---|--:|--:|--:|--:|--:|")
-    for cell in sorted(shared):
-        keys = ("reward", "judge", "nll", "samples")
-        reward, judge, nll, samples = resample.means(np.stack([over_kinds(cell, key) for key in keys], 1))
-        print(
-            f"| `{cell[0]}` | {cell[1]:.0f} | {samples.mean:.1f} | {shown(reward)} | {shown(judge)} | {nll.mean:.2f} |"
-        )
-    print("\n| difference | " + " | ".join(all_found) + " | mean reward | mean judge |")
-    print("|---|" + "--:|" * (len(all_found) + 2))
-    for a, b in pairs:
-        if not {a, b} <= shared:
-            continue
-        each = [
-            signed(resample.means((f.cells[a]["reward"] - f.cells[b]["reward"])[:, None])[0])
-            for f in all_found.values()
-        ]
-        mean, judge = resample.means(
-            np.stack([over_kinds(a, key) - over_kinds(b, key) for key in ("reward", "judge")], 1)
-        )
-        print(
-            f"| `{a[0]}@{a[1]:.0f}` − `{b[0]}@{b[1]:.0f}` | " + " | ".join([*each, signed(mean), signed(judge)]) + " |"
-        )
+    for key in ("reward", "judge"):
+        print(f"\n### Differences, {key}\n")
+        print("| | " + " | ".join(all_found) + " | mean |")
+        print("|---|" + "--:|" * (len(all_found) + 1))
+        for a, b in pairs:
+            found = {n: f.cells[a][key] - f.cells[b][key] for n, f in all_found.items() if {a, b} <= set(f.cells)}
+            found = {name: column for name, column in found.items() if not np.isnan(column).any()}
+            if not found:
+                continue
+            columns = [*found.values(), np.mean(list(found.values()), axis=0)]
+            *each, mean = map(signed, resample.means(np.stack(columns, 1)))
+            by_kind = dict(zip(found, each, strict=True))
+            cells = [by_kind.get(name, "") for name in all_found]
+            print(f"| `{a[0]}@{a[1]:.0f}` − `{b[0]}@{b[1]:.0f}` | " + " | ".join([*cells, mean]) + " |")
 
 
-def plot(all_found: dict[str, Found], default: str, path: Path) -> None:
-    """How many samples best-of-n would need, for each kind and budget of the default."""
+def plot(all_found: dict[str, Found], methods: Sequence[str], path: Path) -> None:
+    """How many samples best-of-n would need, for each kind whose best-of-n goes to `LARGEST`; an arrow: still more."""
     import matplotlib.pyplot as plt
 
+    kinds = {name: found for name, found in all_found.items() if (BEST, LARGEST) in found.cells}
+    cells = sorted({cell for found in kinds.values() for cell in found.cells if cell[0] in methods})
     figure, axes = plt.subplots(figsize=(8, 4))
-    names = list(all_found)
-    budgets = sorted({b for f in all_found.values() for m, b in f.cells if m == default})
-    for i, budget in enumerate(budgets):
-        heights, over = [], []
-        for found in all_found.values():
-            text = equivalent(found, (default, budget)) if (default, budget) in found.cells else "1"
-            heights.append(float(text.strip("<> ")))
-            over.append(text.startswith(">"))
-        places = np.arange(len(names)) + (i - len(budgets) / 2) * 0.8 / len(budgets)
-        bars = axes.bar(places, heights, 0.8 / len(budgets), label=f"{budget:.0f} samples")
-        for bar, more in zip(bars, over, strict=True):
-            if more:
-                axes.annotate("↑", (bar.get_x() + bar.get_width() / 2, bar.get_height()), ha="center")
+    width = 0.8 / max(1, len(cells))
+    for i, cell in enumerate(cells):
+        texts = [equivalent(found, cell) if cell in found.cells else "1" for found in kinds.values()]
+        places = np.arange(len(kinds)) + (i - (len(cells) - 1) / 2) * width
+        bars = axes.bar(places, [float(text.strip("<> ")) for text in texts], width, label=f"{cell[0]}, {cell[1]:.0f}")
+        for bar, text in zip(bars, texts, strict=True):
+            if text.startswith(">"):
+                axes.annotate("↑", (bar.get_x() + width / 2, bar.get_height()), ha="center")
     axes.set_yscale("log", base=2)
-    axes.set_ylabel("samples of best-of-n")
-    axes.set_xticks(np.arange(len(names)), names, rotation=20, ha="right")
-    axes.legend(title=default, fontsize="small")
+    axes.set_ylim(4, 2 * LARGEST)
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.set_ylabel("samples that best-of-n needs")
+    axes.set_xticks(np.arange(len(kinds)), list(kinds))
+    axes.legend(title="method, samples", fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
@@ -183,6 +167,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--default", default="tilted")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--show", default="tilted,smc,args", help="methods in the plot")
     given = parser.parse_args()
     everything = {name: found for name in KINDS if (found := read(given.results, name)) is not None}
     for name, found in everything.items():
@@ -191,10 +176,10 @@ def main() -> None:
         {cell for found in everything.values() for cell in found.cells if cell[0] not in ("base", given.default)}
     )
     pairs = [((given.default, 8.0), (BEST, 64.0)), ((given.default, 32.0), (BEST, 256.0))]
-    pairs += [((given.default, budget), other) for other in others for budget in (other[1],) if budget in (8.0, 32.0)]
-    print_mean(everything, given.default, pairs)
+    pairs += [((given.default, other[1]), other) for other in others]
+    print_differences(everything, pairs)
     if given.plot:
-        plot(everything, given.default, given.plot)
+        plot(everything, given.show.split(","), given.plot)
 
 
 if __name__ == "__main__":

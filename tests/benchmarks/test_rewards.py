@@ -53,11 +53,11 @@ def test_from_answers_to_tables(script, monkeypatch, tmp_path, capsys) -> None:
     assert "without tilted" in capsys.readouterr().out  # letters that are counted have no gradient
     script("tables", out, "--default", "suffix-mh", "--plot", out / "figure.png")
     shown = capsys.readouterr().out
-    lines = [line for line in shown[: shown.index("### Mean")].splitlines() if line.startswith("|")]
+    lines = [line for line in shown[: shown.index("### Differences")].splitlines() if line.startswith("|")]
     rows = {tuple(cell.strip(" `") for cell in line.split("|")[1:3]): line.split("|") for line in lines}
     of_eight, of_sixteen = rows["best-of-n", "8"], rows["best-of-n", "16"]
     assert of_eight[8].strip() == "8"  # as many samples of best-of-n as it has
     assert float(of_sixteen[4].split()[0]) >= float(of_eight[4].split()[0])
-    assert "Mean over 1 kinds, 3 prompts" in shown
+    assert "capitals: capitals, 3 prompts" in shown
     assert "`suffix-mh@8` − `best-of-n@8`" in shown
     assert (out / "figure.png").stat().st_size > 1000
