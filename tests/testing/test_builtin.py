@@ -194,7 +194,7 @@ def test_initializer(name, options):
         ("suffix-mh", {}, ()),
         ("tilted-exact", {"inverse_temperature": 2.0}, ()),
         ("discrete-langevin", {"step_size": 1.0}, ()),
-        ("smc", {"particles": 32, "chunk": 1}, ()),
+        ("smc", {"particles": 6, "chunk": 1}, ()),
         ("mala", {}, ("law",)),
         ("psgld", {}, ("law",)),
         ("sea", {}, None),

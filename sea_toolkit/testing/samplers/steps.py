@@ -13,7 +13,7 @@ from sea_toolkit.testing.samplers.recording import RecordingClock
 from sea_toolkit.testing.samplers.subject import Subject, leaves, letters_wanted, same_state
 from sea_toolkit.testing.tiny import tiny_reward
 
-ROUNDS, ROOM = 4, 256
+ROUNDS, ROOM = 4, 64
 """Rounds that are looked at in the check of the budget, and answers for each chain that the budget has room for: none
 of these rounds is the last, however dear a step is."""
 

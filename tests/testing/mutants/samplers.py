@@ -148,7 +148,7 @@ class Planner(BestOfN):
     law = Law.none()
 
     def step(self, problem, state, noise):
-        if (problem.clock.left or 0) > 300 * problem.chains:
+        if (problem.clock.left or 0) > 100 * problem.chains:
             noise.uniform(1)
         return super().step(problem, state, noise)
 
