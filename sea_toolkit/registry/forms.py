@@ -53,7 +53,7 @@ def core_names(kind: str) -> frozenset[str]:
 
 
 RESERVED: dict[str, frozenset[str]] = {
-    "energy": frozenset({"name", "weight", "active", "scale", "want", "maximin", "label"}),
+    "energy": frozenset({"name", "weight", "active", "scale", "want", "maximin", "label", "compass"}),
     "sampler": frozenset({"name", "chains", "steps", "budget"}),
     "relaxation": frozenset({"name", "top_k"}),
     "initializer": frozenset({"name"}),

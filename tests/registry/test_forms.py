@@ -183,7 +183,9 @@ def test_an_option_of_a_name_that_the_recipe_keeps_is_refused(install, kind):
 
 def test_the_kept_names_are_the_keys_of_the_recipe():
     assert RESERVED["energy"] == set(EnergySpec.model_fields)
-    assert RESERVED["energy"] - {"scale", "want", "maximin"} | IN_CONSTRAINTS == set(ConstraintSpec.model_fields)
+    assert RESERVED["energy"] - {"scale", "want", "maximin", "compass"} | IN_CONSTRAINTS == set(
+        ConstraintSpec.model_fields
+    )
     assert RESERVED["sampler"] == set(SamplerSpec.model_fields)
     assert RESERVED["initializer"] == set(PluginSpec.model_fields)
     assert RESERVED["relaxation"] == {*PluginSpec.model_fields, "top_k"}
