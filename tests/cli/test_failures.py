@@ -79,7 +79,7 @@ def run(folder: Path, *arguments: str, file: str = "mine.py", **environment: str
 
 def align(folder: Path, *more: str) -> Result:
     short = ["--model", str(folder / "tiny"), "--max-new-tokens", "6", "--sampler", "best-of-n", "--chains", "2"]
-    return run(folder, "align", "hi", *short, "--budget", "8", "--energy", "late", *more)
+    return run(folder, "align", "hi", *short, "--budget", "6", "--energy", "late", *more)
 
 
 def test_the_best_so_far_is_printed_then_the_error(folder, tmp_path):

@@ -22,7 +22,7 @@ def test_a_text_that_ended_costs_nothing_wherever_it_ended():
 def test_a_finished_answer_wins_where_it_is_asked_for():
     def ends(weight):
         recipe = {"energies": [{"name": "reference"}, {"name": "finished", "weight": weight}]}
-        run = run_for(recipe=recipe, energies={}, budget=24, chains=None, max_new_tokens=10)
+        run = run_for(recipe=recipe, energies={}, budget=64, chains=None, max_new_tokens=10)
         results = run.execute()
         assert run.name == "best-of-n"  # without a gradient
         assert all(c.terms["finished"] == (not c.finished) for r in results for c in r.candidates)
