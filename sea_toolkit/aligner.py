@@ -13,12 +13,13 @@ from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.problem.base_scale import BaseScale
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Observer, both, shown, watched
+from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.batches import check_count, in_batches, refuse_in_batches, run_batches
 from sea_toolkit.runs.folder import SavedRun, new_folder
 from sea_toolkit.runs.interruption import OnInterrupt, best_so_far
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table, build_recipe
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
@@ -162,21 +163,16 @@ class Aligner:
             "initializer": initializer, "constraints": constraints, "draft": draft, "rewrite": rewrite,
             "max_new_tokens": max_new_tokens, "seed": seed,
         }  # fmt: skip
-        terms = read_terms(reward, energies)
         base = self.recipe if recipe is None else recipe
-        chosen = build_recipe(
-            base, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=self.session.hub
-        )
-        self.session.refuse_unused(chosen)
-        allowed = terms.allowed(allow_code, allow_network)
+        call = Asked.of(self.session, base, reward, energies, settings, allow_code, allow_network)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
         check_count("checkpoint_every", checkpoint_every)
         halt = Halt(max_seconds, should_stop)
         batches = in_batches(asked, batch)
         if len(batches) > 1:
-            refuse_in_batches(chosen, folder, len(batches))
-            self.session.compose(chosen, terms.own, allowed).prompts(asked)  # refuses those of the last batch as well
+            refuse_in_batches(call.recipe, folder, len(batches))
+            call.compose(self.session).prompts(asked)  # refuses those of the last batch as well
 
         scales: dict[str, BaseScale] = {}
 
@@ -185,7 +181,7 @@ class Aligner:
                 return run_batches(batches, run_one)
 
         def run_one(some: Sequence[Prompt], before: Sequence[Prompt]) -> list[Result]:
-            composition = self.session.compose(chosen, terms.own, allowed)
+            composition = call.compose(self.session)
             with new_folder(folder):
                 run = self.session.run(
                     composition,
@@ -198,8 +194,8 @@ class Aligner:
                     halt=halt,
                 )
                 if folder is not None:
-                    dated = _dated(chosen, run.problem.policy)
-                    weights = {k: weight for k, (weight, _) in terms.own.items()}
+                    dated = _dated(call.recipe, run.problem.policy)
+                    weights = {k: weight for k, (weight, _) in call.own.items()}
                     SavedRun(dated, composition.prompts(some), weights, checkpoint_every, explain).write(folder)
                 weighing = run.problem.run.weighing
                 weighing.scales |= scales  # those of the first batch are those of all

@@ -15,10 +15,10 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.base_scale import base_scale, no_scale
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
+from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.calibration_table import CalibratedTerm, CalibrationTable
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import build_recipe
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.session import Session
@@ -119,18 +119,14 @@ def calibrate(
     asked = as_prompts(prompts)
     check_draws(samples, seed, len(asked), fewest=2)
     live, told = watched(progress)
-    terms = read_terms(reward, energies)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     settings = {"model": model, "device": device}
-    chosen = build_recipe(
-        recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub
-    )
-    session.refuse_unused(chosen)
+    call = Asked.of(session, recipe, reward, energies, settings, allow_code, allow_network)
     with shown(live):
-        plan = plan_for(session, chosen, terms.own, terms.allowed(allow_code, allow_network))
+        plan = plan_for(session, call.recipe, call.own, call.allowed)
         rows = plan.composition.prompts(asked)
         answers = draw_base_answers(session, plan.composition, rows, samples, seed, told)
-    return _calibration(chosen, plan, answers, seed)
+    return _calibration(call.recipe, plan, answers, seed)
 
 
 def _calibration(recipe: Recipe, plan: Plan, answers: BaseAnswers, seed: int) -> Calibration:

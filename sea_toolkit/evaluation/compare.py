@@ -126,7 +126,7 @@ def compare(
         COMPARISON, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
         allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
     )  # fmt: skip
-    session, base = setup.session, setup.base
+    session, base = setup.session, setup.call.recipe
     methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
     compositions = [setup.compose(m.recipe(base, m.budgets[0], 0)) for m in methods]
     refuse_measured(compositions[0].parts, "compare")
@@ -157,7 +157,7 @@ def compare(
             judge.load(loaded, texts, base.max_new_tokens)
         points = [point(text, {m.label: m for m in methods}) for text in versus]
         report = Report(store, texts, methods, list(seeds), plan, points, setup.folder, command)
-        work = Work(base, methods, session, setup.own, setup.allowed, panel, store, select)
+        work = Work(base, methods, session, setup.call.own, setup.call.allowed, panel, store, select)
         total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
         try:
             _run_all(work, report, setup.meter(total), batches, seeds)

@@ -22,12 +22,12 @@ from sea_toolkit.problem.terms import Term
 from sea_toolkit.readers.piece_table import token_texts
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
+from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.compasses import CompassChoice
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.parts import Part
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import SamplerSpec
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
@@ -127,18 +127,14 @@ def fit_compass(
     check_draws(samples, seed, len(asked), fewest=1)
     check_words(words)
     live, told = watched(progress)
-    terms = read_terms(reward, energies)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
     settings = {"model": model, "device": device, "max_new_tokens": max_new_tokens}
-    chosen = build_recipe(
-        recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub
-    )
-    session.refuse_unused(chosen)
+    call = Asked.of(session, recipe, reward, energies, settings, allow_code, allow_network)
     with shown(live):
-        plain = chosen.model_copy(
+        plain = call.recipe.model_copy(
             update={"constraints": [], "calibration": None, "sampler": SamplerSpec(name="best-of-n"), "rewrite": None}
         )
-        composition = session.compose(plain, terms.own, terms.allowed(allow_code, allow_network))
+        composition = call.compose(session, plain)
         composition.parts = [_only(composition)]
         rows = composition.prompts(asked)
         if words is None:

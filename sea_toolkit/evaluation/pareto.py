@@ -150,7 +150,7 @@ def pareto(
         SWEEP_FOLDER, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
         allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
     )  # fmt: skip
-    session, base = setup.session, setup.base
+    session, base = setup.session, setup.call.recipe
     composition = setup.compose(base)
     _refuse(composition, bool(instructions))
     wanted = wanted_objectives(composition, objectives)
@@ -177,10 +177,10 @@ def pareto(
         store = RowStore(setup.folder, plan, SWEEP_FOLDER)
         front = Front(store, texts, wanted, limits, plan, setup.folder, command)
         meter = setup.meter(0.0)
-        of_columns, own = swept(base, setup.own, wanted)
+        of_columns, own = swept(base, setup.call.own, wanted)
         work = SweepWork(
-            base, setup.own, of_columns, own, session, setup.allowed, store, wanted, strength, design.most, answers,
-            meter,
+            base, setup.call.own, of_columns, own, session, setup.call.allowed, store, wanted, strength, design.most,
+            answers, meter,
         )  # fmt: skip
         each = work.share(composition) if composition.sampling is not None else 1.0
         meter.total = len(texts) * (answers + design.most * each * len(methods))

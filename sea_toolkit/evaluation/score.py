@@ -17,10 +17,10 @@ from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.text_scoring import score_given_texts
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
+from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.measures import refuse_measured
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import build_recipe
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
@@ -119,14 +119,11 @@ class Scorer:
     ) -> None:
         if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
             raise RecipeError(f"batch = {batch!r}", expected="a whole number above 0")
-        self.batch, terms = batch, read_terms(reward, energies)
+        self.batch = batch
         self.session = Session(hub, policy=policy, progress=self._tell, trust_remote_code=trust_remote_code)
-        chosen = build_recipe(
-            recipe, terms.rewards, {"model": model, "device": device}, own_terms=bool(terms.own), terms=terms.tables,
-            hub=self.session.hub,
-        )  # fmt: skip
-        self.session.refuse_unused(chosen)
-        self.composition = self.session.compose(chosen, terms.own, terms.allowed(allow_code, allow_network))
+        settings = {"model": model, "device": device}
+        call = Asked.of(self.session, recipe, reward, energies, settings, allow_code, allow_network)
+        self.composition = call.compose(self.session)
         refuse_measured(self.composition.parts, "score")
         if self.composition.joint:
             raise RecipeError(
@@ -182,10 +179,9 @@ class Scorer:
         lengths = [len(ids) + 1 for ids in policy.answers.encode(texts)]
         for first in range(0, len(prompts), self.batch):
             some = slice(first, first + self.batch)
-            longest = {"max_new_tokens": max(lengths[some])}
-            composition.recipe = composition.recipe.model_copy(update=longest)
+            recipe = composition.recipe.model_copy(update={"max_new_tokens": max(lengths[some])})
             clock = Clock(progress=1.0)
-            bound = session.bind(composition, prompts[some], clock=clock)
+            bound = session.bind(replace(composition, recipe=recipe), prompts[some], clock=clock)
             run = RunState.begin(bound.ledger, clock, len(prompts[some]), 1, policy.device)
             yield replace(bound, chains=1, run=run), (prompts[some], texts[some], finished[some])
 

@@ -12,14 +12,12 @@ from sea_toolkit.evaluation.cells import ProgressMeter, Watch
 from sea_toolkit.evaluation.plans import asked_of, fingerprints, versions
 from sea_toolkit.evaluation.rows import Evaluation, evaluation_folder
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Live, shown, watched
+from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import build_recipe
-from sea_toolkit.runs.parts import OwnEnergies
-from sea_toolkit.runs.python_terms import Energies, Rewards, read_terms
+from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Prompt
@@ -34,9 +32,7 @@ class EvaluationSetup:
     Attributes:
         kind: a comparison or a sweep.
         session: plugins and models.
-        base: the recipe.
-        own: energies that are objects.
-        allowed: what they may run and ask.
+        call: the recipe, its objects, and what they may do.
         folder: where rows are kept, if anywhere.
         live: what shows loading and progress, if it is wanted.
         watch: is told of the progress.
@@ -44,9 +40,7 @@ class EvaluationSetup:
 
     kind: Evaluation
     session: Session
-    base: Recipe
-    own: OwnEnergies
-    allowed: Allowed
+    call: Asked
     folder: Path | None
     live: Live | None
     watch: Watch | None
@@ -82,15 +76,11 @@ class EvaluationSetup:
         """
         live, told = watched(progress)
         session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
-        terms = read_terms(reward, energies)
-        base = build_recipe(
-            recipe, terms.rewards, settings, own_terms=bool(terms.own), terms=terms.tables, hub=session.hub
-        )
+        call = Asked.of(session, recipe, reward, energies, settings, allow_code, allow_network)
         folder = None if out is None else user_path(out, "out")
-        allowed = terms.allowed(allow_code, allow_network)
         if watch is None and live is not None:
             watch = live.watching(kind.doing)
-        return cls(kind, session, base, terms.own, allowed, folder, live, watch)
+        return cls(kind, session, call, folder, live, watch)
 
     def compose(self, recipe: Recipe) -> Composition:
         """Check a recipe of this evaluation, without loading models.
@@ -98,7 +88,7 @@ class EvaluationSetup:
         Raises:
             RecipeError, PluginError: see `Session.compose`.
         """
-        return self.session.compose(recipe, self.own, self.allowed)
+        return self.call.compose(self.session, recipe)
 
     @contextmanager
     def loaded(self, texts: Sequence[Prompt], check: Callable[[Any], None]) -> Iterator[Policy]:
@@ -113,16 +103,17 @@ class EvaluationSetup:
             SeaError: the folder holds something else, or is in use.
         """
         with shown(self.live), evaluation_folder(self.folder, self.kind):
-            self.session.refuse_unused(self.base)
-            policy = self.session.policy(self.base.policy, check)
-            policy.encode(texts, self.base.max_new_tokens)  # finds a prompt that is too long now, not after hours
+            policy = self.session.policy(self.call.recipe.policy, check)
+            policy.encode(
+                texts, self.call.recipe.max_new_tokens
+            )  # finds a prompt that is too long now, not after hours
             self.session.hub.load_for("sea_observe")
             yield policy
 
     def tied_to(self, policy: Policy, composition: Composition, texts: Sequence[Prompt], batch: int) -> dict[str, Any]:
         """What every row depends on, whatever is asked: prompts, the batch, versions, objects and files."""
         return {
-            "own_terms": sorted(self.own),
+            "own_terms": sorted(self.call.own),
             **asked_of(texts),
             "batch": batch,
             "versions": versions(policy),
