@@ -9,6 +9,9 @@ from typing import Any
 
 from sea_toolkit.core.peak_memory import peak_memory_mb
 
+ROUNDING = 1e-6
+"""Samples: sums of FLOPs that are equal on paper differ by less."""
+
 
 @dataclass
 class Tokens:

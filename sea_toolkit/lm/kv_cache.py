@@ -136,6 +136,19 @@ def keep_rows(cache: OpenCache, rows: Int[Tensor, " n"]) -> None:
         layer.keep_rows(rows)
 
 
+def take_rows(layers: KeysValues, rows: Int[Tensor, "*groups m"], n: int) -> KeysValues:
+    """Keys and values of some rows of each group.
+
+    Args:
+        layers: with n rows for each group, one group after the other.
+        rows: which of the n, for each group.
+        n: rows of a group.
+    """
+    groups = torch.arange(rows[..., 0].numel(), device=rows.device)
+    flat = (rows + n * groups.view(*rows.shape[:-1], 1)).flatten()
+    return [(keys[flat], values[flat]) for keys, values in layers]
+
+
 def crop_cache(cache: OpenCache, length: int) -> None:
     """Drop the positions of a buffered cache beyond `length`, without a copy."""
     if isinstance(cache, RereadCache):

@@ -198,9 +198,14 @@ class Problem:
         return self.run.reread.share * self.drawing_cost(self.length)
 
     @property
+    def writing_cost(self) -> float:
+        """What an answer of the policy costs in samples before it is scored: drawn, and some of them read again."""
+        return self.drawing_cost(self.length) + self.reading_cost
+
+    @property
     def answer_cost(self) -> float:
         """What an answer of the policy costs in samples, drawn and scored."""
-        return self.drawing_cost(self.length) + self.reading_cost + self.samples_of(0.0, 1.0)
+        return self.writing_cost + self.samples_of(0.0, 1.0)
 
     def drawing_cost(self, tokens: int) -> float:
         """What drawing the last tokens of a response costs, in samples; the first one of all comes with the prompt."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +81,15 @@ class RunState:
         if chains:
             self.stops.setdefault((what, self.clock.step), []).extend(chains)
         self.stopped = self.stopped | broken
+
+    @contextmanager
+    def beside_the_chains(self) -> Iterator[None]:
+        """Within this block texts are scored that are no chains: a number that is not finite stops none."""
+        stopped = self.stopped
+        try:
+            yield
+        finally:
+            self.stopped = stopped
 
     def _stopped(self, what: str, step: int, chains: list[tuple[int, int]]) -> list[str]:
         """A line for each prompt, or one for many of them."""

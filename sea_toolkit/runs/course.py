@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sea_toolkit.core.ledger import ROUNDING
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.position import Position
-
-ROUNDING = 1e-6
-"""Samples: sums of FLOPs that are equal on paper."""
 
 
 @dataclass
@@ -68,7 +66,7 @@ class Course:
         self.expected = self.calls.step_cost(state, noise)
         if self.calls.sampler.counts_budget:
             return True
-        return (self.next_cost(state, noise) or 0.0) + self._last_look <= self.left + ROUNDING
+        return (self._cost(self.expected) or 0.0) + self._last_look <= self.left + ROUNDING
 
     @property
     def left(self) -> float | None:
@@ -84,7 +82,10 @@ class Course:
 
     def next_cost(self, state: Any, noise: Noise) -> float | None:
         """What the next step costs in samples, as far as is known."""
-        ahead = self.calls.step_cost(state, noise)
+        return self._cost(self.calls.step_cost(state, noise))
+
+    def _cost(self, ahead: float | None) -> float | None:
+        """The same, from what the sampler expects of it."""
         if ahead is not None or self.position.step > 0:
             return self.position.last_cost if ahead is None else ahead
         first = self.calls.first_step_cost()

@@ -23,7 +23,5 @@ def answers_for_the_rest(problem: Problem, noise: Noise, budget: float) -> Score
     if n < 1 or bool(problem.stopped.all()):
         return None
     drawn = decode(problem.policy, problem.prefix, noise.uniform(n, problem.length), ledger=problem.ledger)
-    stopped = problem.stopped  # they are no chains
-    scored = problem.score_as_text(drawn.ids, drawn.log_prob)
-    problem.run.stopped = stopped
-    return scored
+    with problem.run.beside_the_chains():
+        return problem.score_as_text(drawn.ids, drawn.log_prob)

@@ -61,11 +61,8 @@ def rewrite(
     earlier, own = ([f"{Prompt.of(p).key}\0rewrite" for p in some] for some in (before, problem.prompts))
     noise = Noise.for_prompts(own, seed, policy.device, before=earlier)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
-    stopped = problem.stopped  # a rewrite belongs to no chain
-    # not their log π here, which is that of answers to the request
-    scored = problem.score_as_text(drawn.ids)
-    problem.run.stopped = stopped
-    return scored
+    with problem.run.beside_the_chains():
+        return problem.score_as_text(drawn.ids)  # not their log π here, which is that of answers to the request
 
 
 def add_rewrites(archives: list[Archive], scored: Scored, step: int, weights: Sequence[Mapping[str, float]]) -> None:

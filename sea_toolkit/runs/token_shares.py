@@ -49,9 +49,8 @@ def token_shares(
         mask = mask & (torch.arange(mask.shape[-1], device=mask.device) < room[:, None, None])
     terms = explained_terms(problem)
     read = response.with_gradient_taps() if terms else response
-    stopped = problem.run.stopped  # these texts belong to no chain
-    slopes = [value_and_gradient(problem, t, read, t is not terms[-1])[1] for t in terms]
-    problem.run.stopped = stopped
+    with problem.run.beside_the_chains():
+        slopes = [value_and_gradient(problem, t, read, t is not terms[-1])[1] for t in terms]
     nll, gains = _along(problem, response, mask, slopes)
     shares = []
     for p, row in enumerate(mask.tolist()):

@@ -11,11 +11,12 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from sea_toolkit.core.ledger import ROUNDING
 from sea_toolkit.core.noise import Noise, draw
 from sea_toolkit.lm.kv_cache import buffered_cache
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
-from sea_toolkit.samplers.shared.left_to_right import ROUNDING, ended, energy_so_far, padded, scoring_cost
+from sea_toolkit.samplers.shared.left_to_right import ended, energy_so_far, padded, scoring_cost
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,18 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
+from sea_toolkit.core.ledger import ROUNDING
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import decode
+from sea_toolkit.lm.kv_cache import take_rows
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.left_to_right import (
-    PassCost,
-    drawing_cost,
     ended,
     ends_of,
     energy_so_far,
     padded,
     scoring_cost,
-    take_rows,
     weighted_log_prob,
 )
 
@@ -67,7 +66,7 @@ class ChunkBeam(Sampler):
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends, beams = ends_of(problem.length, self.chunk), problem.chains
-        k = self._pass_cost(problem).affordable(problem)
+        k = self._affordable(problem)
         ids = torch.empty(len(problem.prompts), beams, 0, dtype=torch.long, device=problem.policy.device)
         log_prob, layers = torch.empty(ids.shape, device=ids.device), None
         uniform = noise.uniform(beams * k, problem.length)
@@ -102,14 +101,23 @@ class ChunkBeam(Sampler):
         return new, Info(scored, {"width": torch.full(best.shape, float(k), device=best.device)})
 
     def first_step_cost(self, problem: Problem) -> float:
-        return self._pass_cost(problem).up_to_the_first(problem)
+        """The starting texts and a search with one successor."""
+        return problem.chains + problem.run.multipliers.drawn + self._cost_of_one(problem)
 
     def step_cost(self, problem: Problem, state: State, noise: Noise) -> float:
-        return self._pass_cost(problem).next(problem)
+        return self._affordable(problem) * self._cost_of_one(problem)
 
-    def _pass_cost(self, problem: Problem) -> PassCost:
-        each = drawing_cost(problem) + scoring_cost(problem, ends_of(problem.length, self.chunk))
-        return PassCost(self.successors, 0.0, problem.chains * each)
+    def _cost_of_one(self, problem: Problem) -> float:
+        """What a successor of every beam adds to a search, in samples."""
+        each = problem.writing_cost + scoring_cost(problem, ends_of(problem.length, self.chunk))
+        return problem.chains * each
+
+    def _affordable(self, problem: Problem) -> int:
+        """How many successors, at least one, what is left of the budget pays for."""
+        left, each = problem.clock.left, self._cost_of_one(problem)
+        if left is None or each <= 0.0:
+            return self.successors
+        return max(1, min(self.successors, int(left / each + ROUNDING)))
 
     def current(self, problem: Problem, state: State) -> Int[Tensor, "P C T"]:
         return state.ids

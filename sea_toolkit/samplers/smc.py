@@ -21,13 +21,13 @@ from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import LogitsProcessor
-from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.lm.kv_cache import KeysValues, take_rows
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import Info, Law, Sampler, select_chains
 from sea_toolkit.samplers.shared.left_to_right import ends_of, value_so_far, weighted_log_prob
-from sea_toolkit.samplers.shared.particles import Drawn, Particles, Path, rows_of
+from sea_toolkit.samplers.shared.particles import Drawn, Particles, Path
 from sea_toolkit.samplers.shared.passes import Pass, Planner, Prices
 from sea_toolkit.samplers.shared.proposal import log_proposal
 from sea_toolkit.samplers.shared.resampling import drawn_by_weight, effective, normalized
@@ -111,10 +111,9 @@ class Smc(Sampler):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = self.proposal.start(problem, noise)
         scored = problem.score_as_text(start.ids, start.log_prob, gradients=bool(problem.differentiable_rewards))
-        layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
-        values = scored.energies.values()
-        state = State(start.ids, start.log_prob, values, layers, [], [], 0)
-        return self._learned(problem, state, scored, layers), Info(scored)
+        assert start.layers is not None
+        state = State(start.ids, start.log_prob, scored.energies.values(), start.layers, [], [], 0)
+        return self._learned(problem, state, scored, start.layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         ends, now = ends_of(problem.length, self._chunk(problem)), self._next_pass(problem, state.passes)
@@ -211,7 +210,7 @@ class Smc(Sampler):
         """The state of chains that keep one of the new texts."""
         text, values = new.take(at), scored.energies.values().unflatten(1, new.ids.shape[1:3])
         values = values.gather(2, at[..., None].expand(-1, -1, -1, values.shape[-1]))
-        rows = rows_of(layers, at, new.ids.shape[2])
+        rows = take_rows(layers, at, new.ids.shape[2])
         return State(text.ids[:, :, 0], text.log_prob[:, :, 0], values[:, :, 0], rows, [], [], 0)
 
     def _learned(self, problem: Problem, state: State, scored: Scored, layers: KeysValues) -> State:

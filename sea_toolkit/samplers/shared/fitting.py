@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-ROUNDING = 1e-6
-"""Samples: sums of FLOPs that are equal on paper."""
+from sea_toolkit.core.ledger import ROUNDING
 
 
 class Fitted(NamedTuple):

@@ -29,8 +29,8 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.registry.options import Number
 from sea_toolkit.samplers.base import select_chains
-from sea_toolkit.samplers.shared.proposal import ReadsGradient, State
-from sea_toolkit.samplers.shared.tilt import TiltedProposal, favour_once, token_gradients
+from sea_toolkit.samplers.shared.proposal import Proposal, ReadsGradient, State
+from sea_toolkit.samplers.shared.tilt import TiltedProposal, centered_and_spread, favour_once, token_gradients
 
 COORDINATES = 16
 """K: directions of the embedding space, at most."""
@@ -126,9 +126,7 @@ class GuidedProposal(TiltedProposal):
 
     def unit_direction(self, problem: Problem, memory: list[Tensor]) -> tuple[Float[Tensor, "P 1 V"], Tensor]:
         """u_0, and the length of μ `[P, 1]`."""
-        gradient = -self.direction(problem, memory)
-        centered = gradient - gradient.mean(-1, keepdim=True)
-        size = centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+        centered, size = centered_and_spread(-self.direction(problem, memory))
         strength, spread = problem.clock.value(self.strength), problem.clock.value(self.spread)
         widest = torch.as_tensor(spread * self.times(memory), device=size.device)
         return centered / size, torch.minimum(strength * size.squeeze(-1), widest)
@@ -151,7 +149,7 @@ class GuidedProposal(TiltedProposal):
 
     def no_bias(self, problem: Problem) -> Float[Tensor, "P C T B"]:
         """Where the policy writes by itself."""
-        width = 1 + len(embedding_directions(problem))
+        width = 1 + len(coordinates(problem))
         return torch.zeros(len(problem.prompts), problem.chains, problem.length, width, device=problem.policy.device)
 
 
@@ -163,12 +161,18 @@ def cost_per_token(
     return (-log_prob.sum((-2, -1)) / count)[:, None], count[:, None]
 
 
+def coordinates(problem: Problem) -> range:
+    """Those of the policy's embedding that a bias has, evenly spaced."""
+    width = problem.policy.table.shape[1]
+    return range(0, width, max(1, width // COORDINATES))[:COORDINATES]
+
+
 def embedding_directions(problem: Problem) -> Float[Tensor, "K V"]:
-    """Coordinates of the policy's embedding, evenly spaced, with mean 0 and standard deviation 1 over its tokens."""
-    table = problem.policy.table
-    columns = table[:, :: max(1, table.shape[1] // COORDINATES)][:, :COORDINATES].float().T
-    centered = columns - columns.mean(-1, keepdim=True)
-    return centered / centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+    """These coordinates of all tokens, with mean 0 and standard deviation 1 over the vocabulary."""
+    chosen = coordinates(problem)
+    columns = problem.policy.table[:, chosen.start : chosen.stop : chosen.step]
+    centered, spread = centered_and_spread(columns.float().T)
+    return centered / spread
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ class FixedGuide(GuidedProposal):
     reads_gradient: ReadsGradient = "start"
 
     def start(self, problem: Problem, noise: Noise) -> InitialResponses:
-        return problem.start(noise, keep_cache=True)
+        return Proposal.start(self, problem, noise)  # by the policy alone: biases begin at 0
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         if before is not None:

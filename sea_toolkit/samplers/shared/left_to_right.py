@@ -1,16 +1,14 @@
-"""What the samplers that write from left to right share: the energy of a text so far, and how much a budget affords."""
+"""What the samplers that write from left to right share: the energy of a text so far, and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, is_any
-from sea_toolkit.lm.kv_cache import KeysValues
 from sea_toolkit.problem.problem import Problem
 
 
@@ -59,57 +57,12 @@ def padded(problem: Problem, ids: Int[Tensor, "P n t"], log_prob: Float[Tensor, 
     return fill(ids, room, value=problem.policy.eos_ids[0]), fill(log_prob, room)
 
 
-def take_rows(layers: KeysValues, rows: Int[Tensor, "P m"], n: int) -> KeysValues:
-    """Keys and values of the given rows (of n per prompt) of each prompt."""
-    flat = (rows + n * torch.arange(len(rows), device=rows.device)[:, None]).flatten()
-    return [(k[flat], v[flat]) for k, v in layers]
-
-
 def ends_of(length: int, chunk: int) -> list[int]:
     """How long a text is after each chunk."""
     return [min(length, begin + chunk) for begin in range(0, length, chunk)]
-
-
-def drawing_cost(problem: Problem) -> float:
-    """Drawing one answer of the run's length, in samples, and reading some of them again."""
-    return problem.answer_cost - problem.samples_of(0.0, 1.0)
 
 
 def scoring_cost(problem: Problem, lengths: Iterable[int]) -> float:
     """Scoring texts of these lengths by all reward models, in samples."""
     tokens = sum(n + len(problem.locked or ()) for n in lengths)
     return problem.scoring_flops * tokens / problem.sample_flops
-
-
-ROUNDING = 1e-6
-"""Of a candidate: sums of FLOPs that are equal on paper."""
-
-
-@dataclass(frozen=True)
-class PassCost:
-    """What one pass from the first token to the last costs, in samples.
-
-    Attributes:
-        most: how many candidates (or particles, or successors) are wanted.
-        fixed: what every pass costs.
-        each: what each of them adds.
-    """
-
-    most: int
-    fixed: float
-    each: float
-
-    def affordable(self, problem: Problem) -> int:
-        """How many, at least one and at most `most`, what is left of the budget pays for."""
-        left = problem.clock.left
-        if left is None or self.each <= 0.0:
-            return self.most
-        return max(1, min(self.most, int((left - self.fixed) / self.each + ROUNDING)))
-
-    def next(self, problem: Problem) -> float:
-        """What the next pass costs."""
-        return self.fixed + self.affordable(problem) * self.each
-
-    def up_to_the_first(self, problem: Problem) -> float:
-        """The starting texts and one pass, at least."""
-        return problem.chains + problem.run.multipliers.drawn + self.fixed + self.each

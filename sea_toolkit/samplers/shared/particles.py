@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.decoding import LogitsProcessor, decode
-from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.lm.kv_cache import KeysValues, take_rows
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.samplers.shared.resampling import conditional_systematic, effective, normalized, tempered
 
@@ -148,7 +148,7 @@ class Particles:
             few[..., None], conditional_systematic(chances, turns), torch.arange(1, n, device=few.device)
         )
         self.new = self.all.take(rows)
-        self.layers = rows_of(layers, rows, n)
+        self.layers = take_rows(layers, rows, n)
         all_rows = torch.cat([torch.zeros_like(rows[..., :1]), rows], -1)
         self.counted = self.account(few, pressure.float(), self.counted).gather(-1, all_rows)
         self.resampled = self.resampled + few
@@ -159,10 +159,3 @@ class Particles:
     ) -> Float[Tensor, "P C N"]:
         """The log-weights accounted for: more by what decided a resampling."""
         return torch.where(few[..., None], counted + pressure, counted)
-
-
-def rows_of(layers: KeysValues, rows: Int[Tensor, "P C m"], n: int) -> KeysValues:
-    """Keys and values of the given rows (of n per chain) of each chain."""
-    chains = torch.arange(rows[..., 0].numel(), device=rows.device).view(*rows.shape[:2], 1)
-    flat = (rows + n * chains).flatten()
-    return [(k[flat], v[flat]) for k, v in layers]

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sea_toolkit.core.ledger import ROUNDING
 from sea_toolkit.problem.problem import Problem
-from sea_toolkit.samplers.shared.left_to_right import ROUNDING, drawing_cost, ends_of, scoring_cost
+from sea_toolkit.samplers.shared.left_to_right import ends_of, scoring_cost
 
 SCOUTED = 0.2
 """Part of the budget, at most, that goes to the first pass where nothing tells the direction yet."""
@@ -59,7 +60,7 @@ class Prices:
         reading = scoring_cost(problem, ends_of(problem.length, chunk)[:-1]) if read else 0.0
         keep = problem.drawing_cost(problem.length) if problem.guides else 0.0
         keep += scoring if problem.is_time_dependent else 0.0
-        return cls(keep, reading, drawing_cost(problem) + scoring, reading, gradient_flops / problem.sample_flops)
+        return cls(keep, reading, problem.answer_cost, reading, gradient_flops / problem.sample_flops)
 
     def cost(self, one: Pass) -> float:
         """Of a pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.decoding import Decoded, LogitsProcessor, decode
-from sea_toolkit.lm.kv_cache import KeysValues
+from sea_toolkit.lm.kv_cache import KeysValues, take_rows
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.problem.scores import InitialResponses, Scored
 from sea_toolkit.samplers.base import select_chains
@@ -55,8 +55,9 @@ class Proposal(ABC):
     temperature: float = 1.0
 
     def start(self, problem: Problem, noise: Noise) -> InitialResponses:
-        """Where the chains begin, with the keys and values of the responses where they come for free."""
-        return problem.start(noise, keep_cache=True)
+        """Where the chains begin, with the keys and values of the responses."""
+        start = problem.start(noise, keep_cache=True)
+        return start if start.layers is not None else replace(start, layers=problem.response_cache(start.ids))
 
     def update_gradient_state(self, problem: Problem, scored: Scored, before: list[Tensor] | None) -> list[Tensor]:
         """The gradient state of texts just scored; `before` is that of the texts they were proposed from."""
@@ -75,16 +76,15 @@ class Proposal(ABC):
     def take(self, problem: Problem, chains: Int[Tensor, "P n"], state: State) -> State:
         """Some chains of a state, or the same ones several times, with what all of them share."""
         p, c, n = len(problem.prompts), problem.chains, self.shared(state.gradient_state)
-        device = chains.device
-        if torch.equal(chains, torch.arange(c, device=device).expand(p, -1)):
+        prompts = torch.arange(p, device=chains.device)[:, None]
+        if torch.equal(chains, torch.arange(c, device=chains.device).expand(p, -1)):
             return state
-        rows = (chains + c * torch.arange(p, device=device)[:, None]).flatten()
 
         def own(tensor: Tensor) -> Tensor:
-            return tensor.flatten(0, 1)[rows].unflatten(0, tuple(chains.shape))
+            return tensor[prompts, chains]
 
         gradient_state = [*state.gradient_state[:n], *map(own, state.gradient_state[n:])]
-        layers = [(keys[rows], values[rows]) for keys, values in state.layers]
+        layers = take_rows(state.layers, chains, c)
         return State(own(state.ids), own(state.log_prob), own(state.values), gradient_state, layers)
 
     def draw(self, problem: Problem, state: State, cut: int, noise: Noise) -> tuple[Decoded, list[Tensor]]:

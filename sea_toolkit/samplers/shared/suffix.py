@@ -62,9 +62,9 @@ class SuffixSampler(Sampler, abstract=True):
     def init(self, problem: Problem, noise: Noise) -> tuple[State, Info]:
         start = self.proposal.start(problem, noise)
         scored = problem.score_as_text(start.ids, start.log_prob, gradients=self.proposal.reads_gradient != "none")
-        layers = start.layers if start.layers is not None else problem.response_cache(start.ids)
+        assert start.layers is not None
         gradient_state = self.proposal.update_gradient_state(problem, scored, None)
-        return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, layers), Info(scored)
+        return State(start.ids, start.log_prob, scored.energies.values(), gradient_state, start.layers), Info(scored)
 
     def step(self, problem: Problem, state: State, noise: Noise) -> tuple[State, Info]:
         if problem.is_time_dependent:

@@ -149,7 +149,7 @@ class TiltedProposal(Proposal):
     def start(self, problem: Problem, noise: Noise) -> InitialResponses:
         """All chains but the first one start from tilted answers, where that can be: see `tilts_start`."""
         if not self.tilts_start(problem):
-            return problem.start(noise, keep_cache=True)
+            return super().start(problem, noise)
         drawn = decode(
             problem.policy,
             problem.prefix,
@@ -190,9 +190,7 @@ class TiltedProposal(Proposal):
     def tilt(self, problem: Problem, gradient_state: list[Tensor]) -> Float[Tensor, "P C V"]:
         """What is added to the policy's log-probabilities: `strength` times the gradient, or less where the spread over
         the vocabulary would be too large."""
-        gradient = -self.memory.direction(problem, gradient_state)
-        centered = gradient - gradient.mean(-1, keepdim=True)
-        size = centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
+        centered, size = centered_and_spread(-self.memory.direction(problem, gradient_state))
         strength, spread = problem.clock.value(self.strength), problem.clock.value(self.spread)
         scaled = (centered * (spread / size).clamp(max=strength)).clamp(-self.clip, self.clip)
         return scaled.expand(-1, problem.chains, -1)
@@ -210,6 +208,12 @@ class TiltedProposal(Proposal):
         """One more pass of the LM over the old text, tilted by the gradients at the new one."""
         process = self.logits_processor(problem, moved.gradient_state)
         return log_proposal(problem, state.ids, cut, self.temperature, process)
+
+
+def centered_and_spread(values: Float[Tensor, "*rows V"]) -> tuple[Float[Tensor, "*rows V"], Float[Tensor, "*rows 1"]]:
+    """What is said of each token less its mean over the vocabulary, and its standard deviation there, above 0."""
+    centered = values - values.mean(-1, keepdim=True)
+    return centered, centered.std(-1, keepdim=True, correction=0).clamp(min=torch.finfo(centered.dtype).tiny)
 
 
 def favour_once(tilt: Float[Tensor, "rows V"], ids: Int[Tensor, "rows t"]) -> Float[Tensor, "rows V"]:
