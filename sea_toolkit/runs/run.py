@@ -73,6 +73,8 @@ class Run(StepLoop):
             try:
                 self.take_steps()
             except Halted as end:
+                if end.__cause__ is not None:
+                    raise end.__cause__ from None
                 self.status = STOPPED
                 self.notes.append(f"stopped after {counted(self.step, 'step')}: {end}")
             # before the final scoring, which a resumed run repeats at its own end

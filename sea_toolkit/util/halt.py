@@ -42,8 +42,12 @@ class Halt:
         self._begun = True
 
     def ask(self) -> None:
-        """Raises: Halted if it is time."""
+        """Raises: Halted if it is time, or if `should_stop` failed, which is then its cause: no plugin is at fault."""
         if time.monotonic() >= self._until:
             raise Halted(f"max_seconds = {self.max_seconds:g} is over")
-        if self.should_stop is not None and self.should_stop():
+        try:
+            wanted = self.should_stop is not None and self.should_stop()
+        except Exception as error:
+            raise Halted("should_stop failed") from error
+        if wanted:
             raise Halted("should_stop said so")

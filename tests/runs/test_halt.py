@@ -70,10 +70,15 @@ def test_no_number_of_seconds_is_refused(wrong: Any) -> None:
         align(max_seconds=wrong)
 
 
-def test_what_should_stop_raises_reaches_the_caller_with_the_results() -> None:
-    def broken() -> bool:
-        raise RuntimeError("the line is dead")
+@pytest.mark.parametrize("times", [1, 5])
+def test_what_should_stop_raises_reaches_the_caller_with_the_results(times: int) -> None:
+    calls = After(times)
 
-    with pytest.raises(RuntimeError, match="the line is dead") as caught:
+    def broken() -> bool:
+        if calls():  # before a step; and between two tokens, where no sampler is at fault
+            raise RuntimeError("the line is dead")
+        return False
+
+    with pytest.raises(RuntimeError, match=r"^the line is dead$") as caught:
         align(should_stop=broken)
     assert len(vars(caught.value)["results"]) == 2
