@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from sea_toolkit.cli.group import code_option, network_option, trust_option, wit
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
-from sea_toolkit.errors import ModelError, RecipeError
+from sea_toolkit.cli.targets import refuse_target
 
 if TYPE_CHECKING:
     from sea_toolkit.evaluation.fit_compass import FittedCompass
@@ -74,7 +73,7 @@ def fit_compass(
     """
     from sea_toolkit.util.prompts import choose
 
-    _refuse_target(out, force)
+    refuse_target(out, force=force)
     texts = choose(asked_prompts((), prompts, column, None), skip=skip, limit=limit)
     from sea_toolkit.cli.render import live
     from sea_toolkit.evaluation.word_compass import calls_for_words
@@ -97,16 +96,6 @@ def fit_compass(
         say_json(json.dumps(found.to_dict() | {"compass": str(out)}, ensure_ascii=False))
     else:
         _print(found, out)
-
-
-def _refuse_target(out: Path, force: bool) -> None:
-    """Refuse a file that cannot be written, before anything is loaded."""
-    if out.suffix != ".safetensors":
-        raise RecipeError(f"--out {out}", expected="a name ending in .safetensors")
-    if not out.parent.is_dir():
-        raise ModelError(f"the folder {out.parent} does not exist", hint="create it, or choose another --out")
-    if os.path.lexists(out) and not force:
-        raise RecipeError(f"{out} exists already; nothing was changed", hint="another --out, or --force")
 
 
 def _print(found: FittedCompass, out: Path) -> None:

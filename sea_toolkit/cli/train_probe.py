@@ -16,6 +16,7 @@ from sea_toolkit.cli.completion import POLICIES
 from sea_toolkit.cli.group import hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
+from sea_toolkit.cli.targets import refuse_target
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.paths import user_path
@@ -96,15 +97,8 @@ def train_probe(ctx: click.Context, data: tuple[str, ...], as_json: bool, **opti
         **{key: options[key] for key in ("kind", "tolerance", "test_fraction", "max_rows", "max_tokens", "seed")},
     )
     out: Path = options["out"]
-    if out.suffix != ".safetensors":
-        raise RecipeError(f"--out {out}", expected="a name ending in .safetensors")
-    if not out.parent.is_dir():
-        raise ModelError(f"the folder {out.parent} does not exist", hint="create it, or choose another --out")
     card_path = out.with_suffix(".md")
-    if not options["force"]:
-        for path in (out, card_path):
-            if os.path.lexists(path):
-                raise RecipeError(f"{path} exists already; nothing was changed", hint="another --out, or --force")
+    refuse_target(out, card_path, force=options["force"])
     defaults = {key: str(options[key]) for key in _PER_FILE if options[key] is not None}
     sources = [Source.parse(item, defaults) for item in data]
     trained, model = _run(ctx, train, sources, settings, options)

@@ -8,21 +8,18 @@ and variance are `[V]`, in bfloat16.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.fingerprint import digest_of
+from sea_toolkit.lm.fact_file import FactFile
 from sea_toolkit.problem.compass import Compass
-from sea_toolkit.util.files import write_whole
-from sea_toolkit.util.json_text import parse_json
 
 FORMAT = "sea_toolkit compass 1"
 _AGAIN = "sea-toolkit fit-compass makes it again"
@@ -111,6 +108,17 @@ def compass_of(tensors: dict[str, Tensor], count: float, table: Float[Tensor, "V
     return Compass(mean, variance, count)
 
 
+COMPASS = FactFile(
+    name="compass",
+    format=FORMAT,
+    schema=CompassInfo,
+    maker="sea-toolkit fit-compass",
+    wanted="a compass",
+    missing="check the path, or fit-compass --out it",
+    again=_AGAIN,
+)
+
+
 def write_compass(path: Path, tensors: dict[str, Tensor], info: CompassInfo) -> None:
     """Write a compass, whole or not at all.
 
@@ -122,15 +130,7 @@ def write_compass(path: Path, tensors: dict[str, Tensor], info: CompassInfo) -> 
     Raises:
         ModelError: the file cannot be written.
     """
-    from safetensors.torch import save
-
-    facts = {"format": FORMAT} | asdict(info)
-    # one key only: safetensors writes several in random order, and the same compass should be the same bytes
-    content = save(tensors, {"compass": json.dumps(facts | {"sha256": digest_of(facts, tensors)})})
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
+    COMPASS.write(path, tensors, info)
 
 
 def read_compass(path: Path) -> CompassFile:
@@ -139,40 +139,9 @@ def read_compass(path: Path) -> CompassFile:
     Raises:
         ModelError: no such file, not a compass, or not the bytes that were written.
     """
-    tensors, facts = _contents(path)
-    stated, written = facts.pop("format", "not stated"), facts.pop("sha256", None)
-    if stated != FORMAT:
-        raise ModelError(
-            f"{path} is no compass: its format is {stated!r}",
-            expected=f"{FORMAT!r}, as sea-toolkit fit-compass writes it",
-        )
-    if written != digest_of({"format": FORMAT} | facts, tensors):
-        raise ModelError(f"{path} is a damaged compass: it is not what was written", hint=_AGAIN)
-    try:
-        info = TypeAdapter(CompassInfo).validate_json(json.dumps(facts))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{path} is a damaged compass: {place}: {first['msg']}", hint=_AGAIN) from error
+    tensors, info = COMPASS.read(path)
     _check(path, tensors)
     return CompassFile(path, info, tensors)
-
-
-def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            # copies: another process may cut the file that they are mapped from
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            facts = parse_json((file.metadata() or {}).get("compass", "{}"))
-    except FileNotFoundError as error:
-        raise ModelError(f"there is no compass at {path}", hint="check the path, or fit-compass --out it") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a compass"
-        ) from error
-    return tensors, facts if isinstance(facts, dict) else {}
 
 
 _FORMS = ({"mean", "variance"}, {"mean", "factor", "tokens", "token_mean", "token_variance"})

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.lm.fact_file import packed, unpacked
 from sea_toolkit.lm.fingerprint import digest_of, tokenizer_digest, weights_fingerprint
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.readers.bridge import Bridge, Measured
@@ -46,8 +47,6 @@ def bridge_path(key: str) -> Path:
 
 def write_bridge(reader: ClassifierReader, policy: Policy, bridge: Bridge) -> None:
     """Keep a measured bridge. Where the cache cannot be written, it is measured again the next time."""
-    from safetensors.torch import save
-
     measured = bridge.measured
     assert measured is not None
     tensors = measured.prior.tensors() | bridge.pieces.tensors()
@@ -56,20 +55,18 @@ def write_bridge(reader: ClassifierReader, policy: Policy, bridge: Bridge) -> No
         "fidelity": [asdict(fidelity) for fidelity in measured.fidelity],
         "probability": measured.probability,
     }
-    content = save(tensors, {"bridge": json.dumps(facts | {"sha256": digest_of(facts, tensors)})})
+    content = packed("bridge", facts, tensors)
     with contextlib.suppress(OSError):
         write_whole(bridge_path(bridge_key(reader, policy)), content)
 
 
 def read_bridge(reader: ClassifierReader, policy: Policy) -> Bridge | None:
     """The measured bridge of a pair; None if there is none, or not the one that was written."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(bridge_path(bridge_key(reader, policy)), framework="pt", device="cpu") as file:
-            # copies: another process may cut the file that they are mapped from
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            facts = parse_json((file.metadata() or {})["bridge"])
+        tensors, metadata = unpacked(bridge_path(bridge_key(reader, policy)))
+        facts = parse_json(metadata["bridge"])
         written = facts.pop("sha256")
         if facts["format"] != FORMAT or written != digest_of(facts, tensors):
             return None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.fingerprint import digest_of
-from sea_toolkit.util.files import write_whole
-from sea_toolkit.util.json_text import parse_json
+from sea_toolkit.lm.fact_file import FactFile
 
 FORMAT = "sea_toolkit probe 3"
 _AGAIN = "train or download it again"
@@ -63,6 +60,17 @@ class ProbeInfo:
         return inner | outer
 
 
+PROBE = FactFile(
+    name="probe",
+    format=FORMAT,
+    schema=ProbeInfo,
+    maker="sea-toolkit train-probe",
+    wanted="a probe file",
+    missing="check the path",
+    again=_AGAIN,
+)
+
+
 def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
     """Write a probe, whole or not at all.
 
@@ -74,15 +82,7 @@ def write_probe(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> N
     Raises:
         ModelError: the file cannot be written.
     """
-    from safetensors.torch import save
-
-    facts = {"format": FORMAT} | asdict(info)
-    # one key only: safetensors writes several in random order, and the same probe should be the same bytes
-    content = save(dict(tensors), {"probe": json.dumps(facts | {"sha256": digest_of(facts, tensors)})})
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}", hint="choose another --out") from error
+    PROBE.write(path, tensors, info)
 
 
 def read_probe(path: Path) -> tuple[dict[str, Tensor], ProbeInfo]:
@@ -91,47 +91,9 @@ def read_probe(path: Path) -> tuple[dict[str, Tensor], ProbeInfo]:
     Raises:
         ModelError: no such file, not a probe, or not the bytes that were written.
     """
-    tensors, metadata = _contents(path)
-    facts = _facts(metadata)
-    stated, written = facts.get("format", "not stated"), facts.pop("sha256", None)
-    if stated != FORMAT:
-        raise ModelError(
-            f"{path} is no probe: its format is {stated!r}",
-            expected=f"{FORMAT!r}, as sea-toolkit train-probe writes it",
-        )
-    if written != digest_of(facts, tensors):
-        raise ModelError(f"{path} is a damaged probe: it is not what was written", hint=_AGAIN)
-    del facts["format"]
-    try:
-        info = TypeAdapter(ProbeInfo).validate_json(json.dumps(facts))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{path} is a damaged probe: {place}: {first['msg']}", hint=_AGAIN) from error
+    tensors, info = PROBE.read(path)
     _check(path, tensors, info)
     return tensors, info
-
-
-def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise ModelError(f"there is no probe at {path}", hint="check the path") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} is corrupt, truncated or no safetensors file: {error}", expected="a probe file"
-        ) from error
-
-
-def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        facts = parse_json(metadata.get("probe", "{}"))
-    except ValueError:
-        facts = None
-    return facts if isinstance(facts, dict) else {"format": "not readable"}
 
 
 def _check(path: Path, tensors: Mapping[str, Tensor], info: ProbeInfo) -> None:
