@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from json_lines import lines_of
 from kinds import KINDS
 from transformers import AutoModel, AutoTokenizer
 
@@ -80,8 +81,7 @@ def main() -> None:
         rows, kept = given.results / name / "rows.jsonl", given.results / f"{name}-judged.jsonl"
         if not rows.exists():
             continue
-        answers = [*lines_of(rows), *lines_of(given.results / f"{name}-best-of-n.jsonl")]
-        met = {(row["text"], row["finished"]): row["terms"] for row in answers}
+        met = {(row["text"], row["finished"]): row["terms"] for row in lines_of(rows)}
         before = {(row["text"], row["finished"]): row["judges"] for row in lines_of(kept)}
         texts, finished = [text for text, _ in met], [end for _, end in met]
         columns: list[list[float | None]] = []
@@ -98,11 +98,6 @@ def main() -> None:
         lines = [json.dumps({"text": text, "finished": end, "judges": found}) for text, end, *found in values]
         kept.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{name}: {len(texts)} answers", flush=True)
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; none where there is none."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 class Readers:

@@ -27,16 +27,12 @@ class Kind:
         signs: of each term's weight: −1 for a reward that is to be low.
         judges: what reads the answers afterwards, in sum: a probe's file in the folder of the judges, or
             `similarity: TEXT` by an encoder; "term" is the term itself, where there is nothing to be fooled.
-        prefix: the reward means something on the beginning of an answer.
-        gradient: it has one.
     """
 
     about: str
     terms: tuple[Mapping[str, Any], ...]
     judges: tuple[tuple[str, float], ...]
     signs: tuple[float, ...] = (1.0,)
-    prefix: bool = True
-    gradient: bool = True
 
     def recipe(self, length: int, models: Path) -> dict[str, Any]:
         """With a weight of one nat per token and standard deviation.
@@ -79,10 +75,9 @@ KINDS: dict[str, Kind] = {
     "asked": Kind(
         "a language model is asked: is the reply friendly?",
         ({"name": "judge", "question": "Is the reply friendly?"},), (("sentiment-judge", 1.0),),
-        prefix=False, gradient=False,
     ),
     "words": Kind(
-        "text-only: words of eight letters and more", (LONG_WORDS,), (("term", 1.0),), gradient=False,
+        "text-only: words of eight letters and more", (LONG_WORDS,), (("term", 1.0),),
     ),
     "pulling": Kind(
         "sentiment, and the meaning of a sad text", (reward("sentiment"), similar(SAD)),

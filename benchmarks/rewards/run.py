@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,17 @@ from typing import Any
 from kinds import KINDS
 
 import sea_toolkit as sea
+from sea_toolkit.cli.compare import method_options
 from sea_toolkit.runs.overrides import build_recipe
+from sea_toolkit.runs.requirements import TermFacts, check_energy
 from sea_toolkit.runs.session import Session
 from sea_toolkit.samplers.base import sampler_class
 from sea_toolkit.util.prompts import read_prompts
 
-MAIN = "tilted,smc,args,best-of-n"
 WORDS = 4000
 """Words that a reward without a gradient is asked about."""
+
+MAIN = "tilted,smc,args,best-of-n"
 ALL = "sea-guided,suffix-mh,chunk-beam,tilted-exact,sea,sea-adam,psgld,mala,discrete-langevin"
 
 
@@ -58,6 +60,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.compass:
         given.out /= "compass"
+    options = method_options(given.option)
     kind, out = KINDS[given.kind], given.out / given.kind
     policy = Session().policy(build_recipe({"policy": {"model": given.policy}}).policy)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -73,11 +76,12 @@ def main() -> None:
     for part in given.part or [f"{MAIN}@4,8,16,32,64", "best-of-n@128,256", f"{ALL}@8,32"]:
         methods, _, budgets = part.partition("@")
         samplers, start = fitting(methods.split(",")), time.perf_counter()
+        labels = {sampler.split("=")[0] for sampler in samplers}
         if samplers:
             sea.compare(
                 prompts, recipe=scaled, samplers=samplers, budgets=[float(b) for b in budgets.split(",")],
-                options=options_of(samplers, given.option), batch=given.batch, seeds=[given.seed], policy=policy,
-                out=out,
+                options={label: of for label, of in options.items() if label in labels}, batch=given.batch,
+                seeds=[given.seed], policy=policy, out=out,
             )  # fmt: skip
         print(f"{given.kind}: {','.join(samplers)}@{budgets}: {time.perf_counter() - start:.0f} s", flush=True)
 
@@ -100,36 +104,26 @@ def add_compasses(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy
 
 
 class Fitting:
-    """Which samplers can work with a recipe's energies: some need gradients."""
+    """Which samplers can work with a recipe's energies: some need gradients, and a run would refuse them."""
 
     def __init__(self, recipe: sea.Recipe, policy: sea.Policy) -> None:
         session = Session(policy=policy)
-        plain = build_recipe(recipe, None, {"sampler": "best-of-n"})
-        self.hub, problem = session.hub, session.bind(session.compose(plain), ["Hello."])
-        self.has_gradient = bool(problem.differentiable_rewards)
-        self.has_compass = any(term.compass is not None for term in problem.terms)
+        self.recipe, self.items = recipe, session.hub.items("sampler")
+        problem = session.bind(session.compose(build_recipe(recipe, None, {"sampler": "best-of-n"})), ["Hello."])
+        self.facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
 
     def __call__(self, samplers: Sequence[str]) -> list[str]:
         """Those of them that can; the others are named."""
         found = []
         for sampler in samplers:
-            needs = sampler_class(self.hub.get("sampler", sampler.rpartition("=")[2])).needs_gradient
-            if self.has_gradient or needs == "none" or (needs == "any-guide" and self.has_compass):
+            name = sampler.rpartition("=")[2]
+            (item,) = (item for item in self.items if item.name == name)
+            try:
+                check_energy(name, sampler_class(item)(), self.facts, self.recipe, self.items)
                 found.append(sampler)
-            else:
-                print(f"without {sampler}: the energy has no gradient", flush=True)
+            except sea.RecipeError as error:
+                print(f"without {sampler}: {error.got}", flush=True)
         return found
-
-
-def options_of(samplers: Sequence[str], texts: Sequence[str]) -> dict[str, dict[str, float]]:
-    """`cool.temperature=0.5` for the methods of a comparison: label → option → value."""
-    labels, options = {sampler.split("=")[0] for sampler in samplers}, defaultdict[str, dict[str, float]](dict)
-    for text in texts:
-        path, _, value = text.partition("=")
-        label, _, key = path.partition(".")
-        if label in labels:
-            options[label][key] = int(value) if value.isdigit() else float(value)
-    return dict(options)
 
 
 def scaled_recipe(recipe: dict[str, Any], prompts: list[Any], policy: sea.Policy, seed: int) -> sea.Recipe:

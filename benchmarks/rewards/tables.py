@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from json_lines import lines_of
 from kinds import KINDS, Kind
 from numpy.typing import NDArray
 
@@ -53,7 +53,7 @@ def read(results: Path, name: str) -> Found | None:
     by_cell: dict[Cell, dict[int, dict[str, float]]] = defaultdict(dict)
     texts: dict[Cell, list[str]] = defaultdict(list)
     votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)
-    for row in [*lines_of(rows), *lines_of(results / f"{name}-best-of-n.jsonl")]:
+    for row in lines_of(rows):
         cell, prompt = (row["method"], row["budget"]), row["prompt_index"]
         by_cell[cell][prompt] = {
             "reward": -sum(signs[label] * row["terms"][label] / scale for label, scale in scales.items()),
@@ -75,11 +75,6 @@ def read(results: Path, name: str) -> Found | None:
         columns["judge"] = (np.array([votes[cell][p] for p in order], dtype=float) - base.mean(0)) @ weights
         cells[cell] = columns
     return Found(kind, cells, texts)
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; none where there is none."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def shown(interval: Interval) -> str:

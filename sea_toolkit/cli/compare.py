@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def compare(
 
         try:
             report = run(
-                texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=_options(options),
+                texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=method_options(options),
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, allow_network=(*allow_network, *servers_in(terms)),
                 trust_remote_code=trust_remote_code, out=out,
@@ -157,8 +158,12 @@ def _numbers(text: str, flag: str, kind: Any) -> list[Any]:
         raise RecipeError(f"{flag} {text}", expected="numbers with commas, as in 8,16,32") from None
 
 
-def _options(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """`tilted.strength=4` → {"tilted": {"strength": 4}}."""
+def method_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`tilted.strength=4` → {"tilted": {"strength": 4}}.
+
+    Raises:
+        RecipeError: another form, or an option that is there twice.
+    """
     options: dict[str, dict[str, Any]] = {}
     for text in texts:
         path, equals, value = text.partition("=")

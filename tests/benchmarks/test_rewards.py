@@ -26,7 +26,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
 
     yield run
-    sys.modules.pop("kinds", None)
+    for name in ("kinds", "json_lines"):
+        sys.modules.pop(name, None)
 
 
 def test_from_answers_to_tables(script, monkeypatch, tmp_path, capsys) -> None:
