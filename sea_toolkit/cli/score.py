@@ -12,7 +12,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, PATH, assignment, energy_term, reward_term, servers_in
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
-from sea_toolkit.cli.output import say_json
+from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
 from sea_toolkit.errors import RecipeError
@@ -91,14 +91,18 @@ def score(
         )  # fmt: skip
         found = scorer.score(rows, texts, finished=not cut, progress=shown.progress)
     data = [one.to_dict() for one in found]
-    if out is not None:
-        from sea_toolkit.util.run_files import to_line, write_run_file
-
-        write_run_file(out, b"".join(map(to_line, data)))
+    # shown first: a full disk must not lose what was computed
     if as_json:
         say_json(json.dumps(data, ensure_ascii=False))
     else:
-        _print(found, out)
+        _print(found)
+    if out is not None:
+        from sea_toolkit.util.run_files import to_line, write_run_file
+        from sea_toolkit.util.wording import counted
+
+        write_run_file(out, b"".join(map(to_line, data)))
+        if not as_json:
+            say(f"wrote {counted(len(found), 'line')} to {out}")
 
 
 def _answers(rows: Sequence[Prompt], name: str | None, table: Path) -> list[str]:
@@ -122,7 +126,7 @@ def _answers(rows: Sequence[Prompt], name: str | None, table: Path) -> list[str]
     return [str(cell) for cell in cells]
 
 
-def _print(found: Sequence[Score], out: Path | None) -> None:
+def _print(found: Sequence[Score]) -> None:
     from statistics import fmean
 
     from rich.table import Table
@@ -149,5 +153,3 @@ def _print(found: Sequence[Score], out: Path | None) -> None:
     for label in found[0].limits:
         kept = sum(one.limits[label] for one in found)
         console.print(styled(f"{printable(label, one_line=True)}: kept by {kept} of {len(found)}"))
-    if out is not None:
-        console.print(styled(f"wrote {counted(len(found), 'line')} to {out}"))

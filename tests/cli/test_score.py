@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from sea_toolkit.util import run_files
 
 ROWS = [{"prompt": "the rain", "response": "a town"}, {"prompt": "the sea", "response": "is it on"}]
 
@@ -67,3 +68,14 @@ def test_an_answer_that_is_no_text_is_named(folder: Path) -> None:
     done = score(folder, table="broken.jsonl")
     assert done.exit_code == 2
     assert "row 2: response is 7" in done.output
+
+
+def test_a_full_disk_loses_no_score(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise run_files.cannot_write(path, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(run_files, "write_run_file", full)
+    done = score(folder, "--energy", "length=2,target=4", "--json", "--out", str(tmp_path / "scored.jsonl"))
+    assert done.exit_code == 1
+    assert len(json.loads(done.stdout)) == 2
+    assert "No space left on device" in done.stderr
