@@ -69,7 +69,7 @@ class Session:
             RecipeError: there are some.
         """
         if self.own_policy is not None:
-            recipe.policy.refuse_template_settings()
+            recipe.policy.refuse_beside_object()
 
     @property
     def loaded(self) -> Policy | None:

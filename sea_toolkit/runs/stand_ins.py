@@ -66,7 +66,7 @@ def policy_like(spec: PolicySpec, foresight: Foresight, stage: Stage) -> Policy:
         model = LlamaForCausalLM(config)
     write_only(model, _words(foresight.tokenizer))
     policy = Policy(
-        model, foresight.tokenizer, name=spec.model, template=spec.template, system=spec.system,
+        model, foresight.tokenizer, name=spec.name, template=spec.template, system=spec.system,
         template_options=spec.template_options, chat_template=spec.chat_template,
     )  # fmt: skip
     model.model.layers[0].register_forward_pre_hook(lambda block, given: stage.policy.note(given[0]))
