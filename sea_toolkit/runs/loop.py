@@ -21,11 +21,11 @@ from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.course import Course
-from sea_toolkit.runs.explanation import TokenShare
 from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
+from sea_toolkit.runs.token_gains import TokenGain
 from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
@@ -78,7 +78,7 @@ class StepLoop:
         )
         self.identity = uuid.uuid4().hex
         self.before, self.explains = before, explains
-        self.tokens: list[list[list[TokenShare]]] | None = None
+        self.gains: list[list[list[TokenGain]]] | None = None
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
