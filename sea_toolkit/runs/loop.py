@@ -172,7 +172,7 @@ class StepLoop:
             if self.folder is not None:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self.course.set_clock()
-            with during("at the start"):
+            with during("at the start"), problem.ledger.asking(self.halt.ask_at_the_start):
                 state, info = self.calls.init(self.noise)
                 self._log_step(info, -1)
             if self.folder is not None and problem.run.weighing.scales:
@@ -205,8 +205,7 @@ class StepLoop:
         self.course.set_clock()
         before, spent, expected = self._parts_now(), problem.ledger.samples, self.course.expected
         try:
-            problem.ledger.between = self.halt.ask
-            with during(f"in step {self.step + 1}"):
+            with during(f"in step {self.step + 1}"), problem.ledger.asking(self.halt.ask):
                 state, info = self.calls.step(self.state, self.noise)
                 self._log_step(info, self.step + 1)
                 self.acceptance.count(info.metrics)
@@ -217,8 +216,6 @@ class StepLoop:
         except BaseException:
             self._undo(before)
             raise
-        finally:
-            problem.ledger.between = None
         # no call in between: an interrupt leaves either the old step or the new one
         at, self.state = self.position, state
         at.step, at.last_cost, at.scored_last_step, at.planned = done, cost, scored, planned
