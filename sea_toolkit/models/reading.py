@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from sea_toolkit.core.torch_state import same_random_stream
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge, put_beside
@@ -202,7 +203,7 @@ def _weights(
     if head is not None and head.body is not None:
         loader, options = transformers.MODEL_MAPPING[type(config)], {**how, "state_dict": head.body}
     # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
-    with torch.random.fork_rng(devices=[]):
+    with same_random_stream():
         model, report = from_pretrained(
             loader,
             folder,

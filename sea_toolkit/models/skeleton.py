@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sea_toolkit.core.torch_state import same_random_stream
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import adapter_in
@@ -46,7 +47,7 @@ def _made(role: Role, source: Path | str, name: str, base: Path | str | None, tr
     for kind in tries:
         loader: Any = getattr(transformers, CLASSES[kind])
         try:
-            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            with torch.device("meta"), same_random_stream():
                 model = loader.from_config(config, trust_remote_code=trust)
         except Exception as error:  # each architecture has its own way to refuse
             failed = error
