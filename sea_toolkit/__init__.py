@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
     from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
+    from sea_toolkit.shards.job import ShardJob
     from sea_toolkit.util.conversation import Prompt
     from sea_toolkit.util.progress import Progress
 
@@ -59,7 +60,8 @@ __all__ = [
     "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
     "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
     "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "ShardJob",
+    "SoftResponse",
     "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids",
     "hookimpl", "latent_of", "metropolis", "pareto", "resume", "reward_function", "score", "select_chains",
 ]  # fmt: skip
@@ -100,6 +102,7 @@ _LAZY = {
     "Sampler": "samplers.base",
     "Score": "evaluation.score",
     "Scorer": "evaluation.score",
+    "ShardJob": "shards.job",
     "SoftResponse": "core.response",
     "WheelFiles": "models.wheel_files",
     "after_end": "core.response",

@@ -92,20 +92,3 @@ def _used(item: Item) -> dict[str, Any]:
 def _loaded(record: PluginRecord) -> dict[str, Any]:
     facts = {"plugin": record.key, "version": record.version, "status": record.status, "code": content_digest(record)}
     return {**facts, "file": record.value} if record.from_user and record.file else facts
-
-
-def differences(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
-    """What changed between two identities, one line each."""
-    lines = []
-    for key in sorted(set(then) | set(now)):
-        a, b, where = then.get(key), now.get(key), f"{path}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            lines += differences(a, b, f"{where}.")
-        elif a != b:
-            lines.append(f"{where}: {_short(a)} then, {_short(b)} now")
-    return lines
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 40 else text[:12] + "…"

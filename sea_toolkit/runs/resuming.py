@@ -12,12 +12,12 @@ from sea_toolkit.events import Event
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.manifest import differences
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.run import Run
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun
 from sea_toolkit.util import run_files
+from sea_toolkit.util.differences import differences
 from sea_toolkit.util.halt import Halt
 
 

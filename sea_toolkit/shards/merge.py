@@ -16,7 +16,7 @@ from sea_toolkit.util import run_files
 
 MEASURED = ("seconds", "peak_memory_mb")
 """What a machine took: it stands in the runs, and not in what is the same on every machine."""
-LEFT_OUT = ("candidates", "chains", "tokens", "prompt", "messages")
+LEFT_OUT = ("candidates", "chains", "tokens")
 """What stays in the runs: hundreds of texts for a prompt."""
 
 
@@ -38,7 +38,7 @@ def results(store: Store) -> Iterator[tuple[Row, Result | None]]:
 
 
 def rows(store: Store) -> Iterator[dict[str, Any]]:
-    """The same as plain data: `index`, `prompt`, the user's `columns`, and the result without texts that lost.
+    """The same as plain data: `index`, the result without the texts that lost, and the user's `columns`.
 
     Raises:
         SeaError: as `results`.
@@ -54,7 +54,7 @@ def row_of(row: Row, result: Result) -> dict[str, Any]:
     ledger = {key: value for key, value in data.pop("ledger").items() if key not in MEASURED}
     kept = {key: value for key, value in data.items() if key not in LEFT_OUT}
     columns = {"columns": dict(row.prompt.columns)} if row.prompt.columns else {}
-    return {"index": row.index, "prompt": row.prompt.to_data(), **columns, **kept, "ledger": ledger}
+    return {"index": row.index, **kept, **columns, "ledger": ledger}
 
 
 def _of_shard(store: Store, shard: int) -> Iterator[tuple[Row, Result | None]]:
@@ -88,7 +88,7 @@ def write_jsonl(store: Store, path: Path) -> int:
         SeaError: as `results`, or the file cannot be written.
     """
     count = 0
-    with _whole(path) as scratch, open(scratch, "wb") as file:
+    with whole(path) as scratch, open(scratch, "wb") as file:
         for row in rows(store):
             file.write(run_files.to_line(row))
             count += 1
@@ -96,7 +96,7 @@ def write_jsonl(store: Store, path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """A name to write to, which becomes `path` if all went well."""
     scratch = path.with_name(f".{path.name}.part")
     try:

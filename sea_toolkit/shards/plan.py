@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.runs.batches import check_count, refuse_several
-from sea_toolkit.runs.compose import Composition
-from sea_toolkit.runs.manifest import differences, versions
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import run_files
+from sea_toolkit.util.differences import differences
 
 FILE = "plan.json"
 ATTEMPTS = 3
@@ -27,7 +23,7 @@ class Plan:
     Attributes:
         recipe: of all shards.
         prompts: how many there are.
-        sha256: of `prompts.jsonl`.
+        prompts_sha256: of `prompts.jsonl`.
         batch: prompts of a shard; they share a run, and rounding makes an answer depend on that company.
         checkpoint_every: steps between two checkpoints of a shard.
         explains: each run tells what the tokens of an answer are worth.
@@ -38,7 +34,7 @@ class Plan:
 
     recipe: Recipe
     prompts: int
-    sha256: str
+    prompts_sha256: str
     batch: int
     checkpoint_every: int
     explains: bool
@@ -80,10 +76,12 @@ class Plan:
         try:
             return cls(**{**data, "recipe": Recipe.parse(data["recipe"], where=str(path))})
         except (KeyError, TypeError) as error:
-            raise SeaError(f"{path} is of another version: {error}", expected="the plan of a folder of prompts") from error
+            raise SeaError(
+                f"{path} is of another version: {error}", expected="the plan of a folder of prompts"
+            ) from error
 
     def refuse_other(self, other: Plan, folder: Path) -> None:
-        """Refuse to go on with a folder under another plan. The day on which it began stays the plan's.
+        """Refuse to go on with a folder under another plan. The day and the number of threads stay those that it has.
 
         Raises:
             RecipeError: with everything that differs.
@@ -97,47 +95,7 @@ class Plan:
             )
 
 
-def make_plan(
-    composition: Composition,
-    prompts: int,
-    sha256: str,
-    batch: int,
-    *,
-    checkpoint_every: int,
-    explains: bool,
-    threads: int,
-    skipped: Sequence[str] = (),
-) -> Plan:
-    """The plan of a composition; no model is loaded.
-
-    Args:
-        composition: of the recipe.
-        prompts: how many there are.
-        sha256: of `prompts.jsonl`.
-        batch, checkpoint_every, explains, threads, skipped: see `Plan`.
-
-    Raises:
-        RecipeError: `batch` is no number above 0, or the recipe needs all prompts in one run.
-    """
-    check_count("batch", batch)
-    check_count("checkpoint_every", checkpoint_every)
-    recipe = composition.recipe
-    refuse_several(recipe, -(-prompts // batch))
-    for part in composition.parts:
-        if part.weight.scale is None:
-            raise RecipeError(
-                f'the scale of {part.label!r} is "base-std", which each shard would measure for itself',
-                expected="one scale for all prompts",
-                hint="sea-toolkit calibrate RECIPE PROMPTS writes the number into the recipe",
-            )
-    if recipe.policy.date is None:  # templates read the day: all shards read the one on which the first began
-        day = recipe.policy.model_copy(update={"date": datetime.date.today().isoformat()})
-        recipe = recipe.model_copy(update={"policy": day})
-    return Plan(
-        recipe, prompts, sha256, batch, checkpoint_every, explains, threads, versions(composition), list(skipped)
-    )
-
-
 def _asked(plan: Plan) -> dict[str, Any]:
     data = plan.to_data()
-    return {**data, "recipe": {**data["recipe"], "policy": {**data["recipe"].get("policy", {}), "date": None}}}
+    policy = {**data["recipe"].get("policy", {}), "date": None}
+    return {**data, "threads": None, "recipe": {**data["recipe"], "policy": policy}}

@@ -22,11 +22,11 @@ from typing import Any
 
 from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.folder import refuse_used
-from sea_toolkit.runs.manifest import differences
 from sea_toolkit.shards import plan, prompts_file
 from sea_toolkit.shards.plan import Plan
 from sea_toolkit.shards.prompts_file import PromptsFile, Row
 from sea_toolkit.util import run_files
+from sea_toolkit.util.differences import differences
 from sea_toolkit.util.locks import hold, is_held, lock_file
 
 SETTLED, WORKING, FAILED, LOCKS = "shards", "working", "failed", "locks"
@@ -80,7 +80,7 @@ class Store:
     @cached_property
     def prompts(self) -> PromptsFile:
         """The prompts, checked when they are first asked for."""
-        return PromptsFile(self.folder, self.plan.batch, self.plan.sha256)
+        return PromptsFile(self.folder, self.plan.batch, self.plan.prompts_sha256)
 
     def rows(self, shard: int) -> list[Row]:
         """The prompts of a shard."""
@@ -209,6 +209,15 @@ class Store:
                 (self.folder / FAILED / f"{index:07d}.json").unlink()
         except OSError as error:
             raise run_files.cannot_write(self.folder, error) from error
+
+    def retry_failed(self) -> None:
+        """Let all shards with failed prompts be worked on again.
+
+        Raises:
+            SeaError: the folder cannot be written, or a file is damaged.
+        """
+        for shard in self.settled() & {entry["index"] // self.plan.batch for entry in self.failed()}:
+            self.take_back(shard)
 
     def _lock(self, shard: int) -> Path:
         return self.folder / LOCKS / f"{shard:05d}"

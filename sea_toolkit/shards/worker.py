@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sea_toolkit.errors import ModelError, NumericalError, RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.folder import SavedRun, held_folder
-from sea_toolkit.runs.manifest import differences, versions
+from sea_toolkit.runs.manifest import versions
 from sea_toolkit.runs.resuming import resumed
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
@@ -19,6 +20,7 @@ from sea_toolkit.shards.attempts import Attempts
 from sea_toolkit.shards.prompts_file import Row
 from sea_toolkit.shards.store import OtherWorkerError, Store
 from sea_toolkit.util import run_files
+from sea_toolkit.util.differences import differences
 
 FINAL = (RecipeError, ModelError, NumericalError)
 """Errors that the same prompts bring again: no second attempt."""
@@ -55,6 +57,16 @@ class Worker:
                 expected="the versions and plugins of the process that made the plan",
                 hint="install those here; sea-toolkit list-plugins --requirements prints them where the plan was made",
             )
+
+    def load(self) -> None:
+        """Read the models, with the first prompt: what fails here is no prompt's fault.
+
+        Raises:
+            ModelError: a model cannot be found or read.
+            SeaError: as `Session.bind`, for a reason other than the prompt.
+        """
+        with contextlib.suppress(RecipeError):  # of the prompt, which is looked at again in its shard
+            self.session.bind(self.compose(), [self.store.rows(0)[0].prompt])
 
     def work(self, shards: Iterable[int], settled: Callable[[int], None]) -> list[int]:
         """Answer what nobody else works on.
@@ -147,7 +159,7 @@ class Worker:
                 explains=plan.explains,
             )
             self.store.require(run.manifest["identity"])
-            asked = run.problem.prompts
+            asked = composition.prompts([row.prompt for row in rows])
             SavedRun(plan.recipe, asked, {}, plan.checkpoint_every, plan.explains, occurrences).write(folder)
             run.execute()
 

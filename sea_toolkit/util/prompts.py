@@ -40,13 +40,20 @@ def read_prompts(path: str | Path, name: str | None = None, broken: BrokenLines 
             expected="prompts, one a line, or a .csv, .tsv, .jsonl or .parquet file",
         )
     kind = path.name.lower().removesuffix(".gz")
-    if kind.endswith(TABLES):
+    if is_table(path.name):
         return _of_table(path, name, broken or BrokenLines())
     if name is not None:
-        raise RecipeError(f"{path} is no table and has no column {name!r}", expected="a .csv, .tsv, .jsonl or .parquet file")
+        raise RecipeError(
+            f"{path} is no table and has no column {name!r}", expected="a .csv, .tsv, .jsonl or .parquet file"
+        )
     if kind.endswith(".json"):
         return read_messages(read_text(path), str(path))
     return prompts_of_lines(read_text(path), str(path))
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of this name is a table."""
+    return name.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def prompts_of_lines(text: str, where: str) -> list[Prompt]:
