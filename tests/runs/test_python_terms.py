@@ -118,7 +118,7 @@ def test_a_classifier_in_memory_is_read_as_one_from_a_folder(classifier, tmp_pat
 def test_a_classifier_with_another_tokenizer_guides_through_a_bridge(classifier):
     other = tiny_tokenizer(100)
     result = align(reward={"rm": {"model": classifier, "tokenizer": other, "output": 1}}, sampler=None)
-    assert result.sampler == "smc"
+    assert result.sampler == "tilted"
     assert any("has a tokenizer of its own" in note for note in result.notes)
     ids = other.apply_chat_template(
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": result.response}], return_tensors="pt"
