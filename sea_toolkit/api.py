@@ -135,7 +135,8 @@ def align(
         checkpoint_every: steps between checkpoints (with `out`).
         max_seconds: of sampling, all prompts together; then the best so far is the answer, with status "stopped". Every
             prompt gets the answers that its chains start with, whatever they take.
-        should_stop: asked between steps and between tokens; true ends the run in the same way.
+        should_stop: asked between steps and between tokens; true ends the run in the same way. What it raises ends it
+            at once, while the first answers are drawn too.
         on_event: called with an `Event` at the start, after each step and at the end.
         on_interrupt: what Ctrl-C does: "return" ends the run and returns the best so far, with status "interrupted";
             "raise" raises `Interrupted` with that as its `results`; so does a second Ctrl-C within three seconds.

@@ -14,7 +14,7 @@ from sea_toolkit.runs.explain import name_of
 from sea_toolkit.util.printable import printable
 
 if TYPE_CHECKING:
-    from sea_toolkit.runs.explanation import CandidateShare, Decision, Explanation, TokenShare
+    from sea_toolkit.runs.explanation import AnswerToken, CandidateShare, Decision, Explanation
 
 COST = ((6.0, "bold red"), (3.0, "red"), (1.5, "yellow"))
 """−log π from which a token has a style."""
@@ -78,7 +78,7 @@ def _candidates(candidates: Sequence[CandidateShare]) -> Table:
     return table
 
 
-def _tokens(tokens: Sequence[TokenShare]) -> Table:
+def _tokens(tokens: Sequence[AnswerToken]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("token")
     table.add_column("−log π", justify="right")
@@ -87,15 +87,15 @@ def _tokens(tokens: Sequence[TokenShare]) -> Table:
         table.add_column(f"gain {printable(label, one_line=True)}", justify="right")
     for t in tokens:
         gains = [f"{t.gains[label]:+.3f}" for label in labels]
-        table.add_row(printable(t.text, one_line=True), f"{t.nll:.2f}", *gains)
+        table.add_row(printable(t.text, one_line=True), f"{-t.log_prob:.2f}", *gains)
     return table
 
 
-def _colored(title: str, tokens: Sequence[TokenShare]) -> list[RenderableType]:
+def _colored(title: str, tokens: Sequence[AnswerToken]) -> list[RenderableType]:
     """The text once for −log π and once for each reward, its tokens in the colors of `_legend`."""
     cost = Text()
     for t in tokens:
-        cost.append_text(styled(t.text, next((style for least, style in COST if t.nll >= least), "")))
+        cost.append_text(styled(t.text, next((style for least, style in COST if -t.log_prob >= least), "")))
     lines: list[RenderableType] = [styled(f"{title}, −log π", "bold"), cost]
     for label in tokens[0].gains if tokens else ():
         largest = max(abs(t.gains[label]) for t in tokens)
@@ -107,10 +107,10 @@ def _colored(title: str, tokens: Sequence[TokenShare]) -> list[RenderableType]:
     return lines
 
 
-def _legend(tokens: Sequence[TokenShare], colored: bool) -> str:
+def _legend(tokens: Sequence[AnswerToken], colored: bool) -> str:
     gains = " gain: nats that a token brings, to first order, beside what the policy would write there." if any(
         t.gains for t in tokens
-    ) else " no term has a gradient that tells what a token brings."  # fmt: skip
+    ) else " what a token brings is told of terms with a gradient, by a run with --explain."  # fmt: skip
     if not colored:
         return f"−log π in nats;{gains}"
     steps = ", ".join(

@@ -56,6 +56,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.score:score",
         "Score the answers in TABLE as a run scores the texts that it meets.",
     ),
+    "serve": (
+        "sea_toolkit.cli.serve:serve",
+        "Answer over HTTP, as OpenAI's API does: chat and text completions whose answers are aligned by a recipe.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (

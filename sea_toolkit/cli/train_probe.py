@@ -122,7 +122,8 @@ def _run(
 
     from sea_toolkit.lm.devices import Placement, pick_device
     from sea_toolkit.models.finder import ModelFinder
-    from sea_toolkit.models.loading import find_language_model, load_encoder
+    from sea_toolkit.models.loading import load_encoder
+    from sea_toolkit.models.policy_source import find_language_model
     from sea_toolkit.training.examples import read_examples
 
     # the data first: a mistake there is found before any weight is loaded

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,6 +45,15 @@ class Ledger:
     started: float = field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
     between: Callable[[], None] | None = None
+
+    @contextmanager
+    def asking(self, question: Callable[[], None]) -> Iterator[None]:
+        """Within the block, the question is asked after each step of decoding."""
+        self.between = question
+        try:
+            yield
+        finally:
+            self.between = None
 
     def decoded(self) -> None:
         """Count one step of decoding: a pass of the policy that has to wait for the one before it."""

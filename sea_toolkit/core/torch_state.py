@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME, SharedBlock
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
 """Devices that have an autocast of their own."""
@@ -33,27 +34,23 @@ def own_torch_state() -> Iterator[None]:
         yield
 
 
-class _SharedFloat32:
-    """float32 as the default dtype, which torch keeps for the whole process: the first block of all threads sets it,
-    the last one puts back what was there."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before = torch.float32
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._before = torch.get_default_dtype()
-                torch.set_default_dtype(torch.float32)
-            self._inside += 1
-
-    def __exit__(self, *failure: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.set_default_dtype(self._before)
+@contextmanager
+def _float32_by_default() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
-_FLOAT32 = _SharedFloat32()
+_FLOAT32 = SharedBlock(_float32_by_default, ONE_AT_A_TIME)
+"""torch keeps its default dtype for the whole process."""
+
+
+@contextmanager
+def same_random_stream() -> Iterator[None]:
+    """Put torch's global stream back afterwards: a layer that is made fills itself from it before its weights are read.
+    One block at a time, in all threads together."""
+    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        yield

@@ -16,7 +16,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.positions import cut_answers, fitting_answers
 from sea_toolkit.lm.tokens import TextCodec, opened, start_of_text
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import find_language_model
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.problem.outlook import Foresight, Outlook

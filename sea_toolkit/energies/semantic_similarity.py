@@ -11,7 +11,8 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import find_language_model, load_encoder
+from sea_toolkit.models.loading import load_encoder
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy

@@ -16,8 +16,8 @@ from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.runs.archive import Candidate
-from sea_toolkit.runs.build_results import nll_per_token
 from sea_toolkit.runs.parts import OwnEnergies
+from sea_toolkit.runs.read_again import ReadTexts
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import finite
 from sea_toolkit.runs.session import Session
@@ -118,7 +118,7 @@ class Work:
         self, problem: Problem, snapshot: Snapshot, place: dict[str, Any], first: int, facts: dict[str, Any]
     ) -> list[Row]:
         chosen: list[Candidate] = snapshot.chosen
-        nll = nll_per_token(problem, [[c] for c in chosen])
+        nll = ReadTexts.read(problem, [[c] for c in chosen]).nll_per_token()
         texts, ended = [c.text for c in chosen], [c.finished for c in chosen]
         verdicts = {j.label: j.score(problem.prompts, texts, ended) for j in self.judges}
         rewards = [t.label for t in problem.terms if t.is_reward]

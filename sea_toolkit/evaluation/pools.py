@@ -9,7 +9,7 @@ from typing import Any
 
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Candidate
-from sea_toolkit.runs.build_results import mean_charge
+from sea_toolkit.runs.read_again import mean_charge
 from sea_toolkit.runs.result import finite
 
 

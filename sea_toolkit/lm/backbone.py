@@ -132,7 +132,12 @@ class Backbone:
         if self._takes_positions:
             extra["position_ids"] = positions
         # CTRL scales what it is given in place
-        return self.base(inputs_embeds=embeds.clone() if self.writes else embeds, attention_mask=mask, **extra)[0]
+        return self._states(embeds.clone() if self.writes else embeds, attention_mask=mask, **extra)
+
+    def _states(self, embeds: Tensor, **extra: Any) -> Tensor:
+        """What the base makes of embeddings, on their device: a model may be spread over several."""
+        states: Tensor = self.base(inputs_embeds=embeds, **extra)[0]
+        return states.to(embeds.device)
 
     def read(self, embeds: Float[Tensor, "rows n D"], mask: Bool[Tensor, "rows n"]) -> Float[Tensor, "rows n H"]:
         """The base model without a cache. Tokens go to the start of their row: what follows cannot change them, so that
@@ -142,7 +147,7 @@ class Backbone:
         if self._is_long(embeds.shape[1]):
             states = self._read_by_length(first, mask.sum(-1))
         else:
-            states = self.base(inputs_embeds=first, **self.plain)[0]
+            states = self._states(first, **self.plain)
         order = order.expand_as(states)
         return torch.zeros_like(states).scatter(1, order, states)
 
@@ -156,7 +161,7 @@ class Backbone:
             rows = ((lengths > self._switch) == is_long).nonzero().squeeze(-1)
             if len(rows):
                 width = int(lengths[rows].max().clamp(min=1))
-                part = self.base(inputs_embeds=embeds[rows, :width], **self.plain)[0]
+                part = self._states(embeds[rows, :width], **self.plain)
                 part = torch.nn.functional.pad(part, (0, 0, 0, embeds.shape[1] - width))
                 if states is None:
                     states = part.new_zeros(*embeds.shape[:2], part.shape[-1])

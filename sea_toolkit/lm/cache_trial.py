@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.architecture import FAILURES, agree, probe_ids
+from sea_toolkit.lm.architecture import FAILURES, agree, is_quantized, probe_ids
 from sea_toolkit.lm.reread import Embedded, RereadCache
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def settle(backbone: Backbone) -> None:
 
 
 def _works(way: Callable[[Backbone, Tensor, Tensor], Pairs], backbone: Backbone, embeds: Tensor, right: Tensor) -> bool:
+    dtype = torch.bfloat16 if is_quantized(backbone.base) else embeds.dtype
     try:
-        return all(agree(tried, expected, embeds.dtype) for tried, expected in way(backbone, embeds, right))
+        return all(agree(tried, expected, dtype) for tried, expected in way(backbone, embeds, right))
     except FAILURES:
         return False
 

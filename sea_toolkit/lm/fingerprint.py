@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,8 +12,10 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import PreTrainedModel
 
+from sea_toolkit.lm.adapted import adapter_settings
 from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import count_layers
@@ -117,10 +119,24 @@ def weights_fingerprint(model: nn.Module) -> str:
     config = model.config.to_dict() if isinstance(model, PreTrainedModel) else {}
     told = {k: v for k, v in config.items() if not k.startswith("_") and k not in _UNRELATED}
     digest = hashlib.sha256(json.dumps([type(model).__name__, told], sort_keys=True, default=str).encode())
+    settings = adapter_settings(model)
+    if settings:
+        digest.update(json.dumps(settings, sort_keys=True).encode())
     for name, weight in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        for part, tensor in _parts(name, weight.detach()):
+            digest.update(f"{part}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _parts(name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """A weight, or the tensors that it is made of: quantized weights (torchao) are numbers and their scales."""
+    if not is_traceable_wrapper_subclass(weight):
+        yield name, weight
+        return
+    inner, settings = weight.__tensor_flatten__()
+    for part in inner:
+        yield from _parts(f"{name}.{type(weight).__name__}.{part} {settings}", vars(weight)[part])
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

@@ -50,7 +50,9 @@ class Prefix:
         """The given prompts' prefixes, one row each, in that order."""
         layers = self.layers
         chosen = (
-            layers.select(prompts) if isinstance(layers, Embedded) else [(k[prompts], v[prompts]) for k, v in layers]
+            layers.select(prompts)
+            if isinstance(layers, Embedded)
+            else [(k[prompts.to(k.device)], v[prompts.to(v.device)]) for k, v in layers]
         )
         return Prefix(self.ids[prompts], self.mask[prompts], chosen, self.last_hidden[prompts])
 
@@ -94,7 +96,7 @@ class _BufferedLayer(DynamicLayer):
         self._publish()
 
     def keep_rows(self, rows: Int[Tensor, " n"]) -> None:
-        self._buffers = [b[rows] for b in self._buffers]
+        self._buffers = [b[rows.to(b.device)] for b in self._buffers]
         self._publish()
 
 
@@ -146,7 +148,7 @@ def take_rows(layers: KeysValues, rows: Int[Tensor, "*groups m"], n: int) -> Key
     """
     groups = torch.arange(rows[..., 0].numel(), device=rows.device)
     flat = (rows + n * groups.view(*rows.shape[:-1], 1)).flatten()
-    return [(keys[flat], values[flat]) for keys, values in layers]
+    return [(keys[flat.to(keys.device)], values[flat.to(values.device)]) for keys, values in layers]
 
 
 def crop_cache(cache: OpenCache, length: int) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from sea_toolkit.core.response import fit_rows
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import ModelError
+from sea_toolkit.lm.adapted import without_wrapper
 from sea_toolkit.lm.architecture import dissect, require_distribution
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
@@ -34,7 +35,7 @@ class Policy(TextInterface):
     """A causal LM and its tokenizer; weights are frozen, the model is in eval mode.
 
     Args:
-        model: a transformers causal LM, already on its device.
+        model: a transformers causal LM, already on its device; a `PeftModel` counts with its active adapter.
         tokenizer: its tokenizer.
         name: for messages and manifests.
         template: "chat" (the tokenizer's chat template), "plain" (the prompt as it is) or "auto".
@@ -42,6 +43,7 @@ class Policy(TextInterface):
         template_options: variables of the chat template, such as `{"enable_thinking": False}`.
         chat_template: one of the tokenizer's named templates, or a file with one.
         date: what a template that asks for the date is told; today if None.
+        commits: of the repositories that its weights come from, for manifests.
 
     Attributes:
         vocab_size: logits per position. The tokenizer, the embedding and the head may each have another number of rows;
@@ -68,7 +70,9 @@ class Policy(TextInterface):
         template_options: Mapping[str, Any] | None = None,
         chat_template: str | None = None,
         date: Date | None = None,
+        commits: Mapping[str, str] | None = None,
     ) -> None:
+        model = without_wrapper(model, name)
         require_tokens(tokenizer, name)
         if any(weight.is_inference() for weight in model.parameters()):
             raise ModelError(
@@ -79,6 +83,7 @@ class Policy(TextInterface):
             tokenizer, name, template, system=system, options=template_options, chat_template=chat_template, date=date
         )
         self.model = model.eval().requires_grad_(False)
+        self.commits = dict(commits or {})
         anatomy = dissect(self.model, name)
         self._head, self.vocab_size = anatomy.head, anatomy.vocab_size
         weight = anatomy.weight
@@ -137,7 +142,7 @@ class Policy(TextInterface):
 
     def logits(self, hidden: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
         """Next-token logits of final hidden states, float32; −inf for ids that the tokenizer cannot write."""
-        logits = self._head(inputs_embeds=hidden.reshape(1, -1, hidden.shape[-1])).logits.float()
+        logits = self._head(inputs_embeds=hidden.reshape(1, -1, hidden.shape[-1])).logits.to(hidden.device).float()
         return self.forbid(logits.reshape(*hidden.shape[:-1], -1))
 
     def forbid(self, scores: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V"]:

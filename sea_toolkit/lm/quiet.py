@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sea_toolkit.util.process_wide import SharedBlock
+
 
 @contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No log lines under ERROR, no progress bars and no warnings from transformers inside the block."""
+def _errors_alone() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -23,3 +24,12 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+_QUIET = SharedBlock(_errors_alone)
+
+
+def quiet_transformers() -> SharedBlock:
+    """No log lines under ERROR, no progress bars and no warnings from transformers inside the block. Blocks may overlap
+    in threads: level, bars and warnings are as they were when the last of them ends."""
+    return _QUIET

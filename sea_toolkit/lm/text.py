@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse, is_any
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.spans import TokenSpans
 from sea_toolkit.lm.template import ChatTemplate, has_template
 from sea_toolkit.lm.tokens import TextCodec, after_context, middle_of_text, opened
 from sea_toolkit.lm.vocabulary import require_rows
@@ -115,6 +116,11 @@ class TextInterface:
         if self.chat is None or not self.chat.generation_prompt:
             return middle_of_text(self.tokenizer)
         return after_context(self.tokenizer, self.chat.generation_prompt)
+
+    @cached_property
+    def spans(self) -> TokenSpans:
+        """Which bytes of an answer each of its tokens writes."""
+        return TokenSpans(self.tokenizer, self.decode)
 
     def as_answer(self, text: str) -> str:
         """A text that somebody wrote, with the white space that the chat template puts before an answer."""

@@ -52,8 +52,13 @@ def _of_base(key: str) -> str:
     return key.removeprefix(_PREFIX).replace(".modules_to_save.", ".").replace(".original_module.", ".")
 
 
-def adapter_in(folder: Path, name: str) -> Adapter | None:
+def adapter_in(folder: Path, name: str, on: Path | str | None = None) -> Adapter | None:
     """The adapter of a folder, or None if there is none.
+
+    Args:
+        folder: to look into.
+        name: for messages.
+        on: its base, in the place of the one that it names.
 
     Raises:
         ModelError: PEFT is not installed, the folder also holds a whole model, or the adapter's config is not readable.
@@ -62,7 +67,7 @@ def adapter_in(folder: Path, name: str) -> Adapter | None:
         return None
     try:
         config: dict[str, Any] = parse_json((folder / CONFIG).read_text(encoding="utf-8"))
-        base = str(config.get("base_model_name_or_path") or "")
+        base = str(on or config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / CONFIG} cannot be read: {error}", expected="the config of an adapter") from error
     if config.get("megatron_config"):
@@ -82,9 +87,9 @@ def adapter_in(folder: Path, name: str) -> Adapter | None:
         raise ModelError(
             f"{name} is an adapter for {base or 'an unnamed model'}, and peft is not installed",
             expected="a whole model, or the package that reads adapters",
-            hint="pip install peft, or merge the adapter into its base (merge_and_unload) and save the whole",
+            hint="pip install 'sea-alignment[adapters]' (PEFT), or merge the adapter into its base and save the whole",
         )
-    return Adapter(folder, name, _base(folder, base, name))
+    return Adapter(folder, name, _base(folder, base, name) if on is None else on)
 
 
 def _base(folder: Path, base: str, name: str) -> Path | str:
@@ -111,6 +116,23 @@ def merge(base: Any, adapter: Adapter, *, of_transformers: bool = True) -> Any:
     Raises:
         ModelError: the adapter was trained on another architecture or other layers, or cannot be merged.
     """
+    wrapped = _wrapped(base, adapter, of_transformers)
+    with quiet_transformers():
+        return wrapped.merge_and_unload()
+
+
+def put_beside(base: Any, adapter: Adapter) -> Any:
+    """The base with the adapter's layers beside its own, as quantized weights need it: added in, they would be rounded
+    away.
+
+    Raises:
+        ModelError: as `merge`.
+    """
+    return _wrapped(base, adapter, True).get_base_model()
+
+
+def _wrapped(base: Any, adapter: Adapter, of_transformers: bool) -> Any:
+    """PEFT's own model of the two, checked."""
     from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     shapes = adapter.shapes()
@@ -137,8 +159,7 @@ def merge(base: Any, adapter: Adapter, *, of_transformers: bool = True) -> Any:
             f"the adapter {adapter.name} is of the kind {getattr(kind, 'value', kind)}, which cannot be merged",
             expected="an adapter of weights, such as LoRA",
         )
-    with quiet_transformers():
-        return wrapped.merge_and_unload()
+    return wrapped
 
 
 def _fit_vocabulary(base: Any, adapter: Adapter) -> None:

@@ -149,7 +149,7 @@ def publish(folder: Path, target: Path, record: dict[str, Any], progress: Progre
         record["sha256"] = {path.name: sha256_file(path) for path in files if path.name != WEIGHTS}
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         mode = (folder / RECORD).stat().st_mode  # the umask's; some writers of weights are for their owner alone
-        for path in (path for path in folder.iterdir() if path.is_file()):
+        for path in (path for path in folder.iterdir() if path.is_file() and path.stat().st_nlink == 1):
             path.chmod(mode)
         try:
             os.rename(folder, target)

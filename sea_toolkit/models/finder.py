@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sea_toolkit.models.resolve import resolve_model
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 from sea_toolkit.util.progress import Progress, silent
 
 Loaded = TypeVar("Loaded")
@@ -43,13 +44,15 @@ class ModelFinder:
         return resolve_model(name, self.hub, role, self.progress)
 
     def load_once(self, key: Hashable, load: Callable[[], Loaded]) -> Loaded:
-        """What `load` returns, called once per key: energies that name the same model share it.
+        """What `load` returns, called once per key: energies that name the same model share it, those of runs in other
+        threads too.
 
         Args:
             key: everything that the result depends on, such as ("classifier", source, device, dtype).
             load: reads the model.
         """
-        if key not in self._loaded:
-            self._loaded[key] = load()
-        loaded: Loaded = self._loaded[key]
-        return loaded
+        with ONE_AT_A_TIME:
+            if key not in self._loaded:
+                self._loaded[key] = load()
+            loaded: Loaded = self._loaded[key]
+            return loaded

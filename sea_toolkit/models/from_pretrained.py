@@ -12,6 +12,7 @@ from sea_toolkit.lm.quiet import quiet_transformers
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import titled
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 
 
 def from_pretrained(loader: Any, folder: Path, name: str, *, trust_remote_code: bool, **options: Any) -> Any:
@@ -22,7 +23,7 @@ def from_pretrained(loader: Any, folder: Path, name: str, *, trust_remote_code: 
     """
     source = None if options.get("state_dict") else str(folder)
     try:
-        with quiet_transformers(), user_said(trust_remote_code):
+        with ONE_AT_A_TIME, quiet_transformers(), user_said(trust_remote_code):  # it sets torch's default dtype
             return loader.from_pretrained(source, trust_remote_code=trust_remote_code, **options)
     except Exception as error:  # transformers raises whatever its parsers raise
         raise explained(error, folder, name) from error

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.quiet import quiet_transformers
-from sea_toolkit.models.cache import WEIGHTS, disk_errors, watching
+from sea_toolkit.models.cache import WEIGHTS, disk_errors
 from sea_toolkit.models.wheel import Unavailable
 from sea_toolkit.util.progress import Progress
 
 
 def snapshot(repository: str, folder: Path, size: int, progress: Progress) -> str:
-    """Download config, tokenizer and safetensors of `repository` into `folder`; returns the commit.
+    """Put config, tokenizer and safetensors of `repository` into `folder`; returns the commit.
+
+    They are downloaded into the Hugging Face cache, which other tools share, and linked from there; copied where the
+    two lie on different disks.
+
+    Args:
+        repository: `owner/name`.
+        folder: to be filled.
+        size: bytes that are expected.
+        progress: told of the bytes.
 
     Raises:
         Unavailable: the hub cannot be reached or does not have it.
@@ -24,22 +35,51 @@ def snapshot(repository: str, folder: Path, size: int, progress: Progress) -> st
     from huggingface_hub import HfApi, snapshot_download
 
     try:
-        with quiet_transformers(), watching(folder, size, progress, f"downloading {repository}"):
+        with quiet_transformers():
             commit = HfApi().model_info(repository, timeout=20).sha
-            snapshot_download(
+            found = snapshot_download(
                 repository,
                 revision=commit,
-                local_dir=folder,
                 allow_patterns=["*.json", "*.txt", "*.jinja", WEIGHTS],
+                tqdm_class=_telling(progress, size, f"downloading {repository}"),
             )
+        folder.mkdir(exist_ok=True)
+        for file in (path for path in Path(found).iterdir() if path.is_file()):
+            _link(file.resolve(), folder / file.name)
     except Exception as error:  # connection, proxy, certificate, offline mode, gated: many classes, one meaning
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
             with disk_errors(folder.parent):
                 raise
         text = str(error).strip().splitlines()
         raise Unavailable(f"not reached ({type(error).__name__}: {text[0][:200] if text else ''})") from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
     return str(commit)
+
+
+def _link(file: Path, to: Path) -> None:
+    try:
+        os.link(file, to)
+    except OSError:  # on another disk, or a file system without links
+        shutil.copyfile(file, to)
+
+
+def _telling(progress: Progress, size: int, what: str) -> type:
+    """A bar of tqdm that shows nothing and tells of the bytes; the hub has one for what arrives and one for what is
+    written."""
+    from tqdm import tqdm
+
+    class Telling(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._counts_bytes, self._told = options.get("unit") == "B", 0.0
+            super().__init__(*args, **options, disable=True)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self._counts_bytes:
+                self._told += n or 0
+                progress(min(int(self._told), size), size, what)
+            return super().update(n)
+
+    progress(0, size, what)
+    return Telling
 
 
 _FACTS = ["*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken"]

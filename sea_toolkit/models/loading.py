@@ -10,13 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.devices import Placed, pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.folder import facts_of, has_adapter, read_config_file, refuse_file
-from sea_toolkit.models.gguf import converted_gguf, gguf_in
+from sea_toolkit.models.folder import facts_of, has_adapter, read_config_file
+from sea_toolkit.models.load_options import LoadOptions, at
+from sea_toolkit.models.policy_source import find_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.models.quantized import with_true_gradient
 from sea_toolkit.models.reading import Role, read_model, read_tokenizer
@@ -36,41 +38,39 @@ def load_policy(
 
     Raises:
         ModelError: it cannot be found, downloaded or read.
-        RecipeError: the device does not exist.
+        RecipeError: the device does not exist, or is named beside a device map; a revision of a model without any;
+            weights that are quantized already are to be quantized.
     """
-    device = pick_device(spec.device)
-    source, trust = find_language_model(spec.model, finder), finder.trust_remote_code
-    tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust)
+    if spec.device_map is not None and spec.device != "auto":
+        raise RecipeError(
+            f"the policy has a device ({spec.device}) and a device_map ({spec.device_map})", expected="one of them"
+        )
+    device, trust = pick_device(spec.device), finder.trust_remote_code
+    found = find_policy(spec, finder)
+    tokenizer = read_tokenizer(found.source, found.name, trust_remote_code=trust, base=found.base)
     if check is not None:
         check(tokenizer)
-    dtype, attention = pick_dtype(spec.dtype, device), spec.attention
-    finder.progress(0, 0, f"loading {spec.model}")
-    model = read_model("causal", source, spec.model, dtype, trust_remote_code=trust, attention=attention)
+    finder.progress(0, 0, f"loading {found.name}")
+    model = read_model(
+        "causal",
+        found.source,
+        found.name,
+        pick_dtype(spec.dtype, device),
+        trust_remote_code=trust,
+        base=found.base,
+        options=LoadOptions(device, spec.attention, spec.quantization, spec.device_map),
+    )
     return Policy(
-        model.to(device),
+        at(model, device) if spec.device_map is None else model,
         tokenizer,
-        name=spec.model,
+        name=found.name,
+        commits=found.commits(trust),
         template=spec.template,
         system=spec.system,
         template_options=spec.template_options,
         chat_template=spec.chat_template,
         date=None if spec.date is None else datetime.date.fromisoformat(spec.date),
     )
-
-
-def find_language_model(name: str, finder: ModelFinder) -> Path | str:
-    """Where a causal LM is to be loaded from: a folder, or a Hugging Face id. A GGUF file is de-quantized first.
-
-    Raises:
-        ModelError: it cannot be found, or is not a language model.
-    """
-    source = finder.find(name, "policy")
-    if isinstance(source, Path):
-        gguf = gguf_in(source)
-        if gguf is not None:
-            return converted_gguf(gguf, finder.progress)
-        refuse_file(source, name)
-    return source
 
 
 def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> Policy:
@@ -80,8 +80,9 @@ def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_
         ModelError: unreadable, or not fit to be asked (see `Policy`).
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
-    model = read_model("causal", source, name, policy.dtype, trust_remote_code=trust_remote_code)
-    model = with_true_gradient(model.to(policy.device), name)
+    options = LoadOptions(policy.device)
+    model = read_model("causal", source, name, policy.dtype, trust_remote_code=trust_remote_code, options=options)
+    model = with_true_gradient(at(model, policy.device), name)
     return Policy(model, tokenizer, name=name, date=None if policy.chat is None else policy.chat.date)
 
 
@@ -93,9 +94,10 @@ def load_encoder(source: Path | str, place: Placed, name: str, *, trust_remote_c
     """
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     # a pooler is a head of its own, and not read; transformers draws one where the file has none
-    model = read_model("base", source, name, place.dtype, trust_remote_code=trust_remote_code, unread="pooler.")
+    trust, options = trust_remote_code, LoadOptions(place.device)
+    model = read_model("base", source, name, place.dtype, trust_remote_code=trust, unread="pooler.", options=options)
     guard_rows(model.get_input_embeddings(), tokenizer, name)
-    return with_true_gradient(model.to(place.device), name), tokenizer
+    return with_true_gradient(at(model, place.device), name), tokenizer
 
 
 def load_classifier(
@@ -118,8 +120,9 @@ def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remot
     Raises:
         ModelError: unreadable.
     """
-    model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code)
-    return with_true_gradient(float32_head(model).to(place.device), name)
+    options = LoadOptions(place.device)
+    model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code, options=options)
+    return with_true_gradient(at(float32_head(model), place.device), name)
 
 
 def load_step_classifier(
@@ -133,8 +136,9 @@ def load_step_classifier(
     tokenizer = read_tokenizer(source, name, trust_remote_code=trust_remote_code)
     of_tokens = any(kind.endswith("ForTokenClassification") for kind in architectures(source, name, trust_remote_code))
     role: Role = "tokens" if of_tokens else "classifier"
-    model = read_model(role, source, name, place.dtype, trust_remote_code=trust_remote_code)
-    return with_true_gradient(float32_head(model).to(place.device), name), tokenizer
+    options = LoadOptions(place.device)
+    model = read_model(role, source, name, place.dtype, trust_remote_code=trust_remote_code, options=options)
+    return with_true_gradient(at(float32_head(model), place.device), name), tokenizer
 
 
 def architectures(source: Path | str, name: str, trust_remote_code: bool = False) -> list[str]:

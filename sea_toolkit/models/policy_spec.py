@@ -12,6 +12,8 @@ from sea_toolkit.errors import RecipeError
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
+Quantization = Literal["bitsandbytes-4bit", "bitsandbytes-8bit", "torchao-int8"]
+DeviceMap = Literal["auto", "balanced", "balanced_low_0", "sequential"] | dict[str, int | str]
 
 
 class Strict(BaseModel):
@@ -44,22 +46,39 @@ Day = Annotated[str, BeforeValidator(_iso), AfterValidator(_is_date)]
 class PolicySpec(Strict):
     """Which causal LM answers, and how a prompt is put to it.
 
-    `system`, `template_options`, `chat_template` and `date` say how the chat template is rendered; see `Policy`.
+    `revision` pins a model of the Hugging Face hub, `adapter` is put onto the model, `quantization` is done while it is
+    read, and `device_map` spreads it over devices, as transformers' own does. `system`, `template_options`,
+    `chat_template` and `date` say how the chat template is rendered; see `Policy`.
     """
 
     model: str = "smollm2-135m"
+    revision: str | None = Field(default=None, min_length=1)
+    adapter: str | None = Field(default=None, min_length=1)
+    quantization: Quantization | None = None
+    device_map: DeviceMap | None = None
     template: Literal["auto", "chat", "plain"] = "auto"
     system: str | None = None
     template_options: dict[str, Any] = Field(default_factory=dict)
     chat_template: str | None = None
     date: Day | None = None
 
-    def refuse_template_settings(self) -> None:
-        """For a policy that was given as an object, whose template is settled.
+    @property
+    def name(self) -> str:
+        """What the policy is called: its model, and what is done to it."""
+        parts = [self.model if self.revision is None else f"{self.model}@{self.revision}", self.adapter]
+        return " + ".join(part for part in (*parts, self.quantization) if part is not None)
+
+    def refuse_beside_object(self) -> None:
+        """For a policy that was given as an object, which is loaded already, and whose template is settled.
 
         Raises:
             RecipeError: there is such a setting.
         """
+        read = self.model_dump(include={"revision", "adapter", "quantization", "device_map"})
+        for key in (key for key, value in read.items() if value):
+            raise RecipeError(
+                f"policy.{key} is set, and the policy is an object of your own", expected="the model as it is to be"
+            )
         settings = self.model_dump(include={"system", "template_options", "chat_template", "date"})
         set_keys = [key for key, value in settings.items() if value]
         if set_keys:

@@ -28,7 +28,7 @@ _PACKING = "support_avx512bf16_for_cpu"
 def method_of(model: Any) -> str | None:
     """What a model's weights are quantized by, by its config; None for a model in floating point."""
     written = model.config.to_dict().get("quantization_config")
-    return None if written is None else str(written.get("quant_method", "an unnamed method"))
+    return None if written is None else str.__str__(written.get("quant_method", "an unnamed method"))  # not its enum's
 
 
 def keep_gradients(model: Any) -> None:

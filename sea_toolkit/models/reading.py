@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 import torch
 
-from sea_toolkit.errors import ModelError
+from sea_toolkit.core.torch_state import same_random_stream
+from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models import folder as folders
-from sea_toolkit.models.adapters import Adapter, adapter_in, merge
+from sea_toolkit.models.adapters import Adapter, adapter_in, merge, put_beside
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
 from sea_toolkit.models.from_pretrained import from_pretrained
 from sea_toolkit.models.heads import WRAPPED, OwnHead, own_head
 from sea_toolkit.models.heads.families import BODIES
-from sea_toolkit.models.policy_spec import Attention
-from sea_toolkit.models.quantized import keep_gradients
+from sea_toolkit.models.load_options import DEFAULT, LoadOptions, refuse_offloaded
+from sea_toolkit.models.quantized import keep_gradients, method_of
 from sea_toolkit.models.remote_code import refuse_kernels
 from sea_toolkit.models.weights_files import Shapes
 
@@ -37,19 +38,22 @@ _HINTS = {
 }
 
 
-def read_tokenizer(source: Path | str, name: str, *, trust_remote_code: bool = False) -> Any:
+def read_tokenizer(
+    source: Path | str, name: str, *, trust_remote_code: bool = False, base: Path | str | None = None
+) -> Any:
     """The tokenizer of a model; of an adapter without one, that of its base.
 
     Args:
         source: a folder, or a Hugging Face id.
         name: for messages.
         trust_remote_code: whether Python that comes with the tokenizer may run.
+        base: of an adapter, in the place of the one that it names.
 
     Raises:
         ModelError: it cannot be had or read, or its files are missing.
     """
     folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
-    adapter = adapter_in(folder, name)
+    adapter = adapter_in(folder, name, base)
     if adapter is not None and not any(folder.glob("tokenizer*")):
         base_of(adapter, trust_remote_code)
         return read_tokenizer(adapter.base, str(adapter.base), trust_remote_code=trust_remote_code)
@@ -72,9 +76,12 @@ def read_model(
     *,
     trust_remote_code: bool = False,
     unread: str | None = None,
-    attention: Attention = "auto",
+    base: Path | str | None = None,
+    options: LoadOptions = DEFAULT,
 ) -> Any:
-    """A transformers model on the CPU, in eval mode and frozen, an adapter merged into its base.
+    """A transformers model in eval mode and frozen, on the CPU unless its options say otherwise.
+
+    An adapter is merged into its base; into a quantized one it cannot be, and stands beside its weights.
 
     Weights come from safetensors only (a pickle can run code), and all of them do: transformers fills gaps at random.
 
@@ -85,25 +92,33 @@ def read_model(
         dtype: of weights and activations.
         trust_remote_code: whether Python that comes with the model may run.
         unread: weights whose names begin so may be missing.
-        attention: how it is computed; transformers chooses for "auto".
+        base: of an adapter, in the place of the one that it names.
+        options: how it is read.
 
     Raises:
         ModelError: it cannot be had or read, is of another kind, or is not complete.
     """
     folder = folders.facts_of(source, name, trust_remote_code=trust_remote_code)
-    adapter, restored = adapter_in(folder, name), Shapes()
-    base: Path | str = source
+    adapter, restored = adapter_in(folder, name, base), Shapes()
+    whole: Path | str = source
     if adapter is not None:
         folders.adapter_weights(source)
-        restored, base = adapter.replaced(), adapter.base
+        restored, whole = adapter.replaced(), adapter.base
         folder = base_of(adapter, trust_remote_code)
-    config = config_of(role, folder, name if adapter is None else str(base), trust_remote_code)
-    if attention != "auto":
-        config._attn_implementation = attention
-    shapes = folders.weights_of(base, folder, name if adapter is None else str(base))
+    config = config_of(role, folder, name if adapter is None else str(whole), trust_remote_code)
+    if options.attention != "auto":
+        config._attn_implementation = options.attention
+    shapes = folders.weights_of(whole, folder, name if adapter is None else str(whole))
     written = folders.read_config_file(folder, name)
     refuse_impossible_sizes(written, shapes, name)
-    if adapter is not None and written.get("quantization_config"):
+    quantized = bool(written.get("quantization_config"))
+    if quantized and options.quantization is not None:
+        raise RecipeError(
+            f"policy.quantization is {options.quantization!r}, and the weights of {name} are quantized already",
+            expected="weights in floating point",
+        )
+    how = options.arguments(dtype, quantized)
+    if adapter is not None and quantized and role != "causal":
         raise ModelError(
             f"the base of the adapter {adapter.name} is quantized, which would round away what is added to its weights",
             expected="the unquantized base",
@@ -112,21 +127,22 @@ def read_model(
     if role == "classifier" and folders.head_rows(restored) is None:
         head = own_head(config, written, shapes, folder, name)
         if head is not None:
-            body = _weights("base", folder, name, config, dtype, trust_remote_code, shapes, restored, unread, head)
+            body = _weights("base", folder, name, config, dtype, trust_remote_code, restored, unread, how, head)
             keep_gradients(body)
             body.name_or_path = str(source)
             headed = head.on(body)
-            whole = headed if adapter is None else merge(headed, adapter, of_transformers=False)
-            return whole.eval().requires_grad_(False)
+            headed = headed if adapter is None else merge(headed, adapter, of_transformers=False)
+            return headed.eval().requires_grad_(False)
     if role == "classifier":
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
             config.num_labels = rows
-    model = _weights(role, folder, name, config, dtype, trust_remote_code, shapes, restored, unread)
+    model = _weights(role, folder, name, config, dtype, trust_remote_code, restored, unread, how)
     keep_gradients(model)
+    refuse_offloaded(model, name)
     if adapter is not None:
-        model = merge(model, adapter).to(dtype)
-    model.name_or_path = str(source)
+        model = put_beside(model, adapter) if method_of(model) else merge(model, adapter).to(dtype)
+    model.name_or_path = str(source) if base is None else f"{base} + {source}"
     return model.eval().requires_grad_(False)
 
 
@@ -175,19 +191,19 @@ def _weights(
     config: Any,
     dtype: torch.dtype,
     trust_remote_code: bool,
-    shapes: Shapes,
     restored: Shapes,
     unread: str | None,
+    how: dict[str, Any],
     head: OwnHead | None = None,
 ) -> Any:
     import transformers
 
     loader: Any = getattr(transformers, CLASSES[role])
-    options: dict[str, Any] = {} if head is None else {"key_mapping": WRAPPED}
+    options = how if head is None else {**how, "key_mapping": WRAPPED}
     if head is not None and head.body is not None:
-        loader, options = transformers.MODEL_MAPPING[type(config)], {"state_dict": head.body}
+        loader, options = transformers.MODEL_MAPPING[type(config)], {**how, "state_dict": head.body}
     # what transformers draws for a tensor that an adapter brings, or that is not read, is replaced or not used
-    with torch.random.fork_rng(devices=[]):
+    with same_random_stream():
         model, report = from_pretrained(
             loader,
             folder,

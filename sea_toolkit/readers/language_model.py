@@ -16,7 +16,8 @@ from sea_toolkit.core.response import fit_rows
 from sea_toolkit.lm.fingerprint import same_vocabulary
 from sea_toolkit.lm.policy import Policy, parameters_of
 from sea_toolkit.lm.tokens import TextCodec
-from sea_toolkit.models.loading import find_language_model, load_language_model
+from sea_toolkit.models.loading import load_language_model
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.outlook import Foresight, ModelOutlook, Road

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.spans import Span, TokenSpans
+from sea_toolkit.lm.spans import Span
 from sea_toolkit.readers.placed_text import PlacedAnswer
 
 
@@ -24,7 +24,6 @@ class PieceAlignment:
 
     def __init__(self, policy: Policy, table: Float[Tensor, "V D"]) -> None:
         self.policy, self.table = policy, table
-        self.spans = TokenSpans(policy.tokenizer, policy.decode)
 
     def change(self, response: SoftResponse) -> Float[Tensor, "N T D"] | None:
         """What each position has become, less its most probable token; None for a text whose gradient nobody asks."""
@@ -61,7 +60,7 @@ class PieceAlignment:
         shares = self.table.new_zeros(len(texts), _width(placed), ids.shape[1])
         for n, answer in enumerate(placed):
             if answer is not None and answer.ids:
-                spans = self.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
+                spans = self.policy.spans.of([int(ids[n, t]) for t in rows[n]], texts[n])
                 shares[n, : len(answer.ids), rows[n]] = overlaps(answer.spans, spans).to(shares)
         return shares
 

@@ -17,7 +17,8 @@ from sea_toolkit.lm.fingerprint import model_facts, state_sample
 from sea_toolkit.lm.tokens import wrapping
 from sea_toolkit.lm.truncate import first_blocks
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import find_language_model, load_encoder
+from sea_toolkit.models.loading import load_encoder
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.readers.probe import Probe
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sea_toolkit.errors import PluginError
 from sea_toolkit.registry.blame import cause_of
 from sea_toolkit.registry.records import PluginRecord
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 
 
 class _Setting(NamedTuple):
@@ -65,6 +66,8 @@ _TORCH = {
 class Isolated:
     """Run a plugin's import, hooks or lazily imported target; what it changed for everybody is put back and noted.
 
+    One at a time, in all threads together: a change that another thread makes is nobody's fault here.
+
     A `KeyboardInterrupt` without a Ctrl-C, and a `GeneratorExit`, are failures of the plugin. A Ctrl-C that its code
     swallowed is raised again.
 
@@ -81,6 +84,7 @@ class Isolated:
         self._handler: Any = None
 
     def __enter__(self) -> None:
+        ONE_AT_A_TIME.acquire()
         torch = sys.modules.get("torch")
         self._torch = {name: setting.read(torch) for name, setting in _TORCH.items()} if torch else None
         self._folder = _working_folder()
@@ -91,9 +95,12 @@ class Isolated:
             signal.signal(signal.SIGINT, self._listener)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._restore_torch()
-        self._restore_folder()
-        self._restore_handler()
+        try:
+            self._restore_torch()
+            self._restore_folder()
+            self._restore_handler()
+        finally:
+            ONE_AT_A_TIME.release()
         if self._pressed:
             if not isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt from error

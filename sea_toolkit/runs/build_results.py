@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
-
-import torch
 
 from sea_toolkit.errors import NumericalError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.runs.archive import Archive, Candidate
-from sea_toolkit.runs.explanation import TokenShare
+from sea_toolkit.runs.explanation import AnswerToken
 from sea_toolkit.runs.limit_readings import law_with_limits, limit_notes, limit_readings
 from sea_toolkit.runs.notes import Conduct, Outcome, notes_on
+from sea_toolkit.runs.read_again import ReadTexts
 from sea_toolkit.runs.result import Result, finite
+from sea_toolkit.runs.token_gains import TokenGain
 from sea_toolkit.util.conversation import Prompt
 
-
-def nll_per_token(problem: Problem, candidates: list[list[Candidate]]) -> list[list[float]]:
-    """−log π per token of P × n candidates, in nats, in the policy's own tokens (end of text included). For a text with
-    more tokens than the policy has positions, the mean over those that fit. For one that is charged for tokens that
-    are not read, the mean over all of them; nan where that is not known."""
-    policy, prefix = problem.policy, problem.prompt_prefix
-    ends = torch.tensor([[c.end_token for c in row] for row in candidates], device=policy.device)
-    response = policy.from_text([[c.text for c in row] for row in candidates], ends >= 0, ends)
-    mask, room = response.alive > 0, policy.room(prefix)
-    if room is not None:
-        mask = mask & (torch.arange(mask.shape[-1], device=mask.device) < room[:, None, None])
-    width = max(1, int(mask.sum(-1).max()))
-    mask, ids = mask[..., :width], response.ids[..., :width]
-    total = torch.where(mask, policy.log_prob(prefix, ids, mask), 0.0).sum(-1)
-    read = response.expected_length().tolist()
-    means = (-total / mask.sum(-1).clamp(min=1)).tolist()
-    return [
-        [mean if c.tokens == n else mean_charge(problem, c) for mean, n, c in zip(*rows, strict=True)]
-        for rows in zip(means, read, candidates, strict=True)
-    ]
-
-
-def mean_charge(problem: Problem, candidate: Candidate) -> float:
-    """−log π per token by the candidate's own terms."""
-    tokens = torch.tensor([[float(candidate.tokens)]])
-    for term in problem.terms:
-        if term.policy_energy is not None and candidate.tokens:
-            return candidate.terms[term.label] / float(term.policy_energy.per_nat(tokens)) / candidate.tokens
-    return float("nan")
+Gains = Sequence[Sequence[Sequence[TokenGain]]]
+"""Of each prompt's shown texts, token by token."""
 
 
 def build_results(
@@ -56,7 +30,7 @@ def build_results(
     conduct: Conduct,
     accepted: Sequence[int],
     weights: Sequence[dict[str, float]],
-    tokens: Sequence[Sequence[list[TokenShare]]] | None = None,
+    gains: Gains | None = None,
 ) -> list[Result]:
     """One result per prompt.
 
@@ -67,7 +41,7 @@ def build_results(
         conduct: how the run went.
         accepted: per prompt the proposals that were accepted; empty if the sampler accepts or rejects nothing.
         weights: for each prompt label → weight at the end of the run.
-        tokens: of each prompt the shares of the first text's and the answer's tokens; None where nobody asked.
+        gains: of each prompt those of the first text's and the answer's tokens; None where nobody asked.
 
     Raises:
         NumericalError: no text of any prompt has a finite energy.
@@ -84,7 +58,7 @@ def build_results(
             named_here = " and ".join(f"energy {owner!r}" for owner in owners)
             facts["notes"].append(f"prompt {p}: no text has a finite energy: {named_here} was +inf for all")
     failed = facts["status"] == "failed"
-    nll, stopped = _nll_and_stopped(problem, [[a.starts[0], a.best[0]] for a in archives], failed)
+    nll, tokens, stopped = _at_the_end(problem, [[a.starts[0], a.best[0]] for a in archives], gains, failed)
     rewards = [t.label for t in problem.terms if t.is_reward]
     shared = {k: v for k, v in facts.items() if k not in ("law", "notes")}
     results = []
@@ -145,17 +119,26 @@ def _walls(problem: Problem, archive: Archive) -> list[str]:
     return [t.qualified for t in problem.terms if best.terms[t.label] == float("inf")]
 
 
-def _nll_and_stopped(
-    problem: Problem, shown: list[list[Candidate]], failed: bool
-) -> tuple[list[list[float]], list[list[bool]]]:
-    """−log π per token of the shown texts, and which chains are stopped. After a failure the device may be of no use
-    any more: nan, and none."""
+def _at_the_end(
+    problem: Problem, shown: list[list[Candidate]], gains: Gains | None, failed: bool
+) -> tuple[list[list[float]], list[list[list[AnswerToken]]] | None, list[list[bool]]]:
+    """−log π per token of the shown texts, their tokens, and which chains are stopped. After a failure the device may
+    be of no use any more: nan, and none."""
     try:
-        return nll_per_token(problem, shown), problem.stopped.tolist()
+        read = ReadTexts.read(problem, shown)
+        tokens = read.tokens() if gains is None else _with_gains(read.tokens(), gains)
+        return read.nll_per_token(), tokens, problem.stopped.tolist()
     except Exception:
         if not failed:
             raise
-        return [[float("nan")] * len(row) for row in shown], [[False] * problem.chains for _ in shown]
+        return [[float("nan")] * len(row) for row in shown], None, [[False] * problem.chains for _ in shown]
+
+
+def _with_gains(tokens: list[list[list[AnswerToken]]], gains: Gains) -> list[list[list[AnswerToken]]]:
+    return [
+        [[replace(t, gains=g.gains, kl=g.kl) for t, g in zip(*text, strict=True)] for text in zip(*row, strict=True)]
+        for row in zip(tokens, gains, strict=True)
+    ]
 
 
 def _chain(archive: Archive, start: Candidate, stopped: list[bool]) -> dict[str, Any]:

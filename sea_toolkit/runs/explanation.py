@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.runs.archive import Candidate
@@ -17,18 +18,31 @@ TOP = 8
 
 
 @dataclass(frozen=True)
-class TokenShare:
-    """One token of an answer, as the answer is read again.
+class AnswerToken:
+    """One token of an answer, as the policy reads the answer again.
 
     Attributes:
-        text: of the token.
-        nll: −log π of it in nats, given what stands before it.
-        gains: label → nats by which it lowers the energy, compared with what the policy would write in its place.
+        text: what it writes; a token that writes a part of a character has U+FFFD, one that ends the text nothing.
+        span: which bytes of the answer's UTF-8 form it writes: the first, and the one after the last.
+        log_prob: log π of it in nats, given what stands before it. An answer is one text, so this is also, with the
+            other sign, its own KL to the policy at this place.
+        gains: label → nats by which it lowers the energy, compared with what the policy would write in its place;
+            empty unless the run was asked to explain.
+        kl: how far the rewards would move the policy at this place, to first order: KL(q ‖ π) in nats, with q the
+            policy tilted by their slopes at the answer; None unless the run was asked to explain and a term has one.
     """
 
     text: str
-    nll: float
-    gains: dict[str, float]
+    span: tuple[int, int]
+    log_prob: float
+    gains: dict[str, float] = field(default_factory=dict)
+    kl: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> AnswerToken:
+        """The token whose plain data this is; log π is −inf where it was not finite."""
+        log_prob = -math.inf if data["log_prob"] is None else data["log_prob"]
+        return cls(**data | {"span": tuple(data["span"]), "log_prob": log_prob})
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class Explanation:
         runner_up: why the second text was not taken; None where only one was met.
         over_start: why the text that the run began with was not; None where it is the answer.
         candidates: the best texts that were met, best first.
-        tokens: (of the first text, of the answer), where the run was asked to explain; else None.
+        tokens: (of the first text, of the answer), see `Result`.
         same: the answer is the text that the run began with.
     """
 
@@ -115,7 +129,7 @@ class Explanation:
     runner_up: Decision | None
     over_start: Decision | None
     candidates: list[CandidateShare]
-    tokens: tuple[list[TokenShare], list[TokenShare]] | None
+    tokens: tuple[list[AnswerToken], list[AnswerToken]] | None
     same: bool
 
     def to_data(self) -> dict[str, Any]:

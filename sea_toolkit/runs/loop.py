@@ -21,11 +21,11 @@ from sea_toolkit.runs.archive import Archive, Archives, record
 from sea_toolkit.runs.checked_sampler import CheckedSampler
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.course import Course
-from sea_toolkit.runs.explanation import TokenShare
 from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
+from sea_toolkit.runs.token_gains import TokenGain
 from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
@@ -78,7 +78,7 @@ class StepLoop:
         )
         self.identity = uuid.uuid4().hex
         self.before, self.explains = before, explains
-        self.tokens: list[list[list[TokenShare]]] | None = None
+        self.gains: list[list[list[TokenGain]]] | None = None
         self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
@@ -172,7 +172,7 @@ class StepLoop:
             if self.folder is not None:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self.course.set_clock()
-            with during("at the start"):
+            with during("at the start"), problem.ledger.asking(self.halt.ask_at_the_start):
                 state, info = self.calls.init(self.noise)
                 self._log_step(info, -1)
             if self.folder is not None and problem.run.weighing.scales:
@@ -205,8 +205,7 @@ class StepLoop:
         self.course.set_clock()
         before, spent, expected = self._parts_now(), problem.ledger.samples, self.course.expected
         try:
-            problem.ledger.between = self.halt.ask
-            with during(f"in step {self.step + 1}"):
+            with during(f"in step {self.step + 1}"), problem.ledger.asking(self.halt.ask):
                 state, info = self.calls.step(self.state, self.noise)
                 self._log_step(info, self.step + 1)
                 self.acceptance.count(info.metrics)
@@ -217,8 +216,6 @@ class StepLoop:
         except BaseException:
             self._undo(before)
             raise
-        finally:
-            problem.ledger.between = None
         # no call in between: an interrupt leaves either the old step or the new one
         at, self.state = self.position, state
         at.step, at.last_cost, at.scored_last_step, at.planned = done, cost, scored, planned

@@ -47,6 +47,7 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
     """What a run depends on: `identity` is what a resumed run must share, `loaded` every plugin in the process."""
     used = {item.qualified: _used(item) for item in composition.items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
+    models |= {f"policy, {what}": commit for what, commit in problem.policy.commits.items()}
     for t in problem.terms:
         models |= {f"{t.label}, {m.name}": weights_fingerprint(m.module) for m in t.meter.models}
         if t.bound.fingerprint is not None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.load_options import at
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, bound_function
@@ -105,7 +106,7 @@ class ClassifierReward(Energy):
         """
         policy = context.policy
         tokenizer, warnings = self._tokenizer(policy, context.finder.trust_remote_code)
-        model = self.model.to(policy.device).eval()
+        model = at(self.model, policy.device).eval()
         reader = ClassifierReader(model, shown_to(model, tokenizer, self.name, self.reads))
         choice = OutputChoice.of(model.config, self.name, self.output)
         scorer = scorer_for(reader, context)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from sea_toolkit.core.meter import Meter
+from sea_toolkit.core.torch_state import same_random_stream
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.columns import Columns
@@ -175,13 +173,6 @@ class Part:
         """Whether a text's value is kept: always the same, without a gradient, and from no model that is counted."""
         no_gradient = self.energy.differentiable is False
         return no_gradient and not (self.energy.joint or self.is_time_dependent or meter.models)
-
-
-@contextlib.contextmanager
-def same_random_stream() -> Iterator[None]:
-    """Put torch's global stream back: a layer that `bind` makes fills itself from it before its weights are read."""
-    with torch.random.fork_rng(devices=[]):
-        yield
 
 
 OwnEnergies = Mapping[str, tuple[Any, Any]]

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
+from sea_toolkit.lm.adapted import without_wrapper
 from sea_toolkit.problem.energy import Bindable, Energy, FunctionEnergy, as_energy
 from sea_toolkit.registry.allowed import Allowed, is_url
 from sea_toolkit.runs.own_models import ClassifierReward, ModuleEnergy, PairReward, PairScorer
@@ -105,7 +106,7 @@ def _add_reward(terms: PythonTerms, place: str, label: str | None, value: Any) -
         terms.rewards[label] = checked_weight(place, value)
         return
     weight, thing = split_pair(place, value, _REWARD)
-    alone, thing = thing is value, _without_pipeline(thing)
+    alone, thing = thing is value, _without_pipeline(place, thing)
     if isinstance(thing, str):
         _add_named(terms, place, label, weight, thing, alone=alone)
     elif isinstance(thing, Mapping) and isinstance(thing.get("model"), PreTrainedModel):
@@ -129,11 +130,14 @@ def _add_reward(terms: PythonTerms, place: str, label: str | None, value: Any) -
         terms.add(label or free_label(label_of(thing), terms.own), checked_weight(place, weight), energy)
 
 
-def _without_pipeline(thing: Any) -> Any:
-    """A pipeline's model and tokenizer in its place, in a table too."""
-    if isinstance(thing, Mapping) and is_model_pair(pair := of_pipeline(thing.get("model"))):
-        return {"tokenizer": pair[1], **thing, "model": pair[0]}
-    return of_pipeline(thing)
+def _without_pipeline(place: str, thing: Any) -> Any:
+    """A pipeline's model and tokenizer in its place, in a table too; and the model inside of a `PeftModel`."""
+    if isinstance(thing, Mapping) and "model" in thing:
+        if is_model_pair(pair := of_pipeline(thing["model"])):
+            thing = {"tokenizer": pair[1], **thing, "model": pair[0]}
+        return {**thing, "model": without_wrapper(thing["model"], place)}
+    thing = without_wrapper(of_pipeline(thing), place)
+    return (without_wrapper(thing[0], place), thing[1]) if is_model_pair(thing) else thing
 
 
 def _add_named(terms: PythonTerms, place: str, label: str | None, weight: Any, name: str, *, alone: bool) -> None:

@@ -13,7 +13,7 @@ from sea_toolkit.core.live_bytes import LiveBytes
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.devices import Placement, pick_device, pick_dtype
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import find_language_model
+from sea_toolkit.models.policy_source import find_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.models.skeleton import skeleton
@@ -107,10 +107,11 @@ class _Counted(StepLoop):
 
 def _foresight(spec: PolicySpec, finder: ModelFinder) -> Foresight:
     device = pick_device(spec.device)
-    source, trust = find_language_model(spec.model, finder), finder.trust_remote_code
-    tokenizer = read_tokenizer(source, spec.model, trust_remote_code=trust)
+    found = find_policy(spec, finder)
+    source, name, base = found.source, found.name, found.base
+    tokenizer = read_tokenizer(source, name, trust_remote_code=finder.trust_remote_code, base=base)
     place = Placement(device, pick_dtype(spec.dtype, device))
-    return Foresight(finder, tokenizer, spec.model, skeleton("causal", source, spec.model, finder), source, place)
+    return Foresight(finder, tokenizer, name, skeleton("causal", source, name, finder, base), source, place)
 
 
 def _on(part: Part, row: Row) -> Part:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sea_toolkit.reporting.notebook import as_html, five_lines
 from sea_toolkit.runs.archive import Candidate
-from sea_toolkit.runs.explanation import TOP, Explanation, TokenShare, explain
+from sea_toolkit.runs.explanation import TOP, AnswerToken, Explanation, explain
 from sea_toolkit.runs.limit_readings import LimitReading
 from sea_toolkit.util.conversation import Prompt
 
@@ -38,7 +38,9 @@ class Result:
         unmet: label → what the answer lacks of a limit or a wish, in words.
         medians: label → median over the starting texts, unweighted, of the reward terms as the reward model gives them.
         met: texts that were scored for this prompt.
-        tokens: what each token of the first text and of the answer costs and gains, where the run was asked to explain.
+        tokens: those of the first text and of the answer, end of text included, with log π of each; their sum is minus
+            `nll_per_token` times their number, but for a text that is charged for tokens that nobody reads. With what
+            each is worth to the rewards, where the run was asked to explain. None where a failure left no number.
         ledger: what the whole run spent, all prompts together.
         sampler, steps, status: which sampler ran how many steps; "done", "stopped" (by
             `max_seconds` or `should_stop`), "interrupted" or "failed".
@@ -69,7 +71,7 @@ class Result:
     seed: int
     status: str
     notes: list[str]
-    tokens: tuple[list[TokenShare], list[TokenShare]] | None = None
+    tokens: tuple[list[AnswerToken], list[AnswerToken]] | None = None
 
     def explain(self, top: int = TOP) -> Explanation:
         """Why this answer won: what each term has paid and gained, which one decided, and the texts that lost.
@@ -129,7 +131,10 @@ class Result:
             "candidates": [{**asdict(c), "energy": finite(c.energy)} for c in self.candidates],
             "tokens": None
             if self.tokens is None
-            else dict(zip(("before", "after"), map(_shares, self.tokens), strict=True)),
+            else {
+                when: [asdict(token) for token in tokens]
+                for when, tokens in zip(("before", "after"), self.tokens, strict=True)
+            },
             "ledger": self.ledger,
         }
 
@@ -171,14 +176,10 @@ class Result:
         return as_html(self.to_dict())
 
 
-def _shares(tokens: list[TokenShare]) -> list[dict[str, Any]]:
-    return [asdict(token) for token in tokens]
-
-
-def _tokens(data: dict[str, list[dict[str, Any]]] | None) -> tuple[list[TokenShare], list[TokenShare]] | None:
+def _tokens(data: dict[str, list[dict[str, Any]]] | None) -> tuple[list[AnswerToken], list[AnswerToken]] | None:
     if data is None:
         return None
-    before, after = ([TokenShare(**t | {"nll": _number(t["nll"])}) for t in data[key]] for key in ("before", "after"))
+    before, after = ([AnswerToken.from_dict(token) for token in data[key]] for key in ("before", "after"))
     return before, after
 
 

@@ -12,7 +12,7 @@ from sea_toolkit.runs.rest import answers_for_the_rest
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.runs.rewrite import add_rewrites, rewrite
 from sea_toolkit.runs.stored import write_end
-from sea_toolkit.runs.token_shares import token_shares
+from sea_toolkit.runs.token_gains import token_gains
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util.halt import Halted
 from sea_toolkit.util.wording import counted
@@ -133,7 +133,7 @@ class Run(StepLoop):
         if not self.explains or any(c.energy == float("inf") for row in shown for c in row):
             return
         spent = self.problem.ledger.samples
-        self.tokens = token_shares(self.problem, shown, self.weights)
+        self.gains = token_gains(self.problem, shown, self.weights)
         self.notes.append(
             f"explaining the tokens took {self.problem.ledger.samples - spent:.1f} samples per prompt more"
         )
@@ -169,7 +169,7 @@ class Run(StepLoop):
             "notes": notes,
         }
         return build_results(
-            problem, self.archives, facts, self.conduct, self.acceptance.accepted, self.weights, self.tokens
+            problem, self.archives, facts, self.conduct, self.acceptance.accepted, self.weights, self.gains
         )
 
     @property

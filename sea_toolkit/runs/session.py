@@ -25,6 +25,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.halt import Halt
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 from sea_toolkit.util.progress import Progress, silent
 
 
@@ -69,7 +70,7 @@ class Session:
             RecipeError: there are some.
         """
         if self.own_policy is not None:
-            recipe.policy.refuse_template_settings()
+            recipe.policy.refuse_beside_object()
 
     @property
     def loaded(self) -> Policy | None:
@@ -87,15 +88,16 @@ class Session:
         Raises:
             ModelError: it cannot be found, downloaded or read.
         """
-        loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
-        if loaded is not None:
-            if check is not None:
-                check(loaded.tokenizer)
-            return loaded
-        self._loaded = None  # two policies at once may be too many
-        policy = load_policy(spec, self.finder, check)
-        self._loaded = spec, policy
-        return policy
+        with ONE_AT_A_TIME:
+            loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
+            if loaded is not None:
+                if check is not None:
+                    check(loaded.tokenizer)
+                return loaded
+            self._loaded = None  # two policies at once may be too many
+            policy = load_policy(spec, self.finder, check)
+            self._loaded = spec, policy
+            return policy
 
     @own_torch_state()
     def bind(

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sea_toolkit.core.response import SoftResponse
+from sea_toolkit.core.torch_state import same_random_stream
 from sea_toolkit.lm.policy import Policy, parameters_of
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.problem.context import Context
@@ -61,12 +62,12 @@ def policy_like(spec: PolicySpec, foresight: Foresight, stage: Stage) -> Policy:
         pad_token_id=None,
         initializer_range=0.5,
     )
-    with torch.random.fork_rng(devices=[]):
+    with same_random_stream():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)
     write_only(model, _words(foresight.tokenizer))
     policy = Policy(
-        model, foresight.tokenizer, name=spec.model, template=spec.template, system=spec.system,
+        model, foresight.tokenizer, name=spec.name, template=spec.template, system=spec.system,
         template_options=spec.template_options, chat_template=spec.chat_template,
     )  # fmt: skip
     model.model.layers[0].register_forward_pre_hook(lambda block, given: stage.policy.note(given[0]))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from sea_toolkit.core.torch_state import own_torch_state
+from sea_toolkit.core.torch_state import own_torch_state, same_random_stream
 from sea_toolkit.testing.tiny import tiny_config
 
 CHAT_TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] | trim }}[SEP]{% endfor %}"
@@ -43,6 +43,6 @@ def foreign_classifier() -> tuple[Any, PreTrainedTokenizerFast]:
     """A random sequence classifier, read at its last token, and its tokenizer; treat both as read-only."""
     tokenizer = foreign_tokenizer()
     config = tiny_config("llama", vocab=len(tokenizer), initializer_range=0.15, num_hidden_layers=2, num_labels=1)
-    with torch.random.fork_rng(devices=[]):
+    with same_random_stream():
         torch.manual_seed(7)
         return LlamaForSequenceClassification(config).eval(), tokenizer

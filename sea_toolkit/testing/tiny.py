@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.core.torch_state import own_torch_state
+from sea_toolkit.core.torch_state import own_torch_state, same_random_stream
 from sea_toolkit.errors import SeaError
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.problem.context import Context
@@ -87,7 +87,7 @@ def tiny_model(arch: str = "llama", vocab: int = VOCAB, seed: int = 0, **overrid
     Weights are drawn with a standard deviation of 0.15 rather than 0.02, so that the model's distributions
     are not almost uniform and a wrong position or a wrong mask shows in its logits.
     """
-    with torch.random.fork_rng(devices=[]):
+    with same_random_stream():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(
             tiny_config(arch, vocab, **({"initializer_range": 0.15} | overrides)), dtype=torch.float32

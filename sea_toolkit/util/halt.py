@@ -21,7 +21,7 @@ class Halt:
 
     Args:
         max_seconds: of sampling, all batches together; loading models comes before it.
-        should_stop: asked in the thread that runs; true ends the run.
+        should_stop: asked in the thread that runs; true ends the run, and what it raises ends it at once.
 
     Raises:
         RecipeError: `max_seconds` is no number above 0.
@@ -45,9 +45,19 @@ class Halt:
         """Raises: Halted if it is time, or if `should_stop` failed, which is then its cause: no plugin is at fault."""
         if time.monotonic() >= self._until:
             raise Halted(f"max_seconds = {self.max_seconds:g} is over")
+        if self._wanted():
+            raise Halted("should_stop said so")
+
+    def ask_at_the_start(self) -> None:
+        """While first answers are drawn: only a failure of `should_stop` ends that.
+
+        Raises:
+            Halted: as `ask`, if `should_stop` failed.
+        """
+        self._wanted()
+
+    def _wanted(self) -> bool:
         try:
-            wanted = self.should_stop is not None and self.should_stop()
+            return self.should_stop is not None and self.should_stop()
         except Exception as error:
             raise Halted("should_stop failed") from error
-        if wanted:
-            raise Halted("should_stop said so")

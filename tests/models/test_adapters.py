@@ -75,11 +75,12 @@ def test_an_adapter_on_a_head_of_another_class_changes_the_body_under_it(base, t
         torch.testing.assert_close(model(ids).logits, hidden @ head.T, rtol=1e-4, atol=1e-4)
 
 
-def test_an_adapter_on_quantized_weights_is_refused(base, tmp_path):
-    save_adapter(base, tmp_path / "lora", task_type="CAUSAL_LM")
-    edit_config(base, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+def test_an_adapter_of_a_classifier_on_quantized_weights_is_refused(tmp_path):
+    folder = save_classifier(tmp_path / "classifier", labels=1)
+    save_adapter(folder, tmp_path / "lora", AutoModelForSequenceClassification, 1, task_type="SEQ_CLS")
+    edit_config(folder, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     with pytest.raises(ModelError, match="is quantized"):
-        load_language_model(tmp_path / "lora", tiny_policy(), "lora")
+        load_classifier(tmp_path / "lora", tiny_policy(), "lora")
 
 
 def test_an_adapter_is_a_judge_as_peft_runs_it(base, tmp_path):
@@ -119,7 +120,7 @@ def test_an_adapter_without_peft_names_its_base_and_the_package(base, tmp_path, 
         lambda f: load_encoder(f, tiny_policy(), "e"),
     ):
         with pytest.raises(
-            ModelError, match=rf"is an adapter for {base}, and peft is not installed[\s\S]*pip install peft"
+            ModelError, match=rf"is an adapter for {base}, and peft is not installed[\s\S]*'sea-alignment\[adapters\]'"
         ):
             load(tmp_path / "lora")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from huggingface_hub import constants, errors
 
-from sea_toolkit.errors import ModelError
+import sea_toolkit as sea
+from sea_toolkit.errors import ModelError, SeaError
 from sea_toolkit.models import hf_hub
 from sea_toolkit.models.reading import read_model, read_tokenizer
 from sea_toolkit.models.resolve import resolve_model
@@ -133,3 +135,42 @@ def test_python_files_come_along_only_if_they_may_run(monkeypatch, code, tmp_pat
     hf_hub.fetch_facts("someone/x", code=code)
     assert ("*.py" in asked) is code
     assert not any("safetensors" in pattern or "bin" in pattern for pattern in asked)
+
+
+def test_the_commit_stands_in_the_manifest_and_a_run_does_not_go_on_with_another(hf_cache, tmp_path):
+    """The branch has moved while the run stood still; its weights may be the same."""
+    folder = save_policy(cached(hf_cache, "someone/tiny"))
+    settings = {"energies": {"length": {"weight": 1.0, "target": 4}}, "max_new_tokens": 4, "out": tmp_path / "run"}
+    recipe = {"policy": {"model": "someone/tiny", "revision": "main", "device": "cpu", "dtype": "float32"}}
+    sea.align("the rain", recipe=recipe, steps=2, sampler="suffix-mh", **settings)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["identity"]["models"]["policy, commit"] == COMMIT
+    assert manifest["policy"] == "someone/tiny@main"
+    folder.rename(folder.with_name("b" * 40))
+    (hf_cache / "models--someone--tiny" / "refs" / "main").write_text("b" * 40)
+    with pytest.raises(SeaError, match=r"models\.policy, commit: aaaaaaaaaaaa.* then, bbbbbbbbbbbb.* now"):
+        sea.resume(tmp_path / "run", steps=4)
+
+
+def test_a_catalog_model_of_the_hub_is_linked_from_the_shared_cache(tmp_path, monkeypatch):
+    """No second copy, and the bytes are told as they come."""
+    shared, told = tmp_path / "snapshots" / COMMIT, []
+    shared.mkdir(parents=True)
+    (shared / "model.safetensors").write_bytes(b"x" * 100)
+
+    def fetch(repository, *, revision, allow_patterns, tqdm_class):
+        files = tqdm_class(desc="Fetching files", total=1)
+        files.update(1)
+        bar = tqdm_class(desc="Reconstructing", total=0, initial=0, unit="B", unit_scale=True)
+        bar.total = 100
+        for _ in range(2):
+            bar.update(50)
+            bar.set_postfix_str("", refresh=False)
+        bar.set_description("complete")
+        return str(shared)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *a, **k: SimpleNamespace(sha=COMMIT))
+    assert hf_hub.snapshot("someone/tiny", tmp_path / "own", 100, lambda *told_: told.append(told_)) == COMMIT
+    assert (tmp_path / "own" / "model.safetensors").samefile(shared / "model.safetensors")
+    assert [done for done, _, _ in told] == [0, 50, 100]

@@ -137,7 +137,7 @@ def test_the_gradient_is_that_of_moving_the_tokens_own_pieces(kind):
     gradient = tapped.taps.gradient(scorer(tapped).sum())
     text, ids = rows[0][1], response.ids[0, 1].tolist()
     placed = scorer.shown.placed(PROMPTS[0], text)
-    spans = scorer.alignment.spans.of(ids[: int(response.alive[0, 1].sum())], text)
+    spans = scorer.alignment.policy.spans.of(ids[: int(response.alive[0, 1].sum())], text)
     share = overlaps(placed.spans, spans)
     embeds = scorer.reader.embedding(torch.tensor([placed.ids])).detach().requires_grad_()
     (own,) = torch.autograd.grad(scorer.reader.model(inputs_embeds=embeds).logits.sum(), embeds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,11 @@ LIKED = list(range(20, 60))
 def liked(response: SoftResponse) -> torch.Tensor:
     """Minus the expected number of tokens that are liked: linear in every token's probability."""
     return -response.probability(LIKED).sum((-1, -2))
+
+
+def count(prompts: Any, texts: Any) -> list[float]:
+    """Without a gradient."""
+    return [float(len(text)) for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,7 @@ def test_the_shares_add_up(results: list[Result]) -> None:
 def test_what_the_tokens_cost_adds_up_to_the_term(results: list[Result]) -> None:
     for result in results:
         for tokens, total in zip(result.tokens, result.terms["reference"], strict=True):
-            assert sum(t.nll for t in tokens) == pytest.approx(total, rel=1e-4)
+            assert -sum(t.log_prob for t in tokens) == pytest.approx(total, rel=1e-4)
         assert set(result.tokens[1][0].gains) == {"liked", "reward", "length"}
 
 
@@ -77,11 +83,31 @@ def test_a_token_gains_what_it_has_over_what_the_policy_would_write(results: lis
         assert token.gains["liked"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_the_tilted_policy_is_as_far_as_the_formula_says() -> None:
+    """Tilted by 2 · (whether a token is liked) it has the norm Z = 1 + l · (e² − 1), with l = π of what is liked, and
+    the KL 2 · l · e² / Z − log Z."""
+    policy = tiny_policy()
+    result = run("the rain", energies={"liked": (2.0, liked)}, constraints=None, explain=True)
+    ids = policy.from_text([[result.response]], torch.tensor([[False]])).ids
+    hidden = policy.predictors(policy.prefix(policy.encode([result.prompt], 6)), policy.backbone.embedding(ids))
+    likes = policy.logits(hidden).softmax(-1)[0, 0][:, LIKED].sum(-1).double()
+    norm = 1 + likes * (math.e**2 - 1)
+    expected = 2 * likes * math.e**2 / norm - norm.log()
+    found = [token.kl for token in result.tokens[1]][: len(expected)]
+    assert found == pytest.approx(expected.tolist(), abs=1e-5)
+    assert max(found) > 0.1
+
+
+def test_without_a_slope_there_is_no_tilted_policy() -> None:
+    result = run("the rain", energies={"count": (1.0, count)}, constraints=None, sampler="best-of-n", explain=True)
+    assert {(t.kl, len(t.gains)) for t in result.tokens[1]} == {(None, 0)}
+
+
 def test_explaining_is_counted_and_changes_no_answer(results: list[Result]) -> None:
     plain = run(["the rain", "a town"])
     assert [r.response for r in plain] == [r.response for r in results]
-    assert plain[0].tokens is None
-    assert plain[0].explain().tokens is None
+    for told, untold in zip(results[0].tokens[1], plain[0].tokens[1], strict=True):
+        assert untold == replace(told, gains={}, kl=None)
     assert results[0].ledger["samples_per_prompt"] > plain[0].ledger["samples_per_prompt"] + 1.0
     assert any("explaining the tokens took" in note for note in results[0].notes)
 

@@ -70,7 +70,7 @@ def test_no_number_of_seconds_is_refused(wrong: Any) -> None:
         align(max_seconds=wrong)
 
 
-@pytest.mark.parametrize("times", [1, 5])
+@pytest.mark.parametrize("times", [9, 13])
 def test_what_should_stop_raises_reaches_the_caller_with_the_results(times: int) -> None:
     calls = After(times)
 
@@ -82,3 +82,17 @@ def test_what_should_stop_raises_reaches_the_caller_with_the_results(times: int)
     with pytest.raises(RuntimeError, match=r"^the line is dead$") as caught:
         align(should_stop=broken)
     assert len(vars(caught.value)["results"]) == 2
+
+
+def test_what_should_stop_raises_ends_the_drawing_of_the_first_answers_too() -> None:
+    calls = After(3)
+
+    def broken() -> bool:
+        if calls():
+            raise RuntimeError("nobody waits any more")
+        return False
+
+    with pytest.raises(RuntimeError, match="nobody waits") as caught:
+        align(should_stop=broken)
+    assert calls.asked == 3
+    assert "results" not in vars(caught.value)

@@ -18,7 +18,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.tokens import after_context
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import find_language_model
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
 from sea_toolkit.problem.outlook import Foresight, Outlook

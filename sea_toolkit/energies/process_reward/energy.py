@@ -17,7 +17,8 @@ from sea_toolkit.energies.process_reward.judges import HeadJudge, PairJudge, Ste
 from sea_toolkit.energies.process_reward.step_text import PlacedSteps, StepText
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.models.finder import ModelFinder
-from sea_toolkit.models.loading import architectures, find_language_model
+from sea_toolkit.models.loading import architectures
+from sea_toolkit.models.policy_source import find_language_model
 from sea_toolkit.models.reading import read_tokenizer
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy
