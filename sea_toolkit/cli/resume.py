@@ -73,8 +73,8 @@ def resume(
         if retry_failed:
             store.retry_failed()
         carry_out(store, hub, allowed, trust_remote_code, shard, crew, again)
-    for name, given in {"--shard": shard, "--retry-failed": retry_failed, "an engine": crew}.items():
-        if given:
+    for name, asked in {"--shard": shard, "--retry-failed": retry_failed, "an engine": crew}.items():
+        if asked:
             raise RecipeError(
                 f"{name}, and {folder} is no folder of many prompts",
                 expected="one that align --batch N --out DIR has made",

@@ -59,7 +59,10 @@ class _Crew:
             thread.start()
         watching = len(self.threads)
         while watching:
-            message = self.heard.get()
+            try:
+                message = self.heard.get(timeout=1.0)
+            except queue.Empty:  # Windows hears of Ctrl-C between two waits only
+                continue
             if "settled" in message:
                 tell(message["settled"])
             elif "left" in message:
@@ -70,11 +73,12 @@ class _Crew:
     def end(self) -> None:
         """Have all workers save what they have and end."""
         self.over.set()
-        for process in self.processes.values():
+        started = list(self.processes.values())
+        for process in started:
             if process.stdin is not None:
                 with contextlib.suppress(OSError):
                     process.stdin.close()
-        for process in self.processes.values():
+        for process in started:
             try:
                 process.wait(GRACE)
             except subprocess.TimeoutExpired:
@@ -118,7 +122,7 @@ class _Crew:
         self.processes[number] = process
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(OSError):  # it died before it could read
+        with contextlib.suppress(OSError, ValueError):  # it died before it could read, or is to end already
             process.stdin.write(self.job.to_json() + "\n")
             process.stdin.flush()
         for line in process.stdout:
