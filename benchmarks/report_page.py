@@ -4,8 +4,8 @@
 
 The run is of the tiny policy in the box, with as many tokens as a real one would have; they are shorter, and each text
 has more markup for its length. Prints one JSON object: bytes of the folder and of the page, how many prompts the page
-has in full, seconds to make it (imports included, the median of three), seconds that Chromium takes to start and to open
-the page and print what it holds, where there is one, and what it complained of.
+has in full, seconds to make it (imports included, the median of three), seconds that Chromium takes to start, and to
+open the page and print what it holds, where there is one, and what it complained of.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def main() -> None:
             sampler="tilted", steps=given.steps, chains=given.chains, max_new_tokens=given.tokens, explain=True,
             policy=tiny_policy(), out=folder,
         )  # fmt: skip
-        seconds = [
-            timed([sys.executable, "-m", "sea_toolkit", "report", str(folder), "-o", str(page)])[0] for _ in "123"
-        ]
+        command = [sys.executable, "-m", "sea_toolkit", "report", str(folder), "-o", str(page)]
+        seconds = [timed(command)[0] for _ in range(3)]
         print(json.dumps({
             **vars(given),
             "folder_bytes": sum(file.stat().st_size for file in folder.iterdir()),
@@ -54,7 +53,8 @@ def opened(page: Path) -> dict[str, object]:
     if chromium is None:
         return {}
     command = [
-        chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
+        chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--enable-logging=stderr",
         "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={page.parent / 'profile'}", "--dump-dom",
     ]  # fmt: skip
     empty, _ = timed([*command, "about:blank"])
