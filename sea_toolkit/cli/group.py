@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.merge:merge",
         "Write the answers to the many prompts in DIR to one table, in the order of the prompts, each once.",
     ),
+    "report": (
+        "sea_toolkit.cli.report:report",
+        "Write a page about DIR: a run (`align --out`), a comparison (`compare --out`) or a sweep (`pareto --out`).",
+    ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
