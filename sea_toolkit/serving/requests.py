@@ -30,8 +30,8 @@ class SeaOptions(Strict):
 
     recipe: str | None = None
     reward: str | dict[str, float] | None = None
-    energies: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    constraints: list[dict[str, Any]] = Field(default_factory=list)
+    energies: dict[str, dict[str, Any]] = Field(default_factory=dict, max_length=16)
+    constraints: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
     sampler: str | dict[str, Any] | None = None
     budget: Annotated[float, Field(gt=0)] | None = None
     steps: Annotated[int, Field(gt=0)] | None = None

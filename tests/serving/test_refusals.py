@@ -47,6 +47,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a sampler that is not there": ({"sea": {"sampler": "gibbs"}}, "sea.sampler"),
     "a length in the sampler's table": ({"sea": {"sampler": {"name": "smc", "budget": 1e6}}}, "sea.sampler.budget"),
     "a wrong option of a sampler": ({"sea": {"sampler": {"name": "smc", "wings": 2}}}, "sea"),
+    "a sampler that is too wide": ({"sea": {"sampler": {"name": "smc", "particles": 65}}}, "sea.sampler.particles"),
+    "a schedule": (
+        {"sea": {"sampler": {"name": "tilted", "strength": {"schedule": "linear"}}}}, "sea.sampler.strength",
+    ),
+    "thousands of words": ({"sea": {"energies": {"keywords": {"words": ["word"] * 2000}}}}, "sea"),
     "a tool's turn": ({"messages": [{"role": "tool", "content": "a"}]}, "messages"),
     "an answer at the end": ({"messages": [*USER, {"role": "assistant", "content": "a"}]}, "messages"),
     "an empty prompt": ({"messages": [{"role": "user", "content": " "}]}, "messages"),
