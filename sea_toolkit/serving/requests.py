@@ -46,6 +46,12 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
+class TextFormat(Strict):
+    """The one form of answers."""
+
+    type: Literal["text"]
+
+
 class Asked(Strict):
     """The fields that both endpoints share."""
 
@@ -74,6 +80,7 @@ class ChatRequest(Asked):
 
     messages: list[dict[str, Any]]
     max_completion_tokens: Annotated[int, Field(gt=0)] | None = None
+    response_format: TextFormat | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
 
