@@ -132,7 +132,7 @@ def test_equal_requests_share_a_run_and_one_that_is_alone_does_not(running: Runn
 
 def test_a_stream_tells_how_far_it_is_then_the_whole_text_then_the_usage(running: Running) -> None:
     plain = chat(running, seed=3, n=2)
-    options = {"steps": 30}
+    options = {"steps": 4}
     events = list(chat(running, seed=3, n=2, stream=True, stream_options={"include_usage": True}))
     assert events[0].choices[0].delta.role == "assistant"
     texts = {c.index: c.delta.content for e in events for c in e.choices if c.delta.content}
