@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sea_toolkit.evaluation.compare import compare
     from sea_toolkit.evaluation.fit_compass import FittedCompass, fit_compass
     from sea_toolkit.evaluation.front import Front
+    from sea_toolkit.evaluation.pages import write_report
     from sea_toolkit.evaluation.pareto import pareto
     from sea_toolkit.evaluation.reward_function import reward_function
     from sea_toolkit.evaluation.score import Score, Scorer, score
@@ -62,6 +63,7 @@ __all__ = [
     "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
     "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids",
     "hookimpl", "latent_of", "metropolis", "pareto", "resume", "reward_function", "score", "select_chains",
+    "write_report",
 ]  # fmt: skip
 
 _LAZY = {
@@ -117,6 +119,7 @@ _LAZY = {
     "reward_function": "evaluation.reward_function",
     "score": "evaluation.score",
     "select_chains": "samplers.base",
+    "write_report": "evaluation.pages",
 }
 
 

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.show:show",
         "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
+    "report": (
+        "sea_toolkit.cli.report:report",
+        "Write a page about DIR: a run (`align --out`), a comparison (`compare --out`) or a sweep (`pareto --out`).",
+    ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
