@@ -56,6 +56,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.score:score",
         "Score the answers in TABLE as a run scores the texts that it meets.",
     ),
+    "preferences": (
+        "sea_toolkit.cli.preferences:preferences",
+        "Write pairs of answers of finished RUNs, for trainers such as DPO.",
+    ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),
     "new-plugin": (
