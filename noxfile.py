@@ -36,14 +36,14 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite, real model included; `nox -s tests -- tests/schedules -k cosine` runs a part of it."""
-    install(session, "test")
+    install(session, "test", "serve")
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check formatting, lint rules, types, and that no import runs up through the rooms."""
-    install(session, "lint", "test")
+    install(session, "lint", "test", "serve")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sea_toolkit.evaluation.compare import compare
     from sea_toolkit.evaluation.fit_compass import FittedCompass, fit_compass
     from sea_toolkit.evaluation.front import Front
+    from sea_toolkit.evaluation.pages import write_report
     from sea_toolkit.evaluation.pareto import pareto
     from sea_toolkit.evaluation.preferences import preferences
     from sea_toolkit.evaluation.reward_function import reward_function
@@ -57,70 +58,14 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API",
-    "Aligner",
-    "BoundEnergy",
-    "Calibration",
-    "Clock",
-    "Columns",
-    "Context",
-    "Decoded",
-    "EmbeddingSpace",
-    "Energy",
-    "Event",
-    "Explanation",
-    "FittedCompass",
-    "Foresight",
-    "Front",
-    "Info",
-    "Initializer",
-    "Interrupted",
-    "Law",
-    "Ledger",
-    "ModelError",
-    "ModelFinder",
-    "NamedModel",
-    "Noise",
-    "Number",
-    "NumericalError",
-    "Observation",
-    "OutOfMemoryError",
-    "Outlook",
-    "PluginError",
-    "PluginHub",
-    "Policy",
-    "Probe",
-    "Problem",
-    "Progress",
-    "Prompt",
-    "Recipe",
-    "RecipeError",
-    "Register",
-    "Result",
-    "Sampler",
-    "Score",
-    "Scorer",
-    "SeaError",
-    "SoftResponse",
-    "WheelFiles",
-    "after_end",
-    "align",
-    "calibrate",
-    "categorical",
-    "compare",
-    "custom_generate",
-    "decode",
-    "fit_compass",
-    "hard_ids",
-    "hookimpl",
-    "latent_of",
-    "metropolis",
-    "pareto",
-    "preferences",
-    "resume",
-    "reward_function",
-    "score",
-    "select_chains",
+    "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
+    "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
+    "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
+    "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
+    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
+    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate", "decode",
+    "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
+    "reward_function", "score", "select_chains", "write_report",
 ]  # fmt: skip
 
 _LAZY = {
@@ -178,6 +123,7 @@ _LAZY = {
     "reward_function": "evaluation.reward_function",
     "score": "evaluation.score",
     "select_chains": "samplers.base",
+    "write_report": "evaluation.pages",
 }
 
 

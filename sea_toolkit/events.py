@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Table = list[list[float]]
 """A number for each prompt and chain; nan and infinities are possible."""
@@ -24,9 +24,6 @@ class Event:
         samples: compute spent per prompt, in samples.
         texts: for each prompt the text with that energy.
         metrics: the sampler's numbers of this step: name → prompts × chains.
-        recipe: as it runs, with the sampler's name and the defaults of what it leaves out. Energies that are Python
-            objects are not in it.
-        results: at "end", what each prompt has come to, as `Result.to_data` gives it; empty before.
     """
 
     kind: Literal["start", "step", "checkpoint", "end"]
@@ -39,5 +36,3 @@ class Event:
     samples: float
     texts: list[str]
     metrics: dict[str, Table] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    results: list[dict[str, Any]] = field(default_factory=list)

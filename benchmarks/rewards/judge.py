@@ -8,13 +8,12 @@ Similarity is the cosine between the mean last states of an encoder, which no sa
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from json_lines import lines_of
+from json_lines import answers, lines_of, write_lines
 from kinds import KINDS
 from transformers import AutoModel, AutoTokenizer
 
@@ -78,10 +77,10 @@ def main() -> None:
     given = parser.parse_args()
     readers = Readers(given.models, given.policy, given.encoder)
     for name, kind in KINDS.items():
-        rows, kept = given.results / name / "rows.jsonl", given.results / f"{name}-judged.jsonl"
-        if not rows.exists():
+        kept = given.results / f"{name}-judged.jsonl"
+        met = {(row["text"], row["finished"]): row["terms"] for row in answers(given.results, name)}
+        if not met:
             continue
-        met = {(row["text"], row["finished"]): row["terms"] for row in lines_of(rows)}
         before = {(row["text"], row["finished"]): row["judges"] for row in lines_of(kept)}
         texts, finished = [text for text, _ in met], [end for _, end in met]
         columns: list[list[float | None]] = []
@@ -95,8 +94,7 @@ def main() -> None:
             else:
                 columns.append(list(read(texts, finished)))
         values = zip(texts, finished, *columns, strict=True)
-        lines = [json.dumps({"text": text, "finished": end, "judges": found}) for text, end, *found in values]
-        kept.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_lines(kept, [{"text": text, "finished": end, "judges": found} for text, end, *found in values])
         print(f"{name}: {len(texts)} answers", flush=True)
 
 

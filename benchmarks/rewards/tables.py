@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from json_lines import lines_of
+from json_lines import answers, lines_of
 from kinds import KINDS, Kind
 from numpy.typing import NDArray
 
@@ -41,8 +41,8 @@ class Found:
 
 def read(results: Path, name: str) -> Found | None:
     """What `run.py` and `judge.py` left of a kind."""
-    kind, rows = KINDS[name], results / name / "rows.jsonl"
-    if not rows.exists():
+    kind, rows = KINDS[name], answers(results, name)
+    if not rows:
         return None
     setting = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     scales = {label: term["deviation"] for label, term in setting["scales"]["terms"].items()}
@@ -53,7 +53,7 @@ def read(results: Path, name: str) -> Found | None:
     by_cell: dict[Cell, dict[int, dict[str, float]]] = defaultdict(dict)
     texts: dict[Cell, list[str]] = defaultdict(list)
     votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)
-    for row in lines_of(rows):
+    for row in rows:
         cell, prompt = (row["method"], row["budget"]), row["prompt_index"]
         by_cell[cell][prompt] = {
             "reward": -sum(signs[label] * row["terms"][label] / scale for label, scale in scales.items()),

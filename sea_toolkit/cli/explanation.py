@@ -14,7 +14,7 @@ from sea_toolkit.runs.explain import name_of
 from sea_toolkit.util.printable import printable
 
 if TYPE_CHECKING:
-    from sea_toolkit.runs.explanation import AnswerToken, CandidateShare, Decision, Explanation
+    from sea_toolkit.runs.explanation import AnswerToken, CandidateShare, Explanation
 
 COST = ((6.0, "bold red"), (3.0, "red"), (1.5, "yellow"))
 """−log π from which a token has a style."""
@@ -34,9 +34,9 @@ def explained(found: Explanation, colored: bool) -> list[RenderableType]:
     if found.same:
         lines.append(styled("why: the run met nothing better than the text that it began with"))
     elif found.over_start is not None:
-        lines.append(styled(f"why not the first text: {_decided(found.over_start)}"))
+        lines.append(styled(f"why not the first text: {found.over_start.words}"))
     if found.runner_up is not None:
-        lines.append(styled(f"why not the second best: {_decided(found.runner_up)}"))
+        lines.append(styled(f"why not the second best: {found.runner_up.words}"))
     if len(found.candidates) > 1:
         lines.append(_candidates(found.candidates))
     if found.tokens is None:
@@ -46,14 +46,6 @@ def explained(found: Explanation, colored: bool) -> list[RenderableType]:
         if title == "answer" or not found.same:
             lines += _colored(title, tokens) if colored else [styled(f"tokens of the {title}"), _tokens(tokens)]
     return [*lines, styled(_legend(after, colored), "dim")]
-
-
-def _decided(decision: Decision) -> str:
-    if decision.by is None:
-        return decision.why
-    alone = " alone" if decision.alone else ""
-    what = f"the limit {decision.by}" if decision.is_limit else name_of(decision.by)
-    return f"{what}{alone} decided ({decision.why})"
 
 
 def _candidates(candidates: Sequence[CandidateShare]) -> Table:

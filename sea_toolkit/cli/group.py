@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.show:show",
         "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
+    "report": (
+        "sea_toolkit.cli.report:report",
+        "Write a page about DIR: a run (`align --out`), a comparison (`compare --out`) or a sweep (`pareto --out`).",
+    ),
     "compare": (
         "sea_toolkit.cli.compare:compare",
         "Run several samplers on the same PROMPTS at the same budgets, and say what differs.",
@@ -59,6 +63,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preferences": (
         "sea_toolkit.cli.preferences:preferences",
         "Write pairs of answers of finished RUNs, for trainers such as DPO.",
+    ),
+    "serve": (
+        "sea_toolkit.cli.serve:serve",
+        "Answer over HTTP, as OpenAI's API does: chat and text completions whose answers are aligned by a recipe.",
     ),
     "list-plugins": ("sea_toolkit.cli.list_plugins:list_plugins", "Show the plugins and how they fare."),
     "describe": ("sea_toolkit.cli.describe:describe", "Explain an item and its options."),

@@ -14,7 +14,7 @@ from rich.text import Text
 from sea_toolkit.cli.console import Console, styled
 from sea_toolkit.cli.explanation import explained
 from sea_toolkit.errors import SeaError
-from sea_toolkit.reporting.answers import FEW, answers_csv, answers_table
+from sea_toolkit.reporting.answers import FEW, answers_csv, answers_table, shared_notes
 from sea_toolkit.reporting.word_diff import Piece, marked_diff, word_diff
 from sea_toolkit.runs.explain import reason
 from sea_toolkit.util.files import write_whole
@@ -33,7 +33,7 @@ WIDE = 200
 def print_results(results: list[Result], out: str | Path | None, explain: bool = False) -> None:
     """Each answer (of many prompts a table), its terms before and after, what it cost, and what to know of it."""
     console = Console()
-    shared = [n for n in dict.fromkeys(results[0].notes) if all(n in r.notes for r in results)]
+    shared = shared_notes([result.notes for result in results])
     if len(results) > FEW and not explain:
         _print_table(console, results)
     else:

@@ -51,7 +51,8 @@ def custom_generate(tokenizer: Any, *, hub: PluginHub | None = None, **settings:
         rows = [ids[seen.bool()].tolist() for ids, seen in zip(input_ids, _ones(input_ids, mask), strict=True)]
         prompts = [_text_of(row, policy) for row in rows]
         room = int(generation_config.max_length) - input_ids.shape[1]
-        results = aligners[model].align(prompts, **{**settings, "max_new_tokens": room})  # type: ignore[misc]
+        chosen: RunSettings = {**settings, "max_new_tokens": room}
+        results = aligners[model].align(prompts, **chosen)
         answers = policy.answers.encode([result.response for result in results])
         ended = [[policy.usual_end] if result.finished[1] else [] for result in results]
         pad = generation_config.pad_token_id

@@ -64,6 +64,11 @@ def answers_csv(answers: Sequence[Answer]) -> str:
     return text.getvalue()
 
 
+def shared_notes(notes: Sequence[Sequence[str]]) -> list[str]:
+    """Those that all results of a run have, each once: notes of the run rather than of a prompt."""
+    return [note for note in dict.fromkeys(notes[0] if notes else ()) if all(note in of_one for of_one in notes)]
+
+
 def _columns(pairs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {f"{name} {when}": pair[when] for name, pair in pairs.items() for when in ("before", "after")}
 

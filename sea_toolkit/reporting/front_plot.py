@@ -51,5 +51,5 @@ def _front(panel: Any, cells: list[dict[str, Any]], x: str, y: str, color: str) 
 def _hypervolumes(panel: Any, found: dict[str, dict[str, Any]]) -> None:
     for i, (method, mean) in enumerate(found.items()):
         error = [[mean["mean"] - mean["low"]], [mean["high"] - mean["mean"]]]
-        panel.bar(plain_text(method), mean["mean"], yerr=error, color=f"C{i}", alpha=0.8)
+        panel.bar(plain_text(method), mean["mean"], yerr=error, color=f"C{i}", ecolor="C7", alpha=0.8)
     panel.set(ylabel="hypervolume of a prompt")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def draw(data: dict[str, Any], path: Path, paint: Paint | None = None) -> list[s
         return [HINT]
     try:
         if data["cells"]:
-            write_run_file(path, _image(data, path.suffix.lstrip(".").lower(), paint or comparison_figure))
+            write_run_file(path, image(data, path.suffix.lstrip(".").lower(), paint or comparison_figure))
     except SeaError:
         raise
     except Exception as error:  # a plot is an extra: what it shows is in the table
@@ -43,15 +43,27 @@ def draw(data: dict[str, Any], path: Path, paint: Paint | None = None) -> list[s
     return []
 
 
-def _image(data: dict[str, Any], kind: str, paint: Paint) -> bytes:
+def image(data: dict[str, Any], kind: str, paint: Paint, style: Mapping[str, Any] | None = None, **more: Any) -> bytes:
+    """A figure as a file.
+
+    Args:
+        data: what is drawn.
+        kind: such as "png" or "svg".
+        paint: how.
+        style: settings of matplotlib while it is drawn.
+        more: for `savefig`.
+    """
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    paint(data, figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=120)
+    settings: Any = dict(style or {})
+    with matplotlib.rc_context(settings):
+        figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)
+        paint(data, figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=120, **more)
     return buffer.getvalue()
 
 

@@ -27,12 +27,13 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
 from sea_toolkit.runs.all_terms import every_weight_is_0, refuse_groups, refuse_nothing, with_labels
+from sea_toolkit.runs.automatic import choice
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.make_parts import own_part, recipe_part
 from sea_toolkit.runs.measures import notes_on_calibration, settled
 from sea_toolkit.runs.parts import OwnEnergies, Part
-from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.runs.requirements import TermFacts, automatic, check_energy
+from sea_toolkit.runs.recipe import AUTO, Recipe
+from sea_toolkit.runs.requirements import TermFacts, check_energy
 from sea_toolkit.runs.resolver import Resolver
 from sea_toolkit.runs.sampling import Sampling, resolve_sampling
 from sea_toolkit.samplers.base import Sampler
@@ -212,13 +213,12 @@ class Composition:
             RecipeError: a recipe without a sampler that goes with the energy, or as `resolve_sampling`.
             PluginError: as `resolve_sampling`.
         """
-        name = self.recipe.sampler.name
-        wanted = automatic(terms) if name == "auto" else name
-        if wanted is None:
+        found = choice(self.recipe, terms)
+        if found is None:
             return
         if self.sampling is None:
-            self.sampling = resolve_sampling(self.recipe, wanted, self.resolver)
-        check_energy(wanted, self.sampler, terms, self.recipe, self.hub.items("sampler"))
+            self.sampling = resolve_sampling(self.recipe, found.sampler, self.resolver)
+        check_energy(found.sampler, self.sampler, terms, self.recipe, self.hub.items("sampler"))
 
 
 def compose(recipe: Recipe, hub: PluginHub, own: OwnEnergies | None = None, allowed: Allowed = NOTHING) -> Composition:
@@ -258,5 +258,5 @@ def _check_sampler_table(recipe: Recipe) -> None:
     if spec.steps is not None and spec.budget is not None:
         raise RecipeError(f"the sampler has steps = {spec.steps} and budget = {spec.budget}", expected="one of them")
     for what, value in (("sampler options", list(spec.options)), ("a relaxation", recipe.relaxation)):
-        if value and spec.name == "auto":
+        if value and spec.name == AUTO:
             raise RecipeError(f"the recipe sets {what} without naming a sampler", hint='sampler = { name = "tilted" }')

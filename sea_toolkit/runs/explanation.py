@@ -83,6 +83,14 @@ class Decision:
     alone: bool
     why: str
 
+    @property
+    def words(self) -> str:
+        """What decided, and why."""
+        if self.by is None:
+            return self.why
+        what = f"the limit {self.by}" if self.is_limit else name_of(self.by)
+        return f"{what}{' alone' if self.alone else ''} decided ({self.why})"
+
 
 @dataclass(frozen=True)
 class CandidateShare:

@@ -9,13 +9,14 @@ from typing import Any
 
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.problem.outlook import ROADS, Outlook
+from sea_toolkit.runs.automatic import choice
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.contradictions import contradictions
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.memory_forecast import Memory, memory_of
 from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.rehearsal import STEPS, rehearse
-from sea_toolkit.runs.requirements import TermFacts, why
+from sea_toolkit.runs.requirements import TermFacts
 from sea_toolkit.runs.resolved import resolved
 from sea_toolkit.runs.result import finite
 
@@ -104,11 +105,12 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
     terms = [_term(part, outlook) for part, outlook in zip(composition.parts, stage.outlooks, strict=True)]
     facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
     memory = memory_of(stage, held, prompts)
-    assert stage.composition.sampling is not None
+    chosen = choice(composition.recipe, facts)
+    assert chosen is not None
     return Forecast(
         recipe=resolved(stage.composition, problem, stage.place),
-        sampler=stage.composition.sampling.name,
-        why=why(composition.recipe, facts),
+        sampler=chosen.sampler,
+        why=chosen.why,
         terms=terms,
         contradictions=contradictions(composition.recipe, composition.parts, stage.outlooks),
         prompts=prompts,

@@ -25,8 +25,6 @@ from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
-from sea_toolkit.runs.resolved import resolved
-from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.token_gains import TokenGain
 from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
@@ -266,17 +264,7 @@ class StepLoop:
             states = self._parts_now()
             checkpoint.save_checkpoint(self.folder, self.request, self.state, states, self.calls.owner)
 
-    @functools.cached_property
-    def told_recipe(self) -> dict[str, Any]:
-        """The recipe as it runs, for those who watch."""
-        return resolved(self.composition, self.problem, self.problem.policy)
-
-    def _emit(
-        self,
-        kind: Literal["start", "step", "checkpoint", "end"],
-        info: Info | None = None,
-        results: Sequence[Result] = (),
-    ) -> None:
+    def _emit(self, kind: Literal["start", "step", "checkpoint", "end"], info: Info | None = None) -> None:
         best = [a.best[0] if a.best else a.starts[0] for a in self.archives]
         event = Event(
             kind=kind,
@@ -289,8 +277,6 @@ class StepLoop:
             samples=self.problem.ledger.samples,
             texts=[c.text for c in best],
             metrics={name: value.float().tolist() for name, value in info.metrics.items()} if info else {},
-            recipe=self.told_recipe,
-            results=[result.to_data() for result in results],
         )
         if self.on_event is not None:
             self.on_event(event)

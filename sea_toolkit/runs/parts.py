@@ -30,7 +30,7 @@ from sea_toolkit.runs.compasses import USUAL, CompassChoice
 from sea_toolkit.runs.limit_specs import what_is_read
 from sea_toolkit.runs.measures import UNMEASURED, Measure
 from sea_toolkit.runs.option_columns import OptionColumns
-from sea_toolkit.runs.requirements import TermFacts
+from sea_toolkit.runs.requirements import TermFacts, moves
 
 REFERENCE = f"{CORE}:reference"
 
@@ -110,8 +110,8 @@ class Part:
     @property
     def facts(self) -> TermFacts:
         """What is known before it is bound."""
-        has_compass = self.compass.file is not None
-        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy, has_compass)
+        has_compass, moving = self.compass.file is not None, moves(self.weight, self.limit, self.is_time_dependent)
+        return TermFacts.unbound(self.label, self.qualified, self.energy, self._is_policy, has_compass, moving)
 
     @property
     def columns(self) -> Columns:

@@ -17,6 +17,10 @@ from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.plain_data import plain_data
 from sea_toolkit.util.version import refuse_newer
 
+AUTO = "auto"
+"""The sampler of a recipe that leaves the choice to its energy, its budget and its start."""
+POLICY_START = "base-samples"
+"""The initializer of a recipe that names none."""
 MOST = 2**16
 """Chains of a prompt, and rewrites of an answer: more of them is a slip of the finger."""
 
@@ -39,7 +43,7 @@ class PluginSpec(BaseModel):
 class SamplerSpec(PluginSpec):
     """The sampler, how many chains it runs per prompt, and for how long."""
 
-    name: str = "auto"
+    name: str = AUTO
     chains: int | None = Field(default=None, gt=0, le=MOST)
     steps: int | None = Field(default=None, gt=0, le=10**9)
     budget: float | None = Field(default=None, gt=0, le=1e9)
@@ -104,7 +108,7 @@ class Recipe(Strict):
     policy: PolicySpec = Field(default_factory=PolicySpec)
     sampler: SamplerSpec = Field(default_factory=lambda: SamplerSpec())
     relaxation: PluginSpec | None = None
-    initializer: PluginSpec = Field(default_factory=lambda: PluginSpec(name="base-samples"))
+    initializer: PluginSpec = Field(default_factory=lambda: PluginSpec(name=POLICY_START))
     energies: list[EnergySpec] = Field(default_factory=list)
     constraints: list[ConstraintSpec] = Field(default_factory=list)
     rewrite: RewriteSpec | None = None

@@ -23,7 +23,6 @@ from sea_toolkit.registry.blame import attribute_errors_to
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.loop import StepLoop
 from sea_toolkit.runs.parts import Part
-from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.stand_ins import Stage, policy_like, stand_in
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util.conversation import Row, as_prompts
@@ -101,7 +100,7 @@ class _Counted(StepLoop):
         super().__init__(composition, problem, stop_after=stop_after)
         self.spent: list[float] = []
 
-    def _emit(self, kind: str, info: Info | None = None, results: Sequence[Result] = ()) -> None:
+    def _emit(self, kind: str, info: Info | None = None) -> None:
         if kind in ("start", "step"):
             self.spent.append(self.problem.ledger.samples)
 

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.energy import Energy
+from sea_toolkit.problem.limits import Limit, PromptLimits
 from sea_toolkit.problem.terms import Term
+from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.relaxations.base import draws_noise, takes_points
 from sea_toolkit.samplers.base import Sampler
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.items import Item
     from sea_toolkit.runs.recipe import Recipe
-
-AUTO = {True: "tilted", False: "best-of-n"}
-"""The sampler of a recipe that names none: by whether some term besides the reference has a gradient."""
-
-POWER = "suffix-mh"
-"""The sampler of a recipe of the reference alone, π^α: its chains follow that law exactly, and move towards likely
-answers with a power above 1; the best of N answers would be the likeliest of them, whatever α is."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,7 @@ class TermFacts:
         has_gradient: it can score a relaxed response; None: known when it is bound.
         joint: it is an energy over all chains of a prompt.
         has_compass: it is known which words it likes.
+        moves: what it counts changes in the course of the run: a schedule, a part of the run, a limit's multiplier.
     """
 
     label: str
@@ -43,38 +39,31 @@ class TermFacts:
     has_gradient: bool | None
     joint: bool
     has_compass: bool = False
+    moves: bool = False
+
+    @property
+    def guides(self) -> bool:
+        """Whether it is known to tell which words to prefer."""
+        return not self.is_policy and (self.has_gradient is True or self.has_compass)
 
     @classmethod
-    def unbound(cls, label: str, owner: str, energy: Energy, is_policy: bool, has_compass: bool) -> TermFacts:
+    def unbound(
+        cls, label: str, owner: str, energy: Energy, is_policy: bool, has_compass: bool, moves: bool
+    ) -> TermFacts:
         """Facts of an energy before it is bound."""
-        return cls(label, owner, is_policy, energy.differentiable, energy.joint, has_compass)
+        return cls(label, owner, is_policy, energy.differentiable, energy.joint, has_compass, moves)
 
     @classmethod
     def bound(cls, term: Term, joint: bool) -> TermFacts:
         """Facts of a bound term, all of them known."""
         is_policy, has_compass = term.policy_energy is not None, term.compass is not None
-        return cls(term.label, term.qualified, is_policy, term.differentiable, joint, has_compass)
+        moving = moves(term.weight, term.limit, term.is_time_dependent)
+        return cls(term.label, term.qualified, is_policy, term.differentiable, joint, has_compass, moving)
 
 
-def automatic(terms: Sequence[TermFacts]) -> str | None:
-    """The sampler for these terms, or None as long as it is not known."""
-    known = [t.has_gradient for t in terms if not t.is_policy]
-    if not known:
-        return POWER
-    if any(known):
-        return AUTO[True]
-    return None if None in known else AUTO[False]
-
-
-def why(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
-    """In words, why the sampler is the one that it is."""
-    if recipe.sampler.name != "auto":
-        return "the recipe names it"
-    others = [t for t in terms if not t.is_policy]
-    known = [t.label for t in others if t.has_gradient]
-    if known:
-        return f"a term besides the reference has a gradient: {', '.join(known)}"
-    return "no term besides the reference has a gradient" if others else "there is the reference alone"
+def moves(weight: Weight, limit: Limit | PromptLimits | None, is_time_dependent: bool) -> bool:
+    """Whether what a term counts changes in the course of the run."""
+    return is_time_dependent or not weight.is_constant or (limit is not None and limit.method == "multiplier")
 
 
 def check_energy(

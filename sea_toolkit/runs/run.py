@@ -50,7 +50,7 @@ class Run(StepLoop):
             results = self._results()
         try:
             self._write_end(results)
-            self._emit("end", results=results)
+            self._emit("end")
         except BaseException as error:
             failure = failure or error
         if failure is None:

@@ -47,9 +47,10 @@ def test_from_answers_to_tables(script, monkeypatch, tmp_path, capsys) -> None:
         "--part",
         "suffix-mh,hot=suffix-mh,tilted@4,8",
         "--part",
-        "best-of-n@4,8,16",
+        "best-of-n@3,8",
     ]
     script("run", prompts, "--tune", prompts, "--kind", "capitals", "--out", out, "--length", "6", *common, *parts)
+    script("best_of_n", prompts, "--kinds", "capitals", "--out", out, "--length", "6", "--budgets", "8", "16", *common)
     script("judge", out, *common)
     assert "without tilted" in capsys.readouterr().out  # letters that are counted have no gradient
     script("tables", out, "--default", "suffix-mh", "--plot", out / "figure.png")
@@ -58,6 +59,8 @@ def test_from_answers_to_tables(script, monkeypatch, tmp_path, capsys) -> None:
     rows = {tuple(cell.strip(" `") for cell in line.split("|")[1:3]): line.split("|") for line in lines}
     of_eight, of_sixteen = rows["best-of-n", "8"], rows["best-of-n", "16"]
     assert of_eight[8].strip() == "8"  # as many samples of best-of-n as it has
+    assert of_eight[3].strip() == "8.0"  # exactly: of one set of draws, in place of run.py's own
+    assert ("best-of-n", "3") in rows
     assert float(of_sixteen[4].split()[0]) >= float(of_eight[4].split()[0])
     assert "capitals: capitals, 3 prompts" in shown
     assert "`suffix-mh@8` − `best-of-n@8`" in shown

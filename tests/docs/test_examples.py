@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LONGEST = ROOT / "docs" / "objectives.md"
 """It runs in a file of its own (test_longest_page): a file is what one worker takes at a time."""
+SERVED = ROOT / "docs" / "serve.md"
+"""It runs where its server is (tests/serving/test_page)."""
 FENCE = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n\n?)?"
     r"(?P<indent> *)(?P<ticks>```+)(?P<language>\S*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=indent)(?P=ticks) *$",
@@ -129,7 +131,7 @@ def page_parameter(page: Path):
     return pytest.param(page, marks=marks, id=str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", [page_parameter(p) for p in PAGES if p != LONGEST])
+@pytest.mark.parametrize("page", [page_parameter(p) for p in PAGES if p not in (LONGEST, SERVED)])
 def test_every_example_runs(page, request, tmp_path, monkeypatch):
     run_page(page, request, tmp_path, monkeypatch)
 

@@ -130,7 +130,7 @@ def test_what_a_server_says_of_single_words_is_a_gradient():
         assert problem.score_as_text(ids).energies.terms[reward.label].shape == (1, 3)
         assert server.texts == asked  # each text once
         result = align(reward={server.url: {"gradient": "words", "reads": "response"}}, recipe={"max_new_tokens": 6})
-        assert result.sampler == "tilted"
+        assert result.sampler == "smc"
         assert any("its gradient is what it says of single words" in note for note in result.notes)
 
 

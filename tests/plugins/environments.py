@@ -68,7 +68,7 @@ class Environment:
 
     def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run its Python; the plugins of the outer environment do not count, the model's cache does not either."""
-        unwanted = ("PYTHONPATH", "SEA_PLUGINS", "SEA_TENSORBOARD", "SEA_WANDB", "SEA_MLFLOW", "SEA_TRACKIO")
+        unwanted = ("PYTHONPATH", "SEA_PLUGINS", "SEA_TENSORBOARD")
         environment = {k: v for k, v in os.environ.items() if k not in unwanted}
         environment |= {"SEA_CACHE": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1", **variables}
         command = [str(self.python), *arguments]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
 
@@ -15,17 +14,11 @@ PROVIDES = {
     "sea-brevity": {"energy": ["brevity"]},
     "sea-entmax": {"relaxation": ["normmax"]},
     "sea-minilm": {"energy": ["minilm"]},
-    "sea-mlflow": {},
     "sea-tempering": {"sampler": ["tempering"]},
     "sea-tensorboard": {"command": ["tensorboard"]},
-    "sea-trackio": {},
     "sea-vader": {"energy": ["vader"]},
-    "sea-wandb": {},
 }
-"""What each package registers; observers register nothing."""
-
-LARGE = {"sea-mlflow": "mlflow", "sea-trackio": "trackio", "sea-wandb": "wandb"}
-"""Packages whose dependencies (100 MB and more) are not fetched for their tests, by the module that has to be there."""
+"""What each package registers."""
 
 NAMES = sorted(path.name for path in PLUGINS.iterdir() if (path / "pyproject.toml").is_file())
 
@@ -55,7 +48,7 @@ def environment(tmp_path_factory) -> Environment:
 @pytest.fixture(scope="module")
 def complete(environment) -> Environment:
     """The same with their dependencies."""
-    environment.fetch(sorted({need for name in NAMES if name not in LARGE for need in foreign(name)}))
+    environment.fetch(sorted({need for name in NAMES for need in foreign(name)}))
     return environment
 
 
@@ -89,15 +82,7 @@ def test_the_tests_of_those_that_need_nothing_more(environment):
 
 
 def test_the_tests_of_the_others(complete):
-    done = complete.pytest(*(PLUGINS / name / "tests" for name in NAMES if name not in ALONE and name not in LARGE))
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("name", LARGE)
-def test_the_tests_of_a_package_with_a_large_dependency(environment, name):
-    if importlib.util.find_spec(LARGE[name]) is None:
-        pytest.skip(f"{LARGE[name]} is not installed")
-    done = environment.pytest(PLUGINS / name / "tests")
+    done = complete.pytest(*(PLUGINS / name / "tests" for name in NAMES if name not in ALONE))
     assert done.returncode == 0, done.stdout
 
 

@@ -76,13 +76,13 @@ def test_one_term_without_a_gradient_is_too_many_for_those_that_follow_all(sampl
 
 
 def test_a_recipe_without_a_sampler_has_one_as_soon_as_the_energy_tells():
-    assert composed("auto", own=BLIND).sampler.default_chains == 16
-    assert composed("auto", own=BOTH).sampler.needs_gradient == "any-guide"
-    assert composed("auto", energies=REGEX).sampler.needs_gradient == "none"
+    named = [composed("auto", own=BLIND), composed("auto", own=BOTH), composed("auto", energies=REGEX)]
+    assert [found.sampling and found.sampling.name for found in named] == ["best-of-n", "smc", "best-of-n"]
     late = composed("auto", own={"late": (1.0, Late())})
     assert late.sampling is None
     bound(late)
-    assert late.sampler.needs_gradient == "none"
+    assert late.sampling is not None
+    assert late.sampling.name == "best-of-n"
 
 
 def test_an_energy_that_tells_when_it_is_bound_is_refused_then():

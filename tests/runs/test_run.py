@@ -288,18 +288,3 @@ def test_the_archive_keeps_the_best_of_distinct_texts():
     again, tensors = Archive(), {}
     again.load_state(unpack(json.loads(json.dumps(pack(archive.state(), "archive", tensors))), tensors))
     assert again == archive
-
-
-def test_events_carry_the_recipe_as_it_runs_and_the_last_one_the_results():
-    told = []
-    energies = {"length": {"weight": 2.0, "target": 4}}
-    settings = {"policy": tiny_policy(), "energies": energies, "sampler": "suffix-mh", "steps": 2, "max_new_tokens": 5}
-    results = sea.align(["the rain", "a"], on_event=told.append, **settings)
-    assert [event.kind for event in told] == ["start", "step", "step", "end"]
-    assert len({event.run for event in told}) == 1
-    for event in told:
-        assert event.recipe["sampler"] == told[0].recipe["sampler"]
-        assert (event.recipe["sampler"]["name"], event.recipe["sampler"]["steps"]) == ("suffix-mh", 2)
-        assert event.recipe["energies"][1]["target"] == 4
-        assert event.results == ([result.to_data() for result in results] if event.kind == "end" else [])
-    json.dumps([vars(event) for event in told], allow_nan=False)

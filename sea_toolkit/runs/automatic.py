@@ -1,0 +1,69 @@
+"""Which sampler a recipe takes that names none, and why. The rule follows what was measured on nine kinds of rewards
+(docs/benchmarks.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sea_toolkit.runs.recipe import AUTO, POLICY_START, Recipe, SamplerSpec
+from sea_toolkit.runs.requirements import TermFacts
+
+POLICY_ALONE, BLIND, GUIDED, STEP_BY_STEP = "suffix-mh", "best-of-n", "smc", "tilted"
+
+FEW = 16
+"""Samples for each chain below which passes of many particles have no advantage over steps."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sampler, and in words why it is the one."""
+
+    sampler: str
+    why: str
+
+
+def choice(recipe: Recipe, terms: Sequence[TermFacts]) -> Choice | None:
+    """The sampler of a recipe: the one it names, or the one that goes with its energy, its budget and its start.
+
+    The reference alone, π^α, takes `suffix-mh`: its chains follow that law exactly, and the best of N answers would be
+    the likeliest of them, whatever α is. Where no term tells which words to prefer, answers of the policy are drawn.
+
+    Args:
+        recipe: as the run has it.
+        terms: of its energy.
+
+    Returns:
+        None as long as it is not known whether some term has a gradient, and that decides.
+    """
+    if recipe.sampler.name != AUTO:
+        return Choice(recipe.sampler.name, "the recipe names it")
+    others = [term for term in terms if not term.is_policy]
+    if not others:
+        return Choice(POLICY_ALONE, "there is the reference alone")
+    guides = [term.label for term in others if term.guides]
+    if guides:
+        told = f"it is known which words are preferred by {', '.join(guides)}"
+        stepwise = _why_stepwise(recipe, terms)
+        return Choice(STEP_BY_STEP, f"{told}, and {stepwise}") if stepwise else Choice(GUIDED, told)
+    if any(term.has_gradient is None for term in others):
+        return None
+    return Choice(BLIND, "no term besides the reference has a gradient or a compass")
+
+
+def _why_stepwise(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
+    """Why the run has to go step by step; "" where few passes of many particles do."""
+    spec = recipe.sampler
+    moving = [term.label for term in terms if term.moves]
+    if moving:
+        return f"what {', '.join(moving)} counts is found or changes in the course of the run"
+    if recipe.initializer.name != POLICY_START:
+        return f"the run goes on from the texts of {recipe.initializer.name}"
+    if spec.steps is not None:
+        return "the recipe counts steps"
+    each = _samples_per_chain(spec)
+    return f"{each:g} samples for each chain are few" if each is not None and each < FEW else ""
+
+
+def _samples_per_chain(spec: SamplerSpec) -> float | None:
+    return None if spec.budget is None else spec.budget / (spec.chains or 1)
