@@ -63,18 +63,10 @@ __all__ = [
     "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
     "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
     "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-<<<<<<< HEAD
     "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "ShardJob",
-    "SoftResponse",
-    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids",
-    "hookimpl", "latent_of", "metropolis", "pareto", "resume", "reward_function", "score", "select_chains",
-    "write_report",
-=======
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
-    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate", "decode",
-    "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
+    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate",
+    "decode", "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
     "reward_function", "score", "select_chains", "write_report",
->>>>>>> main
 ]  # fmt: skip
 
 _LAZY = {
