@@ -32,6 +32,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.show:show",
         "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
+    "status": (
+        "sea_toolkit.cli.status:status",
+        "Show how far the many prompts in DIR are (made by `align --prompts FILE --batch N --out DIR`).",
+    ),
+    "merge": (
+        "sea_toolkit.cli.merge:merge",
+        "Write the answers to the many prompts in DIR to one table, in the order of the prompts, each once.",
+    ),
     "report": (
         "sea_toolkit.cli.report:report",
         "Write a page about DIR: a run (`align --out`), a comparison (`compare --out`) or a sweep (`pareto --out`).",
@@ -59,6 +67,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": (
         "sea_toolkit.cli.score:score",
         "Score the answers in TABLE as a run scores the texts that it meets.",
+    ),
+    "preferences": (
+        "sea_toolkit.cli.preferences:preferences",
+        "Write pairs of answers of finished RUNs, for trainers such as DPO.",
     ),
     "serve": (
         "sea_toolkit.cli.serve:serve",
