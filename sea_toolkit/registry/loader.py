@@ -20,7 +20,7 @@ from sea_toolkit.registry.static.possible import Possible, possible
 from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 from sea_toolkit.util.version import VERSION
 
-BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models", "recipes")
+BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models", "recipes", "engines")
 """The family packages; each registers through the same hooks as any plugin, with targets imported at first use."""
 
 
