@@ -36,7 +36,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite, real model included; `nox -s tests -- tests/schedules -k cosine` runs a part of it."""
-    install(session, "test", "serve")
+    install(session, "test", "serve", "ray", "data")
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
