@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
@@ -25,7 +26,8 @@ from sea_toolkit.cli.group import code_option, network_option, trust_option, wit
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.cli.shared_options import policy_options, recipe_options, term_options, time_option
+from sea_toolkit.cli.report import refuse_page, write_page
+from sea_toolkit.cli.shared_options import html_option, policy_options, recipe_options, term_options, time_option
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.registry.allowed import Allowed, server_of
 
@@ -48,7 +50,7 @@ _SECTIONS = {
     ),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
-    "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--csv", "--json"),
+    "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--html", "--csv", "--json"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -108,6 +110,7 @@ Examples:
     is_flag=True,
     help="Tell why each answer won: what decided, the texts that lost, what each token brings.",
 )
+@html_option
 @click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
@@ -129,6 +132,7 @@ def align(
     checkpoint_every: int,
     dry_run: bool,
     explain: bool,
+    page: Path | None,
     table: Path | None,
     as_json: bool,
     max_seconds: float | None,
@@ -140,6 +144,7 @@ def align(
     """
     asked = asked_prompts(prompts, file, column, messages)
     _refuse_table(table, [file, messages, recipe["name"] if isinstance(recipe, dict) else recipe])
+    refuse_page(page, out)
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
@@ -176,7 +181,7 @@ def align(
         )
 
     again = resume_command(hub, out, allowed, trust_remote_code)
-    show(start, as_json, out, f"loading {chosen.policy.model}", again, table, explain)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, _files(table, page, out), explain)
 
 
 def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None:
@@ -187,6 +192,14 @@ def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None
         raise RecipeError(f"--csv {table} is a folder", expected="a file to write")
     if table.exists() and any(name and Path(name).exists() and table.samefile(name) for name in read):
         raise RecipeError(f"--csv {table} would be written over what is read", expected="another file")
+
+
+def _files(table: Path | None, page: Path | None, out: Path | None) -> list[Callable[[list[Any]], Any]]:
+    """What writes the files of --csv and --html."""
+    from sea_toolkit.cli.results import write_table
+
+    tables = [] if table is None else [functools.partial(write_table, table)]
+    return [*tables, lambda results: write_page(page, out)]
 
 
 def resume_command(hub: PluginHub, out: Path | None, allowed: Allowed, trust_remote_code: bool) -> str | None:
@@ -209,7 +222,7 @@ def show(
     out: Path | None,
     first: str,
     again: str | None,
-    table: Path | None = None,
+    files: Sequence[Callable[[list[Any]], Any]] = (),
     explain: bool = False,
 ) -> None:
     """Run with what goes on on stderr, and print the results; those of a run that ended early too.
@@ -220,14 +233,14 @@ def show(
         out: the run's folder.
         first: what is shown at once.
         again: what to type to go on with one that ended early.
-        table: a CSV file to write the results to.
+        files: each writes a file of the results.
         explain: tell why each answer won.
 
     Raises:
-        SeaError: the run failed, or the table cannot be written; what there is, is printed first.
+        SeaError: the run failed, or a file cannot be written; what there is, is printed first.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results, with_explanation, write_table
+    from sea_toolkit.cli.results import print_results, with_explanation
 
     ended: KeyboardInterrupt | SeaError | None = None
     with live(first) as shown:
@@ -248,9 +261,9 @@ def show(
         word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: {again}" if again else ""
         say(f"{word}: this is the best so far{where}", err=True)
-    if table is not None:
+    for write in files:
         try:
-            write_table(table, results)
+            write(results)
         except SeaError as error:
             if ended is None:
                 raise

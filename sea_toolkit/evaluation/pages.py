@@ -38,10 +38,9 @@ def write_report(folder: str | PathLike[str], to: str | PathLike[str] = "report.
         RecipeError: the folder is none of these, or the file would be a folder, or one of the folder's own.
         SeaError: the folder is damaged, the file cannot be written, or the extra `report` is not installed.
     """
-    require_report()
     source, target = Path(folder), Path(to)
     page = _kind(source)
-    _refuse_target(source, target)
+    refuse_target(source, target)
     try:
         content = page(source).encode(errors="replace")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -64,7 +63,14 @@ def _kind(folder: Path) -> Callable[[Path], str]:
     raise RecipeError(what, expected="the folder of align, compare or pareto (--out)")
 
 
-def _refuse_target(folder: Path, target: Path) -> None:
+def refuse_target(folder: Path, target: Path) -> None:
+    """What can be said before there is anything to show.
+
+    Raises:
+        RecipeError: the file would be a folder, or one of the folder's own.
+        SeaError: the extra `report` is not installed.
+    """
+    require_report()
     if target.is_dir():
         raise RecipeError(f"{target} is a folder", expected="a file to write (-o)")
     if target.name in run_files.NAMES and target.parent.resolve() == folder.resolve():
