@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from sea_toolkit.evaluation.front import Front
     from sea_toolkit.evaluation.pages import write_report
     from sea_toolkit.evaluation.pareto import pareto
+    from sea_toolkit.evaluation.preferences import preferences
     from sea_toolkit.evaluation.reward_function import reward_function
     from sea_toolkit.evaluation.score import Score, Scorer, score
+    from sea_toolkit.integrations.transformers import custom_generate
     from sea_toolkit.lm.decoding import Decoded, decode
     from sea_toolkit.lm.embedding_space import EmbeddingSpace
     from sea_toolkit.lm.policy import Policy
@@ -61,9 +63,9 @@ __all__ = [
     "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
     "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
     "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
-    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "decode", "fit_compass", "hard_ids",
-    "hookimpl", "latent_of", "metropolis", "pareto", "resume", "reward_function", "score", "select_chains",
-    "write_report",
+    "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate", "decode",
+    "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
+    "reward_function", "score", "select_chains", "write_report",
 ]  # fmt: skip
 
 _LAZY = {
@@ -109,12 +111,14 @@ _LAZY = {
     "calibrate": "evaluation.calibrate",
     "categorical": "core.noise",
     "compare": "evaluation.compare",
+    "custom_generate": "integrations.transformers",
     "decode": "lm.decoding",
     "fit_compass": "evaluation.fit_compass",
     "hard_ids": "samplers.shared.latent",
     "latent_of": "samplers.shared.latent",
     "metropolis": "samplers.shared.metropolis",
     "pareto": "evaluation.pareto",
+    "preferences": "evaluation.preferences",
     "resume": "api",
     "reward_function": "evaluation.reward_function",
     "score": "evaluation.score",

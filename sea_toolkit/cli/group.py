@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.score:score",
         "Score the answers in TABLE as a run scores the texts that it meets.",
     ),
+    "preferences": (
+        "sea_toolkit.cli.preferences:preferences",
+        "Write pairs of answers of finished RUNs, for trainers such as DPO.",
+    ),
     "serve": (
         "sea_toolkit.cli.serve:serve",
         "Answer over HTTP, as OpenAI's API does: chat and text completions whose answers are aligned by a recipe.",

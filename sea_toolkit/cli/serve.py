@@ -28,7 +28,8 @@ _SECTIONS = {
         "--seed", "--set", "--allow-reward", "--allow-energy",
     ),
     "What a request may ask for": (
-        "--max-budget", "--max-steps", "--max-chains", "--max-tokens", "--max-choices", "--max-characters",
+        "--max-budget", "--max-steps", "--max-chains", "--max-tokens", "--max-choices", "--max-width",
+        "--max-characters",
     ),
     "How it works": ("--max-seconds", "--max-batch", "--window", "--queue", "--drain"),
     "The policy": (
@@ -90,12 +91,17 @@ _COUNT, _POSITIVE = click.IntRange(min=1), click.FloatRange(min=0, min_open=True
     type=GIVEN,
     help="An energy that requests may add, with all its options, names of files included.",
 )
-@click.option("--max-budget", type=_POSITIVE, default=64.0, show_default=True, help="Base samples per prompt.")
-@click.option("--max-steps", type=_COUNT, default=256, show_default=True, help="Steps.")
-@click.option("--max-chains", type=_COUNT, default=16, show_default=True, help="Chains per prompt.")
-@click.option("--max-tokens", type=_COUNT, default=512, show_default=True, help="Tokens of an answer.")
-@click.option("--max-choices", type=_COUNT, default=8, show_default=True, help="Answers per prompt (n).")
-@click.option("--max-characters", type=_COUNT, default=50_000, show_default=True, help="Characters of a prompt.")
+@click.option("--max-budget", type=_POSITIVE, default=64.0, show_default=True, help="Base samples per prompt, at most.")
+@click.option("--max-steps", type=_COUNT, default=256, show_default=True, help="Steps, at most.")
+@click.option("--max-chains", type=_COUNT, default=16, show_default=True, help="Chains per prompt, at most.")
+@click.option("--max-tokens", type=_COUNT, default=512, show_default=True, help="Tokens of an answer, at most.")
+@click.option("--max-choices", type=_COUNT, default=8, show_default=True, help="Answers per prompt (n), at most.")
+@click.option(
+    "--max-width", type=_COUNT, default=64, show_default=True, help="Whole numbers in a sampler's table, at most."
+)
+@click.option(
+    "--max-characters", type=_COUNT, default=50_000, show_default=True, help="Characters of a prompt, at most."
+)
 @click.option(
     "--max-seconds",
     type=_POSITIVE,
@@ -104,7 +110,7 @@ _COUNT, _POSITIVE = click.IntRange(min=1), click.FloatRange(min=0, min_open=True
     metavar="S",
     help="Sampling of a run; then the best so far is the answer.",
 )
-@click.option("--max-batch", type=_COUNT, default=16, show_default=True, help="Prompts of a run.")
+@click.option("--max-batch", type=_COUNT, default=16, show_default=True, help="Prompts of a run, at most.")
 @click.option(
     "--window",
     type=click.FloatRange(min=0),
@@ -148,6 +154,7 @@ def serve(
     max_chains: int,
     max_tokens: int,
     max_choices: int,
+    max_width: int,
     max_characters: int,
     max_seconds: float,
     max_batch: int,
@@ -171,7 +178,7 @@ def serve(
     from sea_toolkit.serving.menu import Menu
 
     limits = Limits(
-        budget=max_budget, steps=max_steps, chains=max_chains, tokens=max_tokens, choices=max_choices,
+        budget=max_budget, steps=max_steps, chains=max_chains, tokens=max_tokens, choices=max_choices, width=max_width,
         characters=max_characters, seconds=max_seconds, batch=max_batch, window=window, waiting=queue, drain=drain,
     )  # fmt: skip
     model = next(iter(named.values())).policy.model

@@ -120,7 +120,7 @@ def make_app(worker: Worker, keys: Collection[str] = ()) -> Gate:
     app.add_api_route("/v1/chat/completions", serving.chat, methods=["POST"], response_model=None)
     app.add_api_route("/v1/completions", serving.complete, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", serving.models, methods=["GET"])
-    app.add_api_route("/v1/models/{name}", serving.model, methods=["GET"])
+    app.add_api_route("/v1/models/{name:path}", serving.model, methods=["GET"])
     app.add_api_route("/health", serving.health, methods=["GET"], response_model=None)
     app.add_api_route("/metrics", serving.metrics, methods=["GET"], response_model=None)
     app.add_exception_handler(ApiError, _told)

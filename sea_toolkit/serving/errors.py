@@ -78,17 +78,18 @@ def internal() -> ApiError:
     return ApiError(500, "the server could not answer; its log tells why", kind=SERVER)
 
 
-def of_sea_error(error: SeaError, param: str | None) -> ApiError:
+def of_sea_error(error: SeaError, param: str, prompt: str = "messages") -> ApiError:
     """A mistake of the request in its own words; a fault of the server, its plugins or its machine without any.
 
     Args:
         error: of a recipe, or of a run.
         param: the key of the request that a mistake is about.
+        prompt: the key that has the prompts, which may be too long.
     """
     if not isinstance(error, RecipeError | ModelError):
         return internal()
     too_long = re.search(r" has \d+ tokens, and \d+ more", error.got) is not None
-    code, param = ("context_length_exceeded", "messages") if too_long else (None, param)
+    code, param = ("context_length_exceeded", prompt) if too_long else (None, param)
     words = [error.got, *([f"expected: {error.expected}"] if error.expected else ())]
     if error.hint and error.hint.startswith(_FOR_ALL):
         words.append(error.hint)

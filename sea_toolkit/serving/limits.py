@@ -12,6 +12,8 @@ class Limits:
     Attributes:
         budget, steps, chains, tokens: of a request's own settings: base samples and steps per prompt, chains, and
             tokens of an answer.
+        width: whole numbers among the options of a request's sampler: particles, tries, successors.
+        options: characters of `sea`, written as JSON.
         choices: answers per prompt (`n`).
         seconds: of sampling for a run; then the best so far is the answer.
         characters: of all messages of a prompt together.
@@ -26,6 +28,8 @@ class Limits:
     steps: int = 256
     chains: int = 16
     tokens: int = 512
+    width: int = 64
+    options: int = 8192
     choices: int = 8
     seconds: float = 120.0
     characters: int = 50_000

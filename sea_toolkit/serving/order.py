@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sea_toolkit.errors import RecipeError
+from sea_toolkit.errors import RecipeError, did_you_mean
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.named_rewards import REWARD
 from sea_toolkit.runs.overrides import build_recipe
@@ -61,6 +61,7 @@ def order_of(request: ChatRequest | CompletionRequest, menu: Menu, hub: PluginHu
     base, limits = menu.recipe_of(request.model, request.sea.recipe), menu.limits
     if request.stream_options is not None and not request.stream:
         raise refused("stream_options without stream", "stream_options")
+    _refuse_beyond("sea", len(request.sea.model_dump_json(exclude_unset=True)), limits.options, "characters")
     _refuse_beyond("n", request.n, limits.choices)
     _refuse_beyond("sea.max_seconds", request.sea.max_seconds, limits.seconds)
     prompts = _conversation(request) if isinstance(request, ChatRequest) else _texts(request)
@@ -94,7 +95,7 @@ def _recipe(request: ChatRequest | CompletionRequest, base: Recipe, menu: Menu, 
         "max_new_tokens": _tokens(request, limits.tokens),
         "seed": request.seed,
         "initializer": _initializer(request, base),
-        "sampler": _sampler(sea, base, hub),
+        "sampler": _sampler(sea, base, hub, limits.width),
         **{name: vars(sea)[name] for name in _LENGTHS},
     }
     terms = [_energy(label, options, menu) for label, options in sea.energies.items()]
@@ -130,8 +131,11 @@ def _initializer(request: Asked, base: Recipe) -> str | dict[str, Any] | None:
     return {"name": "base-samples", "temperature": request.temperature} if request.temperature else "greedy"
 
 
-def _sampler(sea: SeaOptions, base: Recipe, hub: PluginHub) -> str | dict[str, Any] | None:
-    """The sampler by name, or its table; one of the box, or one that the recipe has."""
+def _sampler(sea: SeaOptions, base: Recipe, hub: PluginHub, most: int) -> str | dict[str, Any] | None:
+    """The sampler by name, or its table: one of the box, or one that the recipe has.
+
+    Its whole numbers are bounded, since some of them are answers that are worked on side by side.
+    """
     if sea.sampler is None:
         return None
     table = {"name": sea.sampler} if isinstance(sea.sampler, str) else sea.sampler
@@ -140,9 +144,13 @@ def _sampler(sea: SeaOptions, base: Recipe, hub: PluginHub) -> str | dict[str, A
             raise refused(f"sea.sampler.{key} is not set here; expected sea.{key}", f"sea.sampler.{key}")
     known = {"auto", base.sampler.name, *(i.name for i in hub.items("sampler") if i.record.status == "built-in")}
     if table.get("name") not in known:
-        raise refused(
-            f"there is no sampler {table.get('name')!r} here; there are: {', '.join(sorted(known))}", "sea.sampler"
-        )
+        hint = did_you_mean(str(table.get("name")), known)
+        raise refused(f"there is no sampler {table.get('name')!r} on this server ({hint})", "sea.sampler")
+    for key, value in table.items():
+        if isinstance(value, dict | list):  # a schedule is a plugin
+            raise refused(f"sea.sampler.{key} is no number and no text", f"sea.sampler.{key}")
+        if isinstance(value, int):
+            _refuse_beyond(f"sea.sampler.{key}", value, most)
     return sea.sampler
 
 

@@ -30,8 +30,8 @@ class SeaOptions(Strict):
 
     recipe: str | None = None
     reward: str | dict[str, float] | None = None
-    energies: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    constraints: list[dict[str, Any]] = Field(default_factory=list)
+    energies: dict[str, dict[str, Any]] = Field(default_factory=dict, max_length=16)
+    constraints: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
     sampler: str | dict[str, Any] | None = None
     budget: Annotated[float, Field(gt=0)] | None = None
     steps: Annotated[int, Field(gt=0)] | None = None
@@ -44,6 +44,12 @@ class StreamOptions(Strict):
     """What a stream tells beside the answer."""
 
     include_usage: bool = False
+
+
+class TextFormat(Strict):
+    """The one form of answers."""
+
+    type: Literal["text"]
 
 
 class Asked(Strict):
@@ -74,6 +80,7 @@ class ChatRequest(Asked):
 
     messages: list[dict[str, Any]]
     max_completion_tokens: Annotated[int, Field(gt=0)] | None = None
+    response_format: TextFormat | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
 

@@ -85,7 +85,7 @@ class Worker(threading.Thread):
                 for job in here:
                     self._answer([job])
                 return
-            here[0].fail(_told(error))
+            here[0].fail(_told(error, here[0]))
         self.waiting.took(time.monotonic() - began)
         for job in here:
             self._is_left(job)
@@ -97,7 +97,7 @@ class Worker(threading.Thread):
         try:
             return self.engine.prompt_tokens(job.order)
         except Exception as error:
-            job.fail(_told(error))
+            job.fail(_told(error, job))
             return None
 
     def _run(self, jobs: Sequence[Job], prompt_tokens: Sequence[Sequence[int]]) -> None:
@@ -146,11 +146,12 @@ def _draft(event: Event, rows: Sequence[int]) -> Draft:
     return Draft(event.step, [event.energy[row] for row in rows], [event.texts[row] for row in rows])
 
 
-def _told(error: Exception) -> ApiError:
+def _told(error: Exception, job: Job) -> ApiError:
     """What a client is told of a failure; one that is not the client's goes to the log in full."""
     if isinstance(error, ApiError):
         return error
-    told = of_sea_error(error, "sea") if isinstance(error, SeaError) else internal()
+    prompt = "prompt" if job.order.continues else "messages"
+    told = of_sea_error(error, "sea", prompt) if isinstance(error, SeaError) else internal()
     if told.status >= 500:
         log.error("a request could not be answered", exc_info=error)
     return told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +22,12 @@ USER = [{"role": "user", "content": "the rain"}]
 
 @dataclass
 class Running:
-    """A server that runs: its address, its worker, and a client for it."""
+    """A server that runs: its address, its worker, and two clients for it."""
 
     url: str
     server: Any
     client: Any
+    http: Any
 
     def count(self, name: str) -> float:
         """A number of its metrics."""
@@ -37,6 +40,25 @@ class Running:
         while not met() and time.monotonic() < end:
             time.sleep(0.01)
         return met()
+
+
+def send(running: Running, **more: Any) -> socket.socket:
+    """A request on a line of its own, which can be cut."""
+    body = json.dumps({"model": "tiny+endless", "messages": USER, **more}).encode()
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    line = socket.create_connection((host, int(port)))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    line.sendall(head.encode() + body)
+    return line
+
+
+def block(running: Running) -> socket.socket:
+    """A request that is being run, alone and for ever: those that come after it wait until it is closed."""
+    runs = running.count("sea_batch_prompts_count")
+    line = send(running, sea={"isolated": True})
+    assert running.until(lambda: running.count("sea_batch_prompts_count") > runs)
+    return line
 
 
 def recipe(**more: Any) -> Recipe:
@@ -80,12 +102,14 @@ def start(
 @pytest.fixture(scope="package")
 def running() -> Iterator[Running]:
     need_the_extra()
+    import httpx2
     import openai
 
     from sea_toolkit.serving.limits import Limits
 
     server, url, thread = start(Limits(seconds=30.0, waiting=3, window=0.05, drain=0.0))
-    found = Running(url, server, openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=60))
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=60)
+    found = Running(url, server, client, httpx2.Client(base_url=url, timeout=60))
     assert found.until(server.worker.ready.is_set)
     assert found.until(lambda: server.started)
     yield found

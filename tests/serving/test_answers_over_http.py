@@ -11,7 +11,7 @@ import pytest
 import sea_toolkit as sea
 from sea_toolkit.testing.tiny import tiny_policy
 from tests.helpers import hub
-from tests.serving.conftest import USER, Running, recipes
+from tests.serving.conftest import USER, Running, block, recipes
 
 
 def chat(running: Running, **more: Any) -> Any:
@@ -120,16 +120,19 @@ def test_equal_requests_share_a_run_and_one_that_is_alone_does_not(running: Runn
     def ask(word: str) -> Any:
         return ours(chat(running, messages=[{"role": "user", "content": word}]))["together"]
 
+    waiting = running.server.worker.waiting
+    blocker = block(running)
     with ThreadPoolExecutor(3) as pool:
-        blocker = pool.submit(lambda: chat(running, extra_body={"sea": {"isolated": True}}))
-        shared = list(pool.map(ask, ["a", "an"]))
-        assert ours(blocker.result())["together"] == 1
-    assert shared == [2, 2]
+        shared = [pool.submit(ask, word) for word in ("a", "an", "an")]
+        assert running.until(lambda: len(waiting) == 3)
+        blocker.close()
+    assert [future.result() for future in shared] == [2, 2, 2]  # equal prompts are one
+    assert ours(chat(running, extra_body={"sea": {"isolated": True}}))["together"] == 1
 
 
 def test_a_stream_tells_how_far_it_is_then_the_whole_text_then_the_usage(running: Running) -> None:
     plain = chat(running, seed=3, n=2)
-    options = {"steps": 30}
+    options = {"steps": 4}
     events = list(chat(running, seed=3, n=2, stream=True, stream_options={"include_usage": True}))
     assert events[0].choices[0].delta.role == "assistant"
     texts = {c.index: c.delta.content for e in events for c in e.choices if c.delta.content}

@@ -47,6 +47,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a sampler that is not there": ({"sea": {"sampler": "gibbs"}}, "sea.sampler"),
     "a length in the sampler's table": ({"sea": {"sampler": {"name": "smc", "budget": 1e6}}}, "sea.sampler.budget"),
     "a wrong option of a sampler": ({"sea": {"sampler": {"name": "smc", "wings": 2}}}, "sea"),
+    "a sampler that is too wide": ({"sea": {"sampler": {"name": "smc", "particles": 65}}}, "sea.sampler.particles"),
+    "a schedule": (
+        {"sea": {"sampler": {"name": "tilted", "strength": {"schedule": "linear"}}}}, "sea.sampler.strength",
+    ),
+    "thousands of words": ({"sea": {"energies": {"keywords": {"words": ["word"] * 2000}}}}, "sea"),
     "a tool's turn": ({"messages": [{"role": "tool", "content": "a"}]}, "messages"),
     "an answer at the end": ({"messages": [*USER, {"role": "assistant", "content": "a"}]}, "messages"),
     "an empty prompt": ({"messages": [{"role": "user", "content": " "}]}, "messages"),
@@ -60,11 +65,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def post(running: Running, body: Any, path: str = "/v1/chat/completions", **headers: str) -> Any:
-    import httpx2
-
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     usual = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    return httpx2.post(running.url + path, content=content, headers=usual | headers, timeout=60)
+    return running.http.post(path, content=content, headers=usual | headers)
 
 
 def error_of(response: Any) -> dict[str, Any]:
@@ -86,10 +89,21 @@ def test_what_cannot_be_honoured_is_a_400_that_names_it(running: Running) -> Non
 def test_a_prompt_beyond_the_context_has_openais_code(running: Running) -> None:
     body = {"model": "tiny", "messages": [{"role": "user", "content": "the rain " * 200}]}
     assert error_of(post(running, body))["code"] == "context_length_exceeded"
+    error = error_of(post(running, {"model": "tiny", "prompt": "the rain " * 200}, "/v1/completions"))
+    assert (error["param"], error["code"]) == ("prompt", "context_length_exceeded")
+
+
+def test_an_error_of_a_stream_that_has_begun_reaches_the_client(running: Running) -> None:
+    import openai
+
+    long = [{"role": "user", "content": "the rain " * 200}]
+    with pytest.raises(openai.APIError, match="expected: at most"):
+        list(running.client.chat.completions.create(model="tiny", messages=long, stream=True))
 
 
 def test_values_that_change_nothing_are_taken(running: Running) -> None:
-    neutral = {"top_p": 1, "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "n": 1, "seed": None}
+    neutral = {"top_p": 1, "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "n": 1, "seed": None,
+               "response_format": {"type": "text"}, "stream": None, "stop": None}  # fmt: skip
     assert post(running, {"model": "tiny", "messages": USER, **neutral}).status_code == 200
 
 
@@ -111,31 +125,26 @@ def test_a_body_that_is_no_request_is_a_400(running: Running, body: bytes) -> No
 
 
 def test_a_body_that_is_too_long_is_refused_unread(running: Running) -> None:
-    import httpx2
-
     assert post(running, b" " * (2**20 + 1)).status_code == 413
     chunks = (b" " * 2**16 for _ in range(20))
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    assert httpx2.post(f"{running.url}/v1/completions", content=chunks, headers=headers).status_code == 413
+    assert running.http.post("/v1/completions", content=chunks, headers=headers).status_code == 413
 
 
 def test_a_missing_or_wrong_key_is_a_401_everywhere_but_at_health(running: Running) -> None:
-    import httpx2
     import openai
 
     wrong = running.client.with_options(api_key=f"{KEY}x")
     with pytest.raises(openai.AuthenticationError):
         wrong.chat.completions.create(model="tiny", messages=USER)
     for path, status in (("/v1/models", 401), ("/metrics", 401), ("/health", 200)):
-        assert httpx2.get(running.url + path).status_code == status
+        assert running.http.get(path).status_code == status
     assert error_of(post(running, {}, authorization="Basic eA=="))["code"] == "invalid_api_key"
 
 
 def test_metrics_have_no_label_that_a_client_made_up(running: Running) -> None:
-    import httpx2
-
     post(running, {}, "/v1/invented-by-a-client")
-    text = httpx2.get(f"{running.url}/metrics", headers={"authorization": f"Bearer {KEY}"}).text
+    text = running.http.get("/metrics", headers={"authorization": f"Bearer {KEY}"}).text
     assert 'sea_requests_total{route="other",status="404"}' in text
     assert "invented-by-a-client" not in text
     for name in ("sea_queue_depth", "sea_batch_prompts_bucket", "sea_step_seconds_sum", "sea_samples_total"):

@@ -1,0 +1,1 @@
+"""Hosts of evaluations, and other tools that call this one."""
