@@ -180,7 +180,7 @@ class Aligner:
             with shown(self._live):
                 return run_batches(batches, run_one)
 
-        def run_one(some: Sequence[Prompt], before: Sequence[Prompt]) -> list[Result]:
+        def run_one(some: Sequence[Prompt], occurrences: Sequence[int]) -> list[Result]:
             composition = call.compose(self.session)
             with new_folder(folder):
                 run = self.session.run(
@@ -189,7 +189,7 @@ class Aligner:
                     folder=folder,
                     checkpoint_every=checkpoint_every,
                     on_event=both(self._live, on_event),
-                    before=before,
+                    occurrences=occurrences,
                     explains=explain,
                     halt=halt,
                 )

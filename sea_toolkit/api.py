@@ -22,7 +22,7 @@ from sea_toolkit.runs.overrides import Table
 from sea_toolkit.runs.python_terms import Energies, PythonTerms, Rewards, read_terms
 from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.result import Result
-from sea_toolkit.runs.resuming import continue_run, length_of, refuse_missing_file
+from sea_toolkit.runs.resuming import refuse_missing_file, resumed
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
@@ -227,18 +227,17 @@ def resume(
             saved = stored.saved
             terms = _terms_again(saved, reward, energies)
             refuse_missing_file(stored, session.hub, folder)
-            run = session.run(
-                session.compose(saved.recipe, terms.own, terms.allowed(allow_code, allow_network)),
-                saved.prompts,
-                folder=folder,
-                checkpoint_every=saved.checkpoint_every,
+            composition = session.compose(saved.recipe, terms.own, terms.allowed(allow_code, allow_network))
+            return resumed(
+                session,
+                composition,
+                stored,
+                folder,
+                longer=longer,
+                force=force,
                 on_event=both(live, on_event),
-                length=longer or length_of(stored),
-                explains=saved.explains,
                 halt=halt,
             )
-            continue_run(run, stored, folder, longer is not None, force)
-            return run.execute()
 
     return best_so_far(go_on, on_interrupt, folder)
 

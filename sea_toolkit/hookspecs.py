@@ -104,6 +104,16 @@ def sea_register_recipes(register: Register) -> None:
 
 
 @hookspec
+def sea_register_engines(register: Register) -> None:
+    """Register engines: `f(job, tell, **options) -> None`, which gives the shards of many prompts to workers.
+
+    `job` is a `sea_toolkit.ShardJob`: plain data that can travel. A worker's process makes `job.worker()`, and asks it
+    to `load()` and to `run(shard)` for shards of `job.left()`. The engine replaces workers that die, calls
+    `tell(shard)` for each shard that is settled, and returns when there is nothing left that it can do.
+    """
+
+
+@hookspec
 def sea_register_commands(cli: click.Group) -> None:
     """Add commands to `sea-toolkit`: `@cli.command()` inside the hook. Built-in names cannot be replaced."""
 

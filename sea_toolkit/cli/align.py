@@ -22,14 +22,26 @@ from sea_toolkit.cli.arguments import (
 )
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
+from sea_toolkit.cli.engine import Engine
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
+from sea_toolkit.cli.many import begin, carry_out, refuse, say_skipped
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page
-from sea_toolkit.cli.shared_options import html_option, policy_options, recipe_options, term_options, time_option
+from sea_toolkit.cli.shared_options import (
+    engine_options,
+    html_option,
+    policy_options,
+    recipe_options,
+    shard_option,
+    term_options,
+    time_option,
+)
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.registry.allowed import Allowed, server_of
+from sea_toolkit.shards.part import Part
+from sea_toolkit.util.broken_lines import BrokenLines
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -48,6 +60,7 @@ _SECTIONS = {
         "--seed",
         "--batch",
     ),
+    "Many prompts, many machines": ("--skip-bad", "--shard", "--engine", "--workers", "--gpus-per-worker", "--address"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
     "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--html", "--csv", "--json"),
@@ -63,7 +76,7 @@ Examples:
 @click.argument("prompts", nargs=-1)
 @click.option(
     "--prompts", "file", metavar="FILE", type=GIVEN,
-    help="Prompts from a file: one a line, or a .csv, .tsv, .jsonl or .json file; - reads lines of standard input.",
+    help="Prompts from a file: one a line, or .csv, .tsv, .jsonl, .parquet or .json; - reads lines of standard input.",
 )  # fmt: skip
 @click.option(
     "--column",
@@ -92,7 +105,14 @@ Examples:
 @time_option
 @click.option("--max-new-tokens", type=int, help="Length of an answer in tokens, at most.  [default: 48]")
 @click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]")
-@click.option("--batch", type=click.IntRange(min=1), help="Prompts in flight, at most.  [default: all]")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Prompts in flight, at most; with --out, the prompts of a shard.  [default: all]",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out rows of the file that hold no prompt, and name them.")
+@shard_option
+@engine_options
 @recipe_options
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
@@ -123,6 +143,12 @@ def align(
     rewards: tuple[str, ...],
     energies: tuple[str, ...],
     batch: int | None,
+    skip_bad: bool,
+    shard: Part | None,
+    engine: dict[str, Any] | None,
+    workers: int | None,
+    gpus_per_worker: float | None,
+    address: str | None,
     recipe: str | dict[str, Any] | None,
     overrides: tuple[str, ...],
     allow_code: tuple[str, ...],
@@ -142,7 +168,12 @@ def align(
 
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
-    asked = asked_prompts(prompts, file, column, messages)
+    broken = BrokenLines(skip=skip_bad)
+    asked = asked_prompts(prompts, file, column, messages, broken=broken)
+    crew = Engine.asked(engine, workers, gpus_per_worker, address)
+    if (shard is not None or crew is not None) and (batch is None or out is None):
+        what = "--shard" if shard is not None else "an engine"
+        raise RecipeError(f"{what} without a folder of many prompts", expected="it with --batch N and --out DIR")
     _refuse_table(table, [file, messages, recipe["name"] if isinstance(recipe, dict) else recipe])
     refuse_page(page, out)
     from sea_toolkit.runs.overrides import build_recipe
@@ -159,6 +190,16 @@ def align(
 
         look(hub, asked, chosen, allowed, trust_remote_code, as_json)
         return
+
+    again = resume_command(hub, out, allowed, trust_remote_code)
+    if batch is not None and out is not None:
+        refuse({"--max-seconds": max_seconds}, "--steps or --budget: answers must not depend on a clock")
+        refuse({"--html": page}, f"sea-toolkit report {out}/shards/00000, for the first of its runs")
+        refuse({"--json": as_json, "--csv": table}, f"sea-toolkit merge {out} --to results.jsonl, when all is done")
+        threads = None if crew is None else crew.threads
+        store = begin(hub, asked, chosen, allowed, out, batch, checkpoint_every, explain, broken.skipped, threads)
+        carry_out(store, hub, allowed, trust_remote_code, shard, crew, again)
+    say_skipped(broken.skipped)
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         from sea_toolkit.api import align as run
@@ -180,7 +221,6 @@ def align(
             progress=progress,
         )
 
-    again = resume_command(hub, out, allowed, trust_remote_code)
     show(start, as_json, out, f"loading {chosen.policy.model}", again, _files(table, page, out), explain)
 
 

@@ -151,6 +151,20 @@ def judge(text: str) -> dict[str, Any]:
     return {"model": name, **term}
 
 
+def named_table(text: str, flag: str, example: str) -> dict[str, Any]:
+    """`ray,address=auto` → a name and its options.
+
+    Raises:
+        RecipeError: it has another form.
+    """
+    where = f"{flag} {shortened(text)}"
+    head, *rest = split(text, where)
+    options = table_of(rest, where, example)
+    if not head.strip() or "name" in options:
+        raise RecipeError(where, expected=f"NAME[,OPTION=VALUE]…, as in NAME,{example}")
+    return {"name": head.strip(), **options}
+
+
 def _term(text: str, flag: str, example: str) -> dict[str, Any]:
     where = f"{flag} {shortened(text)}"
     head, *rest = split(text, where)

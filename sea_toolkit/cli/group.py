@@ -32,6 +32,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "sea_toolkit.cli.show:show",
         "Show the run in DIR (made by `align --out DIR`): how far it is, and what it has found.",
     ),
+    "status": (
+        "sea_toolkit.cli.status:status",
+        "Show how far the many prompts in DIR are (made by `align --prompts FILE --batch N --out DIR`).",
+    ),
+    "merge": (
+        "sea_toolkit.cli.merge:merge",
+        "Write the answers to the many prompts in DIR to one table, in the order of the prompts, each once.",
+    ),
     "report": (
         "sea_toolkit.cli.report:report",
         "Write a page about DIR: a run (`align --out`), a comparison (`compare --out`) or a sweep (`pareto --out`).",

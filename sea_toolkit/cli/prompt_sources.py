@@ -6,16 +6,22 @@ import sys
 from collections.abc import Sequence
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.broken_lines import BrokenLines
 from sea_toolkit.util.conversation import Prompt, as_prompts
 from sea_toolkit.util.paths import user_path
-from sea_toolkit.util.prompts import TABLES, prompts_of_lines, read_messages, read_prompts
+from sea_toolkit.util.prompts import TABLES, is_table, prompts_of_lines, read_messages, read_prompts
 from sea_toolkit.util.text_files import decoded
 
 _FILES = (".txt", ".json", *TABLES)
 
 
 def asked_prompts(
-    texts: Sequence[str], file: str | None, column: str | None, messages: str | None, stdin: str = "-"
+    texts: Sequence[str],
+    file: str | None,
+    column: str | None,
+    messages: str | None,
+    stdin: str = "-",
+    broken: BrokenLines | None = None,
 ) -> list[Prompt]:
     """The prompts, checked; no model is loaded yet.
 
@@ -25,6 +31,7 @@ def asked_prompts(
         column: of a table.
         messages: of --messages: JSON, or a file.
         stdin: what stands for standard input in place of a file.
+        broken: what becomes of rows of a file that hold no prompt; by default they are errors.
 
     Raises:
         RecipeError: several sources or none, something that cannot be read, or a text that is the name of a file.
@@ -33,8 +40,11 @@ def asked_prompts(
     sources = [name for name, value in named.items() if value]
     if len(sources) > 1:
         raise RecipeError(" and ".join(sources), expected="one of them")
+    table = "--prompts FILE, a .csv, .tsv, .jsonl or .parquet file"
     if column is not None and file in (None, stdin):
-        raise RecipeError(f"--column {column} without a table", expected="--prompts FILE, a .csv, .tsv or .jsonl file")
+        raise RecipeError(f"--column {column} without a table", expected=table)
+    if broken is not None and broken.skip and (file in (None, stdin) or not is_table(str(file))):
+        raise RecipeError("--skip-bad without a table: every line of a text is a prompt", expected=table)
     if stdin in texts and len(texts) > 1:
         raise RecipeError(f"{stdin} (standard input) and other prompts", expected="one of them")
     if texts and stdin not in texts:
@@ -46,7 +56,7 @@ def asked_prompts(
         is_list = messages.lower().removesuffix(".gz").endswith(".json")
         return read_prompts(messages, None if is_list else "messages")
     if file is not None and file != stdin:
-        return read_prompts(file, column)
+        return read_prompts(file, column, broken)
     return prompts_of_lines(_standard_input(asked_for=bool(texts or file)), "standard input")
 
 

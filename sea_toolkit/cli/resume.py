@@ -11,9 +11,13 @@ import click
 from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
+from sea_toolkit.cli.engine import Engine
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
-from sea_toolkit.cli.shared_options import time_option
+from sea_toolkit.cli.many import carry_out, is_many, refuse
+from sea_toolkit.cli.shared_options import engine_options, shard_option, time_option
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.allowed import Allowed
+from sea_toolkit.shards.part import Part
 
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--budget", type=float, help="Go on to this compute per prompt in all, in base samples.")
 @time_option
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
+@shard_option
+@engine_options
+@click.option("--retry-failed", is_flag=True, help="Of many prompts: try those again that have no answer.")
 @code_option
 @network_option
 @trust_option
@@ -37,6 +44,12 @@ def resume(
     budget: float | None,
     max_seconds: float | None,
     force: bool,
+    shard: Part | None,
+    engine: dict[str, Any] | None,
+    workers: int | None,
+    gpus_per_worker: float | None,
+    address: str | None,
+    retry_failed: bool,
     allow_code: tuple[str, ...],
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
@@ -44,8 +57,28 @@ def resume(
 ) -> None:
     """Go on with the run in DIR (made by `align --out DIR`), as if it had never stopped.
 
-    A run that is done gives its results again; with --steps or --budget it goes on for longer.
+    A run that is done gives its results again; with --steps or --budget it goes on for longer. Of many prompts (made by
+    `align --batch N --out DIR`), those are answered that nobody has answered yet.
     """
+    allowed = Allowed(allow_code, allow_network)
+    again = resume_command(hub, folder, allowed, trust_remote_code)
+    crew = Engine.asked(engine, workers, gpus_per_worker, address)
+    if is_many(folder):
+        given = {"--steps": steps, "--budget": budget, "--max-seconds": max_seconds, "--force": force}
+        refuse(given, "the plan as it is")
+        refuse({"--json": as_json}, f"sea-toolkit merge {folder} --to results.jsonl, when all is done")
+        from sea_toolkit.shards.store import Store
+
+        store = Store(folder)
+        if retry_failed:
+            store.retry_failed()
+        carry_out(store, hub, allowed, trust_remote_code, shard, crew, again)
+    for name, asked in {"--shard": shard, "--retry-failed": retry_failed, "an engine": crew}.items():
+        if asked:
+            raise RecipeError(
+                f"{name}, and {folder} is no folder of many prompts",
+                expected="one that align --batch N --out DIR has made",
+            )
 
     def start(on_event: Callable[..., None], progress: Callable[..., None]) -> Any:
         if steps is None and budget is None:
@@ -71,5 +104,4 @@ def resume(
             progress=progress,
         )
 
-    again = resume_command(hub, folder, Allowed(allow_code, allow_network), trust_remote_code)
     show(start, as_json, folder, f"loading the run in {folder}", again)

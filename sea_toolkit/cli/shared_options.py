@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import GIVEN, PATH, RECIPE, TERM, template_values
+from sea_toolkit.cli.arguments import GIVEN, PATH, RECIPE, TERM, named_table, template_values
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS
 from sea_toolkit.models.policy_spec import Attention
+from sea_toolkit.shards.part import Part
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -108,3 +109,38 @@ time_option = click.option(
     help="End after so many seconds of sampling; the best so far is the answer.",
 )
 """`--max-seconds`."""
+
+
+def _part(context: click.Context, option: click.Parameter, text: str | None) -> Part | None:
+    return None if text is None else Part.parse(text)
+
+
+def _engine(context: click.Context, option: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    return None if text is None else named_table(text, "--engine", "address=auto")
+
+
+engine_options = _together(
+    click.option(
+        "--engine",
+        metavar="NAME[,OPTION=VALUE]…",
+        callback=_engine,
+        help="Who starts workers: local, ray, or one of a plugin.  [default: this process answers by itself]",
+    ),
+    click.option("--workers", type=click.IntRange(min=1), help="Workers at a time.  [default: 1]"),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(min=0),
+        metavar="G",
+        help="GPUs of each worker; 0.5 for two on one.  [default: 0]",
+    ),
+    click.option("--address", metavar="ADDRESS", type=GIVEN, help="The engine's option address: of a Ray cluster."),
+)
+"""`--engine` and what goes with it."""
+
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    callback=_part,
+    help="Answer this part of the shards alone, in a job array: 3/16 is the third of sixteen parts.",
+)
+"""`--shard`."""

@@ -10,19 +10,23 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from sea_toolkit.errors import NumericalError, SeaError
-from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.conversation import Prompt, times_before
 
 
-def prompt_seeds(prompts: Sequence[str], seed: int) -> list[int]:
+def prompt_seeds(prompts: Sequence[str], seed: int, occurrences: Sequence[int] | None = None) -> list[int]:
     """One seed per prompt, made of the run's seed and the prompt's text (all turns of a conversation).
 
     A prompt that is given twice gets two seeds.
+
+    Args:
+        prompts: P texts or conversations.
+        seed: of the run.
+        occurrences: how often each was given before; None: as often as it stands further ahead in `prompts`.
     """
-    seen: dict[str, int] = {}
+    counts = times_before(prompts) if occurrences is None else occurrences
     seeds = []
-    for key in (Prompt.of(prompt).key for prompt in prompts):
-        repeat = seen[key] = seen.get(key, -1) + 1
-        digest = hashlib.sha256(f"{seed}\0{repeat}\0{key}".encode()).digest()
+    for prompt, repeat in zip(prompts, counts, strict=True):
+        digest = hashlib.sha256(f"{seed}\0{repeat}\0{Prompt.of(prompt).key}".encode()).digest()
         seeds.append(int.from_bytes(digest[:7], "big"))
     return seeds
 
@@ -47,11 +51,16 @@ class Noise:
 
     @classmethod
     def for_prompts(
-        cls, prompts: Sequence[str], seed: int, device: torch.device | str = "cpu", *, before: Sequence[str] = ()
+        cls,
+        prompts: Sequence[str],
+        seed: int,
+        device: torch.device | str = "cpu",
+        *,
+        occurrences: Sequence[int] | None = None,
     ) -> Noise:
-        """The streams of a run: see `prompt_seeds`. A prompt that was given in an earlier batch (`before`) is one that
-        is given again."""
-        return cls(prompt_seeds([*before, *prompts], seed)[len(before) :], device, seed)
+        """The streams of a run, see `prompt_seeds`: they do not depend on how many prompts are run together, as long
+        as `occurrences` counts them among all."""
+        return cls(prompt_seeds(prompts, seed, occurrences), device, seed)
 
     def uniform(self, *shape: int) -> Float[Tensor, "P *shape"]:
         """Uniform on the open interval (0, 1), float32."""

@@ -19,7 +19,7 @@ from sea_toolkit.problem.scores import Scored
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.recipe import MOST
 from sea_toolkit.runs.session import Session
-from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.conversation import Prompt, times_before
 from sea_toolkit.util.progress import Progress
 
 TOGETHER = 256
@@ -92,13 +92,14 @@ def scored_base_answers(
         SeaError: as a run of this composition.
     """
     size = max(1, TOGETHER // samples)
+    counts = times_before(prompts)
     for first in range(0, len(prompts), size):
         some = prompts[first : first + size]
         clock = Clock(progress=1.0)
         bound = session.bind(composition, some, clock=clock)
         run = RunState.begin(bound.ledger, clock, len(some), samples, bound.policy.device)
         problem = replace(bound, chains=samples, run=run)
-        noise = Noise.for_prompts(some, seed, problem.policy.device, before=prompts[:first])
+        noise = Noise.for_prompts(some, seed, problem.policy.device, occurrences=counts[first : first + size])
         drawn = decode(problem.policy, problem.prefix, noise.uniform(samples, problem.length), ledger=problem.ledger)
         yield problem, problem.score_as_text(drawn.ids, drawn.log_prob, gradients=gradients)
         progress(min(first + size, len(prompts)), len(prompts), "drawing base answers")

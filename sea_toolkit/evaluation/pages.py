@@ -20,6 +20,7 @@ from sea_toolkit.runs.stored import StoredRun
 from sea_toolkit.util import run_files
 from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.locks import is_held
+from sea_toolkit.util.wording import counted
 
 
 def write_report(folder: str | PathLike[str], to: str | PathLike[str] = "report.html") -> Path:
@@ -59,6 +60,10 @@ def _kind(folder: Path) -> Callable[[Path], str]:
     for name, page in ((run_files.RECIPE, _run), (run_files.PLAN, _comparison), (run_files.FRONT, _front)):
         if (folder / name).exists():
             return page
+    if runs := sorted(folder.glob("shards/*/")):
+        raise RecipeError(
+            f"{folder} holds {counted(len(runs), 'run')}, and a page shows one", hint=f"sea-toolkit report {runs[0]}"
+        )
     what = f"{folder} is no folder" if not folder.is_dir() else f"{folder} holds no run, comparison or sweep"
     raise RecipeError(what, expected="the folder of align, compare or pareto (--out)")
 

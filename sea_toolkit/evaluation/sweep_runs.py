@@ -27,7 +27,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
 from sea_toolkit.runs.session import Session
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.conversation import Prompt, times_before
 
 BASE, SWEEP, BEST_OF_N, PROMPTED = "base", "sweep", "best-of-n", "prompted"
 """Methods of rows: the policy's own answers, the sweep, and what it is compared with."""
@@ -119,7 +119,8 @@ class SweepWork:
         problem, watch = self.session.bind(composition, table), Stopwatch()
         where = [written(vector) for _ in batch.prompts for vector in vectors]
         # the streams of a prompt are those of its vectors, whatever batches and rounds they come in
-        run = SweepRun(composition, problem, where, before=list(batch.prompts) * before, on_event=on_event)
+        counts = times_before(table, list(batch.prompts) * before)
+        run = SweepRun(composition, problem, where, occurrences=counts, on_event=on_event)
         run.execute()
         notes = [*run.notes, *problem.run.incidents]
         notes += notes_on_budget(run.conduct, run.course.next_cost(run.state, run.noise))
@@ -149,8 +150,8 @@ class SweepWork:
             self.meter.tell(len(batch.prompts) * (done + drawn))
 
         for i, (count, instruction) in enumerate(zip(counts, asked, strict=True)):
-            before = list(batch.prompts) * (streams + i)
-            noise = Noise.for_prompts(batch.prompts, self.base.seed, policy.device, before=before)
+            counts = times_before(batch.prompts, list(batch.prompts) * (streams + i))
+            noise = Noise.for_prompts(batch.prompts, self.base.seed, policy.device, occurrences=counts)
             prefix, where = None, method
             if instruction is not None:
                 where = f"{method}: {instruction[0]}"

@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "schedule": (("progress", "step"),),
     "initializer": (("problem", "noise"), ("problem", "noise", "keep_cache")),
     "recipe": ((),),
+    "engine": (("job", "tell"),),
 }
 """Kind to the names of the parameters that the core fills, in their order; kinds without an entry are classes."""
 
@@ -59,6 +60,7 @@ RESERVED: dict[str, frozenset[str]] = {
     "initializer": frozenset({"name"}),
     "schedule": frozenset({"schedule"}),
     "recipe": frozenset({"name"}),
+    "engine": frozenset({"name"}),
 }
 """Kind to the keys that the recipe keeps for itself in a table of that kind; an option of that name is never set."""
 

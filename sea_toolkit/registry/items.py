@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Item:
-    """A registered name: an energy, a relaxation, a schedule, a sampler, an initializer, a model or a recipe.
+    """A registered name: an energy, a relaxation, a schedule, a sampler, an initializer, a model, a recipe, an engine.
 
     `reference` is the callable itself or `"package.module:attribute"`, imported at first use; of a recipe also
     `"package:file.toml"`, read at first use.

@@ -17,9 +17,10 @@ from sea_toolkit.registry.static import inspection
 from sea_toolkit.registry.static.files import content_digest
 from sea_toolkit.registry.static.inspection import examined
 from sea_toolkit.registry.static.possible import Possible, possible
+from sea_toolkit.util.process_wide import ONE_AT_A_TIME
 from sea_toolkit.util.version import VERSION
 
-BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models", "recipes")
+BUILT_IN = ("energies", "relaxations", "schedules", "samplers", "initializers", "models", "recipes", "engines")
 """The family packages; each registers through the same hooks as any plugin, with targets imported at first use."""
 
 
@@ -68,9 +69,10 @@ class Loader:
         Raises:
             PluginError: as `complain`, unless `tolerant`.
         """
-        fresh = [source for source in chosen if source.record not in self.attempted]
-        for source in fresh:
-            self._load_one(source)
+        with ONE_AT_A_TIME:  # who asks in another thread waits until it is registered
+            fresh = [source for source in chosen if source.record not in self.attempted]
+            for source in fresh:
+                self._load_one(source)
         if fresh:
             self.remember(fresh)
             lookup.warn_of_shadowing(self.records)

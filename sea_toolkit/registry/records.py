@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "initializer": "sea_register_initializers",
     "model": "sea_register_models",
     "recipe": "sea_register_recipes",
+    "engine": "sea_register_engines",
 }
 """Item kind to the hook that registers it."""
 

@@ -33,6 +33,7 @@ EXAMPLES = {
     "sampler": ("FreshAnswers", "A fresh answer of the policy per step, accepted or rejected: an exact law."),
     "initializer": ("opening", "Every chain starts with the same words and goes on as the policy likes."),
     "model": ("ShippedProbe", "A probe reward that ships in this package."),
+    "engine": ("one_by_one", "One shard of many prompts after the other, in this process."),
     "recipe": ("cheerful", "Short cheerful answers: a reward, a length and a limit under one name."),
 }
 """Kind of package to the class or function of its template, and what that does."""

@@ -75,13 +75,13 @@ class Live:
         note = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total > 10**6 else ""
         self._show(what, done, total, note, "")
 
-    def watching(self, doing: str) -> Callable[[float, float, str], None]:
-        """What follows an evaluation, "comparing" or "sweeping", in samples over all prompts."""
+    def watching(self, doing: str, unit: str = "samples") -> Callable[[float, float, str], None]:
+        """What follows work on many prompts: "comparing" or "sweeping" in samples over all of them, or "answering"."""
 
         def watch(done: float, total: float, what: str) -> None:
             self._heard()
             self._pace.tell(done, total, again=self._pace.fraction is None)
-            self._show(doing, done, total, f"{what} · {done:.0f} of {total:.0f} samples{self._left()}", "")
+            self._show(doing, done, total, f"{what} · {done:.0f} of {total:.0f} {unit}{self._left()}", "")
 
         return watch
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sea_toolkit.runs.recipe import AUTO, POLICY_START, Recipe, SamplerSpec
+from sea_toolkit.runs.recipe import AUTO, POLICY_START, Recipe
 from sea_toolkit.runs.requirements import TermFacts
+from sea_toolkit.samplers.base import Sampler
 
 POLICY_ALONE, BLIND, GUIDED, STEP_BY_STEP = "suffix-mh", "best-of-n", "smc", "tilted"
 
@@ -41,13 +43,18 @@ def choice(recipe: Recipe, terms: Sequence[TermFacts]) -> Choice | None:
     others = [term for term in terms if not term.is_policy]
     if not others:
         return Choice(POLICY_ALONE, "there is the reference alone")
-    guides = [term.label for term in others if term.guides]
-    if guides:
-        told = f"it is known which words are preferred by {', '.join(guides)}"
-        stepwise = _why_stepwise(recipe, terms)
+    slopes = [term.label for term in others if term.has_gradient]
+    if slopes:
+        told, stepwise = (
+            f"a gradient tells which words are preferred by {', '.join(slopes)}",
+            _why_stepwise(recipe, terms),
+        )
         return Choice(STEP_BY_STEP, f"{told}, and {stepwise}") if stepwise else Choice(GUIDED, told)
     if any(term.has_gradient is None for term in others):
         return None
+    compasses = [term.label for term in others if term.has_compass]
+    if compasses:
+        return Choice(STEP_BY_STEP, f"a compass alone tells which words are preferred by {', '.join(compasses)}")
     return Choice(BLIND, "no term besides the reference has a gradient or a compass")
 
 
@@ -61,9 +68,6 @@ def _why_stepwise(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
         return f"the run goes on from the texts of {recipe.initializer.name}"
     if spec.steps is not None:
         return "the recipe counts steps"
-    each = _samples_per_chain(spec)
-    return f"{each:g} samples for each chain are few" if each is not None and each < FEW else ""
-
-
-def _samples_per_chain(spec: SamplerSpec) -> float | None:
-    return None if spec.budget is None else spec.budget / (spec.chains or 1)
+    budget = spec.budget or Sampler.default_budget or math.inf
+    each = budget / (spec.chains or 1)
+    return f"{each:g} samples for each chain are few" if each < FEW else ""

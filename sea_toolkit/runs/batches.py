@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Interrupted, Result
-from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.conversation import Prompt, times_before
 
 
 def check_count(name: str, value: int) -> None:
@@ -39,34 +40,40 @@ def refuse_in_batches(recipe: Recipe, folder: Path | None, batches: int) -> None
         raise RecipeError(
             f"{folder} would hold one run, and {batches} batches are {batches} runs",
             expected="one batch, or no folder",
-            hint="--csv FILE or --json keeps the results of all batches",
+            hint="sea-toolkit align --prompts FILE --batch N --out DIR keeps many runs in one folder",
         )
+    refuse_several(recipe, batches)
+
+
+def refuse_several(recipe: Recipe, batches: int) -> None:
+    """Raises: RecipeError if the recipe has something for one run alone, and there are several: a list of drafts."""
+    if batches < 2:
+        return
     if isinstance(recipe.initializer.options.get("text"), list):
         raise RecipeError(f"a list of texts to begin with, and {batches} batches", expected="one batch, or one text")
 
 
 def run_batches(
-    batches: Sequence[Sequence[Prompt]], run: Callable[[Sequence[Prompt], Sequence[Prompt]], list[Result]]
+    batches: Sequence[Sequence[Prompt]], run: Callable[[Sequence[Prompt], Sequence[int]], list[Result]]
 ) -> list[Result]:
     """The results of all batches.
 
     Args:
         batches: of prompts.
-        run: `run(prompts, before)`, with the prompts of the earlier batches.
+        run: `run(prompts, occurrences)`, with how often each was given before, in earlier batches too.
 
     Raises:
         Interrupted: with the results so far, those of the batch in flight included.
     """
     results: list[Result] = []
-    before: list[Prompt] = []
+    counts = iter(times_before(prompt for batch in batches for prompt in batch))
     for batch in batches:
         try:
-            results += run(batch, tuple(before))
+            results += run(batch, list(itertools.islice(counts, len(batch))))
         except Interrupted as stop:
             raise Interrupted([*results, *stop.results], str(stop)) from stop
         except KeyboardInterrupt as stop:  # before the first answer of this batch
             if not results:
                 raise
             raise Interrupted(results) from stop
-        before += batch
     return results

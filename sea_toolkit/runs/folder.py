@@ -28,6 +28,8 @@ class SavedRun:
         own_terms: label → weight of the terms that were given in Python, and have to be given again.
         checkpoint_every: steps between checkpoints.
         explains: at its end the run tells what each token of an answer is worth.
+        occurrences: how often each prompt was given before, which decides on its random stream; None: as often as it
+            stands further ahead in `prompts`.
     """
 
     recipe: Recipe
@@ -35,6 +37,7 @@ class SavedRun:
     own_terms: Mapping[str, Any]
     checkpoint_every: int
     explains: bool = False
+    occurrences: Sequence[int] | None = None
 
     def write(self, folder: Path) -> None:
         """Save it to a run's folder.
@@ -58,6 +61,7 @@ class SavedRun:
             "own_terms": dict(sorted(self.own_terms.items())),
             "checkpoint_every": self.checkpoint_every,
             "explains": self.explains,
+            **({} if self.occurrences is None else {"occurrences": list(self.occurrences)}),
         }
         run_files.write_sealed(folder / run_files.RECIPE, data)
 
@@ -81,7 +85,12 @@ class SavedRun:
             rows = saved.get("columns", [{}] * len(prompts))
             prompts = [prompt.with_columns(row) for prompt, row in zip(prompts, rows, strict=True)]
             return cls(
-                recipe, prompts, dict(saved["own_terms"]), int(saved["checkpoint_every"]), bool(saved["explains"])
+                recipe,
+                prompts,
+                dict(saved["own_terms"]),
+                int(saved["checkpoint_every"]),
+                bool(saved["explains"]),
+                saved.get("occurrences"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SeaError(f"{path} is of another version: {error}", expected="the recipe.json of a run") from error

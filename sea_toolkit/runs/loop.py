@@ -42,7 +42,7 @@ class StepLoop:
         checkpoint_every: steps between checkpoints.
         on_event: called with every `Event`, before the plugins that observe.
         stop_after: end after this many steps though more are planned (to be resumed later).
-        before: prompts of earlier batches: one that is given again has a stream of its own.
+        occurrences: how often each prompt was given before, in earlier batches too: each time has a stream of its own.
         explains: tell at the end what each token of an answer is worth.
         halt: ends the run before its time.
         length: how long, instead of what the recipe says.
@@ -61,7 +61,7 @@ class StepLoop:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
-        before: Sequence[str] = (),
+        occurrences: Sequence[int] | None = None,
         explains: bool = False,
         halt: Halt | None = None,
     ) -> None:
@@ -77,9 +77,11 @@ class StepLoop:
             problem, self.calls, self.position, self.length.steps, self.length.budget, stop_after=stop_after
         )
         self.identity = uuid.uuid4().hex
-        self.before, self.explains = before, explains
+        self.occurrences, self.explains = occurrences, explains
         self.gains: list[list[list[TokenGain]]] | None = None
-        self.noise = Noise.for_prompts(problem.prompts, composition.recipe.seed, problem.policy.device, before=before)
+        self.noise = Noise.for_prompts(
+            problem.prompts, composition.recipe.seed, problem.policy.device, occurrences=occurrences
+        )
         self.schedules = AdaptiveSchedules(composition.reactive)
         self.archives = Archives(Archive() for _ in problem.prompts)
         self.parts: dict[str, Stateful] = {

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sea_toolkit.registry.records import PluginRecord
     from sea_toolkit.runs.compose import Composition
 
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "pluggy")
+"""Those whose version may change what a run gives."""
+
 
 def reading(policy: Policy) -> dict[str, Any]:
     """How a text is put to a policy: tokenizer, chat template and its values, and the tokens that end an answer."""
@@ -45,7 +48,6 @@ def prompts_digest(problem: Problem) -> str:
 
 def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[str, Any]:
     """What a run depends on: `identity` is what a resumed run must share, `loaded` every plugin in the process."""
-    used = {item.qualified: _used(item) for item in composition.items}
     models = {"policy": weights_fingerprint(problem.policy.model)}
     models |= {f"policy, {what}": commit for what, commit in problem.policy.commits.items()}
     for t in problem.terms:
@@ -54,16 +56,13 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
             models[t.label] = hashlib.sha256(t.bound.fingerprint.encode()).hexdigest()
         if t.compass is not None:
             models[f"{t.label}, compass"] = t.compass.fingerprint
-    packages = {name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors", "pluggy")}
     return {
         "identity": {
-            "sea_toolkit": VERSION,
-            "plugins": used,
+            **versions(composition),
             "models": models,
             "reading": {**reading(problem.policy), "prompts": prompts_digest(problem)},
             "device": problem.policy.device.type,
             "dtype": str(problem.policy.dtype).removeprefix("torch."),
-            "packages": packages,
         },
         "policy": problem.policy.name,
         "sampler": sampler,
@@ -76,6 +75,15 @@ def manifest(problem: Problem, composition: Composition, sampler: str) -> dict[s
     }
 
 
+def versions(composition: Composition) -> dict[str, Any]:
+    """Of the toolkit, of the packages that compute, and of the plugins that a composition uses, with their code."""
+    return {
+        "sea_toolkit": VERSION,
+        "plugins": {item.qualified: _used(item) for item in composition.items},
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
 def _used(item: Item) -> dict[str, Any]:
     facts = {"kind": item.kind, "distribution": item.distribution, "version": item.version}
     return facts if item.distribution == CORE else {**facts, "code": content_digest(item.record)}
@@ -84,20 +92,3 @@ def _used(item: Item) -> dict[str, Any]:
 def _loaded(record: PluginRecord) -> dict[str, Any]:
     facts = {"plugin": record.key, "version": record.version, "status": record.status, "code": content_digest(record)}
     return {**facts, "file": record.value} if record.from_user and record.file else facts
-
-
-def differences(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
-    """What changed between two identities, one line each."""
-    lines = []
-    for key in sorted(set(then) | set(now)):
-        a, b, where = then.get(key), now.get(key), f"{path}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            lines += differences(a, b, f"{where}.")
-        elif a != b:
-            lines.append(f"{where}: {_short(a)} then, {_short(b)} now")
-    return lines
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 40 else text[:12] + "…"

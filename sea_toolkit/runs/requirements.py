@@ -41,11 +41,6 @@ class TermFacts:
     has_compass: bool = False
     moves: bool = False
 
-    @property
-    def guides(self) -> bool:
-        """Whether it is known to tell which words to prefer."""
-        return not self.is_policy and (self.has_gradient is True or self.has_compass)
-
     @classmethod
     def unbound(
         cls, label: str, owner: str, energy: Energy, is_policy: bool, has_compass: bool, moves: bool

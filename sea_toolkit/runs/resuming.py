@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.events import Event
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.length import Length
-from sea_toolkit.runs.manifest import differences
+from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.run import Run
+from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun
 from sea_toolkit.util import run_files
+from sea_toolkit.util.differences import differences
+from sea_toolkit.util.halt import Halt
 
 
 def refuse_missing_file(stored: StoredRun, hub: PluginHub, folder: Path) -> None:
@@ -29,6 +35,47 @@ def refuse_missing_file(stored: StoredRun, hub: PluginHub, folder: Path) -> None
                 expected="the same file again: no code is kept in a run's folder",
                 hint=f"{again} (in Python: hub=PluginHub.discover(files=[…]))",
             )
+
+
+def resumed(
+    session: Session,
+    composition: Composition,
+    stored: StoredRun,
+    folder: Path,
+    *,
+    longer: Length | None = None,
+    force: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    halt: Halt | None = None,
+) -> list[Result]:
+    """Go on with the run of a folder, which this process holds, to its end.
+
+    Args:
+        session: with the plugins and models.
+        composition: of the stored recipe.
+        stored: what the folder holds.
+        folder: of the run.
+        longer: how long it is to be in all; None: as its folder says.
+        force: see `continue_run`.
+        on_event, halt: see `Run`.
+
+    Raises:
+        SeaError: as `continue_run`, and as a run of this composition.
+    """
+    saved = stored.saved
+    run = session.run(
+        composition,
+        saved.prompts,
+        folder=folder,
+        checkpoint_every=saved.checkpoint_every,
+        on_event=on_event,
+        length=longer or length_of(stored),
+        occurrences=saved.occurrences,
+        explains=saved.explains,
+        halt=halt,
+    )
+    continue_run(run, stored, folder, longer is not None, force)
+    return run.execute()
 
 
 def length_of(stored: StoredRun) -> Length | None:

@@ -31,7 +31,11 @@ def ask(spec: RewriteSpec, prompt: str, response: str) -> Prompt:
 
 
 def rewrite(
-    problem: Problem, responses: Sequence[str], spec: RewriteSpec, seed: int, before: Sequence[str] = ()
+    problem: Problem,
+    responses: Sequence[str],
+    spec: RewriteSpec,
+    seed: int,
+    occurrences: Sequence[int] | None = None,
 ) -> Scored | None:
     """Draw rewrites of one response per prompt and score them as answers to the original prompts.
 
@@ -43,7 +47,7 @@ def rewrite(
         responses: P texts.
         spec: the request, and how many rewrites to draw.
         seed: the run's.
-        before: prompts of earlier batches.
+        occurrences: of the prompts, as for `Run`.
 
     Returns:
         P × `spec.samples` scored texts, or None where a request does not fit the policy's context, which is noted.
@@ -58,8 +62,8 @@ def rewrite(
         return None
     prefix = policy.prefix(rows)
     ledger.forward("policy", sum(len(r) for r in rows), policy.body_parameters)
-    earlier, own = ([f"{Prompt.of(p).key}\0rewrite" for p in some] for some in (before, problem.prompts))
-    noise = Noise.for_prompts(own, seed, policy.device, before=earlier)
+    own = [f"{Prompt.of(p).key}\0rewrite" for p in problem.prompts]
+    noise = Noise.for_prompts(own, seed, policy.device, occurrences=occurrences)
     drawn = decode(policy, prefix, noise.uniform(spec.samples, problem.length), ledger=ledger)
     with problem.run.beside_the_chains():
         return problem.score_as_text(drawn.ids)  # not their log π here, which is that of answers to the request

@@ -121,7 +121,9 @@ class Run(StepLoop):
         """Let rewrites of the answers compete, if the recipe asks for them."""
         recipe, texts = self.composition.recipe, [a.best[0].text for a in self.archives]
         scored = (
-            None if recipe.rewrite is None else rewrite(self.problem, texts, recipe.rewrite, recipe.seed, self.before)
+            None
+            if recipe.rewrite is None
+            else rewrite(self.problem, texts, recipe.rewrite, recipe.seed, self.occurrences)
         )
         if scored is not None:
             add_rewrites(self.archives, scored, self.step, self.weights)

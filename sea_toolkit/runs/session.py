@@ -134,7 +134,7 @@ class Session:
         on_event: Callable[[Event], None] | None = None,
         stop_after: int | None = None,
         length: Length | None = None,
-        before: Sequence[str] = (),
+        occurrences: Sequence[int] | None = None,
         explains: bool = False,
         halt: Halt | None = None,
     ) -> Run:
@@ -143,7 +143,7 @@ class Session:
         Args:
             composition: of this session.
             prompts: P texts or conversations.
-            folder, checkpoint_every, on_event, stop_after, length, before, explains, halt: see `Run`.
+            folder, checkpoint_every, on_event, stop_after, length, occurrences, explains, halt: see `Run`.
         """
         problem = self.bind(composition, prompts)
         self.hub.load_for("sea_observe")
@@ -155,7 +155,7 @@ class Session:
             on_event=on_event,
             stop_after=stop_after,
             length=length,
-            before=before,
+            occurrences=occurrences,
             explains=explains,
             halt=halt,
         )

@@ -138,8 +138,9 @@ class _Watch:
             self._metrics.steps.inc()
             self._metrics.step_seconds.observe(now - self._at)
             self._at = now
-        for job, rows in self._jobs:
-            job.tell(functools.partial(_draft, event, rows))
+        if event.kind in ("start", "step"):
+            for job, rows in self._jobs:
+                job.tell(functools.partial(_draft, event, rows))
 
 
 def _draft(event: Event, rows: Sequence[int]) -> Draft:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sea_toolkit.testing.bridges import check_bridge
     from sea_toolkit.testing.conformance import ConformanceError
     from sea_toolkit.testing.energies.check import check_energy
+    from sea_toolkit.testing.engines import check_engine
     from sea_toolkit.testing.initializers import check_initializer
     from sea_toolkit.testing.models import check_model
     from sea_toolkit.testing.recipes import check_recipe
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
 
 __all__ = [
-    "ConformanceError", "Setting", "check_bridge", "check_energy", "check_initializer", "check_model", "check_recipe",
-    "check_relaxation", "check_sampler", "check_schedule", "tiny_model", "tiny_policy", "tiny_reward", "tiny_tokenizer",
+    "ConformanceError", "Setting", "check_bridge", "check_energy", "check_engine", "check_initializer", "check_model",
+    "check_recipe", "check_relaxation", "check_sampler", "check_schedule", "tiny_model", "tiny_policy", "tiny_reward",
+    "tiny_tokenizer",
 ]  # fmt: skip
 
 _LAZY = {
@@ -38,6 +40,7 @@ _LAZY = {
     "Setting": "setting",
     "check_bridge": "bridges",
     "check_energy": "energies.check",
+    "check_engine": "engines",
     "check_initializer": "initializers",
     "check_model": "models",
     "check_recipe": "recipes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
@@ -164,6 +165,17 @@ def as_prompts(prompts: Any) -> list[Prompt]:
     if not several:
         raise RecipeError("there are no prompts", expected="at least one")
     return [Prompt.of(value, f"prompt {i}") for i, value in enumerate(several, 1)]
+
+
+def times_before(prompts: Iterable[str], before: Iterable[str] = ()) -> list[int]:
+    """How often each prompt stands further ahead in the list, or in another one that came `before`; of conversations
+    all turns count."""
+    seen = Counter(Prompt.of(prompt).key for prompt in before)
+    counts = []
+    for key in (Prompt.of(prompt).key for prompt in prompts):
+        counts.append(seen[key])
+        seen[key] += 1
+    return counts
 
 
 def _message(turn: Any, where: str) -> Message:

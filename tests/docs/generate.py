@@ -28,6 +28,7 @@ TITLES = {
     "initializer": "Initializers",
     "model": "Models",
     "recipe": "Recipes",
+    "engine": "Engines",
 }
 
 

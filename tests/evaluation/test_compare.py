@@ -445,7 +445,7 @@ class TestPromptFiles:
         ("name", "content", "message"),
         [
             ("a.jsonl", '{"question": "one", "id": 1}\n', "has the columns 'question', 'id'"),
-            ("a.jsonl", '{"instruction": 3}\n', "row 1 is 3"),
+            ("a.jsonl", '{"instruction": 3}\n', "line 1 is 3"),
             ("a.csv", "instruction,x\n ,1\n", "row 1 is empty"),
             ("a.txt", "\n \n", "no prompts"),
             ("a.txt.gz", "not gzip", "cannot be read"),

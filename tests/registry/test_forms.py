@@ -24,6 +24,7 @@ FITTING = {
     "schedule": ["progress, step", "progress, _step, *, peak: float", "_progress, _step, /"],
     "initializer": ["problem, noise", "problem, noise, keep_cache", "problem, _noise, *, text: str"],
     "recipe": ["", "*, weight: float = 1.0"],
+    "engine": ["job, tell", "job, tell, *, address: str | None = None"],
 }
 UNFIT = {
     "energy": {
@@ -54,6 +55,7 @@ UNFIT = {
     "sampler": {"problem, noise": "sea_toolkit.Sampler"},
     "recipe": {"weight": "f(*, …)"},
     "model": {"": "sea_toolkit.NamedModel"},
+    "engine": {"job": "f(job, tell, *, …)", "tell, job": "f(job, tell, *, …)"},
 }
 
 

@@ -67,8 +67,8 @@ def test_an_unknown_name_gets_what_is_close(install):
         hub.get("energy", "sea-won:brevity")
     with pytest.raises(sea.RecipeError, match="'cosine' is the name of: schedule"):
         hub.get("energy", "cosine")
-    with pytest.raises(sea.RecipeError, match=r"no kind of item 'energies'\ntry: did you mean 'energy'"):
-        hub.get("energies", "length")
+    with pytest.raises(sea.RecipeError, match=r"no kind of item 'schedules'\ntry: did you mean 'schedule'"):
+        hub.get("schedules", "length")
 
 
 def test_an_unknown_name_mentions_the_broken(install):

@@ -219,13 +219,16 @@ def test_a_relaxed_answer_has_numbers_between_its_texts() -> None:
     assert course.lowest == [5.0, 5.0, 1.0]
 
 
-@pytest.mark.parametrize("case", ["file", "empty", "damaged", "own", "folder"])
+@pytest.mark.parametrize("case", ["file", "empty", "many", "damaged", "own", "folder"])
 def test_what_cannot_be_shown_or_written_is_said(work: Path, results: list[Result], tmp_path: Path, case: str) -> None:
     folder, target, said = work / "run", tmp_path / "page.html", ""
     if case == "file":
         folder, said = work / "run" / "recipe.json", "is no folder"
     elif case == "empty":
         folder, said = tmp_path, "holds no run, comparison or sweep"
+    elif case == "many":
+        folder, said = tmp_path, f"sea-toolkit report {tmp_path / 'shards' / '00003'}"
+        (tmp_path / "shards" / "00003").mkdir(parents=True)
     elif case == "damaged":
         folder, said = tmp_path / "run", "cannot be shown"
         folder.mkdir()

@@ -30,7 +30,7 @@ def chosen(*energies: dict[str, Any], own: Any = None, **more: Any) -> tuple[str
 
 
 def test_what_tells_which_words_to_prefer_gets_particles():
-    assert chosen(LENGTH) == ("smc", "it is known which words are preferred by length")
+    assert chosen(LENGTH) == ("smc", "a gradient tells which words are preferred by length")
     assert chosen(own={"warmth": (1.0, warmth)})[0] == "smc"
 
 
@@ -38,7 +38,8 @@ def test_what_tells_which_words_to_prefer_gets_particles():
     ("sampler", "name"),
     [
         ({"budget": 15}, "tilted"), ({"budget": 16}, "smc"), ({"budget": 63, "chains": 4}, "tilted"),
-        ({"budget": 64, "chains": 4}, "smc"), ({"chains": 4}, "smc"), ({"steps": 8}, "tilted"),
+        ({"budget": 64, "chains": 4}, "smc"), ({"chains": 2}, "smc"), ({"chains": 3}, "tilted"),
+        ({"steps": 8}, "tilted"),
     ],
 )  # fmt: skip
 def test_few_samples_for_each_chain_go_step_by_step(sampler, name):
@@ -69,14 +70,17 @@ def test_a_weight_of_the_prompts_table_is_no_change_on_the_way():
     assert chosen(LENGTH | {"weight": {"column": "w"}})[0] == "smc"
 
 
-def test_texts_that_are_only_scored_are_drawn_by_the_policy_unless_a_compass_guides():
+def test_texts_that_are_only_scored_are_drawn_by_the_policy_unless_a_compass_tilts_them():
     blind = TermFacts("words", "some:words", is_policy=False, has_gradient=False, joint=False)
     found = choice(recipe(), [blind])
     assert found is not None
     assert found.sampler == "best-of-n"
     guided = choice(recipe(), [dataclasses.replace(blind, has_compass=True)])
     assert guided is not None
-    assert guided.sampler == "smc"
+    assert (guided.sampler, "compass alone" in guided.why) == ("tilted", True)
+    sloped = choice(recipe(), [dataclasses.replace(blind, has_compass=True, has_gradient=True)])
+    assert sloped is not None
+    assert sloped.sampler == "smc"
 
 
 def test_nothing_is_chosen_before_what_decides_is_known():

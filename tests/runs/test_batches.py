@@ -44,8 +44,8 @@ def test_what_belongs_to_one_run_is_refused_before_a_model_is_read(tmp_path):
 def test_ctrl_c_keeps_the_batches_that_are_done(has_answer):
     done = Aligner(policy=tiny_policy(), hub=hub()).align("a", **SETTINGS)
 
-    def run(prompts, before):
-        if before:
+    def run(prompts, occurrences):
+        if prompts == ["r"]:
             raise Interrupted([done]) if has_answer else KeyboardInterrupt
         return [done, done]
 

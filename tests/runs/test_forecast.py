@@ -68,7 +68,7 @@ def test_roads_sampler_and_why_without_any_weights(bare):
     assert "reads the policy's tokens" in roads["judge"]
     assert "bridge" in roads["stranger"]
     assert (found.sampler, found.per_step is not None) == ("tilted", True)
-    told_why = "it is known which words are preferred by taste, judge, stranger, and the recipe counts steps"
+    told_why = "a gradient tells which words are preferred by taste, judge, stranger, and the recipe counts steps"
     assert found.why == told_why
     assert found.recipe["sampler"]["strength"] == 4.0
     assert json.loads(json.dumps(found.to_dict()))["terms"][1]["models"] == ["reward:taste"]

@@ -18,6 +18,7 @@ import torch
 import sea_toolkit as sea
 from sea_toolkit.core.torch_state import same_random_stream
 from sea_toolkit.lm.quiet import quiet_transformers
+from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.isolation import Isolated
 from sea_toolkit.registry.records import PluginRecord
 from sea_toolkit.testing.tiny import tiny_policy
@@ -113,3 +114,26 @@ def test_calls_that_overlap_in_threads_give_the_serial_answers_and_leave_everyth
     assert facts() == before
     for prompt, expected in zip(prompts, serial, strict=True):
         assert found[prompt] | {"ledger": None} == expected | {"ledger": None}
+
+
+def test_a_plugin_that_one_thread_loads_is_there_for_another_that_asks_meanwhile(install: Any) -> None:
+    install(
+        "sea-slow",
+        """
+        import threading
+        import sea_toolkit as sea
+
+        threading.Event().wait(0.2)
+
+        @sea.hookimpl
+        def sea_register_schedules(register):
+            register("slow", lambda progress, step: 1.0)
+        """,
+    )
+    plugins, found = PluginHub.discover(), list[int]()
+    threads = [threading.Thread(target=lambda: found.append(len(plugins.find("slow", "schedule")))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [1, 1, 1]

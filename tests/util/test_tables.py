@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.training.examples import last_turn, read_examples
+from sea_toolkit.util.broken_lines import BrokenLines
+from sea_toolkit.util.conversation import as_prompts
+from sea_toolkit.util.prompts import read_prompts
 from sea_toolkit.util.tables import Source, read_rows
 
 
@@ -57,7 +61,7 @@ def test_jsonl(tmp_path):
         ("d.csv.gz", gzip.compress(b"text,label\na,1\n" * 99, mtime=0)[:-12], "cannot be read"),
         ("d.jsonl", b'{"text": 1}\n{"te', "line 2 is not JSON"),
         ("d.jsonl", b"[1]\n", "line 1 is a list"),
-        ("d.parquet", b"PAR1", "unknown kind"),
+        ("d.xlsx", b"PK", "unknown kind"),
     ],
 )
 def test_bad_files(tmp_path, name, content, message):
@@ -137,3 +141,33 @@ def test_rows_are_drawn_by_seed(tmp_path):
 
     assert len(draw(0)) == 30
     assert draw(0) == draw(0) != draw(1)
+
+
+def test_broken_rows_are_left_out_and_named_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("prompt,id\nx,1\ny\n ,3\nz,4\n")
+    broken = BrokenLines(skip=True)
+    assert read_prompts(tmp_path / "a.csv", None, broken) == ["x", "z"]
+    assert [line.removeprefix(f"{tmp_path}/") for line in broken.skipped] == [
+        "a.csv: row 2 has 1 cells", f"'prompt' of {tmp_path}/a.csv, row 3 is empty"
+    ]  # fmt: skip
+    (tmp_path / "b.jsonl").write_text('{"prompt": []}\n')
+    with pytest.raises(RecipeError, match="every row is broken"):
+        read_prompts(tmp_path / "b.jsonl", None, BrokenLines(skip=True))
+
+
+def test_parquet_is_a_table_with_conversations_in_it(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="the extra data is not installed")
+    pytest.importorskip("pyarrow.parquet")
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    arrow.parquet.write_table(arrow.Table.from_pylist([{"messages": turns, "id": 7}]), tmp_path / "a.parquet")
+    (prompt,) = read_prompts(tmp_path / "a.parquet")
+    assert (prompt.to_data(), dict(prompt.columns)) == (turns, {"id": 7})
+    (tmp_path / "b.parquet").write_bytes(b"no")
+    with pytest.raises(RecipeError, match="expected: a parquet file"):
+        read_prompts(tmp_path / "b.parquet")
+
+
+def test_a_dataset_is_a_table_of_prompts() -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra data is not installed")
+    rows = datasets.Dataset.from_list([{"prompt": "Why?", "id": 7}, {"prompt": "How?", "id": 8}])
+    assert [(str(p), p.columns["id"]) for p in as_prompts(rows)] == [("Why?", 7), ("How?", 8)]

@@ -1,0 +1,17 @@
+"""Engines: who gives the shards of many prompts to workers, and starts new workers where some have died.
+
+An engine may lose workers, start shards twice and die itself: what is done is in the folder, see `shards.store`.
+"""
+
+from __future__ import annotations
+
+from sea_toolkit.hookspecs import Register, hookimpl
+
+_HERE = "sea_toolkit.engines"
+
+
+@hookimpl
+def sea_register_engines(register: Register) -> None:
+    """Register the engines in the box."""
+    register("local", target=f"{_HERE}.local:local", summary="Processes on this machine.")
+    register("ray", target=f"{_HERE}.ray:ray", summary="Actors of Ray, on this machine or a cluster (extra ray).")

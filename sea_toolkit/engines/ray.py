@@ -1,0 +1,167 @@
+"""The engine `ray`: actors of Ray over the shards, on this machine or on a cluster.
+
+What Ray would do by itself is switched off: an actor is not restarted (calls on the handle of one that restarts fail at
+once), a new one is made instead; results go by files, not through the object store, so that the end of the driver loses
+nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from types import ModuleType
+from typing import Any
+
+from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.shards.job import ShardJob, Tell
+from sea_toolkit.util.version import install_hint
+
+STARTS = 3
+"""How often in a row an actor may die before it has read its models."""
+OBJECT_STORE = 80 * 2**20
+"""Bytes of shared memory of a cluster on this machine; only numbers of shards pass through it."""
+
+
+def ray(job: ShardJob, tell: Tell, *, address: str | None = None) -> None:
+    """Answer shards in actors of Ray. One that dies is replaced, and its shard is given to another.
+
+    Every machine needs the same environment, and has to see the folder under the same name.
+
+    Args:
+        address: of a cluster, such as `auto` or `ray://host:10001`; None: one on this machine, for this call alone.
+
+    Raises:
+        RecipeError: Ray is not installed.
+        SeaError: no cluster can be reached, a worker differs from the process that made the plan, or says that it is
+            not the prompts that are wrong, or dies again and again before it begins.
+    """
+    library = _import()
+    begun = not library.is_initialized()
+    if begun:
+        _connect(library, job, address)
+    try:
+        _Pool(library, job).work(tell)
+    finally:
+        if begun:
+            library.shutdown()
+
+
+class _Shards:
+    """What runs in an actor."""
+
+    def __init__(self, job: ShardJob) -> None:
+        self.job = job
+
+    def load(self) -> dict[str, Any] | None:
+        """Read the models; the error if there is one."""
+        try:
+            self.worker = self.job.worker()
+            self.worker.load()
+        except SeaError as error:
+            return _told(error)
+        return None
+
+    def run(self, shard: int) -> dict[str, Any] | None:
+        """Answer a shard; the error if there is one for the whole job."""
+        try:
+            self.worker.run(shard)
+        except SeaError as error:
+            return _told(error)
+        return None
+
+
+class _Pool:
+    """The actors of a job, each with one call in flight."""
+
+    def __init__(self, library: ModuleType, job: ShardJob) -> None:
+        self.ray, self.job = library, job
+        self.actor = library.remote(
+            max_restarts=0,
+            max_task_retries=0,
+            num_cpus=job.threads,
+            num_gpus=job.gpus,
+            runtime_env={"env_vars": job.environment},  # Ray chooses a number of threads for its workers otherwise
+        )(_Shards)
+        self.left = deque(job.left())
+        self.calls: dict[Any, tuple[Any, int | None]] = {}  # call → actor, and the shard; None while it loads
+        self.starts = 0
+
+    def work(self, tell: Tell) -> None:
+        """Until every shard is settled.
+
+        Raises:
+            SeaError: a worker's, for the whole job.
+        """
+        for _ in range(min(self.job.workers, len(self.left))):
+            self._start()
+        while self.calls:
+            done, _ = self.ray.wait(list(self.calls), num_returns=1, timeout=1.0)
+            for call in done:
+                actor, shard = self.calls.pop(call)
+                try:
+                    error = self.ray.get(call)
+                except self.ray.exceptions.RayActorError as death:
+                    self._replace(shard, death)
+                    continue
+                if error is not None:
+                    raise SeaError(error["got"], expected=error["expected"], hint=error["hint"])
+                self.starts = 0
+                if shard is not None:
+                    tell(shard)
+                if self.left:
+                    shard = self.left.popleft()
+                    self.calls[actor.run.remote(shard)] = actor, shard
+                else:
+                    self.ray.kill(actor)
+
+    def _start(self) -> None:
+        actor = self.actor.remote(self.job)
+        self.calls[actor.load.remote()] = actor, None
+
+    def _replace(self, shard: int | None, death: Exception) -> None:
+        """An actor has died: its shard is to be taken up, unless it was settled just before."""
+        if shard is None:
+            self.starts += 1
+            if self.starts >= STARTS:
+                raise SeaError(
+                    f"an actor has ended {STARTS} times before it began: {str(death).splitlines()[0]}",
+                    expected="machines that can load the models",
+                ) from death
+        elif shard in self.job.left():
+            self.left.appendleft(shard)
+        if self.left:
+            self._start()
+
+
+def _told(error: SeaError) -> dict[str, Any]:
+    return {"got": error.got, "expected": error.expected, "hint": error.hint}
+
+
+def _import() -> ModuleType:
+    try:
+        import ray
+    except ImportError as error:
+        raise RecipeError(f"Ray cannot be imported: {error}", hint=install_hint("ray")) from error
+    return ray
+
+
+def _connect(library: ModuleType, job: ShardJob, address: str | None) -> None:
+    """Raises: SeaError if there is no cluster at the address, or none can be started here."""
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address is not None:
+            library.init(address=address, **quiet)
+            return
+        library.init(
+            num_cpus=job.workers * job.threads,  # of the scheduler's counting: whether there are as many is our affair
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            _temp_dir=tempfile.mkdtemp(prefix="sea-ray-", dir="/tmp"),  # names of sockets have a limit of 100 letters
+            **quiet,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise SeaError(
+            f"no Ray cluster {f'at {address}' if address else 'on this machine'}: {error}",
+            expected="a cluster that `ray status` sees",
+            hint="ray start --head on one machine, and --address auto there",
+        ) from error

@@ -1,0 +1,58 @@
+"""The engines in the box: real processes, one of which ends in the middle of a shard."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from sea_toolkit.engines.local import _devices
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.shards.job import ShardJob
+from sea_toolkit.testing import Setting, check_engine
+from sea_toolkit.testing.engines import PROPERTIES
+from tests.helpers import hub
+
+
+def test_local() -> None:
+    assert set(check_engine("local", Setting(hub=hub()))) == set(PROPERTIES)
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+def test_ray() -> None:
+    assert set(check_engine("ray", Setting(hub=hub()))) == set(PROPERTIES)
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"),
+    [(2, 0.0, [None, None]), (2, 1.0, ["4", "5"]), (2, 2.0, ["4,5", "6,7"]), (3, 0.5, ["4", "4", "5"])],
+)
+def test_each_local_worker_sees_its_gpus(
+    workers: int, gpus: float, expected: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert _devices(ShardJob(Path("x"), workers, gpus)) == expected
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(RecipeError, match="this machine has 2"):
+        _devices(ShardJob(Path("x"), 3, 1.0))
+    with pytest.raises(RecipeError, match="a whole number"):
+        _devices(ShardJob(Path("x"), 1, 1.5))
+
+
+def test_a_job_travels_as_text_and_brings_its_plugins(tmp_path: Path) -> None:
+    job = ShardJob(tmp_path, 2, 0.5, {str(tmp_path / "gone.py"): "x = 1\n"}, ("a:b",), ("h:1",), True)
+    assert ShardJob.from_json(job.to_json()) == job
+
+
+def test_an_engine_needs_ray_to_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    from sea_toolkit.engines.ray import ray
+
+    with pytest.raises(RecipeError, match=r"sea-alignment\[ray\]"):
+        ray(ShardJob(tmp_path), lambda shard: None)
