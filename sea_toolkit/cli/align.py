@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
@@ -27,8 +28,10 @@ from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.many import begin, carry_out, refuse, say_skipped
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
+from sea_toolkit.cli.report import refuse_page, write_page
 from sea_toolkit.cli.shared_options import (
     engine_options,
+    html_option,
     policy_options,
     recipe_options,
     shard_option,
@@ -60,7 +63,7 @@ _SECTIONS = {
     "Many prompts, many machines": ("--skip-bad", "--shard", "--engine", "--workers", "--gpus-per-worker", "--address"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
-    "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--csv", "--json"),
+    "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--html", "--csv", "--json"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -127,6 +130,7 @@ Examples:
     is_flag=True,
     help="Tell why each answer won: what decided, the texts that lost, what each token brings.",
 )
+@html_option
 @click.option("--csv", "table", metavar="FILE", type=PATH, help="Write a table of all prompts to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else: one object per prompt.")
 @with_hub
@@ -154,6 +158,7 @@ def align(
     checkpoint_every: int,
     dry_run: bool,
     explain: bool,
+    page: Path | None,
     table: Path | None,
     as_json: bool,
     max_seconds: float | None,
@@ -170,6 +175,7 @@ def align(
         what = "--shard" if shard is not None else "an engine"
         raise RecipeError(f"{what} without a folder of many prompts", expected="it with --batch N and --out DIR")
     _refuse_table(table, [file, messages, recipe["name"] if isinstance(recipe, dict) else recipe])
+    refuse_page(page, out)
     from sea_toolkit.runs.overrides import build_recipe
 
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
@@ -188,6 +194,7 @@ def align(
     again = resume_command(hub, out, allowed, trust_remote_code)
     if batch is not None and out is not None:
         refuse({"--max-seconds": max_seconds}, "--steps or --budget: answers must not depend on a clock")
+        refuse({"--html": page}, f"sea-toolkit report {out}/shards/00000, for the first of its runs")
         refuse({"--json": as_json, "--csv": table}, f"sea-toolkit merge {out} --to results.jsonl, when all is done")
         threads = None if crew is None else crew.threads
         store = begin(hub, asked, chosen, allowed, out, batch, checkpoint_every, explain, broken.skipped, threads)
@@ -214,7 +221,7 @@ def align(
             progress=progress,
         )
 
-    show(start, as_json, out, f"loading {chosen.policy.model}", again, table, explain)
+    show(start, as_json, out, f"loading {chosen.policy.model}", again, _files(table, page, out), explain)
 
 
 def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None:
@@ -225,6 +232,14 @@ def _refuse_table(table: Path | None, read: Sequence[str | Path | None]) -> None
         raise RecipeError(f"--csv {table} is a folder", expected="a file to write")
     if table.exists() and any(name and Path(name).exists() and table.samefile(name) for name in read):
         raise RecipeError(f"--csv {table} would be written over what is read", expected="another file")
+
+
+def _files(table: Path | None, page: Path | None, out: Path | None) -> list[Callable[[list[Any]], Any]]:
+    """What writes the files of --csv and --html."""
+    from sea_toolkit.cli.results import write_table
+
+    tables = [] if table is None else [functools.partial(write_table, table)]
+    return [*tables, lambda results: write_page(page, out)]
 
 
 def resume_command(hub: PluginHub, out: Path | None, allowed: Allowed, trust_remote_code: bool) -> str | None:
@@ -247,7 +262,7 @@ def show(
     out: Path | None,
     first: str,
     again: str | None,
-    table: Path | None = None,
+    files: Sequence[Callable[[list[Any]], Any]] = (),
     explain: bool = False,
 ) -> None:
     """Run with what goes on on stderr, and print the results; those of a run that ended early too.
@@ -258,14 +273,14 @@ def show(
         out: the run's folder.
         first: what is shown at once.
         again: what to type to go on with one that ended early.
-        table: a CSV file to write the results to.
+        files: each writes a file of the results.
         explain: tell why each answer won.
 
     Raises:
-        SeaError: the run failed, or the table cannot be written; what there is, is printed first.
+        SeaError: the run failed, or a file cannot be written; what there is, is printed first.
     """
     from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results, with_explanation, write_table
+    from sea_toolkit.cli.results import print_results, with_explanation
 
     ended: KeyboardInterrupt | SeaError | None = None
     with live(first) as shown:
@@ -286,9 +301,9 @@ def show(
         word = "failed" if isinstance(ended, SeaError) else "interrupted"
         where = f"; go on with: {again}" if again else ""
         say(f"{word}: this is the best so far{where}", err=True)
-    if table is not None:
+    for write in files:
         try:
-            write_table(table, results)
+            write(results)
         except SeaError as error:
             if ended is None:
                 raise

@@ -26,7 +26,8 @@ from sea_toolkit.cli.ending import end_interrupted
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
+from sea_toolkit.cli.report import refuse_page, write_page
+from sea_toolkit.cli.shared_options import html_option, policy_options, prompt_options, recipe_options, term_options
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
+@html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 @click.option("--wide", is_flag=True, help="Show all columns of the table, however narrow the terminal is.")
 @with_hub
@@ -106,6 +108,7 @@ def compare(
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
     out: Path | None,
+    page: Path | None,
     as_json: bool,
     wide: bool,
     **flags: Any,
@@ -115,6 +118,7 @@ def compare(
     PROMPTS is a text file with a prompt a line (- is standard input), or a .csv, .tsv or .jsonl file (also with .gz)
     with a column of prompts; in .jsonl a prompt may be a conversation, a list of messages.
     """
+    refuse_page(page, out)
     from sea_toolkit.util.prompts import choose, different
 
     asked = different(asked_prompts((), str(prompts), column, None))
@@ -145,6 +149,7 @@ def compare(
         from sea_toolkit.cli.comparison import print_comparison
 
         print_comparison(report, out, wide)
+    write_page(page, out)
 
 
 def _words(text: str) -> list[str]:

@@ -24,7 +24,8 @@ from sea_toolkit.cli.ending import end_interrupted
 from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
-from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options
+from sea_toolkit.cli.report import refuse_page, write_page
+from sea_toolkit.cli.shared_options import html_option, policy_options, prompt_options, recipe_options, term_options
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _SECTIONS = {
     "What it is compared with": ("--best-of-n", "--prompted", "--answers"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
-    "What is kept and shown": ("--pick", "--out", "--plot", "--json", "--wide"),
+    "What is kept and shown": ("--pick", "--out", "--plot", "--html", "--json", "--wide"),
 }
 _EXAMPLES = """\b
 Examples:
@@ -103,6 +104,7 @@ Examples:
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
 @click.option("--plot", metavar="FILE", type=PATH, help="Draw the front into a .png, .svg or .pdf file.")
+@html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report, and the picks, as JSON and nothing else.")
 @click.option("--wide", is_flag=True, help="Show all columns of the tables, however narrow the terminal is.")
 @with_hub
@@ -129,6 +131,7 @@ def pareto(
     trust_remote_code: bool,
     out: Path | None,
     plot: Path | None,
+    page: Path | None,
     as_json: bool,
     wide: bool,
     **flags: Any,
@@ -138,6 +141,7 @@ def pareto(
     PROMPTS is a text file with a prompt a line (- is standard input), or a .csv, .tsv or .jsonl file (also with .gz)
     with a column of prompts.
     """
+    refuse_page(page, out)
     from sea_toolkit.util.prompts import choose, different
 
     if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
@@ -170,3 +174,4 @@ def pareto(
         from sea_toolkit.cli.fronts import print_front
 
         print_front(front, pick, out, wide)
+    write_page(page, out)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from sea_toolkit.cli.arguments import GIVEN, RECIPE, TERM, named_table, template_values
+from sea_toolkit.cli.arguments import GIVEN, PATH, RECIPE, TERM, named_table, template_values
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.shards.part import Part
@@ -96,6 +96,11 @@ policy_options = _together(
     click.option("--attention", type=click.Choice(get_args(Attention)), help="How the model computes attention."),
 )
 """The policy, and how a prompt is put to it."""
+
+html_option = click.option(
+    "--html", "page", metavar="FILE", type=PATH, help="Write a page about it to this file; with --out, which it shows."
+)
+"""`--html`."""
 
 time_option = click.option(
     "--max-seconds",

@@ -20,6 +20,7 @@ from sea_toolkit.runs.stored import StoredRun
 from sea_toolkit.util import run_files
 from sea_toolkit.util.files import write_whole
 from sea_toolkit.util.locks import is_held
+from sea_toolkit.util.wording import counted
 
 
 def write_report(folder: str | PathLike[str], to: str | PathLike[str] = "report.html") -> Path:
@@ -38,10 +39,9 @@ def write_report(folder: str | PathLike[str], to: str | PathLike[str] = "report.
         RecipeError: the folder is none of these, or the file would be a folder, or one of the folder's own.
         SeaError: the folder is damaged, the file cannot be written, or the extra `report` is not installed.
     """
-    require_report()
     source, target = Path(folder), Path(to)
     page = _kind(source)
-    _refuse_target(source, target)
+    refuse_target(source, target)
     try:
         content = page(source).encode(errors="replace")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -60,11 +60,22 @@ def _kind(folder: Path) -> Callable[[Path], str]:
     for name, page in ((run_files.RECIPE, _run), (run_files.PLAN, _comparison), (run_files.FRONT, _front)):
         if (folder / name).exists():
             return page
+    if runs := sorted(folder.glob("shards/*/")):
+        raise RecipeError(
+            f"{folder} holds {counted(len(runs), 'run')}, and a page shows one", hint=f"sea-toolkit report {runs[0]}"
+        )
     what = f"{folder} is no folder" if not folder.is_dir() else f"{folder} holds no run, comparison or sweep"
     raise RecipeError(what, expected="the folder of align, compare or pareto (--out)")
 
 
-def _refuse_target(folder: Path, target: Path) -> None:
+def refuse_target(folder: Path, target: Path) -> None:
+    """What can be said before there is anything to show.
+
+    Raises:
+        RecipeError: the file would be a folder, or one of the folder's own.
+        SeaError: the extra `report` is not installed.
+    """
+    require_report()
     if target.is_dir():
         raise RecipeError(f"{target} is a folder", expected="a file to write (-o)")
     if target.name in run_files.NAMES and target.parent.resolve() == folder.resolve():

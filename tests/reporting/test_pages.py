@@ -23,7 +23,7 @@ from sea_toolkit.events import Event
 from sea_toolkit.reporting.page.render import LARGEST, sections_that_fit
 from sea_toolkit.reporting.page.steps import Course
 from sea_toolkit.runs.result import Interrupted, Result
-from sea_toolkit.testing.tiny import tiny_policy, tiny_reward
+from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
 from sea_toolkit.util import run_files
 from tests.helpers import hub, warmth
 from tests.reporting.pages import Element, read_page
@@ -72,13 +72,13 @@ def test_a_heat_map_has_as_many_cells_as_tokens(page: Element, results: list[Res
     for result, section in zip(results, page.all("details", "prompt"), strict=True):
         assert result.tokens is not None
         for title, tokens in zip(("Base answer", "Aligned answer"), result.tokens, strict=True):
-            (part,) = [s for s in section.all("section") if s.all("h5") and s.all("h4")[0].text == title]
+            (part,) = [s for s in section.all("section") if s.all("h4") and s.all("h3")[0].text == title]
             cost, kl, *gains = part.all("p", "heat")
             assert {len(heat.all("span")) for heat in (cost, kl, *gains)} == {len(tokens)}
             assert [cell.attributes["title"] for cell in cost.all("span")] == [f"{-t.log_prob:.2f}" for t in tokens]
             assert "".join(cell.text for cell in cost.all("span")).removesuffix("■") == "".join(t.text for t in tokens)
-            assert part.all("h5")[0].text == "−log π"
-            assert f"What each token gains of {LONG}, to first order" in [h.text for h in part.all("h5")]
+            assert part.all("h4")[0].text == "−log π"
+            assert f"What each token gains of {LONG}, to first order" in [h.text for h in part.all("h4")]
 
 
 def test_the_page_has_what_the_result_has(page: Element, results: list[Result]) -> None:
@@ -142,7 +142,7 @@ def test_a_comparison_has_its_frontier_its_table_and_the_answers(work: Path, sev
     assert f"reward {EVIL}" in page.all("svg")[0].text
     rows = [json.loads(line) for line in (work / "cmp" / run_files.ROWS).read_text(encoding="utf-8").splitlines()]
     for place, section in enumerate(page.all("details", "prompt")):
-        shown = {part.all("h4")[0].text.partition(" (")[0]: part.all("p")[0].text for part in section.all("section")}
+        shown = {part.all("h3")[0].text.partition(" (")[0]: part.all("p")[0].text for part in section.all("section")}
         assert shown == {
             "base" if r["method"] == "base" else f"{r['method']}, 4 samples": r["text"] or "(empty)"
             for r in rows
@@ -219,13 +219,16 @@ def test_a_relaxed_answer_has_numbers_between_its_texts() -> None:
     assert course.lowest == [5.0, 5.0, 1.0]
 
 
-@pytest.mark.parametrize("case", ["file", "empty", "damaged", "own", "folder"])
+@pytest.mark.parametrize("case", ["file", "empty", "many", "damaged", "own", "folder"])
 def test_what_cannot_be_shown_or_written_is_said(work: Path, results: list[Result], tmp_path: Path, case: str) -> None:
     folder, target, said = work / "run", tmp_path / "page.html", ""
     if case == "file":
         folder, said = work / "run" / "recipe.json", "is no folder"
     elif case == "empty":
         folder, said = tmp_path, "holds no run, comparison or sweep"
+    elif case == "many":
+        folder, said = tmp_path, f"sea-toolkit report {tmp_path / 'shards' / '00003'}"
+        (tmp_path / "shards" / "00003").mkdir(parents=True)
     elif case == "damaged":
         folder, said = tmp_path / "run", "cannot be shown"
         folder.mkdir()
@@ -266,6 +269,25 @@ def test_the_command_writes_the_file_and_loads_no_torch(work: Path, results: lis
     assert (work / "by-command.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "MB)" in found.stdout
     assert "True" not in found.stdout + found.stderr
+
+
+def test_a_command_writes_the_page_of_its_folder(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path / "model")
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    asked = ["--energy", "length,target=3", "--model", str(tmp_path / "model"), "--max-new-tokens", "4"]
+    html = ["--html", str(tmp_path / "page.html")]
+    more = ["--sampler", "best-of-n", "--budget", "3", "--out", str(tmp_path / "run")]
+    found = CliRunner().invoke(main, ["align", "a", *asked, *more, *html])
+    assert found.exit_code == 0, found.output
+    assert read_page((tmp_path / "page.html").read_text(encoding="utf-8")).all("details", "prompt")
+    (tmp_path / "p.txt").write_text("a", encoding="utf-8")
+    for command in (
+        ["align", "a"],
+        ["compare", str(tmp_path / "p.txt"), "--samplers", "args"],
+        ["pareto", str(tmp_path / "p.txt")],
+    ):
+        found = CliRunner().invoke(main, [*command, *asked, *html])
+        assert (found.exit_code, "expected: --out DIR beside it" in found.output) == (2, True), found.output
 
 
 @pytest.mark.browser

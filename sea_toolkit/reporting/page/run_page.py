@@ -26,7 +26,7 @@ OPEN = 3
 ROWS = 1000
 """Most prompts in the table of all."""
 
-STORIES = 300_000
+STORIES = 240_000
 """Characters of what chains were over time, about, all together."""
 
 LONGEST = 6_000
