@@ -1,13 +1,14 @@
-"""The nox sessions `demo`, `tests`, `lint` and `docs`; each makes its own environment, versions pinned."""
+"""The nox sessions `demo`, `tests`, `lint`, `docs`, `wheel` and `lowest`; each makes its own environment."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.4.15"
+nox.needs_version = ">=2025.2.9"  # reads dependency groups
 nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_venv = "yes"  # torch is large; `nox --reuse-venv=no` starts afresh
 
@@ -16,13 +17,23 @@ ASK = ["Describe the sea in one sentence.", "--reward", "sentiment=8"]
 ASK += ["--seed", "3", "--max-new-tokens", "20", "--budget", "12"]
 
 
-def install(session: nox.Session, *extras: str) -> None:
+PROJECT = nox.project.load_toml("pyproject.toml")
+HEAVY = {"torch", "transformers", "accelerate", "gguf", "safetensors", "tokenizers", "huggingface_hub", "jaxtyping"}
+"""What a list of plugins does not need."""
+
+
+def group(*names: str) -> list[str]:
+    """The requirements of dependency groups."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def install(session: nox.Session, *extras: str, groups: Sequence[str] = ()) -> None:
     """Install the working tree with the pinned versions; torch by itself first, in the platform's build."""
     torch = re.search(r"^torch==\S+", Path(PINS).read_text(encoding="utf-8"), re.MULTILINE)
     if torch is None:
         session.error(f"{PINS} pins no torch")
     session.install(torch.group())
-    session.install("-c", PINS, "-e", f".[{','.join(extras)}]" if extras else ".")
+    session.install("-c", PINS, "-e", f".[{','.join(extras)}]" if extras else ".", *group(*groups))
 
 
 @nox.session
@@ -36,14 +47,14 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite, real model included; `nox -s tests -- tests/schedules -k cosine` runs a part of it."""
-    install(session, "test", "serve")
+    install(session, "serve", "math", "ray", "data", groups=["test"])
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check formatting, lint rules, types, and that no import runs up through the rooms."""
-    install(session, "lint", "test", "serve")
+    install(session, "serve", groups=["lint", "test"])
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -53,6 +64,32 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into site/; a broken link fails. The sources are read, not imported."""
-    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
-    session.install("-c", PINS, *extras["docs"])
+    session.install("-c", PINS, *group("docs"))
     session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, check its page, and list the plugins with it: without torch, and with the lowest versions."""
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    session.install("-c", PINS, "build", "twine")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(dist))
+    newest = max(dist.glob("*.whl"), key=lambda path: path.stat().st_mtime)
+    session.run("twine", "check", "--strict", str(newest))
+    light = [need for need in PROJECT["project"]["dependencies"] if re.split("[<>=~]", need)[0] not in HEAVY]
+    for needs in (light, [need.replace(">=", "==") for need in light]):
+        session.install("--force-reinstall", "--no-deps", str(newest))
+        session.install(*(["-c", PINS] if needs is light else []), *needs)
+        with session.chdir(dist):  # not the sources
+            session.run("sea-toolkit", "--help", silent=True)
+            session.run("sea-toolkit", "list-plugins", silent=True)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """A part of the suite with the lowest versions that pyproject.toml allows, which uv chooses."""
+    session.install("uv")
+    found = Path(session.create_tmp()).resolve() / "lowest.txt"
+    session.run("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "pyproject.toml", "-o", str(found))
+    session.install("-r", str(found), "-e", ".", "pytest", "hypothesis", "beartype")
+    session.run("pytest", "-m", "not real_model", *(session.posargs or ["tests/lm", "tests/runs/test_run.py"]))

@@ -98,6 +98,13 @@ def test_the_least_python_is_the_same_wherever_it_is_declared() -> None:
     assert f"Python ({floor} or newer)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_extra_all_has_every_extra_and_none_is_for_this_repository_alone() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (everything,) = extras.pop("all")
+    assert everything == f"sea-alignment[{','.join(sorted(extras))}]"
+    assert not {"test", "lint", "docs"} & set(extras)
+
+
 def test_no_line_installs_the_stranger_of_the_same_name() -> None:
     """On the package index, `sea-toolkit` is another program; hints, templates and requirements name this one."""
     stranger = re.compile(

@@ -24,6 +24,7 @@ import threading
 from collections.abc import Sequence
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util.version import install_hint
 
 SECONDS = 5.0
 """For one comparison; what takes longer counts as wrong."""
@@ -118,7 +119,7 @@ class _Process:
             raise RecipeError(
                 "the verifiers of mathematics need math-verify, which is not installed",
                 expected="the package",
-                hint="pip install 'sea-alignment[math]'",
+                hint=install_hint("math"),
             )
         self._made = subprocess.Popen(
             [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"

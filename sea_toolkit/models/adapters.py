@@ -14,6 +14,7 @@ from sea_toolkit.models.remote_code import user_said
 from sea_toolkit.models.weights_files import Shapes, read_shapes, weights_files
 from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
+from sea_toolkit.util.version import install_hint
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -87,7 +88,7 @@ def adapter_in(folder: Path, name: str, on: Path | str | None = None) -> Adapter
         raise ModelError(
             f"{name} is an adapter for {base or 'an unnamed model'}, and peft is not installed",
             expected="a whole model, or the package that reads adapters",
-            hint="pip install 'sea-alignment[adapters]' (PEFT), or merge the adapter into its base and save the whole",
+            hint=f"{install_hint('adapters')}, or merge the adapter into its base and save the whole",
         )
     return Adapter(folder, name, _base(folder, base, name) if on is None else on)
 
