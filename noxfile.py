@@ -47,7 +47,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite, real model included; `nox -s tests -- tests/schedules -k cosine` runs a part of it."""
-    install(session, "serve", "math", groups=["test"])
+    install(session, "serve", "math", "ray", "data", groups=["test"])
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 

@@ -175,14 +175,14 @@ def serve(
         raise _missing(error) from error
     from sea_toolkit.serving.engine import Engine
     from sea_toolkit.serving.limits import Limits
-    from sea_toolkit.serving.menu import Menu
+    from sea_toolkit.serving.menu import Menu, shown_name
 
     limits = Limits(
         budget=max_budget, steps=max_steps, chains=max_chains, tokens=max_tokens, choices=max_choices, width=max_width,
         characters=max_characters, seconds=max_seconds, batch=max_batch, window=window, waiting=queue, drain=drain,
     )  # fmt: skip
     model = next(iter(named.values())).policy.model
-    menu = Menu(served_name or Path(model).name, named, rewards_for_requests, energies_for_requests, limits)
+    menu = Menu(served_name or shown_name(model), named, rewards_for_requests, energies_for_requests, limits)
     allowed = Allowed(allow_code, (*allow_network, *servers_in(terms)))
     engine = Engine(menu, hub, allowed=allowed, trust_remote_code=trust_remote_code)
     for recipe in named.values():

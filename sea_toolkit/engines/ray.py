@@ -159,6 +159,13 @@ def _connect(library: ModuleType, job: ShardJob, address: str | None) -> None:
             _temp_dir=tempfile.mkdtemp(prefix="sea-ray-", dir="/tmp"),  # names of sockets have a limit of 100 letters
             **quiet,
         )
+        gpus = library.cluster_resources().get("GPU", 0.0)
+        if job.workers * job.gpus > gpus:  # they would be waited for; a cluster of others may grow
+            library.shutdown()
+            raise RecipeError(
+                f"{job.workers} workers with {job.gpus:g} GPUs each, and this machine has {gpus:g}",
+                expected="fewer workers, or a cluster: --address",
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SeaError(
             f"no Ray cluster {f'at {address}' if address else 'on this machine'}: {error}",

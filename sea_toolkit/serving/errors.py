@@ -93,7 +93,12 @@ def of_sea_error(error: SeaError, param: str, prompt: str = "messages") -> ApiEr
     words = [error.got, *([f"expected: {error.expected}"] if error.expected else ())]
     if error.hint and error.hint.startswith(_FOR_ALL):
         words.append(error.hint)
-    return refused(_PATH.sub("(a file of the server)", "; ".join(words)), param, code)
+    return refused(without_paths("; ".join(words)), param, code)
+
+
+def without_paths(text: str) -> str:
+    """A text that was written for a person at this machine, without the paths in it."""
+    return _PATH.sub("(a file of the server)", text)
 
 
 def of_validation(errors: Sequence[Any], known: Mapping[str, Sequence[str]]) -> ApiError:

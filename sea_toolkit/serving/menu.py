@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.models.hf_hub import is_hub_id
 from sea_toolkit.runs.named_rewards import REWARD
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.serving.errors import ApiError, refused
@@ -85,22 +87,28 @@ class Menu:
         return self.recipes[name]
 
     @property
-    def known_rewards(self) -> set[str]:
-        """Reward models that a request may name."""
+    def known_rewards(self) -> dict[str, str]:
+        """Reward models that a request may name: what clients call one → its name in recipes."""
         specs = [spec for r in self.recipes.values() for spec in (*r.energies, *r.constraints) if spec.name in REWARD]
-        return {*self.rewards, *(str(spec.options.get("model")) for spec in specs)}
+        models = [spec.options.get("model") for spec in specs]
+        return {shown_name(model): model for model in (*self.rewards, *models) if isinstance(model, str)}
 
-    def refuse_reward(self, model: Any, param: str) -> None:
-        """Raises: ApiError if a request may not name this reward model."""
-        if model not in self.known_rewards:
-            known = self.known_rewards
-            raise refused(f"there is no reward {model!r} on this server ({did_you_mean(str(model), known)})", param)
+    def reward(self, name: Any, param: str) -> str:
+        """The reward model that a request names.
+
+        Raises:
+            ApiError: it may not name that one.
+        """
+        known = self.known_rewards
+        if not isinstance(name, str) or name not in known:
+            raise refused(f"there is no reward {name!r} on this server ({did_you_mean(str(name), known)})", param)
+        return known[name]
 
     def refuse_energy(self, name: Any, options: Collection[str], param: str) -> None:
         """Raises: ApiError if a request may not add this energy, or not with these options."""
         if name in self.energies:
             return
-        if name not in OPEN:
+        if not isinstance(name, str) or name not in OPEN:
             known = [*OPEN, *self.energies]
             raise refused(f"there is no energy {name!r} for requests here ({did_you_mean(str(name), known)})", param)
         allowed = OPEN[name]
@@ -111,6 +119,12 @@ class Menu:
                     + (f" ({did_you_mean(option, allowed)})" if allowed else ""),
                     f"{param}.{option}",
                 )
+
+
+def shown_name(model: str) -> str:
+    """What clients call a model: its name, or the last part of a path."""
+    is_path = Path(model).exists() or (any(mark in model for mark in "/\\~") and not is_hub_id(model))
+    return Path(model).name if is_path else model
 
 
 def not_found(model: str, known: Collection[str]) -> ApiError:

@@ -88,9 +88,8 @@ def _recipe(request: ChatRequest | CompletionRequest, base: Recipe, menu: Menu, 
         _refuse_beyond(f"sea.{name}", vars(sea)[name], vars(limits)[name])
     if sea.budget is not None and sea.steps is not None:
         raise refused("sea.budget and sea.steps are both set; expected one of them", "sea.steps")
-    rewards = {sea.reward: 1.0} if isinstance(sea.reward, str) else sea.reward or {}
-    for model in rewards:
-        menu.refuse_reward(model, "sea.reward")
+    named = {sea.reward: 1.0} if isinstance(sea.reward, str) else sea.reward or {}
+    rewards = {menu.reward(name, "sea.reward"): weight for name, weight in named.items()}
     settings = {
         "max_new_tokens": _tokens(request, limits.tokens),
         "seed": request.seed,
@@ -143,9 +142,10 @@ def _sampler(sea: SeaOptions, base: Recipe, hub: PluginHub, most: int) -> str | 
         if key in table:
             raise refused(f"sea.sampler.{key} is not set here; expected sea.{key}", f"sea.sampler.{key}")
     known = {"auto", base.sampler.name, *(i.name for i in hub.items("sampler") if i.record.status == "built-in")}
-    if table.get("name") not in known:
-        hint = did_you_mean(str(table.get("name")), known)
-        raise refused(f"there is no sampler {table.get('name')!r} on this server ({hint})", "sea.sampler")
+    name = table.get("name")
+    if not isinstance(name, str) or name not in known:
+        hint = did_you_mean(str(name), known)
+        raise refused(f"there is no sampler {name!r} on this server ({hint})", "sea.sampler")
     for key, value in table.items():
         if isinstance(value, dict | list):  # a schedule is a plugin
             raise refused(f"sea.sampler.{key} is no number and no text", f"sea.sampler.{key}")
@@ -168,12 +168,12 @@ def _constraint(number: int, table: Mapping[str, Any], menu: Menu) -> dict[str, 
     rest = [key for key in table if key not in (*_OF_REQUESTS, *_BOUNDS)]
     _refuse_weight(table, param)
     if name in REWARD:
-        menu.refuse_reward(table.get("model"), param)
+        model = menu.reward(table.get("model"), param)
         rest = [key for key in rest if key not in ("model", "output")]
         if rest:
             raise refused(f"{param}: a request cannot set {rest[0]!r} of a reward", f"{param}.{rest[0]}")
-    else:
-        menu.refuse_energy(name, rest, param)
+        return {**table, "model": model}
+    menu.refuse_energy(name, rest, param)
     return dict(table)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sea_toolkit.runs.explanation import AnswerToken
 from sea_toolkit.runs.result import finite
 from sea_toolkit.serving.answers import Answer, Choice
+from sea_toolkit.serving.errors import without_paths
 
 LOWEST = -9999.0
 """Stands for a log π of −inf, which JSON lacks; OpenAI's API has the same number for it."""
@@ -33,7 +34,7 @@ def spent(answers: Sequence[Answer]) -> dict[str, Any]:
         "status": first.status,
         "together": first.together,
         "energy": [[finite(value) for value in answer.energy] for answer in answers],
-        "notes": list(dict.fromkeys(note for answer in answers for note in answer.notes)),
+        "notes": list(dict.fromkeys(without_paths(note) for answer in answers for note in answer.notes)),
     }
 
 

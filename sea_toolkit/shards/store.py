@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,8 @@ from sea_toolkit.util.locks import hold, is_held, lock_file
 
 SETTLED, WORKING, FAILED, LOCKS = "shards", "working", "failed", "locks"
 IDENTITY = "identity.json"
+GLANCE = 0.05
+"""Seconds in which `working` has let go of a lock that it has looked at."""
 
 
 class OtherWorkerError(SeaError):
@@ -126,12 +129,11 @@ class Store:
             return
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(hold(self._lock(shard), f"shard {shard} of {self.folder}"))
+                if not any(self._hold(stack, shard, wait) for wait in (0.0, GLANCE)):
+                    yield False
+                    return
             except OSError as error:
                 raise run_files.cannot_write(self.folder, error) from error
-            except SeaError:
-                yield False
-                return
             yield not self.is_settled(shard)  # it may have been settled before the lock was ours
             if self.is_settled(shard):
                 with contextlib.suppress(OSError):
@@ -218,6 +220,15 @@ class Store:
         """
         for shard in self.settled() & {entry["index"] // self.plan.batch for entry in self.failed()}:
             self.take_back(shard)
+
+    def _hold(self, stack: contextlib.ExitStack, shard: int, wait: float) -> bool:
+        """Whether the lock of a shard is ours now."""
+        time.sleep(wait)
+        try:
+            stack.enter_context(hold(self._lock(shard), f"shard {shard} of {self.folder}"))
+        except SeaError:
+            return False
+        return True
 
     def _lock(self, shard: int) -> Path:
         return self.folder / LOCKS / f"{shard:05d}"

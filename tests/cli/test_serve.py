@@ -55,7 +55,7 @@ def test_recipes_are_offered_by_their_names_with_the_options_over_them(served: l
     assert menu.default == "brief"
     assert {recipe.sampler.budget for recipe in menu.recipes.values()} == {7.0}
     assert menu.limits.budget == 9.0
-    assert menu.known_rewards == {"sentiment"}
+    assert menu.known_rewards == {"sentiment": "sentiment"}
     assert "http://127.0.0.1:" in done.output
     assert "my-model+brief" in done.output
 
