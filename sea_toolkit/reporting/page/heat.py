@@ -75,7 +75,7 @@ def _cells(
     return [
         {
             "shade": f"{kind}{shade}",
-            "text": token["text"] or "■",
+            "text": token["text"].replace("\n", "↵\n") or "■",
             "tip": "not finite" if value is None else format(value, ".2f"),
         }
         for token, shade, value in zip(tokens, shades, values, strict=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sea_toolkit.errors import shortened
 from sea_toolkit.reporting.answers import answers_table, changes, shared_notes
 from sea_toolkit.reporting.page.heat import heat_maps
 from sea_toolkit.reporting.page.numbers import arrow, both_texts, cost_cards, cost_table, table, text_of
@@ -22,6 +23,9 @@ Data = Mapping[str, Any]
 
 OPEN = 3
 """Most prompts whose sections are open from the beginning."""
+
+HEAD = 240
+"""Characters of a prompt or an answer where it stands among others."""
 
 ROWS = 1000
 """Most prompts in the table of all."""
@@ -93,12 +97,15 @@ def _overview(data: Data) -> dict[str, Any] | None:
     """A row for each prompt, its first cell leads to the prompt's section."""
     if data["answers"]:
         titles, rows = answers_table(data["answers"])
-        rows = [[*row[:2], *map(minus_signs, row[2:-1]), row[-1]] for row in rows]
+        rows = [[*(shortened(text, HEAD) for text in row[:2]), *map(minus_signs, row[2:-1]), row[-1]] for row in rows]
         shown, last = rows[:-1][:ROWS], rows[-1]
     elif data["best"]:
         titles = ["prompt", "best so far", "energy"]
         pairs = zip(data["prompts"], data["best"], strict=True)
-        rows = [[text_of(prompt), best["text"], number(best["energy"])] for prompt, best in pairs]
+        rows = [
+            [shortened(text_of(prompt), HEAD), shortened(best["text"], HEAD), number(best["energy"])]
+            for prompt, best in pairs
+        ]
         shown, last = rows[:ROWS], None
     else:
         return None
@@ -108,6 +115,7 @@ def _overview(data: Data) -> dict[str, Any] | None:
 
 def _prompt(data: Data, p: int, shared: list[str]) -> dict[str, Any]:
     prompt, answer = data["prompts"][p], data["answers"][p] if data["answers"] else None
+    text = text_of(prompt)
     course = Course.of(data["trace"], p)
     chains = len(course.chains)
     room = min(LONGEST, STORIES // max(1, chains * len(data["prompts"])))
@@ -115,7 +123,8 @@ def _prompt(data: Data, p: int, shared: list[str]) -> dict[str, Any]:
     return {
         "place": p + 1,
         "open": len(data["prompts"]) <= OPEN,
-        "text": text_of(prompt),
+        "text": shortened(text, HEAD),
+        "whole": text if len(text) > HEAD else None,
         "messages": prompt if isinstance(prompt, list) else [],
         "remarks": changes(answer) if answer else [],
         "gains": [(label, arrow(pair, ".2f")) for label, pair in answer["rewards"].items()] if answer else [],
