@@ -4,14 +4,15 @@
 
 The run is of the tiny policy in the box, with as many tokens as a real one would have; they are shorter, and each text
 has more markup for its length. Prints one JSON object: bytes of the folder and of the page, how many prompts the page
-has in full, seconds to make it (imports included, the median of three), seconds that Chromium takes to start, and to
-open the page and print what it holds, where there is one, and what it complained of.
+has in full, seconds by the clock and of the CPU to make it (imports included, the median and mean of three), seconds
+that Chromium takes to start, and to open the page and print what it holds, where there is one, and its complaints.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -37,13 +38,17 @@ def main() -> None:
             policy=tiny_policy(), out=folder,
         )  # fmt: skip
         command = [sys.executable, "-m", "sea_toolkit", "report", str(folder), "-o", str(page)]
+        before = os.times()
         seconds = [timed(command)[0] for _ in range(3)]
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
         print(json.dumps({
             **vars(given),
             "folder_bytes": sum(file.stat().st_size for file in folder.iterdir()),
             "page_bytes": page.stat().st_size,
             "prompts_in_full": page.read_text(encoding="utf-8").count('<details class="prompt"'),
             "seconds": round(statistics.median(seconds), 2),
+            "cpu_seconds": round(spent / 3, 2),
             **opened(page),
         }))  # fmt: skip
 

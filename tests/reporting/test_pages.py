@@ -76,7 +76,9 @@ def test_a_heat_map_has_as_many_cells_as_tokens(page: Element, results: list[Res
             cost, kl, *gains = part.all("p", "heat")
             assert {len(heat.all("span")) for heat in (cost, kl, *gains)} == {len(tokens)}
             assert [cell.attributes["title"] for cell in cost.all("span")] == [f"{-t.log_prob:.2f}" for t in tokens]
-            assert "".join(cell.text for cell in cost.all("span")).removesuffix("■") == "".join(t.text for t in tokens)
+            assert "".join(cell.text for cell in cost.all("span")).replace("↵", "").removesuffix("■") == "".join(
+                t.text for t in tokens
+            )
             assert part.all("h4")[0].text == "−log π"
             assert f"What each token gains of {LONG}, to first order" in [h.text for h in part.all("h4")]
 
@@ -174,6 +176,19 @@ def test_a_large_run_says_what_has_no_room(monkeypatch: pytest.MonkeyPatch) -> N
     assert 1 <= shown <= 4
     assert f"no room on this page for {9 - shown} further prompts" in content
     assert len(content) < 40_000 < LARGEST
+
+
+def test_rows_of_prompts_without_a_section_lead_nowhere_and_long_texts_are_cut(
+    work: Path, results: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("run_page", "run_prompt"):
+        monkeypatch.setattr(f"sea_toolkit.reporting.page.{module}.HEAD", 20)
+    whole = len((work / "run.html").read_bytes())
+    monkeypatch.setattr("sea_toolkit.reporting.page.render.LARGEST", whole - 100)
+    page = read_page(write_report(work / "run", work / "cut.html").read_text(encoding="utf-8"))
+    assert [len(row.all("a")) for row in page.all("tbody")[0].all("tr")] == [1, 0]
+    (section,) = page.all("details", "prompt")
+    assert len(section.all("span", "ask")[0].text) < 40 < len(section.all("p", "what")[0].text)
 
 
 def line(step: int, energy: list[float | None], texts: list[str], **more: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import copy
 import torch
 
 from sea_toolkit.lm.fingerprint import weights_fingerprint
-from sea_toolkit.runs.manifest import differences
 from sea_toolkit.testing.tiny import tiny_model
+from sea_toolkit.util.differences import differences
 
 
 def test_fingerprints_tell_models_apart():
