@@ -181,7 +181,8 @@ def test_a_large_run_says_what_has_no_room(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rows_of_prompts_without_a_section_lead_nowhere_and_long_texts_are_cut(
     work: Path, results: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sea_toolkit.reporting.page.run_page.HEAD", 20)
+    for module in ("run_page", "run_prompt"):
+        monkeypatch.setattr(f"sea_toolkit.reporting.page.{module}.HEAD", 20)
     whole = len((work / "run.html").read_bytes())
     monkeypatch.setattr("sea_toolkit.reporting.page.render.LARGEST", whole - 100)
     page = read_page(write_report(work / "run", work / "cut.html").read_text(encoding="utf-8"))

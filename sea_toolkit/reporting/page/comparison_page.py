@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sea_toolkit.reporting.page.numbers import settings, statements, table, text_of, tidy
-from sea_toolkit.reporting.page.render import minus_signs, number, plural, sections_that_fit
+from sea_toolkit.reporting.page.render import minus_signs, number, sections_that_fit
 from sea_toolkit.reporting.plots import comparison_figure
 from sea_toolkit.reporting.svg import figure_svg
 from sea_toolkit.reporting.tables import caption, main_table
 from sea_toolkit.reporting.word_diff import word_diff
+from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -32,8 +33,8 @@ def comparison_page(data: Data) -> str:
         "finished": report["prompts"] == report["prompts_asked"],
         "facts": [
             f"policy {report['recipe']['policy']['model']}",
-            plural(report["prompts"], "prompt"),
-            plural(len(report["methods"]), "method"),
+            counted(report["prompts"], "prompt"),
+            counted(len(report["methods"]), "method"),
             f"seeds {', '.join(map(str, report['seeds']))}",
         ],
         "lines": caption(report),
@@ -43,8 +44,11 @@ def comparison_page(data: Data) -> str:
         "notes": report["notes"],
         **settings(report),
     }
-    prompts = [one for p in range(len(data["prompts"])) if (one := _prompt(data, p)) is not None]
-    return sections_that_fit("comparison.html", head, "texts.html", prompts, len(prompts))
+    rows_of: dict[int, list[Data]] = {}
+    for row in data["rows"]:
+        rows_of.setdefault(row["prompt_index"], []).append(row)
+    prompts = (_prompt(data["prompts"][p], p, rows_of[p]) for p in sorted(rows_of))
+    return sections_that_fit("comparison.html", head, "texts.html", prompts, len(rows_of))
 
 
 def _figure(report: Data) -> Markup | None:
@@ -56,21 +60,18 @@ def _figure(report: Data) -> Markup | None:
     return Markup(figure_svg(dict(report), comparison_figure, title))
 
 
-def _prompt(data: Data, p: int) -> dict[str, Any] | None:
+def _prompt(prompt: Any, p: int, rows: list[Data]) -> dict[str, Any]:
     """The answer of each method at its largest budget and its first seed, beside the base answer."""
-    of_prompt = [row for row in data["rows"] if row["prompt_index"] == p]
-    chosen: dict[str, Any] = {}
-    for row in of_prompt:
+    chosen: dict[str, Data] = {}
+    for row in rows:
         best = chosen.get(row["method"])
         if best is None or (row["budget"], -row["seed"]) > (best["budget"], -best["seed"]):
             chosen[row["method"]] = row
-    if not chosen:
-        return None
     base = chosen.get("base")
     order = sorted(chosen.values(), key=lambda row: row["method"] != "base")
     return {
         "place": p + 1,
-        "text": text_of(data["prompts"][p]),
+        "text": text_of(prompt),
         "answers": [_answer(row, base) for row in order],
     }
 

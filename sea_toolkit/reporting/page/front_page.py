@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sea_toolkit.reporting.front_plot import front_figure
 from sea_toolkit.reporting.front_tables import front_caption, front_table, methods_table
 from sea_toolkit.reporting.page.numbers import settings, statements, table
-from sea_toolkit.reporting.page.render import minus_signs, number, plural, sections_that_fit
+from sea_toolkit.reporting.page.render import minus_signs, number, sections_that_fit
 from sea_toolkit.reporting.svg import figure_svg
+from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -28,8 +29,8 @@ def front_page(data: Data) -> str:
         "finished": report["status"] == "done" and report["prompts"] == report["prompts_asked"],
         "facts": [
             f"policy {report['recipe']['policy']['model']}",
-            plural(report["prompts"], "prompt"),
-            plural(len(report["weights"]), "weight"),
+            counted(report["prompts"], "prompt"),
+            counted(len(report["weights"]), "weight"),
             *(f"{o['label']}: {o['better']} is better" for o in report["objectives"]),
         ],
         "lines": front_caption(report),
@@ -66,7 +67,7 @@ def _prompt(front: Data, place: int, report: Data) -> dict[str, Any]:
         [one["text"], *(number(one["values"][label], ".3g") for label in labels), one["where"]]
         for one in front["texts"]
     ]
-    said = f"{plural(len(rows), 'text')} of {front['met']:,} that were met: no other is better in everything"
+    said = f"{counted(len(rows), 'text')} of {front['met']:,} that were met: no other is better in everything"
     return {
         "place": place,
         "text": front["prompt"],

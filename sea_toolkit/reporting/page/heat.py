@@ -54,7 +54,7 @@ def _map(
     legend = [(f"{kind}{i}", f"{low:g}") for i, low in enumerate([0.0, *steps])]
     known = [v for v in values if v is not None]
     total = f"{sum(known):.1f} nats over {len(tokens)} tokens" if known else ""
-    return {"title": title, "cells": cells, "legend": legend, "said": [total, _extremes(values, tokens)]}
+    return {"title": title, "cells": cells, "legend": legend, "said": [total, _extremes("most", values, tokens)]}
 
 
 def _gains(label: str, values: Sequence[float | None], tokens: Sequence[Token]) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def _gains(label: str, values: Sequence[float | None], tokens: Sequence[Token]) 
     scaled = [0 if v is None else round(SHADES * v / largest) for v in values]
     legend = [(f"gain{i}", f"{largest * i / SHADES:+.2f}".replace("-", "−")) for i in (-SHADES, 0, SHADES)]
     cells = _cells("gain", scaled, values, tokens)
-    return {"title": title, "cells": cells, "legend": legend, "said": [_extremes(values, tokens)]}
+    said = [_extremes("most", values, tokens), _extremes("least", values, tokens)]
+    return {"title": title, "cells": cells, "legend": legend, "said": said}
 
 
 def _cells(
@@ -82,7 +83,10 @@ def _cells(
     ]
 
 
-def _extremes(values: Sequence[float | None], tokens: Sequence[Token]) -> str:
-    """For those who see no colors and point at nothing."""
-    ranked = sorted(((v, t["text"].strip() or "■") for v, t in zip(values, tokens, strict=True) if v), reverse=True)
-    return "most: " + ", ".join(f"{text} {value:.2f}" for value, text in ranked[:FEW]) if ranked else ""
+def _extremes(which: str, values: Sequence[float | None], tokens: Sequence[Token]) -> str:
+    """The "most" above 0, or the "least" below, for those who see no colors and point at nothing."""
+    sign = 1.0 if which == "most" else -1.0
+    known = ((sign * v, t["text"].strip() or "■") for v, t in zip(values, tokens, strict=True) if v is not None)
+    ranked = sorted((one for one in known if one[0] > LEAST), reverse=True)[:FEW]
+    shown = ", ".join(f"{text} {'−' if sign < 0 else ''}{value:.2f}" for value, text in ranked)
+    return f"{which}: {shown}" if shown else ""

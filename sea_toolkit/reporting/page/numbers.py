@@ -12,6 +12,9 @@ from sea_toolkit.util.toml_text import document
 
 Data = Mapping[str, Any]
 
+HEAD = 240
+"""Characters of a prompt or an answer where it stands among others."""
+
 
 def both_texts(before: str, after: str, finished: Sequence[bool]) -> list[dict[str, Any]]:
     """The base answer and the answer, each in pieces with the words that the other lacks."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sea_toolkit.errors import SeaError
 from sea_toolkit.util.printable import printable
 from sea_toolkit.util.version import VERSION, install_hint
+from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -77,7 +78,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
-    environment.filters["plural"] = plural
+    environment.filters["counted"] = counted
     return environment
 
 
@@ -94,8 +95,3 @@ def number(value: float | None, form: str = ".3f") -> str:
 def minus_signs(numbers: str) -> str:
     """Numbers with the sign that is as wide as a plus."""
     return numbers.replace("-", "−")
-
-
-def plural(count: int, what: str) -> str:
-    """`1 step`, `2 steps`, `1,200 steps`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
