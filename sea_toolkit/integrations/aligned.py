@@ -13,6 +13,7 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.runs.named_recipes import read_recipe
 from sea_toolkit.runs.result import Result, plain
 from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.stop_strings import before_stops
 
 _OF_THE_POLICY = ("model", "device", "dtype", "attention", "template", "system")
 _OF_A_RUN = ("sampler", "chains", "steps", "budget", "max_new_tokens", "seed")
@@ -87,7 +88,7 @@ class Aligned:
         for i, (result, stop) in enumerate(zip(results, stops, strict=True)):
             first = i - i % self.batch
             company = min(self.batch, len(results) - first)
-            found.append(Answer(cut(result.response, stop), result, facts_of(result, company)))
+            found.append(Answer(before_stops(result.response, stop), result, facts_of(result, company)))
         return found
 
 
@@ -98,11 +99,6 @@ def _reward(text: str) -> dict[str, float]:
         return {name: float(weight)} if equals else {text: 1.0}
     except ValueError:
         return {text: 1.0}
-
-
-def cut(text: str, stops: Sequence[str]) -> str:
-    """The text before the first of the stop strings."""
-    return text[: min((text.index(stop) for stop in stops if stop and stop in text), default=len(text))]
 
 
 def facts_of(result: Result, company: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sea_toolkit.runs.read_again import ReadTexts
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.run import STOPPED
 from sea_toolkit.serving.order import Order
+from sea_toolkit.util.stop_strings import before_stops
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,11 @@ def distinct(candidates: Sequence[Candidate], stops: Sequence[str], most: int) -
     """
     found: dict[str, tuple[Candidate, bool]] = {}
     for candidate in candidates:
-        places = [at for at in (candidate.text.find(stop) for stop in stops) if at >= 0]
-        text = candidate.text[: min(places)] if places else candidate.text
+        text = before_stops(candidate.text, stops)
         if text in found or (found and candidate.energy == math.inf):
             continue
-        found[text] = (replace(candidate, text=text, end_token=-1) if places else candidate), bool(places)
+        is_cut = text != candidate.text
+        found[text] = (replace(candidate, text=text, end_token=-1) if is_cut else candidate), is_cut
         if len(found) == most:
             break
     return list(found.values())
