@@ -7,8 +7,12 @@ nothing.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import tempfile
+import threading
 from collections import deque
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -36,14 +40,8 @@ def ray(job: ShardJob, tell: Tell, *, address: str | None = None) -> None:
             not the prompts that are wrong, or dies again and again before it begins.
     """
     library = _import()
-    begun = not library.is_initialized()
-    if begun:
-        _connect(library, job, address)
-    try:
+    with contextlib.nullcontext() if library.is_initialized() else _cluster(library, job, address):
         _Pool(library, job).work(tell)
-    finally:
-        if begun:
-            library.shutdown()
 
 
 class _Shards:
@@ -145,8 +143,40 @@ def _import() -> ModuleType:
     return ray
 
 
-def _connect(library: ModuleType, job: ShardJob, address: str | None) -> None:
-    """Raises: SeaError if there is no cluster at the address, or none can be started here."""
+@contextlib.contextmanager
+def _cluster(library: ModuleType, job: ShardJob, address: str | None) -> Iterator[None]:
+    """A connection to a cluster within the block; what one on this machine writes goes when it ends.
+
+    Raises:
+        SeaError: as `_connect`.
+    """
+    with tempfile.TemporaryDirectory(prefix="sea-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        try:
+            with _own_answer_to_sigterm():
+                _connect(library, job, address, folder)
+            yield
+        finally:
+            library.shutdown()
+
+
+@contextlib.contextmanager
+def _own_answer_to_sigterm() -> Iterator[None]:
+    """Ray puts a handler in place that ends the process at once, without the bookkeeping of a command."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _connect(library: ModuleType, job: ShardJob, address: str | None, folder: str) -> None:
+    """Connect to a cluster, or start one whose files go into a folder; its sockets' names have a limit of 100 letters.
+
+    Raises:
+        RecipeError: this machine has not as many GPUs.
+        SeaError: there is no cluster at the address, or none can be started here.
+    """
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address is not None:
@@ -156,19 +186,18 @@ def _connect(library: ModuleType, job: ShardJob, address: str | None) -> None:
             num_cpus=job.workers * job.threads,  # of the scheduler's counting: whether there are as many is our affair
             include_dashboard=False,
             object_store_memory=OBJECT_STORE,
-            _temp_dir=tempfile.mkdtemp(prefix="sea-ray-", dir="/tmp"),  # names of sockets have a limit of 100 letters
+            _temp_dir=folder,
             **quiet,
         )
-        gpus = library.cluster_resources().get("GPU", 0.0)
-        if job.workers * job.gpus > gpus:  # they would be waited for; a cluster of others may grow
-            library.shutdown()
-            raise RecipeError(
-                f"{job.workers} workers with {job.gpus:g} GPUs each, and this machine has {gpus:g}",
-                expected="fewer workers, or a cluster: --address",
-            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SeaError(
             f"no Ray cluster {f'at {address}' if address else 'on this machine'}: {error}",
             expected="a cluster that `ray status` sees",
             hint="ray start --head on one machine, and --address auto there",
         ) from error
+    gpus = library.cluster_resources().get("GPU", 0.0)
+    if job.workers * job.gpus > gpus:  # they would be waited for; a cluster of others may grow
+        raise RecipeError(
+            f"{job.workers} workers with {job.gpus:g} GPUs each, and this machine has {gpus:g}",
+            expected="fewer workers, or a cluster: --address",
+        )

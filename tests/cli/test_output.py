@@ -73,6 +73,7 @@ def test_every_result_can_be_written_in_every_encoding(tiny: str, encoding: str)
     shown = ("−" if encoding in ("utf-16", "cp932") else "-") + " pi per token"
     assert "log " in text or shown in text
     done = sea_toolkit([*align, "--json"], encoding=encoding)
+    assert done.code == 0, done.stderr
     assert json.loads(done.stdout.decode(encoding))["prompt"] == prompt
     assert done.stdout.decode(encoding).isascii()
 

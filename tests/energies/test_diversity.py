@@ -88,7 +88,7 @@ def test_what_cannot_be_right_is_refused():
 
 
 def test_without_a_sampler_the_choice_is_named():
-    with pytest.raises(RecipeError, match=r"sampler 'tilted'[\s\S]*name = \"sea\""):
+    with pytest.raises(RecipeError, match=r"sampler 'smc'[\s\S]*name = \"sea\""):
         run_for(recipe={"energies": TERMS}, energies={})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def test_local() -> None:
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 def test_ray() -> None:
+    before, folders = signal.getsignal(signal.SIGTERM), set(Path("/tmp").glob("sea-ray-*"))
     assert set(check_engine("ray", Setting(hub=hub()))) == set(PROPERTIES)
+    assert signal.getsignal(signal.SIGTERM) == before  # else a command that is stopped loses what it has
+    assert set(Path("/tmp").glob("sea-ray-*")) <= folders
 
 
 @pytest.mark.parametrize(
