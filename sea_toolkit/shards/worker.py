@@ -50,7 +50,8 @@ class Worker:
     ) -> None:
         self.store, self.session, self.compose, self.on_event = store, session, compose, on_event
         self._in_vain: list[int] = []
-        torch.set_num_threads(store.plan.threads)
+        if torch.get_num_threads() != store.plan.threads:  # each call makes a pool that a forked process cannot use
+            torch.set_num_threads(store.plan.threads)
         if changed := differences(store.plan.versions, versions(compose())):
             raise OtherWorkerError(
                 f"this worker cannot carry out the plan of {store.folder}:\n  " + "\n  ".join(changed),
