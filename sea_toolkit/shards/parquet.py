@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from sea_toolkit.errors import RecipeError, SeaError
+from sea_toolkit.errors import SeaError
 from sea_toolkit.shards.merge import rows, whole
 from sea_toolkit.shards.store import Store
-from sea_toolkit.util.version import install_hint
+from sea_toolkit.util.arrow import pyarrow_for
 
 GROUP = 1000
 """Rows in memory at a time."""
@@ -27,16 +26,14 @@ def write_parquet(store: Store, path: Path) -> int:
         RecipeError: pyarrow is not installed.
         SeaError: as `merge.results`; the file cannot be written, or a column has several types.
     """
-    arrow = _pyarrow(path)
-    import pyarrow.parquet
-
+    arrow = pyarrow_for(path)
     count = 0
     try:
         schema = arrow.unify_schemas(
             [arrow.Table.from_pylist(group).schema for group in _groups(rows(store))] or [arrow.schema([])],
             promote_options="permissive",
         )
-        with whole(path) as scratch, pyarrow.parquet.ParquetWriter(scratch, schema) as writer:
+        with whole(path) as scratch, arrow.parquet.ParquetWriter(scratch, schema) as writer:
             for group in _groups(rows(store)):
                 writer.write_table(arrow.Table.from_pylist(group, schema=schema))
                 count += len(group)
@@ -47,16 +44,6 @@ def write_parquet(store: Store, path: Path) -> int:
             hint="--to results.jsonl takes them as they are",
         ) from error
     return count
-
-
-def _pyarrow(path: Path) -> ModuleType:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise RecipeError(
-            f"{path} needs pyarrow, which cannot be imported: {error}", hint=install_hint("data")
-        ) from error
-    return pyarrow
 
 
 def _groups(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, did_you_mean
+from sea_toolkit.util.arrow import pyarrow_for
 from sea_toolkit.util.broken_lines import BrokenLines
 from sea_toolkit.util.json_text import parse_json
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.plain_data import plain_data
 from sea_toolkit.util.text_files import lines_of, read_text
-from sea_toolkit.util.version import install_hint
 
 COLUMNS = ("text", "label", "chosen", "rejected", "group")
 KEYS = (*COLUMNS, "positive", "negative", "threshold", "gap", "all", "rows", "header")
@@ -142,13 +142,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     Raises:
         RecipeError: pyarrow is not installed, or the file is not parquet.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise RecipeError(
-            f"{path} needs pyarrow, which cannot be imported: {error}", hint=install_hint("data")
-        ) from error
+    pyarrow = pyarrow_for(path)
     try:
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
