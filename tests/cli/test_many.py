@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import command
 
 PLUGIN = """
 import pathlib
@@ -36,12 +36,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "mine.py").write_text(PLUGIN)
     (path / "p.jsonl").write_text("\n".join(LINES))
     return path
-
-
-def command(*words: object) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert "Traceback" not in result.output
-    return result
 
 
 def align(place: Path, *more: object) -> Result:

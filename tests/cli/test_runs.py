@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from sea_toolkit import api
-from sea_toolkit.cli import main
 from sea_toolkit.errors import SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.registry.hub import PluginHub
@@ -22,6 +21,7 @@ from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 from sea_toolkit.util import run_files
+from tests.cli.commands import command
 from tests.conftest import Install
 
 PLUGIN = """
@@ -50,12 +50,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_tokenizer().save_pretrained(path / "model")
     (path / "mine.py").write_text(PLUGIN)
     return path
-
-
-def command(*words: object) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert "Traceback" not in result.output
-    return result
 
 
 def align(place: Path, out: Path, *more: str) -> Result:
