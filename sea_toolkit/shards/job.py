@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.store import Store
+from sea_toolkit.util.sizes import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from sea_toolkit.shards.worker import Worker
@@ -65,7 +67,9 @@ class ShardJob:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that a worker's process has to be started with."""
-        return {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        limit = os.environ.get(MEMORY_LIMIT)
+        return dict.fromkeys(threads, str(self.threads)) | ({MEMORY_LIMIT: limit} if limit else {})
 
     def worker(self) -> Worker:
         """A worker in this process; `load()` reads its models, and `run(shard)` answers a shard.
