@@ -23,7 +23,7 @@ from sea_toolkit.cli.arguments import (
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
 from sea_toolkit.cli.engine import Engine
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.many import begin, carry_out, refuse, say_skipped
 from sea_toolkit.cli.output import say, say_error, say_json

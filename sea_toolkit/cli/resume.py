@@ -12,7 +12,7 @@ from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.engine import Engine
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.many import carry_out, is_many, refuse
 from sea_toolkit.cli.shared_options import engine_options, shard_option, time_option
 from sea_toolkit.errors import RecipeError
