@@ -13,6 +13,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.part import Part
 from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.run_files import MANY
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ SOME_FAILED = 3
 """Exit code where all was done that could be, and prompts are left without an answer."""
 NAMED = 5
 """Prompts without an answer that are told of one by one."""
-PLAN = "plan.json"
 
 
 def is_many(folder: Path) -> bool:
     """Whether a folder is one of many prompts."""
-    return (folder / PLAN).is_file()
+    return (folder / MANY).is_file()
 
 
 def refuse(options: Mapping[str, Any], instead: str) -> None:

@@ -47,7 +47,8 @@ class Store:
         folder: with a plan.
 
     Raises:
-        SeaError: there is none, or its files are damaged.
+        RecipeError: there is none.
+        SeaError: its files are damaged.
     """
 
     def __init__(self, folder: Path) -> None:
