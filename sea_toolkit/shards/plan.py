@@ -13,8 +13,6 @@ from sea_toolkit.util.differences import differences
 
 FILE = run_files.MANY
 EXPECTED = "the folder of `sea-toolkit align --prompts FILE --batch N --out DIR`"
-ATTEMPTS = 3
-"""How often a shard, and then each of its prompts alone, may end a process at the same place."""
 
 
 @dataclass(frozen=True)
