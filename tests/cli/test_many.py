@@ -106,8 +106,10 @@ def test_what_means_nothing_for_a_folder_of_prompts_is_refused(
 @pytest.mark.parametrize("words", [("status",), ("merge", "--to", "all.jsonl"), ("merge", "--to", "all.txt")])
 def test_a_folder_that_is_none_of_prompts_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
     result = invoke(words[0], tmp_path, *words[1:])
-    assert result.exit_code == (2 if "all.txt" in words else 1)
-    assert "error: " in result.stderr
+    assert result.exit_code == 2
+    said = "ends in .jsonl or .parquet" if "all.txt" in words else "align --prompts FILE --batch N --out DIR"
+    assert said in result.stderr
+    assert ("is no folder" in invoke(words[0], tmp_path / "none", *words[1:]).stderr) == ("all.txt" not in words)
 
 
 def test_one_run_has_no_parts_and_nothing_to_retry(place: Path, tmp_path: Path) -> None:

@@ -241,7 +241,8 @@ def test_what_cannot_be_shown_or_written_is_said(work: Path, results: list[Resul
     elif case == "empty":
         folder, said = tmp_path, "holds no run, comparison or sweep"
     elif case == "many":
-        folder, said = tmp_path, f"sea-toolkit report {tmp_path / 'shards' / '00003'}"
+        folder, said = tmp_path, f"sea-toolkit report {tmp_path / 'shards' / '00003'}; all answers in one table"
+        (tmp_path / run_files.MANY).touch()
         (tmp_path / "shards" / "00003").mkdir(parents=True)
     elif case == "damaged":
         folder, said = tmp_path / "run", "cannot be shown"
