@@ -11,8 +11,8 @@ import click
 from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.engine import Engine
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.engine import asked_engine
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.many import carry_out, is_many, refuse
 from sea_toolkit.cli.shared_options import engine_options, memory_option, shard_option, time_option
 from sea_toolkit.errors import RecipeError
@@ -63,7 +63,7 @@ def resume(
     """
     allowed = Allowed(allow_code, allow_network)
     again = resume_command(hub, folder, allowed, trust_remote_code)
-    crew = Engine.asked(engine, workers, gpus_per_worker, address)
+    crew = asked_engine(engine, workers, gpus_per_worker, address, {})
     if is_many(folder):
         given = {"--steps": steps, "--budget": budget, "--max-seconds": max_seconds, "--force": force}
         refuse(given, "the plan as it is")
