@@ -1,10 +1,12 @@
 """Random kills of whoever answers a file of prompts: is any prompt lost or doubled, is any byte of the table another?
 
-    python benchmarks/shard_kills.py --rounds 20 --engine local
+    python benchmarks/shard_kills.py --rounds 12 --engine local
+    python benchmarks/shard_kills.py --rounds 8 --engine ray
 
-Each round answers 64 prompts with a tiny policy in shards of 4 by two workers. A process of the round is ended by
-SIGKILL at a random moment: the command itself, a worker, or (with `--engine ray`) one of Ray's own. The command is
-given again until it ends by itself, and the table is compared with that of one process that nobody disturbs.
+Each round answers 64 prompts with a tiny policy in shards of 4 by two workers. At a random moment a process of the
+round is ended by SIGKILL: the command itself, a worker, or (with `--engine ray`) the raylet of its cluster, each in its
+turn. The command is given again until it ends by itself, and the table is compared with that of one process that nobody
+disturbs. Told as well: which processes, and which folders in /tmp, are left half a minute after a round.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import time
 from pathlib import Path
 
 PROMPTS = 64
+KINDS = {"local": ("the command", "a worker"), "ray": ("the command", "a worker", "the raylet")}
 PLUGIN = """
 import time
 import sea_toolkit as sea
@@ -38,9 +41,9 @@ def sea_register_energies(register):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--engine", default="local")
+    parser.add_argument("--engine", choices=sorted(KINDS), default="local")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--latest", type=float, default=40.0, help="seconds after which a kill may come at the latest")
+    parser.add_argument("--latest", type=float, default=20.0, help="seconds of answering in which the kill may come")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="sea-kills-") as name:
@@ -88,15 +91,21 @@ def one_round(
     place: Path, number: int, engine: str, latest: float, expected: bytes, chance: random.Random
 ) -> dict[str, object]:
     """One kill, and what came of it."""
-    out = place / f"round-{number}"
+    out, before = place / f"round-{number}", left_in_tmp()
     words = command(place, out, ["--engine", engine, "--workers", "2"])
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(chance.uniform(1.0, latest))
-    victims = [process.pid, *below(process.pid)] if process.poll() is None else []
-    victim = chance.choice(victims) if victims else None
-    what = "nobody: it was done" if victim is None else name_of(victim, process.pid)
-    if victim is not None:
-        os.kill(victim, signal.SIGKILL)
+    while process.poll() is None and not list(out.glob("working/*")):  # until there is something to disturb
+        time.sleep(0.2)
+    time.sleep(chance.uniform(0.0, latest))
+    kinds = KINDS[engine]
+    started = [process.pid, *below(process.pid)]
+    kind = kinds[number % len(kinds)]
+    victims = [victim for victim in started if name_of(victim, process.pid) == kind]
+    shards = len(list(out.glob("shards/*")))
+    if victims and process.poll() is None:
+        os.kill(chance.choice(victims), signal.SIGKILL)
+    else:
+        kind = "nobody: there was no such process any more"
     commands, code = 1, process.wait()
     while code != 0:
         commands += 1
@@ -107,12 +116,39 @@ def one_round(
     indices = [json.loads(line)["index"] for line in got.splitlines()]
     return {
         "round": number,
-        "killed": what,
+        "engine": engine,
+        "killed": kind,
+        "shards_done": shards,
         "commands": commands,
         "lost": PROMPTS - len(set(indices)),
         "doubled": len(indices) - len(set(indices)),
         "same_bytes": got == expected,
+        "processes_left": surviving(started),
+        "folders_left": sorted(left_in_tmp() - before),
     }
+
+
+def left_in_tmp() -> set[str]:
+    """Folders of the engines in /tmp."""
+    return {str(path) for pattern in ("sea-ray-*", "sea-plugin-*") for path in Path("/tmp").glob(pattern)}
+
+
+def surviving(started: list[int]) -> list[str]:
+    """What is left of some processes, which have half a minute to end."""
+    left: list[str] = []
+    for _ in range(30):
+        left = [name_of(process, 0) for process in started if is_alive(process)]
+        if not left:
+            break
+        time.sleep(1.0)
+    return left
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def below(parent: int) -> list[int]:
@@ -133,15 +169,15 @@ def below(parent: int) -> list[int]:
 
 
 def name_of(process: int, driver: int) -> str:
+    """What a process of a round is."""
     if process == driver:
         return "the command"
     try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().decode().split("\0")
+        line = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
     except OSError:
-        return "a process that had ended"
-    known = ("sea_toolkit.shards.process", "_Shards", "raylet", "gcs_server")
-    line = " ".join(words)
-    return next((name for name in known if name in line), Path(words[0]).name)
+        return "ended"
+    known = {"sea_toolkit.work.process": "a worker", "ray::_Worker": "a worker", "raylet/raylet": "the raylet"}
+    return next((name for part, name in known.items() if part in line), line.partition(" ")[0] or "ended")
 
 
 if __name__ == "__main__":

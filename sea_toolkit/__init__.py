@@ -53,18 +53,18 @@ if TYPE_CHECKING:
     from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
     from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
-    from sea_toolkit.shards.job import ShardJob
     from sea_toolkit.util.conversation import Prompt
     from sea_toolkit.util.progress import Progress
+    from sea_toolkit.work.job import Job
 
 __version__ = VERSION
 __all__ = [
     "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
     "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
-    "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError", "Observation",
-    "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt",
-    "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "ShardJob",
-    "SoftResponse", "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate",
+    "Job", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError",
+    "Observation", "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress",
+    "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
+     "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate",
     "decode", "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
     "reward_function", "score", "select_chains", "write_report",
 ]  # fmt: skip
@@ -86,6 +86,7 @@ _LAZY = {
     "Info": "samplers.base",
     "Initializer": "problem.initializer",
     "Interrupted": "runs.result",
+    "Job": "work.job",
     "Law": "samplers.base",
     "Ledger": "core.ledger",
     "ModelFinder": "models.finder",
@@ -105,7 +106,6 @@ _LAZY = {
     "Sampler": "samplers.base",
     "Score": "evaluation.score",
     "Scorer": "evaluation.score",
-    "ShardJob": "shards.job",
     "SoftResponse": "core.response",
     "WheelFiles": "models.wheel_files",
     "after_end": "core.response",

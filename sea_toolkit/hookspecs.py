@@ -105,11 +105,13 @@ def sea_register_recipes(register: Register) -> None:
 
 @hookspec
 def sea_register_engines(register: Register) -> None:
-    """Register engines: `f(job, tell, **options) -> None`, which gives the shards of many prompts to workers.
+    """Register engines: `f(job, tell, **options) -> None`, which gives pieces of work to workers.
 
-    `job` is a `sea_toolkit.ShardJob`: plain data that can travel. A worker's process makes `job.worker()`, and asks it
-    to `load()` and to `run(shard)` for shards of `job.left()`. The engine replaces workers that die, calls
-    `tell(shard)` for each shard that is settled, and returns when there is nothing left that it can do.
+    A piece is a shard of many prompts, a cell of a comparison, or a batch of a sweep.
+
+    `job` is a `sea_toolkit.Job`: plain data that can travel. A worker's process makes `job.worker()`, and asks it
+    to `load()` and to `run(piece)` for pieces of `job.left()`. The engine replaces workers that die, calls
+    `tell(piece)` for each piece that is settled, and returns when there is nothing left that it can do.
     """
 
 

@@ -22,8 +22,8 @@ from sea_toolkit.cli.arguments import (
 )
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
-from sea_toolkit.cli.engine import Engine
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.engine import asked_engine, refuse_without
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.many import begin, carry_out, refuse, say_skipped
 from sea_toolkit.cli.output import say, say_error, say_json
@@ -32,6 +32,7 @@ from sea_toolkit.cli.report import refuse_page, write_page
 from sea_toolkit.cli.shared_options import (
     engine_options,
     html_option,
+    memory_option,
     policy_options,
     recipe_options,
     shard_option,
@@ -61,7 +62,7 @@ _SECTIONS = {
         "--batch",
     ),
     "Many prompts, many machines": ("--skip-bad", "--shard", "--engine", "--workers", "--gpus-per-worker", "--address"),
-    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--memory-limit", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
     "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--html", "--csv", "--json"),
 }
@@ -117,6 +118,7 @@ Examples:
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
 @policy_options
+@memory_option
 @trust_option
 @code_option
 @network_option
@@ -170,10 +172,10 @@ def align(
     """
     broken = BrokenLines(skip=skip_bad)
     asked = asked_prompts(prompts, file, column, messages, broken=broken)
-    crew = Engine.asked(engine, workers, gpus_per_worker, address)
-    if (shard is not None or crew is not None) and (batch is None or out is None):
-        what = "--shard" if shard is not None else "an engine"
-        raise RecipeError(f"{what} without a folder of many prompts", expected="it with --batch N and --out DIR")
+    needed = {"--batch N": batch, "--out DIR": out}
+    crew = asked_engine(engine, workers, gpus_per_worker, address, needed)
+    if shard is not None:
+        refuse_without("--shard", needed)
     _refuse_table(table, [file, messages, recipe["name"] if isinstance(recipe, dict) else recipe])
     refuse_page(page, out)
     from sea_toolkit.runs.overrides import build_recipe

@@ -13,27 +13,27 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.part import Part
 from sea_toolkit.util.conversation import Prompt
+from sea_toolkit.util.run_files import MANY
 from sea_toolkit.util.wording import counted
 
 if TYPE_CHECKING:
-    from sea_toolkit.cli.engine import Engine
     from sea_toolkit.events import Event
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.runs.recipe import Recipe
     from sea_toolkit.shards.standing import Standing
     from sea_toolkit.shards.store import Store
     from sea_toolkit.util.progress import Progress
+    from sea_toolkit.work.engine import Engine
 
 SOME_FAILED = 3
 """Exit code where all was done that could be, and prompts are left without an answer."""
 NAMED = 5
 """Prompts without an answer that are told of one by one."""
-PLAN = "plan.json"
 
 
 def is_many(folder: Path) -> bool:
     """Whether a folder is one of many prompts."""
-    return (folder / PLAN).is_file()
+    return (folder / MANY).is_file()
 
 
 def refuse(options: Mapping[str, Any], instead: str) -> None:
@@ -129,13 +129,14 @@ def carry_out(
     if part is not None and engine is not None:
         raise RecipeError("--shard and an engine", expected="one of them: an engine shares out all shards")
     from sea_toolkit.cli.render import live
+    from sea_toolkit.shards.job import ShardJob
     from sea_toolkit.shards.standing import Standing
 
     try:
         with live(f"loading {store.plan.recipe.policy.model}") as shown:
             watch = _Watch(store, shown.watching("answering", "prompts"))
             if engine is not None:
-                engine.run(store, hub, allowed, trust_remote_code, watch.settled)
+                engine.run(ShardJob, store.folder, hub, allowed, trust_remote_code, watch.settled)
             else:
                 _answer_here(store, hub, allowed, trust_remote_code, part or Part(), watch, shown.progress)
     except KeyboardInterrupt:
@@ -176,11 +177,11 @@ def _answer_here(
     progress: Progress,
 ) -> None:
     from sea_toolkit.runs.session import Session
-    from sea_toolkit.shards.worker import Worker
+    from sea_toolkit.shards.worker import ShardWorker
 
     shards = [shard for shard in part.shards(store.plan.shards) if not store.is_settled(shard)]
     session = Session(hub, progress=progress, trust_remote_code=trust_remote_code)
-    worker = Worker(store, session, lambda: session.compose(store.plan.recipe, allowed=allowed), watch.on_event)
+    worker = ShardWorker(store, session, lambda: session.compose(store.plan.recipe, allowed=allowed), watch.on_event)
     if shards:
         worker.load()
         worker.work(shards, watch.settled)

@@ -1,6 +1,6 @@
-"""Engines: who gives the shards of many prompts to workers, and starts new workers where some have died.
+"""Engines: who gives pieces of work to workers, and starts new workers where some have died.
 
-An engine may lose workers, start shards twice and die itself: what is done is in the folder, see `shards.store`.
+An engine may lose workers, start pieces twice and die itself: what is done is in the folder of the job, see `work.job`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine `local`: processes on this machine, each of which takes whatever shard is free."""
+"""The engine `local`: processes on this machine, each of which takes whatever piece of work is free."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.shards.job import ShardJob, Tell
+from sea_toolkit.work.job import Job, Tell
+from sea_toolkit.work.worker import error_of, told
 
 STARTS = 3
 """How often in a row a worker may die before it has read its models."""
 GRACE = 60.0
-"""Seconds in which a worker that is to end may save its shard."""
+"""Seconds in which a worker that is to end may save what it has."""
 
 
-def local(job: ShardJob, tell: Tell) -> None:
-    """Answer shards in processes of this machine. One that dies is replaced, and its shard is taken up by another.
+def local(job: Job, tell: Tell) -> None:
+    """Do the work in processes of this machine. One that dies is replaced, and its piece is taken up by another.
 
     What the processes print goes to `logs/` in the folder.
 
     Raises:
         RecipeError: there are fewer GPUs than the workers are to have.
-        SeaError: a worker says that it is not the prompts that are wrong, or dies again and again before it begins.
+        SeaError: a worker's, that concerns all pieces; or one dies again and again before it begins.
     """
     crew = _Crew(job, _devices(job))
     try:
@@ -40,7 +41,7 @@ def local(job: ShardJob, tell: Tell) -> None:
 class _Crew:
     """The workers of a job, each watched by a thread."""
 
-    def __init__(self, job: ShardJob, devices: list[str | None]) -> None:
+    def __init__(self, job: Job, devices: list[str | None]) -> None:
         self.job, self.devices = job, devices
         self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self.over = threading.Event()
@@ -50,7 +51,7 @@ class _Crew:
         ]
 
     def work(self, tell: Tell) -> None:
-        """Until every shard is settled.
+        """Until every piece is settled.
 
         Raises:
             SeaError: a worker's, for the whole job.
@@ -68,7 +69,7 @@ class _Crew:
             elif "left" in message:
                 watching -= 1
             elif "got" in message:
-                raise SeaError(message["got"], expected=message["expected"], hint=message["hint"])
+                raise error_of(message)
 
     def end(self) -> None:
         """Have all workers save what they have and end."""
@@ -99,7 +100,7 @@ class _Crew:
                     self.heard.put(said)
                     break
         except Exception as error:  # a thread must not end in silence
-            self.heard.put({"got": f"worker {number} cannot be started: {error}", "expected": None, "hint": None})
+            self.heard.put(told(SeaError(f"worker {number} cannot be started: {error}")))
         finally:
             self.heard.put({"left": number})
 
@@ -110,7 +111,7 @@ class _Crew:
         log.parent.mkdir(exist_ok=True)
         with open(log, "ab") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sea_toolkit.shards.process"],
+                [sys.executable, "-m", "sea_toolkit.work.process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -142,14 +143,14 @@ def _never_ready(log: Path, code: int) -> dict[str, Any]:
     text = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = f": {text[-1]}" if text else ""
     got = f"a worker has ended {STARTS} times before it began, the last time with {code}{last}"
-    return {"got": got, "expected": "processes that can load the models", "hint": f"see {log}"}
+    return told(SeaError(got, expected="processes that can load the models", hint=f"see {log}"))
 
 
 def _visible(devices: str | None) -> dict[str, str]:
     return {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
 
 
-def _devices(job: ShardJob) -> list[str | None]:
+def _devices(job: Job) -> list[str | None]:
     """The GPUs of each worker, as `CUDA_VISIBLE_DEVICES` names them; None: all that there are.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The engine `ray`: actors of Ray over the shards, on this machine or on a cluster.
+"""The engine `ray`: actors of Ray over the pieces of work, on this machine or on a cluster.
 
 What Ray would do by itself is switched off: an actor is not restarted (calls on the handle of one that restarts fail at
 once), a new one is made instead; results go by files, not through the object store, so that the end of the driver loses
@@ -17,17 +17,18 @@ from types import ModuleType
 from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.shards.job import ShardJob, Tell
 from sea_toolkit.util.version import install_hint
+from sea_toolkit.work.job import Job, Tell
+from sea_toolkit.work.worker import error_of, told
 
 STARTS = 3
 """How often in a row an actor may die before it has read its models."""
 OBJECT_STORE = 80 * 2**20
-"""Bytes of shared memory of a cluster on this machine; only numbers of shards pass through it."""
+"""Bytes of shared memory of a cluster on this machine; only numbers of pieces pass through it."""
 
 
-def ray(job: ShardJob, tell: Tell, *, address: str | None = None) -> None:
-    """Answer shards in actors of Ray. One that dies is replaced, and its shard is given to another.
+def ray(job: Job, tell: Tell, *, address: str | None = None) -> None:
+    """Do the work in actors of Ray. One that dies is replaced, and its piece is given to another.
 
     Every machine needs the same environment, and has to see the folder under the same name.
 
@@ -36,18 +37,18 @@ def ray(job: ShardJob, tell: Tell, *, address: str | None = None) -> None:
 
     Raises:
         RecipeError: Ray is not installed.
-        SeaError: no cluster can be reached, a worker differs from the process that made the plan, or says that it is
-            not the prompts that are wrong, or dies again and again before it begins.
+        SeaError: no cluster can be reached, a worker's, that concerns all pieces, such as other versions than
+            those of the process that has cut the work; or one dies again and again before it begins.
     """
     library = _import()
     with contextlib.nullcontext() if library.is_initialized() else _cluster(library, job, address):
         _Pool(library, job).work(tell)
 
 
-class _Shards:
+class _Worker:
     """What runs in an actor."""
 
-    def __init__(self, job: ShardJob) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
 
     def load(self) -> dict[str, Any] | None:
@@ -56,22 +57,22 @@ class _Shards:
             self.worker = self.job.worker()
             self.worker.load()
         except SeaError as error:
-            return _told(error)
+            return told(error)
         return None
 
-    def run(self, shard: int) -> dict[str, Any] | None:
-        """Answer a shard; the error if there is one for the whole job."""
+    def run(self, piece: int) -> dict[str, Any] | None:
+        """Do a piece; the error if there is one for the whole job."""
         try:
-            self.worker.run(shard)
+            self.worker.run(piece)
         except SeaError as error:
-            return _told(error)
+            return told(error)
         return None
 
 
 class _Pool:
     """The actors of a job, each with one call in flight."""
 
-    def __init__(self, library: ModuleType, job: ShardJob) -> None:
+    def __init__(self, library: ModuleType, job: Job) -> None:
         self.ray, self.job = library, job
         self.actor = library.remote(
             max_restarts=0,
@@ -79,13 +80,13 @@ class _Pool:
             num_cpus=job.threads,
             num_gpus=job.gpus,
             runtime_env={"env_vars": job.environment},  # Ray chooses a number of threads for its workers otherwise
-        )(_Shards)
+        )(_Worker)
         self.left = deque(job.left())
-        self.calls: dict[Any, tuple[Any, int | None]] = {}  # call → actor, and the shard; None while it loads
+        self.calls: dict[Any, tuple[Any, int | None]] = {}  # call → actor, and the piece; None while it loads
         self.starts = 0
 
     def work(self, tell: Tell) -> None:
-        """Until every shard is settled.
+        """Until every piece is settled.
 
         Raises:
             SeaError: a worker's, for the whole job.
@@ -95,20 +96,20 @@ class _Pool:
         while self.calls:
             done, _ = self.ray.wait(list(self.calls), num_returns=1, timeout=1.0)
             for call in done:
-                actor, shard = self.calls.pop(call)
+                actor, piece = self.calls.pop(call)
                 try:
                     error = self.ray.get(call)
                 except self.ray.exceptions.RayActorError as death:
-                    self._replace(shard, death)
+                    self._replace(piece, death)
                     continue
                 if error is not None:
-                    raise SeaError(error["got"], expected=error["expected"], hint=error["hint"])
+                    raise error_of(error)
                 self.starts = 0
-                if shard is not None:
-                    tell(shard)
+                if piece is not None:
+                    tell(piece)
                 if self.left:
-                    shard = self.left.popleft()
-                    self.calls[actor.run.remote(shard)] = actor, shard
+                    piece = self.left.popleft()
+                    self.calls[actor.run.remote(piece)] = actor, piece
                 else:
                     self.ray.kill(actor)
 
@@ -116,23 +117,19 @@ class _Pool:
         actor = self.actor.remote(self.job)
         self.calls[actor.load.remote()] = actor, None
 
-    def _replace(self, shard: int | None, death: Exception) -> None:
-        """An actor has died: its shard is to be taken up, unless it was settled just before."""
-        if shard is None:
+    def _replace(self, piece: int | None, death: Exception) -> None:
+        """An actor has died: its piece is to be taken up, unless it was settled just before."""
+        if piece is None:
             self.starts += 1
             if self.starts >= STARTS:
                 raise SeaError(
                     f"an actor has ended {STARTS} times before it began: {str(death).splitlines()[0]}",
                     expected="machines that can load the models",
                 ) from death
-        elif shard in self.job.left():
-            self.left.appendleft(shard)
+        elif piece in self.job.left():
+            self.left.appendleft(piece)
         if self.left:
             self._start()
-
-
-def _told(error: SeaError) -> dict[str, Any]:
-    return {"got": error.got, "expected": error.expected, "hint": error.hint}
 
 
 def _import() -> ModuleType:
@@ -144,7 +141,7 @@ def _import() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _cluster(library: ModuleType, job: ShardJob, address: str | None) -> Iterator[None]:
+def _cluster(library: ModuleType, job: Job, address: str | None) -> Iterator[None]:
     """A connection to a cluster within the block; what one on this machine writes goes when it ends.
 
     Raises:
@@ -170,7 +167,7 @@ def _own_answer_to_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _connect(library: ModuleType, job: ShardJob, address: str | None, folder: str) -> None:
+def _connect(library: ModuleType, job: Job, address: str | None, folder: str) -> None:
     """Connect to a cluster, or start one whose files go into a folder; its sockets' names have a limit of 100 letters.
 
     Raises:

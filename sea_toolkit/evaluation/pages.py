@@ -60,9 +60,13 @@ def _kind(folder: Path) -> Callable[[Path], str]:
     for name, page in ((run_files.RECIPE, _run), (run_files.PLAN, _comparison), (run_files.FRONT, _front)):
         if (folder / name).exists():
             return page
-    if runs := sorted(folder.glob("shards/*/")):
+    if (folder / run_files.MANY).exists():
+        runs = sorted(folder.glob("shards/*/"))
         raise RecipeError(
-            f"{folder} holds {counted(len(runs), 'run')}, and a page shows one", hint=f"sea-toolkit report {runs[0]}"
+            f"{folder} holds many prompts, in {counted(len(runs), 'run')} that are done, and a page shows one run",
+            expected="one of its runs" if runs else "a run that is done",
+            hint=(f"sea-toolkit report {runs[0]}; " if runs else f"sea-toolkit status {folder}; ")
+            + f"all answers in one table: sea-toolkit merge {folder} --to results.jsonl",
         )
     what = f"{folder} is no folder" if not folder.is_dir() else f"{folder} holds no run, comparison or sweep"
     raise RecipeError(what, expected="the folder of align, compare or pareto (--out)")

@@ -11,9 +11,8 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import run_files
 from sea_toolkit.util.differences import differences
 
-FILE = "plan.json"
-ATTEMPTS = 3
-"""How often a shard, and then each of its prompts alone, may end a process at the same place."""
+FILE = run_files.MANY
+EXPECTED = "the folder of `sea-toolkit align --prompts FILE --batch N --out DIR`"
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,13 @@ class Plan:
         """Read it.
 
         Raises:
-            SeaError: it is missing, damaged, edited or of another version.
+            RecipeError: there is none: the folder is not one of many prompts.
+            SeaError: it is damaged, edited or of another version.
         """
         path = folder / FILE
+        if not path.is_file():
+            what = "holds no plan of many prompts" if folder.is_dir() else "is no folder"
+            raise RecipeError(f"{folder} {what}", expected=EXPECTED)
         data = run_files.read_sealed(path)
         try:
             return cls(**{**data, "recipe": Recipe.parse(data["recipe"], where=str(path))})

@@ -29,15 +29,12 @@ from sea_toolkit.shards.prompts_file import PromptsFile, Row
 from sea_toolkit.util import run_files
 from sea_toolkit.util.differences import differences
 from sea_toolkit.util.locks import hold, is_held, lock_file
+from sea_toolkit.work.worker import OtherWorkerError
 
 SETTLED, WORKING, FAILED, LOCKS = "shards", "working", "failed", "locks"
 IDENTITY = "identity.json"
 GLANCE = 0.05
 """Seconds in which `working` has let go of a lock that it has looked at."""
-
-
-class OtherWorkerError(SeaError):
-    """This process is not one that the plan can be carried out with: other versions, models or another device."""
 
 
 class Store:
@@ -47,7 +44,8 @@ class Store:
         folder: with a plan.
 
     Raises:
-        SeaError: there is none, or its files are damaged.
+        RecipeError: there is none.
+        SeaError: its files are damaged.
     """
 
     def __init__(self, folder: Path) -> None:

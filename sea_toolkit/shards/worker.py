@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from sea_toolkit.errors import ModelError, NumericalError, RecipeError, SeaError
+from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.folder import SavedRun, held_folder
@@ -16,19 +16,18 @@ from sea_toolkit.runs.manifest import versions
 from sea_toolkit.runs.resuming import resumed
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun, finished
-from sea_toolkit.shards.attempts import Attempts
 from sea_toolkit.shards.prompts_file import Row
-from sea_toolkit.shards.store import OtherWorkerError, Store
+from sea_toolkit.shards.store import Store
 from sea_toolkit.util import run_files
 from sea_toolkit.util.differences import differences
+from sea_toolkit.work.attempts import Attempts
+from sea_toolkit.work.worker import FINAL, OtherWorkerError, Worker
 
-FINAL = (RecipeError, ModelError, NumericalError)
-"""Errors that the same prompts bring again: no second attempt."""
 HOPELESS = 3
 """Shards in a row without an answer, after which the prompts are not what is wrong."""
 
 
-class Worker:
+class ShardWorker(Worker):
     """Works on the shards of a folder.
 
     Args:
@@ -60,7 +59,7 @@ class Worker:
             )
 
     def load(self) -> None:
-        """Read the models, with the first prompt: what fails here is no prompt's fault.
+        """Read the models, with the first prompt.
 
         Raises:
             ModelError: a model cannot be found or read.
@@ -69,29 +68,11 @@ class Worker:
         with contextlib.suppress(RecipeError):  # of the prompt, which is looked at again in its shard
             self.session.bind(self.compose(), [self.store.rows(0)[0].prompt])
 
-    def work(self, shards: Iterable[int], settled: Callable[[int], None]) -> list[int]:
-        """Answer what nobody else works on.
+    def is_settled(self, piece: int) -> bool:
+        """Whether nobody needs to work on a shard any more."""
+        return self.store.is_settled(piece)
 
-        Args:
-            shards: which.
-            settled: called with each that this worker has settled.
-
-        Returns:
-            Those that other processes have.
-
-        Raises:
-            SeaError: what is wrong is not the prompts: see `run`.
-            KeyboardInterrupt: Ctrl-C; the shard in hand can be gone on with.
-        """
-        left = []
-        for shard in shards:
-            if self.run(shard):
-                settled(shard)
-            elif not self.store.is_settled(shard):
-                left.append(shard)
-        return left
-
-    def run(self, shard: int) -> bool:
+    def run(self, piece: int) -> bool:
         """Answer a shard: from its checkpoint if it has one, and prompt by prompt if it cannot be answered as a whole.
 
         Returns:
@@ -101,7 +82,7 @@ class Worker:
             OtherWorkerError: this process differs from those that answered before.
             SeaError: the folder cannot be written, or no prompt of several shards had an answer.
         """
-        store = self.store
+        store, shard = self.store, piece
         with store.lease(shard) as free:
             if not free:
                 return False

@@ -20,6 +20,9 @@ PLAN, ROWS, RESULTS, TABLE, PLOT = "compare.json", "rows.jsonl", "results.json",
 FRONT = "pareto.json"
 """What a sweep over weights is asked, in place of `PLAN`."""
 
+MANY = "plan.json"
+"""What a folder of many prompts is asked; its runs lie in `shards`."""
+
 NAMES = {RECIPE, MANIFEST, TRACE, CHECKPOINT, RESULT, ENDED, PLAN, FRONT, ROWS, RESULTS, TABLE, PLOT}
 """All that is written into somebody's folder."""
 

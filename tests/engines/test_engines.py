@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.shards.job import ShardJob
 from sea_toolkit.testing import Setting, check_engine
 from sea_toolkit.testing.engines import PROPERTIES
+from sea_toolkit.work.job import Job
 from tests.helpers import hub
 
 
@@ -51,7 +53,8 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_job_travels_as_text_and_brings_its_plugins(tmp_path: Path) -> None:
     job = ShardJob(tmp_path, 2, 0.5, {str(tmp_path / "gone.py"): "x = 1\n"}, ("a:b",), ("h:1",), True)
-    assert ShardJob.from_json(job.to_json()) == job
+    assert Job.from_json(job.to_json()) == job
+    assert pickle.loads(pickle.dumps(job)) == job
 
 
 def test_an_engine_needs_ray_to_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,4 +62,4 @@ def test_an_engine_needs_ray_to_be_installed(monkeypatch: pytest.MonkeyPatch, tm
     from sea_toolkit.engines.ray import ray
 
     with pytest.raises(RecipeError, match=r"sea-alignment\[ray\]"):
-        ray(ShardJob(tmp_path), lambda shard: None)
+        ray(ShardJob(tmp_path), lambda piece: None)

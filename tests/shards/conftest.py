@@ -18,7 +18,7 @@ from sea_toolkit.shards.make_plan import make_plan
 from sea_toolkit.shards.merge import write_jsonl
 from sea_toolkit.shards.prompts_file import content_of
 from sea_toolkit.shards.store import Store
-from sea_toolkit.shards.worker import Worker
+from sea_toolkit.shards.worker import ShardWorker
 from sea_toolkit.util.conversation import as_prompts
 from tests.helpers import hub, tiny_policy
 
@@ -53,7 +53,7 @@ class Many:
         )
 
     def work(self, shards: range = range(6)) -> None:
-        worker = Worker(self.store, self.session, self.compose)
+        worker = ShardWorker(self.store, self.session, self.compose)
         worker.work(shards, lambda shard: None)
 
     def fork(self) -> int:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.shards.attempts import Attempts
 from sea_toolkit.shards.merge import results, write_jsonl
 from sea_toolkit.shards.part import Part
 from sea_toolkit.shards.standing import Standing
-from sea_toolkit.shards.store import OtherWorkerError, Store
-from sea_toolkit.shards.worker import Worker
+from sea_toolkit.shards.store import Store
+from sea_toolkit.shards.worker import ShardWorker
 from sea_toolkit.util import run_files
+from sea_toolkit.work.attempts import Attempts
+from sea_toolkit.work.worker import OtherWorkerError
 from tests.shards.conftest import PROMPTS, Many, die, ended, lengths
 
 
@@ -78,7 +79,7 @@ def test_a_prompt_that_fails_is_named_and_the_others_are_answered(serial: bytes,
 
 
 def test_a_prompt_that_kills_is_found_by_those_who_come_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sea_toolkit.shards.attempts.ATTEMPTS", 2)
+    monkeypatch.setattr("sea_toolkit.work.attempts.ATTEMPTS", 2)
 
     def score(prompts: list[str], texts: list[str]) -> list[float]:
         if "b" in prompts:
@@ -111,7 +112,7 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def test_where_nothing_can_be_answered_it_is_not_the_prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sea_toolkit.shards.attempts.ATTEMPTS", 1)
+    monkeypatch.setattr("sea_toolkit.work.attempts.ATTEMPTS", 1)
 
     def score(prompts: list[str], texts: list[str]) -> list[float]:
         raise ConnectionError("the server is down")
@@ -146,7 +147,7 @@ def test_another_worker_is_refused_by_what_differs(tmp_path: Path, monkeypatch: 
         many.store.require(other)
     monkeypatch.setattr("sea_toolkit.runs.manifest.VERSION", "99")
     with pytest.raises(OtherWorkerError, match=r"sea_toolkit: .* then, 99 now"):
-        Worker(many.store, many.session, many.compose)
+        ShardWorker(many.store, many.session, many.compose)
 
 
 def test_what_is_not_done_is_not_merged_and_what_was_edited_is_named(serial: bytes, tmp_path: Path) -> None:

@@ -1,24 +1,25 @@
-"""How often a run was tried: on disk, so that what ends the process counts."""
+"""How often a piece of work was tried: on disk, so that what ends the process counts."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sea_toolkit.shards.plan import ATTEMPTS
 from sea_toolkit.util import run_files
 
 FILE = ".attempts.json"
 """Hidden: a folder for a new run may hold it."""
+ATTEMPTS = 3
+"""How often in a row it may end a process at the same place."""
 
 
 @dataclass
 class Attempts:
-    """The attempts of one run.
+    """The attempts of one run, or of another piece of work with a folder of its own.
 
     Attributes:
         deaths: attempts in a row that ended the process without having come further; the one in flight is counted.
-        checkpoint: time of the run's last checkpoint when the last attempt began, by which progress is told.
+        checkpoint: time of the last checkpoint when the last attempt began, by which progress is told.
         errors: of attempts that failed and left the process alive.
     """
 
