@@ -20,6 +20,9 @@ COLD = 2**28
 """Bytes of weights that are gone through in turn, more than a cache holds."""
 
 MOST = 64
+ENOUGH = 2e10
+"""FLOPs after which a product has been timed long enough."""
+
 REPEATS = 3
 
 
@@ -89,7 +92,7 @@ class Clock:
     @torch.no_grad()
     def of(self, shape: Shape) -> float:
         if shape not in self.known:
-            number = max(1, min(MOST, COLD // shape.bytes))
+            number = max(1, min(MOST, COLD // shape.bytes, int(ENOUGH / shape.flops)))
             weights = [torch.full((shape.outer, shape.inner), 0.5, dtype=shape.dtype) for _ in range(number)]
             taken = []
             if shape.back:

@@ -48,7 +48,7 @@ def test_drawing_is_compared_with_generate(benchmark):
 
 
 def test_a_table_of_samplers_says_where_the_time_goes(benchmark):
-    arguments = ["--shape", "tiny", "--rounds", "1", "--tokens", "4", "--chains", "2"]
+    arguments = ["--shape", "tiny", "--rounds", "1", "--tokens", "4", "--chains", "1"]
     rows = table(benchmark, "samplers", *arguments, "--sampler", "best-of-n", "--sampler", "sea")
     shares = {row["sampler"]: {name: int(row[name].rstrip("%")) for name in list(row)[6:]} for row in rows}
     for phases in shares.values():
@@ -65,3 +65,11 @@ def test_scaling_fits_a_slope(benchmark):
         "--sweep", "prompts",
     )  # fmt: skip
     assert row["values"] == "1 … 2"
+
+
+def test_the_gpu_benchmark_runs_on_a_cpu_with_a_tiny_shape(benchmark):
+    arguments = "--policy tiny --reward tiny --device cpu --dtype float32 --chains 2 --tokens 4 --steps 1 --sampler sea"
+    done = CliRunner().invoke(benchmark("gpu").main, arguments.split(), catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "| `sea` | " in done.output
+    assert any(word in done.output for word in ("| operations |", "| weights |"))
