@@ -48,7 +48,8 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the suite, real model included; `nox -s tests -- tests/schedules -k cosine` runs a part of it."""
     install(session, "serve", "math", "ray", "data", groups=["test"])
-    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
+    # files go to the workers in the order of tests/conftest.py, long ones first, rather than by their numbers of tests
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,9 @@
 `jaxtyping.jaxtyped` binds the arguments anew at each call and checks them twice, which took two fifths of the suite's
 time. `checked` stands in its place in the modules that jaxtyping's import hook rewrites. It checks the same, once: the
 arguments and the result of a call in one scope of axis names, and without a scope where no array is named.
+
+A sampler calls the same functions a thousand times with the same shapes. So each test checks the first `CALLS` calls of
+every function, and the next test begins anew; `SEA_CHECKED_CALLS=1000000000 pytest` checks all.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -40,7 +44,40 @@ def checked(thing: Any = None, *, typechecker: Any = None) -> Any:
     return _checked(thing)
 
 
+CALLS = int(os.environ.get("SEA_CHECKED_CALLS", "16"))
+"""How many calls of a function a test checks."""
+
+_tests = 0
+"""How many tests have begun."""
+
+
+def begin_test() -> None:
+    """The next call of every function is a first one again."""
+    global _tests
+    _tests += 1
+
+
 def _checked(function: types.FunctionType) -> Callable[..., Any]:
+    """The function, whose first calls in each test are checked."""
+    slow: Callable[..., Any] | None = None
+    test = left = -1
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal slow, test, left
+        if test != _tests:
+            test, left = _tests, CALLS
+        if left <= 0:
+            return function(*args, **kwargs)
+        left -= 1
+        slow = slow or _with_checks(function)
+        return slow(*args, **kwargs)
+
+    return call
+
+
+def _with_checks(function: types.FunctionType) -> Callable[..., Any]:
+    """The function with all its calls checked."""
     if inspect.isgeneratorfunction(function):  # its body runs outside the call, and so outside a scope of the call
         return jaxtyped(function, typechecker=typed)
     hints = {name: _resolved(hint, function.__globals__) for name, hint in function.__annotations__.items()}
@@ -51,9 +88,7 @@ def _checked(function: types.FunctionType) -> Callable[..., Any]:
     copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, hints
     copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
     call = typed(copy)
-    if any(map(_names_an_array, hints.values())):
-        call = _in_a_scope(call)
-    return functools.wraps(function)(call)
+    return _in_a_scope(call) if any(map(_names_an_array, hints.values())) else call
 
 
 def _in_a_scope(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
+from tests import checker
 from tests.checker import checked
 
 if TYPE_CHECKING:
@@ -95,3 +96,13 @@ def test_generators_and_methods_of_the_class_are_checked_too():
     assert Speaker.named("x") == "x"
     with pytest.raises(BeartypeCallHintParamViolation):
         Speaker.named(3)
+
+
+def test_the_first_calls_in_each_test_are_checked(monkeypatch):
+    monkeypatch.setattr(checker, "CALLS", 3)
+    for _ in range(2):
+        checker.begin_test()
+        for _ in range(3):
+            with pytest.raises(BeartypeCallHintParamViolation):
+                counted("a", "2")
+        assert counted("a", "2") == 2

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONG
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sea_toolkit"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -52,6 +54,10 @@ def test_every_file_that_is_named_exists():
     paths = {p for p in re.findall(r"`([\w/]+(?:\.py|/))`", TEXT) if not re.search(r"\b[A-Z]+\.py", p)}
     assert len(paths) > 10
     assert [p for p in sorted(paths) if not (ROOT / p).exists() and not (PACKAGE / p).exists()] == []
+
+
+def test_every_long_file_of_the_suite_exists():
+    assert [file for file in LONG if not (ROOT / "tests" / file).is_file()] == []
 
 
 def test_whoever_is_asked_by_getattr_is_written_down():

@@ -11,7 +11,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import POLICIES, REWARDS
-from sea_toolkit.cli.group import hub_of, trust_option
+from sea_toolkit.cli.hub_options import hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import RecipeError

@@ -10,7 +10,7 @@ import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.shared_options import prompt_options

@@ -24,7 +24,7 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.ending import end_interrupted
 from sea_toolkit.cli.engine import arguments, asked_engine
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 from click.shell_completion import CompletionItem
 
-from sea_toolkit.cli.group import hub_for
+from sea_toolkit.cli.hub_options import hub_for
 from sea_toolkit.errors import SeaError
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub

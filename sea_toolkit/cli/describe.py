@@ -15,7 +15,7 @@ import click
 
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import names_of
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.hub_options import with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.models.resolve import model_of
 from sea_toolkit.registry.hub import PluginHub

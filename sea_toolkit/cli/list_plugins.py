@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.group import with_hub
+from sea_toolkit.cli.hub_options import with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import PluginError
 from sea_toolkit.hookspecs import SEA_API

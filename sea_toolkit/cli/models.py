@@ -13,7 +13,7 @@ import click
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Group
 from sea_toolkit.cli.completion import names_of
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.hub_options import hub_of
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.errors import ModelError, SeaError, did_you_mean
 from sea_toolkit.models.resolve import model_of

@@ -8,7 +8,7 @@ import click
 
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.group import hub_of
+from sea_toolkit.cli.hub_options import hub_of
 from sea_toolkit.cli.output import say
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.registry.scaffold import EXAMPLES, ITEM_KINDS, names_of, render, write_package

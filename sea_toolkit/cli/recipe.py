@@ -10,7 +10,7 @@ import click
 
 from sea_toolkit.cli.arguments import RECIPE, assignment
 from sea_toolkit.cli.command import Group
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.records import CORE

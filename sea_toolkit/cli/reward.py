@@ -11,7 +11,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, checked_reward, servers_in
 from sea_toolkit.cli.command import Group
 from sea_toolkit.cli.completion import POLICIES, REWARDS
-from sea_toolkit.cli.group import code_option, hub_of, network_option, trust_option
+from sea_toolkit.cli.hub_options import code_option, hub_of, network_option, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.registry.allowed import Allowed

@@ -11,7 +11,7 @@ import click
 
 from sea_toolkit.cli.arguments import GIVEN, PATH, assignment, energy_term, reward_term, servers_in
 from sea_toolkit.cli.command import Command
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.shared_options import policy_options, prompt_options, recipe_options, term_options

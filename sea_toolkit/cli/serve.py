@@ -11,7 +11,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, RECIPE, assignment, energy_term, reward_term, servers_in
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
-from sea_toolkit.cli.group import code_option, network_option, trust_option, with_hub
+from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say
 from sea_toolkit.cli.shared_options import policy_options, term_options
 from sea_toolkit.errors import RecipeError, SeaError

@@ -13,7 +13,7 @@ import click
 from sea_toolkit.cli.arguments import GIVEN, PATH
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import POLICIES
-from sea_toolkit.cli.group import hub_of, trust_option
+from sea_toolkit.cli.hub_options import hub_of, trust_option
 from sea_toolkit.cli.models import progress_bar
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.targets import refuse_target

@@ -7,7 +7,8 @@ from dataclasses import replace
 from jaxtyping import Int
 from torch import Tensor
 
-from sea_toolkit.core.response import GradientTaps, SoftResponse, TokenGradient
+from sea_toolkit.core.gradient_taps import GradientTaps, TokenGradient
+from sea_toolkit.core.response import SoftResponse
 
 
 def select_prompts(response: SoftResponse, prompts: Int[Tensor, " n"]) -> SoftResponse:

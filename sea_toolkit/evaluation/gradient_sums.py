@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sea_toolkit.core.response import TokenGradient
+from sea_toolkit.core.gradient_taps import TokenGradient
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.samplers.shared.tilt import STEEPEST
 

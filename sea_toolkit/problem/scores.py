@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse, TokenGradient
+from sea_toolkit.core.gradient_taps import TokenGradient
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.core.values import described
 from sea_toolkit.lm.kv_cache import KeysValues
 

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sea_toolkit.core.response import SoftResponse, TokenGradient
+from sea_toolkit.core.gradient_taps import TokenGradient
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.charge import Charge, charge_for
 from sea_toolkit.problem.choice import violations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,12 @@ from typing import Annotated, Any
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticCustomError, core_schema, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from sea_toolkit.errors import PluginError, RecipeError, did_you_mean
-from sea_toolkit.registry.annotations import ScheduleLike, bounded_number, mentions, short, without_schedule
+from sea_toolkit.registry.annotations import short, without_schedule
+from sea_toolkit.registry.option_value import CONFIG, ValueRule, adapter
 from sea_toolkit.registry.options import Option
-
-CONFIG = pydantic.ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-"""Every number is finite unless its annotation says `Field(allow_inf_nan=True)`: TOML can write inf and nan."""
-
-SCHEDULE = {"type": "object", "properties": {"schedule": {"type": "string"}}, "required": ["schedule"]}
-"""The JSON schema of a schedule in the place of a number; its other options depend on its name."""
 
 _OF_TABLES = frozenset({"dict_type", "model_type", "model_attributes_type", "dataclass_type"})
 """Mistakes that pydantic tells in the words of Python's classes."""
@@ -46,7 +40,7 @@ class OptionModel:
         self._adapters: dict[str, Any] = {}
         self.model = pydantic.create_model("Options", __config__=CONFIG, **fields)
         for option in options:
-            if not _can_be_written(_adapter(without_schedule(option.annotation)).core_schema):
+            if not _can_be_written(adapter(without_schedule(option.annotation)).core_schema):
                 raise PluginError(
                     f"option {option.name!r} is {option.type}, and no recipe can write one",
                     expected="a number, a text, a truth value, or a list or table of them",
@@ -79,7 +73,7 @@ class OptionModel:
         if name not in self.options:
             return False
         if name not in self._adapters:
-            self._adapters[name] = _adapter(_field(self.options[name])[0])
+            self._adapters[name] = adapter(_field(self.options[name])[0])
         try:
             self._adapters[name].validate_python(value, strict=True, context={"where": name})
         except pydantic.ValidationError:
@@ -139,7 +133,7 @@ def _refusal(mistakes: Sequence[_Mistake], where: str) -> RecipeError:
 
 
 def _field(option: Option) -> tuple[Any, Any]:
-    annotation = Annotated.__class_getitem__((without_schedule(option.annotation), _Rule(option)))  # type: ignore[attr-defined]
+    annotation = Annotated.__class_getitem__((without_schedule(option.annotation), ValueRule(option)))  # type: ignore[attr-defined]
     if option.required:
         return annotation, pydantic.Field(alias=option.name, description=option.doc or None)
     extra: dict[str, Any] = {}
@@ -151,93 +145,6 @@ def _field(option: Option) -> tuple[Any, Any]:
         default_factory=lambda: option.default,
         json_schema_extra=extra,
     )
-
-
-class _Rule:
-    """How one value is checked: strictly, but with schedules and with the stand-ins that TOML and JSON need."""
-
-    def __init__(self, option: Option) -> None:
-        self.option = option
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return core_schema.with_info_wrap_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        plain = handler(schema)
-        return {"anyOf": [plain, SCHEDULE]} if self.option.schedulable else plain
-
-    @functools.cached_property
-    def _plain(self) -> Any:
-        return _adapter(without_schedule(self.option.annotation))
-
-    @functools.cached_property
-    def _bounds(self) -> Any:
-        bounded = bounded_number(self.option.annotation)
-        return None if bounded is None else _adapter(bounded)
-
-    def _check(self, value: Any, handler: Any, info: Any) -> Any:
-        if isinstance(value, ScheduleLike):
-            return self._schedule(value, info.context["where"])
-        try:
-            return handler(value)
-        except pydantic.ValidationError as error:
-            refusal = error
-        try:  # TOML and JSON have no tuples, paths or enums: strict JSON rules say what may stand for them
-            return self._plain.validate_json(json.dumps(value), strict=True)
-        except pydantic.ValidationError as error:
-            # JSON's refusal names what may stand there; that of Python asks for an instance of a class
-            raise (error if _depth(error) >= _depth(refusal) else refusal) from None
-        except (TypeError, ValueError):  # not representable in JSON
-            raise refusal from None
-
-    def _schedule(self, schedule: ScheduleLike, where: str) -> ScheduleLike:
-        if not self.option.schedulable:
-            number = mentions(self.option.annotation, (int, float))
-            reason = "is fixed for a run" if number else "is not a number"
-            raise PydanticCustomError("schedule", "a schedule, but this option {reason}", {"reason": reason})
-        if self._bounds is None:
-            return schedule
-        ranged = RangedSchedule(schedule, self.option, self._bounds, where)
-        for progress, step in ((0.0, 0), (1.0, 1)):
-            outside = ranged.outside(schedule.at(progress, step), progress)
-            if outside:
-                raise PydanticCustomError("schedule", "{outside}", {"outside": outside})
-        return ranged
-
-
-@dataclass(frozen=True)
-class RangedSchedule:
-    """A schedule in the place of a number that has bounds; its values have to keep them."""
-
-    schedule: ScheduleLike
-    option: Option
-    bounds: Any
-    where: str
-
-    def at(self, progress: float, step: int) -> float:
-        """The value at this point of the run.
-
-        Raises:
-            RecipeError: it is outside the option's bounds.
-        """
-        value = self.schedule.at(progress, step)
-        outside = self.outside(value, progress)
-        if outside:
-            raise RecipeError(f"{self.where}: option {self.option.name!r} is {outside}", expected=self.option.type)
-        return value
-
-    def outside(self, value: float, progress: float) -> str:
-        """Which value is outside the bounds, and where; empty if none is."""
-        try:
-            self.bounds.validate_python(value)
-        except pydantic.ValidationError:
-            return f"{value:g} at progress {progress:g} of its schedule"
-        return ""
-
-
-def _depth(error: pydantic.ValidationError) -> int:
-    """How precisely it tells the place within the value."""
-    return len(error.errors(include_url=False)[0]["loc"])
 
 
 def _can_be_written(schema: Any) -> bool:
@@ -258,14 +165,6 @@ def _can_be_written(schema: Any) -> bool:
     inner = schema.get("schema")
     wraps = kind in ("nullable", "definitions", "default") or kind.startswith("function-")
     return _can_be_written(inner) if wraps and inner is not None else True
-
-
-def _adapter(annotation: Any) -> Any:
-    """The `TypeAdapter` of an annotation."""
-    try:
-        return pydantic.TypeAdapter(annotation, config=CONFIG)
-    except pydantic.PydanticUserError:  # a type that brings its own configuration
-        return pydantic.TypeAdapter(annotation)
 
 
 class _SchemaWriter(GenerateJsonSchema):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +19,8 @@ from sea_toolkit.shards.job import ShardJob
 from sea_toolkit.shards.make_plan import make_plan
 from sea_toolkit.shards.prompts_file import content_of
 from sea_toolkit.shards.store import Store
-from sea_toolkit.testing.conformance import Checks, reported, require
-from sea_toolkit.testing.setting import PROMPTS, Setting, described, registered
+from sea_toolkit.testing.conformance import reported, require
+from sea_toolkit.testing.setting import PROMPTS, Setting, under_test
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util.conversation import as_prompts
 
@@ -68,19 +67,16 @@ def check_engine(engine: Any, setting: Setting | None = None, /, **options: Any)
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("engine", engine), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with TemporaryDirectory() as folder, under_test("engine", engine, PROPERTIES, setting) as (checks, _, item):
         with checks("builds"):
-            _, item = stack.enter_context(registered("engine", engine, setting.hub))
             start = item.build(options)
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        job, told = _job(folder, "whole"), list[int]()
+        job, told = _job(Path(folder), "whole"), list[int]()
         with checks("answers"):
             start(job, told.append)
             require(not job.left(), f"it returns, and shards are left: {job.left()}", expected="new workers for those")
         with checks("tells"):
             require(sorted(told) == [0, 1, 2], f"of shards 0, 1 and 2 it tells {sorted(told)}")
-        broken = _job(folder, "of another version", sea_toolkit="0")
+        broken = _job(Path(folder), "of another version", sea_toolkit="0")
         with checks("raises"):
             try:
                 start(broken, told.append)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
 from sea_toolkit.testing.responses import closed
-from sea_toolkit.testing.setting import Setting, bound_problem, described, registered
+from sea_toolkit.testing.setting import Setting, bound_problem, under_test
 from sea_toolkit.testing.tiny import tiny_reward
 
 PROPERTIES = {
@@ -51,10 +50,8 @@ def check_initializer(initializer: Any, setting: Setting | None = None, /, **opt
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("initializer", initializer), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("initializer", initializer, PROPERTIES, setting) as (checks, hub, item):
         with checks("builds"):
-            hub, item = stack.enter_context(registered("initializer", initializer, setting.hub))
 
             def problem_of(prompts: Sequence[str]) -> Problem:
                 _, problem = bound_problem(

@@ -6,15 +6,15 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.named import NamedModel
 from sea_toolkit.models.resolve import made_model
-from sea_toolkit.testing.conformance import Broken, Checks, reported, require
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.conformance import Broken, reported, require
+from sea_toolkit.testing.setting import Setting, under_test
 
 PROPERTIES = {
     "builds": "it registers, derives from NamedModel, and is made without arguments",
@@ -50,11 +50,8 @@ def check_model(model: Any, setting: Setting | None = None, /, **options: Any) -
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("model", model), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
-        attempts = stack.enter_context(offline())
+    with offline() as attempts, under_test("model", model, PROPERTIES, setting) as (checks, _, item):
         with checks("builds"):
-            _, item = stack.enter_context(registered("model", model, setting.hub))
             item.option_model.check(options, f"model {item.name!r}")
             named = made_model(item)
         with checks("statements"):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from sea_toolkit.registry.allowed import Allowed
-from sea_toolkit.registry.recipe_file import recipe_in
 from sea_toolkit.runs.compose import compose
 from sea_toolkit.runs.named_recipes import recipe_of
-from sea_toolkit.testing.conformance import Checks, reported, require
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.conformance import reported, require
+from sea_toolkit.testing.setting import Setting, under_test
 from sea_toolkit.util.toml_text import document, parse_toml
 
 PROPERTIES = {
@@ -40,11 +37,8 @@ def check_recipe(recipe: Any, setting: Setting | None = None, /, **options: Any)
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("recipe", recipe), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("recipe", recipe, PROPERTIES, setting) as (checks, hub, item):
         with checks("builds"):
-            thing = recipe_in(recipe) if isinstance(recipe, Path) else recipe
-            hub, item = stack.enter_context(registered("recipe", thing, setting.hub))
             made = recipe_of(item, copy.deepcopy(options))
         data = made.model_dump(exclude_unset=True)
         with checks("plain"):

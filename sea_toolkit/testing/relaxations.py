@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.lm.embedding_space import EmbeddingSpace
 from sea_toolkit.relaxations.base import Relaxation
 from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, off, reported, require
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.setting import Setting, under_test
 
 PROPERTIES = {
     "builds": "it registers and takes these options",
@@ -59,10 +58,8 @@ def check_relaxation(relaxation: Any, setting: Setting | None = None, /, **optio
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("relaxation", relaxation), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("relaxation", relaxation, PROPERTIES, setting) as (checks, _, item):
         with checks("builds"):
-            _, item = stack.enter_context(registered("relaxation", relaxation, setting.hub))
             built = item.build(options)
             require(isinstance(built, functools.partial), "a class is registered", expected="a function of logits")
             table = torch.randn(V, K, generator=torch.Generator().manual_seed(setting.seed + 1))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from contextlib import ExitStack
 from numbers import Real
 from typing import Any
 
 from sea_toolkit.schedules.base import Schedule
 from sea_toolkit.schedules.reactive import Observation, ReactiveSchedule
-from sea_toolkit.testing.conformance import Checks, global_seed, global_streams_untouched, reported, require
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.conformance import global_seed, global_streams_untouched, reported, require
+from sea_toolkit.testing.setting import Setting, under_test
 
 PROPERTIES = {
     "builds": "it registers and takes these options; a class has at, observe, state and load_state",
@@ -47,11 +46,9 @@ def check_schedule(schedule: Any, setting: Setting | None = None, /, **options: 
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("schedule", schedule), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("schedule", schedule, PROPERTIES, setting) as (checks, _, item):
         original = copy.deepcopy(options)
         with checks("builds"):
-            _, item = stack.enter_context(registered("schedule", schedule, setting.hub))
             follows = inspect.isclass(item.target)
             if follows:
                 ReactiveSchedule(item.qualified, item.build(options), owner=item.owner)

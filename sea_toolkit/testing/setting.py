@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -18,11 +19,13 @@ from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.allowed import NOTHING, Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.items import Item
+from sea_toolkit.registry.recipe_file import recipe_in
 from sea_toolkit.registry.records import KINDS
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
+from sea_toolkit.testing.conformance import Checks
 from sea_toolkit.testing.tiny import tiny_policy
 
 PROMPTS = ("the rain in the town", "a", "is it on or off, and in what order?")
@@ -73,12 +76,34 @@ class Setting:
 
 
 @contextmanager
+def under_test(
+    kind: str, thing: Any, properties: Mapping[str, str], setting: Setting
+) -> Iterator[tuple[Checks, PluginHub, Item]]:
+    """How a check begins: its list of properties, and the item as a plugin would register it, which "builds" covers.
+
+    Args:
+        kind: an item kind.
+        thing: what is checked, as `registered` takes it.
+        properties: of the kind.
+        setting: `lacks` and `hub` count here.
+
+    Raises:
+        ConformanceError: it cannot be registered.
+    """
+    checks = Checks(described(kind, thing), properties, setting.lacks)
+    with ExitStack() as stack:
+        with checks("builds"):
+            hub, item = stack.enter_context(registered(kind, thing, setting.hub))
+        yield checks, hub, item
+
+
+@contextmanager
 def registered(kind: str, thing: Any, hub: PluginHub | None) -> Iterator[tuple[PluginHub, Item]]:
     """The hub and the item, with an object registered as a plugin would register it, for as long as the block lasts.
 
     Args:
         kind: an item kind.
-        thing: a name, or the function or class.
+        thing: a name, the function or class, or the file of a recipe.
         hub: where to look; None: all that is installed.
 
     Raises:
@@ -86,6 +111,8 @@ def registered(kind: str, thing: Any, hub: PluginHub | None) -> Iterator[tuple[P
         PluginError: the object cannot be registered.
     """
     hub = hub or PluginHub.discover()
+    if kind == "recipe" and isinstance(thing, Path):
+        thing = recipe_in(thing)
     if isinstance(thing, str):
         yield hub, hub.get(kind, thing)
         return

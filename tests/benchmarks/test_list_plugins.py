@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "list_plugins.py"
 
@@ -59,10 +58,10 @@ def test_align_works_with_a_healthy_one_and_names_the_clash(bench, site, here, t
     tiny_tokenizer().save_pretrained(tmp_path / "model")
     flags = ["--model", str(tmp_path / "model"), "--template", "plain", "--steps", "2", "--chains", "2"]
     flags += ["--max-new-tokens", "6", "--json"]
-    done = CliRunner().invoke(main, ["align", "the rain", "--energy", "healthy-3=2,per_token=1.0", *flags])
+    done = invoke("align", "the rain", "--energy", "healthy-3=2,per_token=1.0", *flags)
     assert done.exit_code == 0, done.stderr
     assert set(json.loads(done.stdout)["terms"]) == {"reference", "healthy-3"}
-    done = CliRunner().invoke(main, ["align", "the rain", "--energy", "clash", *flags])
+    done = invoke("align", "the rain", "--energy", "clash", *flags)
     assert done.exit_code == 2
     assert "'clash' is claimed by sea-clash-a:clash" in done.stderr
     assert "sea-clash-b:clash" in done.stderr

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.helpers import tiny_probe
 
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
     """`sea-toolkit align … --model FOLDER` with short answers."""
     short = ["--model", str(folder), "--max-new-tokens", "8"]
-    return CliRunner().invoke(main, ["align", *short, *arguments], input=stdin)
+    return invoke("align", *short, *arguments, stdin=stdin)
 
 
 def taste(folder: Path, weight: float = 8) -> str:
@@ -180,7 +180,7 @@ def test_a_one_file_plugin_works_and_its_failures_are_named(folder: Path, tmp_pa
 
 
 def test_resume_needs_a_run(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["resume", str(tmp_path)])
+    result = invoke("resume", tmp_path)
     refused(result, 1, "cannot read", "the folder of a run")
 
 

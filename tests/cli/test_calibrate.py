@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 
 RECIPE = """\
 max_new_tokens = 8   # short
@@ -49,7 +49,7 @@ def written(folder: Path, place: Path, keys: str) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["calibrate", *map(str, arguments)], env={"SEA_PLUGINS": ""})
+    return invoke("calibrate", *arguments, environment={"SEA_PLUGINS": ""})
 
 
 def test_the_recipe_gets_the_numbers_and_a_run_uses_them(folder: Path, recipe: Path) -> None:
@@ -68,14 +68,14 @@ def test_the_recipe_gets_the_numbers_and_a_run_uses_them(folder: Path, recipe: P
     assert table is not None
     assert (table.prompts, table.samples, list(table.terms)) == (2, 8, ["length"])
     command = ["align", "the rain", "--recipe", str(recipe), "--sampler", "best-of-n", "--budget", "4", "--json"]
-    aligned = json.loads(CliRunner().invoke(main, command, env={"SEA_PLUGINS": ""}).stdout)
+    aligned = json.loads(invoke(*command, environment={"SEA_PLUGINS": ""}).stdout)
     assert aligned["scales"] == {"length": table.terms["length"].deviation}
     assert not any("measured" in note for note in aligned["notes"])
 
 
 def test_a_look_ahead_measures_scales_as_a_run_does(recipe: Path) -> None:
     command = ["align", "the rain", "--recipe", str(recipe), "--budget", "64", "--dry-run", "--json"]
-    found = json.loads(CliRunner().invoke(main, command, env={"SEA_PLUGINS": ""}).stdout)
+    found = json.loads(invoke(*command, environment={"SEA_PLUGINS": ""}).stdout)
     (note,) = (n for n in found["notes"] if n.startswith("scales measured on 13 base answers"))
     scale = float(note.split("length ")[1].split(";")[0])
     assert found["terms"][1]["weight"] == pytest.approx(1.0 / scale, rel=1e-3)

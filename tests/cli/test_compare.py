@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.evaluation.test_compare import probe_file
 
 
@@ -46,7 +46,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 
 def run(folder: Path, *more: str) -> Result:
-    return CliRunner().invoke(main, arguments(folder, *more))
+    return invoke(*arguments(folder, *more))
 
 
 def test_a_table_the_differences_and_where_they_are(folder: Path, tmp_path: Path) -> None:
@@ -124,14 +124,14 @@ def test_mistakes_are_messages(folder: Path, more: list[str], words: list[str]) 
 
 
 def test_prompts_come_by_standard_input_too() -> None:
-    nothing = CliRunner().invoke(main, ["compare", "-", "--samplers", "tilted"], input="\n")
+    nothing = invoke("compare", "-", "--samplers", "tilted", stdin="\n")
     assert (nothing.exit_code, "standard input has no prompts" in nothing.stderr) == (2, True)
-    some = CliRunner().invoke(main, ["compare", "-", "--samplers", "tilted", "--skip", "2"], input="a\nb\na\n")
+    some = invoke("compare", "-", "--samplers", "tilted", "--skip", "2", stdin="a\nb\na\n")
     assert "there are 2 prompts, and --skip 2 leaves none" in some.stderr
 
 
 def test_a_missing_column_lists_those_there_are(folder: Path) -> None:
-    result = CliRunner().invoke(main, ["compare", str(folder / "prompts.jsonl"), *arguments(folder)[2:]])
+    result = invoke("compare", folder / "prompts.jsonl", *arguments(folder)[2:])
     assert result.exit_code == 2
     assert "has the columns 'q', 'n'" in result.stderr
 
@@ -169,7 +169,7 @@ def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(folder: Path, tmp_pa
     assert "Traceback" not in stderr
     kept = rows.read_text()
     assert kept
-    result = CliRunner().invoke(main, [*given, "--json"])
+    result = invoke(*given, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["prompts"] == 3
     assert rows.read_text().startswith(kept)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
+from tests.cli.commands import invoke
 from tests.registry.hub_sources import BROKEN, energy
 
 
 def run(*arguments: str):
     """The command's result."""
-    return CliRunner().invoke(main, ["describe", *arguments])
+    return invoke("describe", *arguments)
 
 
 def test_a_built_in(install):

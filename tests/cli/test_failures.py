@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 
 PLUGIN = '''
 import click
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: str, file: str = "mine.py", **environment: str) -> Result:
-    return CliRunner().invoke(main, ["--plugin", str(folder / file), *arguments], env=environment)
+    return invoke("--plugin", folder / file, *arguments, environment=environment)
 
 
 def align(folder: Path, *more: str) -> Result:

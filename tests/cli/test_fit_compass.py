@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.problem.compass_file import read_compass
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 
 REWARD = "def vowels(text: str) -> float:\n    return 4.0 * sum(c in 'aeiou' for c in text) / max(1, len(text))\n"
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: str, folder: Path, *arguments: object) -> Result:
     code = f"{folder / 'mine.py'}:vowels"
     common = ["--model", folder / "policy", "--allow-code", code, "--max-new-tokens", 6]
-    return CliRunner().invoke(main, [command, *map(str, [*arguments, *common])], env={"SEA_PLUGINS": ""})
+    return invoke(command, *arguments, *common, environment={"SEA_PLUGINS": ""})
 
 
 def test_single_words_are_scored_at_a_cost_that_is_said_and_a_run_starts_from_them(folder: Path, tmp_path: Path):

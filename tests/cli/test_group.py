@@ -12,7 +12,6 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 import sea_toolkit
 from sea_toolkit.cli import group, interrupt, main
@@ -20,6 +19,7 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.render import live
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.events import Event
+from tests.cli.commands import invoke
 from tests.registry.hub_sources import energy
 
 
@@ -38,17 +38,12 @@ def sea_register_commands(cli):
 """
 
 
-def run(*arguments: str):
-    """The result of `sea-toolkit` with these arguments."""
-    return CliRunner().invoke(main, list(arguments))
-
-
 def test_version_and_help():
-    assert run("--version").stdout == f"sea-toolkit, version {sea_toolkit.__version__}\n"
-    shown = run("--help").stdout
+    assert invoke("--version").stdout == f"sea-toolkit, version {sea_toolkit.__version__}\n"
+    shown = invoke("--help").stdout
     for name in group.COMMANDS:
         assert name in shown
-    assert run().exit_code == 2
+    assert invoke().exit_code == 2
 
 
 def test_help_imports_no_command():
@@ -71,57 +66,57 @@ def test_the_line_in_the_help_is_the_commands_own(name):
 
 def test_a_command_of_a_plugin(install):
     install("sea-cmd", command("greet", "hello"))
-    assert run("greet").stdout == "hello\n"
-    assert run("sea-cmd:greet").stdout == "hello\n"
-    assert run("greet").stdout == "hello\n", "each invocation has a hub of its own"
+    assert invoke("greet").stdout == "hello\n"
+    assert invoke("sea-cmd:greet").stdout == "hello\n"
+    assert invoke("greet").stdout == "hello\n", "each invocation has a hub of its own"
 
 
 def test_built_in_commands_import_no_plugin_and_cannot_be_replaced(install):
     install("sea-cmd", command("describe", "mine now"))
-    assert "Half a cosine" in run("describe", "cosine").stdout
+    assert "Half a cosine" in invoke("describe", "cosine").stdout
     assert "sea_cmd" not in sys.modules
-    assert run("sea-cmd:describe").stdout == "mine now\n"
+    assert invoke("sea-cmd:describe").stdout == "mine now\n"
 
 
 def test_a_plugin_cannot_see_the_commands_of_others(install):
     install("sea-aa", command("greet", "aa"))
     install("sea-bb", command("other", "bb", "cli.commands.clear(); cli.add_command(click.Group('align'), 'align')"))
-    assert run("greet").stdout == "aa\n"
-    assert run("other").stdout == "bb\n"
-    assert "Usage" in run("align", "--help").stdout
+    assert invoke("greet").stdout == "aa\n"
+    assert invoke("other").stdout == "bb\n"
+    assert "Usage" in invoke("align", "--help").stdout
 
 
 def test_a_clash_of_commands_is_an_error_at_use(install):
     install("sea-aa", command("greet", "aa"))
     install("sea-bb", command("greet", "bb"))
-    result = run("greet", "--whatever", "x")
+    result = invoke("greet", "--whatever", "x")
     assert result.exit_code == 1
     assert "claimed by plugin 'sea_aa' of sea-aa 1.0 and plugin 'sea_bb' of sea-bb 1.0" in result.stderr
     assert "write sea-aa:greet or sea-bb:greet" in result.stderr
-    assert run("sea-bb:greet").stdout == "bb\n"
+    assert invoke("sea-bb:greet").stdout == "bb\n"
 
 
 def test_a_broken_command_hook_hurts_no_other(install):
     install("sea-aa", energy("aa") + command("a", "a", "raise SystemExit(7)").replace("import sea_toolkit as sea", ""))
     install("sea-bb", command("greet", "bb"))
-    assert run("greet").stdout == "bb\n"
-    result = run("gret")
+    assert invoke("greet").stdout == "bb\n"
+    result = invoke("gret")
     assert result.exit_code == 2
     assert "there is no command 'gret'" in result.stderr
     assert "plugin 'sea_aa' of sea-aa 1.0 is broken: in sea_register_commands: SystemExit: 7" in result.stderr
-    assert run("--strict-plugins", "greet").exit_code == 1
+    assert invoke("--strict-plugins", "greet").exit_code == 1
 
 
 def test_an_unknown_command():
-    result = run("descibe")
+    result = invoke("descibe")
     assert result.exit_code == 2
     assert "there is no command 'descibe'\ntry: did you mean 'describe'" in result.stderr
 
 
 def test_a_plugin_file_adds_a_command(tmp_path, install):
     (tmp_path / "mine.py").write_text(command("greet", "from a file"))
-    assert run("--plugin", str(tmp_path / "mine.py"), "greet").stdout == "from a file\n"
-    missing = run("--plugin", str(tmp_path / "nowhere.py"), "greet")
+    assert invoke("--plugin", str(tmp_path / "mine.py"), "greet").stdout == "from a file\n"
+    missing = invoke("--plugin", str(tmp_path / "nowhere.py"), "greet")
     assert missing.exit_code == 2
     assert "nowhere.py' cannot be read" in missing.stderr
 
@@ -140,7 +135,7 @@ def test_errors_are_messages(monkeypatch, error, code, message):
 
     monkeypatch.setitem(group.COMMANDS, "fails", ("tests.cli.test_group:fails", ""))
     monkeypatch.setattr(sys.modules[__name__], "fails", fails, raising=False)
-    result = run("fails")
+    result = invoke("fails")
     assert result.exit_code == code
     assert result.stderr == message
     assert result.stdout == ""
@@ -157,8 +152,8 @@ def test_a_full_disk_behind_the_output_is_a_message(command):
 
 def test_a_misspelt_command_of_a_plugin_or_of_a_group_is_recognized(install):
     install("sea-cmd", command("welcome", "hello"))
-    assert "did you mean 'welcome'?" in run("welcom").stderr
-    assert "there is no command 'lst'\ntry: did you mean 'list'?" in run("models", "lst").stderr
+    assert "did you mean 'welcome'?" in invoke("welcom").stderr
+    assert "there is no command 'lst'\ntry: did you mean 'list'?" in invoke("models", "lst").stderr
 
 
 STRUCK = [ImportError("cannot import name 'LlamaConfig'"), ModelError("it cannot be loaded"), SystemExit(1), None]
@@ -179,7 +174,7 @@ def test_ctrl_c_is_an_interruption_whatever_the_code_makes_of_it(monkeypatch, ra
     monkeypatch.setattr(sys.modules[__name__], "struck", struck, raising=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        result = run("struck")
+        result = invoke("struck")
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)

@@ -10,12 +10,11 @@ import sys
 import zipfile
 
 import pytest
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.util.version import VERSION
+from tests.cli.commands import invoke
 from tests.cli.processes import sea_toolkit
 from tests.registry.hub_sources import BROKEN, energy, hook
 
@@ -33,7 +32,7 @@ def zoo(install):
 
 def listed(*arguments: str):
     """What `list-plugins --json` prints, parsed."""
-    result = CliRunner().invoke(main, ["list-plugins", "--json", *arguments])
+    result = invoke("list-plugins", "--json", *arguments)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -107,12 +106,12 @@ def test_kind(zoo):
     assert {item["kind"] for item in content["items"]} == {"schedule"}
     assert [row["name"] for row in content["plugins"]] == ["schedules", "sea_bad"]
     assert content["clashes"] == []
-    assert CliRunner().invoke(main, ["list-plugins", "--kind", "energies"]).exit_code == 2
+    assert invoke("list-plugins", "--kind", "energies").exit_code == 2
 
 
 def test_requirements_are_pins(zoo, tmp_path):
     (tmp_path / "mine.py").write_text(energy("mine"))
-    result = CliRunner().invoke(main, ["list-plugins", "--requirements", "--plugin", str(tmp_path / "mine.py")])
+    result = invoke("list-plugins", "--requirements", "--plugin", tmp_path / "mine.py")
     assert result.stdout.split() == [
         *(
             f"{CORE}=={VERSION}",
@@ -124,12 +123,12 @@ def test_requirements_are_pins(zoo, tmp_path):
             "sea-two==2.0",
         )
     ]
-    assert CliRunner().invoke(main, ["list-plugins", "--requirements", "--json"]).exit_code == 2
+    assert invoke("list-plugins", "--requirements", "--json").exit_code == 2
 
 
 def test_for_people(zoo, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    result = CliRunner().invoke(main, ["list-plugins"])
+    result = invoke("list-plugins")
     assert result.exit_code == 0
     for text in (
         "sea-bad:sea_bad is broken (by its source, not loaded): RuntimeError: the licence server is down",
@@ -139,14 +138,14 @@ def test_for_people(zoo, monkeypatch):
     assert "Half a cosine wave from start to end." in result.stdout
     assert "sea-slow:slow" in result.stdout
     monkeypatch.setenv("SEA_PLUGINS", "sea-one")
-    assert "left out by SEA_PLUGINS: sea-api:sea_api, sea-bad" in CliRunner().invoke(main, ["list-plugins"]).stdout
+    assert "left out by SEA_PLUGINS: sea-api:sea_api, sea-bad" in invoke("list-plugins").stdout
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_plugin_files_before_and_after_the_command(install, tmp_path, before):
     (tmp_path / "mine.py").write_text(energy("mine"))
     options, command = ["--plugin", str(tmp_path / "mine.py")], ["list-plugins", "--json"]
-    result = CliRunner().invoke(main, [*options, *command] if before else [*command, *options])
+    result = invoke(*([*options, *command] if before else [*command, *options]))
     assert "mine.py:mine" in [item["qualified"] for item in json.loads(result.stdout)["items"]]
 
 
@@ -154,9 +153,9 @@ def test_plugin_files_before_and_after_the_command(install, tmp_path, before):
 def test_strict(install, before):
     command = ["--strict-plugins", "list-plugins"] if before else ["list-plugins", "--strict-plugins"]
     install("sea-fine", energy("fine"))
-    assert CliRunner().invoke(main, command).exit_code == 0
+    assert invoke(*command).exit_code == 0
     install("sea-bad", "if True:\n    raise OSError('only a load finds this')\n")
-    result = CliRunner().invoke(main, command)
+    result = invoke(*command)
     assert result.exit_code == 1
     assert "error: plugin 'sea_bad' of sea-bad 1.0 is broken: OSError: only a load finds this" in result.stderr
     assert "sea-fine" in result.stdout
@@ -197,11 +196,11 @@ def test_plugins_that_are_left_out_are_a_short_line(install, monkeypatch):
     for i in range(20):
         install(f"sea-n{i:02}", energy(f"n{i}"))
     monkeypatch.setenv("SEA_PLUGINS", "sea-n00")
-    shown = CliRunner().invoke(main, ["list-plugins"]).stdout
+    shown = invoke("list-plugins").stdout
     assert "left out by SEA_PLUGINS: sea-n01:sea_n01, sea-n02:sea_n02, " in shown
     assert "sea-n05:sea_n05 and 14 more (sea-toolkit list-plugins --json names all)\n" in shown
     assert len(listed()["left_out"]) == 19
-    unknown = CliRunner().invoke(main, ["describe", "nothing"]).stderr
+    unknown = invoke("describe", "nothing").stderr
     assert "SEA_PLUGINS leaves out sea-n01:sea_n01," in unknown
     assert "and 14 more" in unknown
 
@@ -218,20 +217,20 @@ def test_a_kind_shows_what_may_have_items_of_it(install, tmp_path, monkeypatch):
     compiled.unlink()
     archived.unlink()
     monkeypatch.syspath_prepend(str(tmp_path / "plugins.zip"))
-    shown = CliRunner().invoke(main, ["list-plugins", "--kind", "energy"]).stdout
+    shown = invoke("list-plugins", "--kind", "energy").stdout
     for name, provides in (("sea-loop", "energy: …"), ("sea-pyc", "energy: …"), ("sea-zip", "energy: zipped")):
         assert any(name in line and provides in line for line in shown.splitlines()), name
     assert "sea-watch" not in shown
     assert "sea-sampler" not in shown
-    everything = CliRunner().invoke(main, ["list-plugins"]).stdout
+    everything = invoke("list-plugins").stdout
     assert any("sea-watch" in line and "watches runs" in line for line in everything.splitlines())
     assert not [name for name in ("sea_loop", "sea_pyc", "sea_zip", "sea_watch") if name in sys.modules]
 
 
 def test_a_failure_of_an_earlier_load_says_of_when_it_is(install):
     install("sea-bad", "if 1:\n    raise OSError('the disk is away')\n")
-    CliRunner().invoke(main, ["list-plugins", "--load"])
-    shown = CliRunner().invoke(main, ["list-plugins"]).stdout
+    invoke("list-plugins", "--load")
+    shown = invoke("list-plugins").stdout
     assert re.search(r"sea-bad:sea_bad is broken \(as of 20\d\d-\d\d-\d\dT[^)]+\): OSError: the disk is away", shown)
 
 
@@ -239,7 +238,7 @@ def test_no_plugin_provides_an_empty_cell(install):
     install("sea-empty", "")
     install("sea-watch", "import sea_toolkit as sea\n\n@sea.hookimpl\ndef sea_observe(event):\n    pass\n")
     for arguments, said in (([], "not known before --load"), (["--load"], "nothing")):
-        lines = CliRunner().invoke(main, ["list-plugins", *arguments]).stdout.splitlines()
+        lines = invoke("list-plugins", *arguments).stdout.splitlines()
         (empty,) = [line for line in lines if line.startswith("sea_empty ")]
         (watch,) = [line for line in lines if line.startswith("sea_watch ")]
         assert empty.endswith(said)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
-from tests.cli.commands import command
+from tests.cli.commands import invoke
 
 PLUGIN = """
 import pathlib
@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def align(place: Path, *more: object) -> Result:
-    return command(
+    return invoke(
         "align", "--prompts", place / "p.jsonl", "--model", place / "model", "--plugin", place / "mine.py",
         "--energy", "mine=1", "--sampler", "suffix-mh", "--steps", 1, "--chains", 1, "--max-new-tokens", 3, *more,
     )  # fmt: skip
@@ -54,33 +54,33 @@ def test_parts_are_answered_apart_failures_are_named_and_one_table_comes_out(pla
     assert "prompt 1 ('so'): energy 'mine'" in first.stderr
     assert "line 2 is not JSON" in first.stderr
     assert "line 4 has no 'prompt'" in first.stderr
-    assert command("merge", out, "--to", table).exit_code == 1
+    assert invoke("merge", out, "--to", table).exit_code == 1
 
     again = align(place, "--skip-bad", "--batch", 1, "--out", out, "--shard", "1/2")
     assert "2 of 3 prompts have an answer, 3 of 3 shards are done" in again.output
-    status = json.loads(command("status", out, "--json").stdout)
+    status = json.loads(invoke("status", out, "--json").stdout)
     assert (status["answered"], status["working"], len(status["failed"]), len(status["skipped"])) == (2, [], 1, 2)
-    assert "3 of 3 shards are done" in command("status", out).stdout
-    merged = command("merge", out, "--to", table)
+    assert "3 of 3 shards are done" in invoke("status", out).stdout
+    merged = invoke("merge", out, "--to", table)
     assert (merged.exit_code, "2 answers in" in merged.output) == (3, True)
 
     (place / "broken").unlink()
-    assert command("resume", out, "--plugin", place / "mine.py", "--retry-failed").exit_code == 0
-    assert command("merge", out, "--to", table).exit_code == 0
+    assert invoke("resume", out, "--plugin", place / "mine.py", "--retry-failed").exit_code == 0
+    assert invoke("merge", out, "--to", table).exit_code == 0
     rows = [json.loads(line) for line in table.read_text().splitlines()]
     assert [(r["index"], r["prompt"], r["columns"]) for r in rows] == [
         (0, "the rain", {"id": 1}), (1, "so", {"id": 2}), (2, "a", {"id": 4})
     ]  # fmt: skip
 
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra data is not installed")
-    assert command("merge", out, "--to", tmp_path / "all.parquet").exit_code == 0
+    assert invoke("merge", out, "--to", tmp_path / "all.parquet").exit_code == 0
     columns = parquet.read_table(tmp_path / "all.parquet").to_pydict()
     assert columns["response"] == [row["response"] for row in rows]
     assert columns["energy"] == [row["energy"] for row in rows]
 
     other = align(place, "--skip-bad", "--batch", 2, "--out", out)
     assert (other.exit_code, "batch: 1 then, 2 now" in other.stderr) == (2, True)
-    assert command("show", out / "shards" / "00000").exit_code == 0
+    assert invoke("show", out / "shards" / "00000").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def test_what_means_nothing_for_a_folder_of_prompts_is_refused(
 
 @pytest.mark.parametrize("words", [("status",), ("merge", "--to", "all.jsonl"), ("merge", "--to", "all.txt")])
 def test_a_folder_that_is_none_of_prompts_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
-    result = command(words[0], tmp_path, *words[1:])
+    result = invoke(words[0], tmp_path, *words[1:])
     assert result.exit_code == 2
     said = "ends in .jsonl or .parquet" if "all.txt" in words else "align --prompts FILE --batch N --out DIR"
     assert said in result.stderr
-    assert ("is no folder" in command(words[0], tmp_path / "none", *words[1:]).stderr) == ("all.txt" not in words)
+    assert ("is no folder" in invoke(words[0], tmp_path / "none", *words[1:]).stderr) == ("all.txt" not in words)
 
 
 def test_one_run_has_no_parts_and_nothing_to_retry(place: Path, tmp_path: Path) -> None:
-    assert command("resume", tmp_path, "--retry-failed").exit_code == 2
-    assert command("resume", tmp_path, "--shard", "1/2").exit_code == 2
-    wrong = command("align", "a", "--skip-bad", "--energy", "length=1,target=3")
+    assert invoke("resume", tmp_path, "--retry-failed").exit_code == 2
+    assert invoke("resume", tmp_path, "--shard", "1/2").exit_code == 2
+    wrong = invoke("align", "a", "--skip-bad", "--energy", "length=1,target=3")
     assert (wrong.exit_code, "--skip-bad without a table" in wrong.stderr) == (2, True)

@@ -6,11 +6,10 @@ import json
 import sys
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.models import cache
 from sea_toolkit.models.smollm2 import NAME, SmolLM2
+from tests.cli.commands import invoke
 from tests.cli.processes import sea_toolkit
 
 
@@ -22,7 +21,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def run(*args: str):
-    return CliRunner().invoke(main, ["models", *args], catch_exceptions=False)
+    return invoke("models", *args)
 
 
 def rows(*args: str) -> dict[str, dict]:

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry import scaffold
 from sea_toolkit.registry.scaffold import EXAMPLES
+from tests.cli.commands import invoke
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def run(tmp_path, monkeypatch):
     """Run the command in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEA_PLUGINS", "")
-    return lambda *arguments: CliRunner().invoke(main, ["new-plugin", *arguments], catch_exceptions=False)
+    return lambda *arguments: invoke("new-plugin", *arguments)
 
 
 def files_in(folder: Path) -> set[str]:

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.cli.processes import sea_toolkit, write_chatty
 
 ALIGN = ("align", "the rain", "--max-new-tokens", "4", "--chains", "1", "--sampler", "best-of-n", "--budget", "1")
@@ -26,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("tiny")
     tiny_model("llama").save_pretrained(path)
     tiny_tokenizer().save_pretrained(path)
-    ran = CliRunner().invoke(main, [*ALIGN, "--energy", "length,target=3", "--model", str(path)])
+    ran = invoke(*ALIGN, "--energy", "length,target=3", "--model", path)
     assert ran.exit_code == 0, ran.output
     return str(path)
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.evaluation.test_compare import probe_file
 
 
@@ -28,7 +28,7 @@ def run(folder: Path, *more: str) -> Result:
     short = ["--model", str(folder), "--max-new-tokens", "5", "--budget", "4", "--chains", "2", "--answers", "4"]
     terms = ["--reward", f"{folder}/taste.safetensors", "--energy", "length,target=3"]
     terms += [] if "--weights" in more else ["--weights", "grid:3"]
-    return CliRunner().invoke(main, ["pareto", str(folder / "prompts.txt"), *short, *terms, *more])
+    return invoke("pareto", folder / "prompts.txt", *short, *terms, *more)
 
 
 def test_tables_what_differs_picks_and_where_they_are(folder: Path, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
+from tests.cli.commands import invoke
 
 HISTORY = [
     {"role": "user", "content": "is it on"},
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
     short = ["--model", str(folder), "--max-new-tokens", "6", "--sampler", "best-of-n", "--steps", "1", "--json"]
-    return CliRunner().invoke(main, ["align", *short, "--energy", "length=1,target=3", *arguments], input=stdin)
+    return invoke("align", *short, "--energy", "length=1,target=3", *arguments, stdin=stdin)
 
 
 def answers(result: Result) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_a_conversation_is_more_than_its_last_turn(folder: Path, tmp_path: Path)
     assert "messages" not in alone
     assert with_history["base_response"] != alone["base_response"]
     assert run_files.read_json(tmp_path / "out" / run_files.RECIPE)["prompts"] == [HISTORY]
-    again = CliRunner().invoke(main, ["resume", str(tmp_path / "out"), "--json"])
+    again = invoke("resume", tmp_path / "out", "--json")
     assert answers(again)[0]["candidates"] == with_history["candidates"]
 
 

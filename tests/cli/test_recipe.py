@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 
 RECIPE = """
 max_new_tokens = 6
@@ -47,7 +47,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["recipe", *arguments])
+    return invoke("recipe", *arguments)
 
 
 def test_list() -> None:

@@ -6,12 +6,11 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 from transformers import BertConfig, BertForSequenceClassification, LlamaForSequenceClassification
 
-from sea_toolkit.cli import main
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.testing.tiny import CHAT_TEMPLATE, EOS, tiny_config, tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.conventions.tokenizers import made
 from tests.energies.reward_server import serving
 from tests.helpers import tiny_probe
@@ -50,7 +49,7 @@ def no_plugins(monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, ["reward", "check", *map(str, arguments)], catch_exceptions=False)
+    return invoke("reward", "check", *arguments)
 
 
 def told(*arguments):

@@ -21,7 +21,7 @@ from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import timeless
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 from sea_toolkit.util import run_files
-from tests.cli.commands import command
+from tests.cli.commands import invoke
 from tests.conftest import Install
 
 PLUGIN = """
@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def align(place: Path, out: Path, *more: str) -> Result:
-    return command(
+    return invoke(
         "align", "the rain", "--model", place / "model", "--plugin", place / "mine.py", "--energy", "mine=1",
         "--sampler", "suffix-mh", "--steps", 4, "--chains", 2, "--max-new-tokens", 6, "--checkpoint-every", 50,
         "--out", out, *more,
@@ -81,21 +81,21 @@ def test_a_signal_keeps_what_there_is_and_the_run_goes_on(
     assert f"go on with: {again}" in stopped.stderr
     assert (out / run_files.CHECKPOINT).exists()
     assert [r["status"] for r in json.loads((out / run_files.RESULT).read_text())] == ["interrupted"]
-    shown = json.loads(command("show", out, "--json").stdout)
+    shown = json.loads(invoke("show", out, "--json").stdout)
     assert (shown["status"], shown["step"], shown["steps"], shown["prompts"]) == ("interrupted", 2, 4, ["the rain"])
     if name != "SIGTERM":
         return
-    missing = command("resume", out)
+    missing = invoke("resume", out)
     assert missing.exit_code == 1
     assert f"uses the plugin in {plugin}" in missing.stderr
     assert again in missing.stderr
-    done = command("resume", out, "--plugin", plugin)
+    done = invoke("resume", out, "--plugin", plugin)
     assert done.exit_code == 0, done.output
     whole = json.loads(align(place, tmp_path / "whole", "--json").stdout)
     assert timeless([whole]) == timeless(json.loads((out / run_files.RESULT).read_text()))
     monkeypatch.setattr("sea_toolkit.runs.session.Session.run", None)  # nothing is run
     for words in (("resume", out), ("show", out)):
-        shown_again = command(*words)
+        shown_again = invoke(*words)
         assert shown_again.exit_code == 0, shown_again.output
         assert "aligned answer" in shown_again.stdout
         assert "(done)" in shown_again.stdout
@@ -118,30 +118,30 @@ def test_what_cannot_be_written_is_printed_all_the_same(
     assert json.loads(ended.stdout)["status"] == "done"
     assert f"cannot write {out / run_files.RESULT}" in ended.stderr
     assert "go on with: sea-toolkit resume" in ended.stderr
-    table = command("resume", out, "--plugin", place / "mine.py", "--json")
+    table = invoke("resume", out, "--plugin", place / "mine.py", "--json")
     assert table.exit_code == 0, table.output
     assert timeless([json.loads(table.stdout)]) == timeless([json.loads(ended.stdout)])
     ended = align(place, tmp_path / "other", "--csv", str(place / "mine.py" / "table.csv"))
     assert ended.exit_code == 1
     assert "aligned answer" in ended.stdout
     assert "cannot write" in ended.stderr
-    over = command("align", "hi", "--recipe", place / "mine.py", "--csv", place / "mine.py")
+    over = invoke("align", "hi", "--recipe", place / "mine.py", "--csv", place / "mine.py")
     assert "would be written over what is read" in over.stderr
 
 
 def test_show_of_a_run_that_was_killed_and_of_one_that_runs(place: Path, tmp_path: Path) -> None:
-    assert command("show", tmp_path).exit_code == 1
+    assert invoke("show", tmp_path).exit_code == 1
     assert align(place, tmp_path / "run").exit_code == 0
     for name in (run_files.RESULT, run_files.ENDED):  # what a killed run has not written yet
         (tmp_path / "run" / name).unlink()
-    text = command("show", tmp_path / "run").stdout
+    text = invoke("show", tmp_path / "run").stdout
     assert "stopped, 4 of 4 steps saved" in text
     assert "best so far, energy " in text
     assert f"go on with: sea-toolkit resume {tmp_path / 'run'}" in text
     from sea_toolkit.runs.folder import held_folder
 
     with held_folder(tmp_path / "run"):
-        text = command("show", tmp_path / "run").stdout
+        text = invoke("show", tmp_path / "run").stdout
         assert f"running (process {os.getpid()} on " in text
         assert "go on with" not in text
 
@@ -149,7 +149,7 @@ def test_show_of_a_run_that_was_killed_and_of_one_that_runs(place: Path, tmp_pat
 def test_a_probe_and_its_card_are_not_overwritten(tmp_path: Path) -> None:
     for name in ("README.md", "README.safetensors"):
         (tmp_path / name).write_text("mine")
-        result = command("train-probe", "no.csv", "--out", tmp_path / "README.safetensors")
+        result = invoke("train-probe", "no.csv", "--out", tmp_path / "README.safetensors")
         assert result.exit_code == 2
         assert f"{name} exists already" in result.stderr
         assert (tmp_path / name).read_text() == "mine"

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
+from tests.cli.commands import invoke
 
 ROWS = [{"prompt": "the rain", "response": "a town"}, {"prompt": "the sea", "response": "is it on"}]
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def score(folder: Path, *arguments: str, table: str = "answers.jsonl") -> Result:
     fixed = ["score", str(folder / table), "--model", str(folder / "policy"), "--device", "cpu"]
-    return CliRunner().invoke(main, [*fixed, *arguments])
+    return invoke(*fixed, *arguments)
 
 
 def test_people_and_programs_and_a_file_get_the_same_numbers(folder: Path, tmp_path: Path) -> None:

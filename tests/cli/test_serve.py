@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sea_toolkit.cli import main
+from tests.cli.commands import invoke
 
 BRIEF = '[[energies]]\nname = "reference"\n\n[[energies]]\nname = "length"\ntarget = 5\n'
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def serve(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["serve", "--port", "0", *arguments])
+    return invoke("serve", "--port", "0", *arguments)
 
 
 @pytest.fixture

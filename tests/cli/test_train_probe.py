@@ -8,14 +8,13 @@ import random
 
 import pytest
 import torch
-from click.testing import CliRunner
 from transformers import BertConfig, BertModel
 
-from sea_toolkit.cli import main
 from sea_toolkit.lm.fingerprint import model_facts
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.testing.tiny import LAYERS, tiny_model, tiny_tokenizer
 from sea_toolkit.training.features import pooled_features
+from tests.cli.commands import invoke
 from tests.conventions.tokenizers import made
 
 GOOD, BAD = ["lovely", "shiny", "bright"], ["qzxj", "vkqq", "jxzz"]
@@ -48,7 +47,7 @@ def write_labels(path) -> None:
 
 
 def run(*args):
-    return CliRunner().invoke(main, ["train-probe", *map(str, args)], catch_exceptions=False)
+    return invoke("train-probe", *args)
 
 
 def test_labels_end_to_end(policy, tmp_path):
@@ -106,9 +105,7 @@ def test_an_encoder_with_other_tokens_and_a_hidden_layer(tmp_path, monkeypatch):
     assert "one hidden layer of 8 (gelu) on block 3 of 3" in card
     assert "--model ../bert --hidden 8" in card
     monkeypatch.chdir("/")
-    told = CliRunner().invoke(
-        main, ["reward", "check", str(out), "hi", "lovely shiny bright", "qzxj vkqq jxzz", "--json"]
-    )
+    told = invoke("reward", "check", out, "hi", "lovely shiny bright", "qzxj vkqq jxzz", "--json")
     assert told.exit_code == 0, told.output
     good, bad = (answer["reward"] for answer in json.loads(told.stdout)["answers"])
     assert good > bad

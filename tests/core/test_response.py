@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.core.response import SoftResponse, TokenGradient, survival
+from sea_toolkit.core.gradient_taps import TokenGradient
+from sea_toolkit.core.response import SoftResponse, survival
 from sea_toolkit.testing.tiny import EOS
 from tests.helpers import dense, random_ids, sparse, tiny_policy
 

@@ -10,10 +10,8 @@ import time
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.energies.remote_reward import client as http
 from sea_toolkit.energies.remote_reward.energy import RemoteReward
 from sea_toolkit.errors import ModelError, RecipeError
@@ -24,6 +22,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.tiny import tiny_tokenizer
 from sea_toolkit.util.conversation import Prompt
+from tests.cli.commands import invoke
 from tests.energies.reward_server import serving
 from tests.helpers import hub, random_ids, tiny_policy
 
@@ -309,21 +308,21 @@ def test_the_command_line_allows_what_it_names_and_resumes_a_run_whose_server_di
     words = ["align", "Tell me about owls.", "--max-new-tokens", "6", "--steps", "6", "--chains", "2", "--json"]
     with serving("sglang") as server:
         words += ["--sampler", "suffix-mh", "--reward", f"{server.url}=8,retries=1"]
-        whole = CliRunner().invoke(main, words)
+        whole = invoke(*words)
         assert whole.exit_code == 0, whole.output
         last = 2 * server.count - 1
         server.fault = lambda handler, count: count >= last and handler.drop()
         folder = str(tmp_path / "run")
-        died = CliRunner().invoke(main, [*words, "--out", folder, "--checkpoint-every", "1"])
+        died = invoke(*words, "--out", folder, "--checkpoint-every", "1")
         assert died.exit_code == 1
         assert "broke off the connection" in died.stderr
         assert f"--allow-network {server_of(server.url)}" in died.stderr
         assert json.loads(died.stdout.splitlines()[0])["status"] == "failed"
         server.fault = lambda handler, count: False
-        refused = CliRunner().invoke(main, ["resume", folder])
+        refused = invoke("resume", folder)
         assert refused.exit_code == 2
         assert "--allow-network" in refused.stderr
-        again = CliRunner().invoke(main, ["resume", folder, "--json", "--allow-network", server_of(server.url)])
+        again = invoke("resume", folder, "--json", "--allow-network", server_of(server.url))
         assert again.exit_code == 0, again.output
         one, two = json.loads(whole.stdout.splitlines()[0]), json.loads(again.stdout.splitlines()[0])
         assert (one["response"], one["rewards"]) == (two["response"], two["rewards"])

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sea_toolkit.core.response import SoftResponse, TokenGradient
+from sea_toolkit.core.gradient_taps import TokenGradient
+from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.energies.repetition import Repetition
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.tiny import EOS

@@ -6,17 +6,16 @@ import json
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 import sea_toolkit as sea
 from sea_toolkit import api
-from sea_toolkit.cli import main
 from sea_toolkit.energies.verifier import FunctionJudge
 from sea_toolkit.errors import NumericalError, PluginError, RecipeError, SeaError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.registry.allowed_code import load_code
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.helpers import PROMPTS, hub, tiny_policy
 
 SOURCE = """
@@ -249,14 +248,14 @@ def test_the_command_line(checks, tmp_path, monkeypatch):
         "2",
     ]
     words += ["--json", "--out", str(tmp_path / "run"), "--energy", "verifier=2,function=my_checks:shouts"]
-    refused = CliRunner().invoke(main, words)
+    refused = invoke(*words)
     assert refused.exit_code == 2, refused.output
     assert "--allow-code my_checks:shouts" in refused.stderr
     assert "my_checks" not in sys.modules
-    found = CliRunner().invoke(main, [*words, "--allow-code", "my_checks:shouts"])
+    found = invoke(*words, "--allow-code", "my_checks:shouts")
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["rewards"]["shouts"]["after"] == 1.0
     assert "SHOUT" in found.stderr
     again = ["resume", str(tmp_path / "run"), "--json", "--budget", "8"]
-    assert CliRunner().invoke(main, again).exit_code == 2
-    assert CliRunner().invoke(main, [*again, "--allow-code", "my_checks:shouts"]).exit_code == 0
+    assert invoke(*again).exit_code == 2
+    assert invoke(*again, "--allow-code", "my_checks:shouts").exit_code == 0

@@ -9,13 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models import pickles
 from sea_toolkit.models.pickles import convert_folder
 from sea_toolkit.testing.tiny import tiny_model
+from tests.cli.commands import invoke
 from tests.models.folders import loaded, save_policy
 
 
@@ -73,7 +72,7 @@ def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, proce
 def test_a_converted_folder_is_the_same_model(tmp_path, arch, shards):
     """GPT-2 ties its head to its embeddings: one memory under two names."""
     source = pickled(tmp_path / "m", shards, arch)
-    result = CliRunner().invoke(main, ["models", "convert", str(source), "--out", str(tmp_path / "new")])
+    result = invoke("models", "convert", source, "--out", tmp_path / "new")
     assert result.exit_code == 0, result.output
     policy, expected = loaded(tmp_path / "new"), tiny_model(arch).state_dict()
     assert all(torch.equal(w, expected[key]) for key, w in policy.model.state_dict().items())

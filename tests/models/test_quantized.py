@@ -9,7 +9,6 @@ from torch import nn
 from sea_toolkit.errors import ModelError
 from sea_toolkit.models.loading import load_classifier, load_language_model
 from sea_toolkit.models.quantized import keep_gradients, method_of, with_true_gradient
-from sea_toolkit.testing.tiny import tiny_model
 from tests.helpers import random_ids, tiny_policy
 from tests.models.folders import edit_config, save_classifier, save_policy
 
@@ -21,19 +20,27 @@ class NoGradient(nn.Linear):
         return super().forward(input.detach())
 
 
-@pytest.mark.parametrize("layer", [nn.Linear, NoGradient])
-def test_a_gradient_that_is_not_the_slope_of_the_values_is_refused(layer):
-    model = tiny_model("llama")
+class Stairs(nn.Linear):
+    """Like a kernel that multiplies in 8 bits: each row of its inputs is rounded to 127 steps to each side."""
+
+    def forward(self, input):
+        step = input.detach().abs().amax(-1, keepdim=True) / 127
+        return super().forward(input + ((input / step).round() * step - input).detach())
+
+
+@pytest.mark.parametrize("layer", [nn.Linear, Stairs, NoGradient])
+def test_a_gradient_that_is_not_the_slope_of_the_values_is_refused(layer, tmp_path):
+    model, _ = load_classifier(save_classifier(tmp_path), tiny_policy(), "m")
+    assert method_of(model) is None
     model.config.quantization_config = {"quant_method": "somehow"}
     assert method_of(model) == "somehow"
-    assert method_of(tiny_model("llama")) is None
-    for block in model.model.layers:
-        for part, name in ((block.mlp, "up_proj"), (block.mlp, "gate_proj"), (block.self_attn, "v_proj")):
-            old = part.get_submodule(name)
+    for path, old in [(path, old) for path, old in model.named_modules() if isinstance(old, nn.Linear)]:
+        if layer is not NoGradient or path.endswith(("up_proj", "gate_proj", "v_proj")):
+            part, _, name = path.rpartition(".")
             new = layer(old.in_features, old.out_features, bias=False)
             new.load_state_dict(old.state_dict())
-            part.add_module(name, new)
-    if layer is nn.Linear:
+            model.get_submodule(part).add_module(name, new)
+    if layer is not NoGradient:
         assert with_true_gradient(model, "m") is model
     else:
         with pytest.raises(ModelError, match="m is quantized by somehow, and its gradient is not the slope"):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
 import sea_toolkit as sea
 from sea_toolkit.api import resume
-from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util.run_files import write_sealed
+from tests.cli.commands import invoke
 from tests.helpers import hub
 from tests.models.folders import edit_config, save_classifier, save_policy
 
@@ -153,10 +152,10 @@ def test_the_flag_of_each_command(coded, coded_reward, plain, ran, tmp_path, com
         "train-probe": [str(tmp_path / "d.jsonl"), "--model", coded, "--layer", "1", "--device", "cpu",
                         "--out", str(tmp_path / "p.safetensors")],
     }[command]  # fmt: skip
-    result = CliRunner().invoke(main, [command, *words])
+    result = invoke(command, *words)
     assert result.exit_code == 1
     assert "Python code of its own" in result.output
     assert not ran.exists()
-    result = CliRunner().invoke(main, [command, *words, "--trust-remote-code"])
+    result = invoke(command, *words, "--trust-remote-code")
     assert result.exit_code == 0, result.output
     assert ran.exists()

@@ -10,11 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.registry.records import CORE
 from sea_toolkit.registry.scaffold import EXAMPLES, ITEM_KINDS, TEMPLATES
+from tests.cli.commands import invoke
 from tests.plugins.environments import ROOT, Environment, build
 
 NAMES = {kind: f"my-{kind}" for kind in EXAMPLES}
@@ -32,7 +31,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 def new_plugin(name: str, kind: str, out: Path) -> Path:
     """Write the package."""
-    done = CliRunner().invoke(main, ["new-plugin", name, "--kind", kind, "--out", str(out)])
+    done = invoke("new-plugin", name, "--kind", kind, "--out", out)
     assert done.exit_code == 0, done.output
     return out / f"sea-{name}"
 

@@ -7,15 +7,14 @@ import sys
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.util.conversation import Prompt
 from sea_toolkit.util.prompts import read_prompts
+from tests.cli.commands import invoke
 from tests.helpers import hub, tiny_policy
 
 RUN = {"sampler": {"name": "best-of-n", "chains": 2, "steps": 1}, "max_new_tokens": 5}
@@ -170,12 +169,12 @@ def test_the_command_line_takes_a_function_of_a_file_if_it_is_allowed(tmp_path, 
     (tmp_path / "p.csv").write_text("prompt,solution\na dog,four\n")
     name = "checks/my-rewards.py:right"
     words = ["align", "--prompts", "p.csv", "--reward", f"{name}=8", "--json", "--max-new-tokens", "5", "--steps", "1"]
-    refused = CliRunner().invoke(main, words)
+    refused = invoke(*words)
     assert refused.exit_code == 2
     assert f"--allow-code {name}" in refused.stderr
-    found = CliRunner().invoke(main, [*words, "--allow-code", name])
+    found = invoke(*words, "--allow-code", name)
     assert found.exit_code == 0, found.output
     assert set(json.loads(found.stdout)["rewards"]["right"].values()) == {4.0}
-    nowhere = CliRunner().invoke(main, [*words[:4], "no.py:f=8", "--allow-code", "no.py:f"])
+    nowhere = invoke(*words[:4], "no.py:f=8", "--allow-code", "no.py:f")
     assert nowhere.exit_code == 1
     assert "there is no file" in nowhere.stderr

@@ -6,10 +6,8 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.core.row_selection import select_prompts
 from sea_toolkit.errors import PluginError, RecipeError
@@ -19,6 +17,7 @@ from sea_toolkit.problem.energy import Energy
 from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.setting import registered
 from sea_toolkit.testing.tiny import EOS
+from tests.cli.commands import invoke
 from tests.helpers import hub, problem_for, random_ids, run_for, tiny_policy
 
 GOAL = {"column": "goal"}
@@ -174,7 +173,7 @@ def test_the_last_prompt_of_many_batches_and_of_a_dry_run_is_looked_at_first(tmp
         sea.align(prompts, batch=2, hub=hub(), energies={"length": {"target": GOAL}})
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
     words = ["align", "--prompts", str(tmp_path / "p.jsonl"), "--energy", "length=1,target={column=goal}", "--dry-run"]
-    refused = CliRunner().invoke(main, words)
+    refused = invoke(*words)
     assert refused.exit_code == 2
     assert "prompt 6 ('on') has a blank" in refused.stderr
 
@@ -231,7 +230,7 @@ def test_it_goes_through_files_runs_their_resumption_and_comparisons(tmp_path, m
         words = ["align", "--prompts", str(tmp_path / name), "--energy", "length=1,target={column=goal}", "--json",
                  "--energy", "keywords=1,words={column=words}", "--max-new-tokens", "5", "--steps", "1",
                  "--out", str(tmp_path / name[2:])]  # fmt: skip
-        done = CliRunner().invoke(main, words)
+        done = invoke(*words)
         assert done.exit_code == 0, done.output
         found.append([json.loads(line) for line in done.stdout.splitlines()])
     first, second = ([{**result, "ledger": None, "chains": None} for result in results] for results in found)

@@ -11,11 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sea_toolkit.cli import main
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.registry.records import CORE
+from tests.cli.commands import invoke
 from tests.registry.hub_sources import energy, names_of
 
 
@@ -40,7 +39,7 @@ def record_own(info: Path, *files: Path) -> None:
 
 
 def pins() -> list[str]:
-    result = CliRunner().invoke(main, ["list-plugins", "--requirements"])
+    result = invoke("list-plugins", "--requirements")
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()
 

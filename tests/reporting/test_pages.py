@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from sea_toolkit.api import align
-from sea_toolkit.cli import main
 from sea_toolkit.errors import SeaError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.evaluation.pages import write_report
@@ -25,6 +23,7 @@ from sea_toolkit.reporting.page.steps import Course
 from sea_toolkit.runs.result import Interrupted, Result
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_reward, tiny_tokenizer
 from sea_toolkit.util import run_files
+from tests.cli.commands import invoke
 from tests.helpers import hub, warmth
 from tests.reporting.pages import Element, read_page
 
@@ -255,7 +254,7 @@ def test_what_cannot_be_shown_or_written_is_said(work: Path, results: list[Resul
     else:
         target, said = tmp_path, "is a folder"
     before = (work / "run" / "result.json").read_bytes()
-    found = CliRunner().invoke(main, ["report", str(folder), "-o", str(target)])
+    found = invoke("report", folder, "-o", target)
     assert (found.exit_code, said in found.output) == (1 if case == "damaged" else 2, True), found.output
     assert not target.is_file() or target.read_bytes() == before
 
@@ -293,7 +292,7 @@ def test_a_command_writes_the_page_of_its_folder(tmp_path: Path) -> None:
     asked = ["--energy", "length,target=3", "--model", str(tmp_path / "model"), "--max-new-tokens", "4"]
     html = ["--html", str(tmp_path / "page.html")]
     more = ["--sampler", "best-of-n", "--budget", "3", "--out", str(tmp_path / "run")]
-    found = CliRunner().invoke(main, ["align", "a", *asked, *more, *html])
+    found = invoke("align", "a", *asked, *more, *html)
     assert found.exit_code == 0, found.output
     assert read_page((tmp_path / "page.html").read_text(encoding="utf-8")).all("details", "prompt")
     (tmp_path / "p.txt").write_text("a", encoding="utf-8")
@@ -302,7 +301,7 @@ def test_a_command_writes_the_page_of_its_folder(tmp_path: Path) -> None:
         ["compare", str(tmp_path / "p.txt"), "--samplers", "args"],
         ["pareto", str(tmp_path / "p.txt")],
     ):
-        found = CliRunner().invoke(main, [*command, *asked, *html])
+        found = invoke(*command, *asked, *html)
         assert (found.exit_code, "expected: --out DIR beside it" in found.output) == (2, True), found.output
 
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from sea_toolkit.api import resume
-from sea_toolkit.cli import main
 from sea_toolkit.errors import LONGEST, RecipeError, did_you_mean
 from sea_toolkit.models.from_pretrained import explained
 from sea_toolkit.runs.overrides import build_recipe
 from sea_toolkit.runs.recipe import Recipe
+from tests.cli.commands import invoke
 
 LENGTH = {"name": "length", "target": 3}
 
@@ -123,7 +122,7 @@ def test_numbers_of_numpy_paths_and_names_of_torch_are_taken() -> None:
     ],
 )  # fmt: skip
 def test_odd_flags_are_refused_in_words(arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(main, ["align", "hi", "--energy", "length,target=3", *arguments])
+    result = invoke("align", "hi", "--energy", "length,target=3", *arguments)
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 2, result.output
     assert len(result.output) < 3 * LONGEST

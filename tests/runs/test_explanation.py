@@ -10,20 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, Group
 
 from sea_toolkit import api
 from sea_toolkit.api import align
-from sea_toolkit.cli import main
 from sea_toolkit.cli.explanation import explained
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.runs.archive import Candidate
 from sea_toolkit.runs.explanation import decide, explain
 from sea_toolkit.runs.result import Result
 from sea_toolkit.testing.tiny import tiny_policy, tiny_reward
+from tests.cli.commands import invoke
 from tests.helpers import hub
 
 LIKED = list(range(20, 60))
@@ -156,7 +155,7 @@ def test_it_is_kept_in_the_folder_and_shown_from_there(tmp_path: Any, results: l
         energies={"liked": (3.0, liked), "reward": (1.0, tiny_reward()), "length": {"target": 4, "weight": 0.5}},
     )
     assert again == kept
-    shown = CliRunner().invoke(main, ["show", str(tmp_path / "run"), "--explain", "--json"])
+    shown = invoke("show", tmp_path / "run", "--explain", "--json")
     (first, _) = json.loads(shown.output)["results"]
     assert first["tokens"]["after"][0]["gains"].keys() == {"liked", "reward", "length"}
     assert first["explanation"]["runner_up"]["by"] in {"liked", "reward", "length", "reference", "repetition limit"}
@@ -184,7 +183,7 @@ def test_it_prints_safely_with_and_without_color(results: list[Result]) -> None:
 
 
 def test_a_dry_run_has_nothing_to_explain() -> None:
-    result = CliRunner().invoke(main, ["align", "a", "--reward", "sentiment", "--dry-run", "--explain"])
+    result = invoke("align", "a", "--reward", "sentiment", "--dry-run", "--explain")
     assert (result.exit_code, "finds no answer to explain" in result.output) == (2, True)
 
 

@@ -13,10 +13,8 @@ from functools import cache
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from sea_toolkit import api
-from sea_toolkit.cli import main
 from sea_toolkit.errors import SeaError
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.records import CORE
@@ -25,6 +23,7 @@ from sea_toolkit.testing.runs import left_behind
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util import run_files
 from sea_toolkit.util.files import SCRATCH
+from tests.cli.commands import invoke
 from tests.helpers import PROMPTS, hub, run_for, tiny_policy, warmth
 
 SAMPLERS = [i.name for i in hub().items("sampler")]
@@ -235,7 +234,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(sampler, moment, tmp_path
     assert any(line.strip() == f"ended {-signal.SIGKILL}" for line in worker.stdout)
     assert not (tmp_path / "cut" / run_files.RESULT).exists()
     if sampler == "tilted":
-        done = CliRunner().invoke(main, ["resume", str(tmp_path / "cut"), "--json"])
+        done = invoke("resume", tmp_path / "cut", "--json")
         assert done.exit_code == 0, done.output
     else:
         api.resume(tmp_path / "cut", hub=hub())

@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import sea_toolkit as sea
-from sea_toolkit.cli import main
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.compare import compare
 from sea_toolkit.testing.tiny import tiny_policy
 from sea_toolkit.util.paths import cache_folder, user_path
+from tests.cli.commands import invoke
 
 LONG, NOBODY = "a" * 300, "~no-such-user/x"
 
@@ -60,7 +59,7 @@ def test_what_is_no_path_is_refused(text: str, words: str) -> None:
 )  # fmt: skip
 def test_every_option_that_takes_a_path_refuses_it(arguments: tuple[str, ...], value: str) -> None:
     more = ("list-plugins",) if arguments == ("--plugin",) else ()
-    result = CliRunner().invoke(main, [*arguments, value, *more])
+    result = invoke(*arguments, value, *more)
     assert result.exit_code in (1, 2), result.output
     assert result.stderr.startswith("error: "), result.output
     assert isinstance(result.exception, SystemExit)
@@ -69,7 +68,7 @@ def test_every_option_that_takes_a_path_refuses_it(arguments: tuple[str, ...], v
 
 @pytest.mark.parametrize("name", ["--model", "--sampler", "--device", "--column", "--messages"])
 def test_a_variable_of_the_shell_that_is_not_set_is_no_value(name: str) -> None:
-    result = CliRunner().invoke(main, ["align", "hi", name, ""])
+    result = invoke("align", "hi", name, "")
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, f"error: {name} is empty")
 
 
@@ -89,8 +88,8 @@ def test_python_refuses_it_as_well(value: str) -> None:
 def test_without_a_home_the_list_of_plugins_is_there_and_the_cache_asks_for_a_folder(homeless: None) -> None:
     with pytest.raises(RecipeError, match=r"no home folder for the cache[\s\S]*SEA_CACHE"):
         cache_folder()
-    assert CliRunner().invoke(main, ["list-plugins"]).exit_code == 0
-    result = CliRunner().invoke(main, ["models", "list"])
+    assert invoke("list-plugins").exit_code == 0
+    result = invoke("models", "list")
     assert isinstance(result.exception, SystemExit)
     assert "no home folder for the cache" in result.stdout
 
@@ -98,7 +97,7 @@ def test_without_a_home_the_list_of_plugins_is_there_and_the_cache_asks_for_a_fo
 @pytest.mark.parametrize("value", [NOBODY, LONG])
 def test_a_cache_that_is_no_path_is_told_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SEA_CACHE", value)
-    assert CliRunner().invoke(main, ["list-plugins"]).exit_code == 0
-    assert "SEA_CACHE is" in CliRunner().invoke(main, ["models", "list"]).stdout
+    assert invoke("list-plugins").exit_code == 0
+    assert "SEA_CACHE is" in invoke("models", "list").stdout
     monkeypatch.setenv("SEA_CACHE", "")  # as if it were not set
     assert cache_folder().name == "sea-toolkit"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
-from sea_toolkit.testing.conformance import Checks, reported
+from sea_toolkit.testing.conformance import reported
 from sea_toolkit.testing.energies.models import check_models
 from sea_toolkit.testing.energies.responses import check_responses
 from sea_toolkit.testing.energies.subject import Subject
 from sea_toolkit.testing.energies.texts import check_texts
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.setting import Setting, under_test
 
 PROPERTIES = {
     "builds": "it registers, takes these options, and binds",
@@ -57,10 +56,8 @@ def check_energy(energy: Any, setting: Setting | None = None, /, **options: Any)
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("energy", energy), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("energy", energy, PROPERTIES, setting) as (checks, hub, item):
         with checks("builds"):
-            hub, item = stack.enter_context(registered("energy", energy, setting.hub))
             subject = Subject(hub, item, options, setting)
             if subject.energy.joint:
                 checks.lacks |= {"chains alone"}

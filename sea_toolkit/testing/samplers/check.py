@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from sea_toolkit.samplers.base import sampler_class
-from sea_toolkit.testing.conformance import Checks, reported
+from sea_toolkit.testing.conformance import reported
 from sea_toolkit.testing.samplers.runs import check_law, check_runs
 from sea_toolkit.testing.samplers.steps import check_reads_budget, check_steps
 from sea_toolkit.testing.samplers.subject import Subject
-from sea_toolkit.testing.setting import Setting, described, registered
+from sea_toolkit.testing.setting import Setting, under_test
 
 PROPERTIES = {
     "builds": "it registers as a class that derives from Sampler, takes these options, and starts",
@@ -51,10 +50,8 @@ def check_sampler(sampler: Any, setting: Setting | None = None, /, **options: An
         ConformanceError: one does not; it is named.
     """
     setting = setting or Setting()
-    checks = Checks(described("sampler", sampler), PROPERTIES, setting.lacks)
-    with ExitStack() as stack:
+    with under_test("sampler", sampler, PROPERTIES, setting) as (checks, hub, item):
         with checks("builds"):
-            hub, item = stack.enter_context(registered("sampler", sampler, setting.hub))
             sampler_class(item)
             subject = Subject(hub, item, options, setting)
             subject.walk(steps=1)

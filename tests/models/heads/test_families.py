@@ -7,12 +7,10 @@ import re
 
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, GPTNeoXConfig, GPTNeoXModel
 
-from sea_toolkit.cli import main
 from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.readers.bridge import plain_bridge
@@ -21,6 +19,7 @@ from sea_toolkit.readers.output_choice import OutputChoice
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_to import shown_to
 from sea_toolkit.testing.tiny import BOS, EOS, PAD, tiny_tokenizer
+from tests.cli.commands import invoke
 from tests.helpers import PROMPTS, dense, problem_for, random_ids, tiny_policy
 from tests.models.folders import edit_config, save_classifier, save_policy
 from tests.models.heads.checkpoints import hidden_of, layer, save_headed, states_of
@@ -210,7 +209,7 @@ def test_a_folder_is_enough_on_the_command_line(tmp_path):
     policy, folder = save_policy(tmp_path / "policy"), save_headed(tmp_path / "rm", layer("score_head"))
     tokenizer = tokenizer_with(folder)
     words = ["Hi", "--model", str(policy), "--reward", f"{folder}=8", "--max-new-tokens", "4", "--steps", "1", "--json"]
-    result = CliRunner().invoke(main, ["align", *words, "--device", "cpu", "--dtype", "float32"])
+    result = invoke("align", *words, "--device", "cpu", "--dtype", "float32")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     text = f"BEGINNING OF CONVERSATION: USER: Hi ASSISTANT:{found['response']}"
