@@ -73,11 +73,14 @@ class Aligner:
         template_options: variables of the chat template.
         hub: plugins; by default all that are installed.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
+        memory_limit: what this process may use on a device, models included, as bytes or a text such as "4GiB"; else
+            what the environment variable `SEA_MEMORY_LIMIT` says, else most of what is free. It belongs to the machine
+            and not to the recipe: passes through models are cut into parts that fit.
         progress: True shows on stderr how far a call is; a function is called as `progress(done, total, what)` while
             something is loaded or downloaded.
 
     Raises:
-        RecipeError: the recipe is wrong.
+        RecipeError: the recipe is wrong, or the memory limit is none.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Aligner:
         template_options: Mapping[str, Any] | None = None,
         hub: PluginHub | None = None,
         trust_remote_code: bool = False,
+        memory_limit: str | int | None = None,
         progress: bool | Progress = False,
     ) -> None:
         settings = {
@@ -101,7 +105,9 @@ class Aligner:
             "template": template, "system": system, "template_options": template_options,
         }  # fmt: skip
         self._live, told = watched(progress)
-        self.session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+        self.session = Session(
+            hub, policy=policy, progress=told, trust_remote_code=trust_remote_code, memory_limit=memory_limit
+        )
         self.recipe = build_recipe(recipe, None, settings, hub=self.session.hub)
 
     @property

@@ -44,6 +44,7 @@ class AlignSettings(RunSettings, total=False):
     system: str | None
     template_options: Mapping[str, Any] | None
     trust_remote_code: bool
+    memory_limit: str | int | None
     hub: PluginHub | None
     progress: bool | Progress
 
@@ -84,6 +85,7 @@ def align(
     allow_code: Collection[str] = (),
     allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
+    memory_limit: str | int | None = None,
     out: str | Path | None = None,
     hub: PluginHub | None = None,
     checkpoint_every: int = 10,
@@ -117,7 +119,7 @@ def align(
         explain: tell at the end what each token of an answer is worth; see `Result.explain`.
         max_new_tokens: length of an answer, at most.
         seed: of all randomness.
-        batch: prompts that are worked on together, at most: it bounds the memory; all of them if it is None.
+        batch: prompts that are worked on together, at most; all of them if it is None.
         policy: your own model and tokenizer as a `Policy`; else the recipe's is loaded.
         model: the policy's name in the catalog, Hugging Face id or folder.
         device: where it runs; `auto` is the first GPU, or the CPU.
@@ -130,6 +132,9 @@ def align(
         allow_network: servers, as `http://host:port`, that the recipe's energies may send prompts and answers to; those
             in `reward=` are allowed by being there.
         trust_remote_code: whether Python that comes with a model (the policy, a reward, a judge) may run.
+        memory_limit: what this process may use on a device, models included, as bytes or a text such as "4GiB"; else
+            what the environment variable `SEA_MEMORY_LIMIT` says, else most of what is free. It belongs to the machine
+            and not to the recipe: passes through models are cut into parts that fit.
         out: folder for recipe, manifest, trace, checkpoints and result.
         hub: plugins; by default all that are installed.
         checkpoint_every: steps between checkpoints (with `out`).
@@ -153,7 +158,7 @@ def align(
     aligner = Aligner(
         recipe, policy=policy, model=model, device=device, dtype=dtype, attention=attention, template=template,
         system=system, template_options=template_options, hub=hub, trust_remote_code=trust_remote_code,
-        progress=progress,
+        memory_limit=memory_limit, progress=progress,
     )  # fmt: skip
     return aligner.align(
         prompts, reward=reward, energies=energies, sampler=sampler, chains=chains, steps=steps, budget=budget,
@@ -174,6 +179,7 @@ def resume(
     allow_code: Collection[str] = (),
     allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
+    memory_limit: str | int | None = None,
     force: bool = False,
     steps: int | None = None,
     budget: float | None = None,
@@ -202,6 +208,7 @@ def resume(
         allow_code: the functions that the run's energies may run, again: the folder does not allow any.
         allow_network: the servers that the run's energies may ask, again.
         trust_remote_code: whether Python that comes with a model may run, again.
+        memory_limit: as for `align`; a run is not tied to the limit that it began with.
         force: go on though plugins or models are others than before; the manifest records it.
         steps: go on to this many in all, instead of what the recipe says; the manifest records it.
         budget: the same in base samples per prompt.
@@ -219,7 +226,7 @@ def resume(
         return done.results
     run_files.read_bytes(folder / run_files.RECIPE)  # where there is no run, no folder is made
     live, told = watched(progress)
-    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code)
+    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code, memory_limit=memory_limit)
 
     def go_on() -> list[Result]:
         with shown(live), held_folder(folder):

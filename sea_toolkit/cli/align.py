@@ -32,6 +32,7 @@ from sea_toolkit.cli.report import refuse_page, write_page
 from sea_toolkit.cli.shared_options import (
     engine_options,
     html_option,
+    memory_option,
     policy_options,
     recipe_options,
     shard_option,
@@ -61,7 +62,7 @@ _SECTIONS = {
         "--batch",
     ),
     "Many prompts, many machines": ("--skip-bad", "--shard", "--engine", "--workers", "--gpus-per-worker", "--address"),
-    "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
+    "The policy": ("--model", "--device", "--dtype", "--attention", "--memory-limit", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
     "What is kept and shown": ("--dry-run", "--explain", "--out", "--checkpoint-every", "--html", "--csv", "--json"),
 }
@@ -117,6 +118,7 @@ Examples:
 @click.option("--rewrite", type=int, metavar="N", help="Let N rewrites by the policy compete with the answer.")
 @click.option("--draft", metavar="TEXT", help="Improve this text instead of the policy's own samples.")
 @policy_options
+@memory_option
 @trust_option
 @code_option
 @network_option

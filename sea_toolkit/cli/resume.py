@@ -14,7 +14,7 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.engine import asked_engine
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.many import carry_out, is_many, refuse
-from sea_toolkit.cli.shared_options import engine_options, shard_option, time_option
+from sea_toolkit.cli.shared_options import engine_options, memory_option, shard_option, time_option
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.part import Part
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Go on though plugins or models have changed; the manifest records it.")
 @shard_option
 @engine_options
+@memory_option
 @click.option("--retry-failed", is_flag=True, help="Of many prompts: try those again that have no answer.")
 @code_option
 @network_option

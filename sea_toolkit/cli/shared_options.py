@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from sea_toolkit.cli.arguments import GIVEN, PATH, RECIPE, TERM, named_table, te
 from sea_toolkit.cli.completion import ENERGIES, POLICIES, REWARDS
 from sea_toolkit.models.policy_spec import Attention
 from sea_toolkit.shards.part import Part
+from sea_toolkit.util.sizes import MEMORY_LIMIT, bytes_of
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -109,6 +111,33 @@ time_option = click.option(
     help="End after so many seconds of sampling; the best so far is the answer.",
 )
 """`--max-seconds`."""
+
+
+def _set_limit(context: click.Context, option: click.Parameter, text: str | None) -> None:
+    """Put the limit into the environment, where this process and its workers look, as long as the command runs."""
+    if text is None:
+        return
+    bytes_of(text, "--memory-limit")
+    before = os.environ.get(MEMORY_LIMIT)
+    os.environ[MEMORY_LIMIT] = text
+
+    def put_back() -> None:
+        if before is None:
+            os.environ.pop(MEMORY_LIMIT, None)
+        else:
+            os.environ[MEMORY_LIMIT] = before
+
+    context.call_on_close(put_back)
+
+
+memory_option = click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    callback=_set_limit,
+    expose_value=False,
+    help="What a process may use on a device, models included: 4GiB.  [default: $SEA_MEMORY_LIMIT, or what is free]",
+)
+"""`--memory-limit`."""
 
 
 def _part(context: click.Context, option: click.Parameter, text: str | None) -> Part | None:

@@ -155,6 +155,16 @@ def backward_passes() -> Iterator[list[BackwardPass]]:
         _BACKWARD.reset(token)
 
 
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Within the block nothing is counted: a pass is run again to save memory, or to see what it takes."""
+    token = _ACTIVE.set(None)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
 def active_meter() -> Meter | None:
     """The meter of the energy that runs, or is bound, right now."""
     return _ACTIVE.get()

@@ -15,7 +15,18 @@ from transformers import DynamicCache
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.cache_trial import CACHE_NAMES, long_from, settle
-from sea_toolkit.lm.kv_cache import OpenCache, Prefix, growing_cache, read_cache
+from sea_toolkit.lm.kv_cache import (
+    KeysValues,
+    OpenCache,
+    Prefix,
+    grow_cache,
+    growing_cache,
+    is_buffered,
+    join_rows,
+    read_cache,
+    rows_of_cache,
+)
+from sea_toolkit.lm.micro_batches import in_micro_batches
 from sea_toolkit.lm.reread import Embedded, RereadCache, Running
 
 
@@ -73,9 +84,16 @@ class Backbone:
         if not self.shares_prefix or len({self._is_long(len(row)) for row in rows}) > 1:
             return Prefix(ids, mask, Embedded(embeds, mask), self.read(embeds, mask)[:, -1].clone())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache()
-        hidden = self.run(embeds, mask, positions, cache)
-        return Prefix(ids, mask, read_cache(cache, 0, width), hidden[:, -1].clone())
+        kept: dict[int, KeysValues] = {}
+
+        def read(part: slice, embeds: Tensor) -> Tensor:
+            cache = DynamicCache()
+            hidden = self.run(embeds, mask[part], positions[part], cache)
+            kept[part.start] = read_cache(cache, 0, width)
+            return hidden[:, -1].clone()
+
+        last = in_micro_batches(self.base, embeds, read)
+        return Prefix(ids, mask, join_rows([*kept.values()]), last)
 
     def hidden(
         self,
@@ -91,15 +109,32 @@ class Backbone:
             mask: false where a token is skipped: it is never attended to, and takes no position.
         """
         p, c, n, _ = embeds.shape
-        rows, order = embeds.reshape(p * c, n, -1), None
         seen = torch.ones(p * c, n, dtype=torch.bool, device=embeds.device) if mask is None else mask.flatten(0, 1)
-        before = None if prefix is None else prefix.rows(c)
+
+        def read(part: slice, rows: Tensor) -> Tensor:
+            before = None if prefix is None else prefix.rows_at(c, part)
+            return self._after(before, rows, seen[part], has_gaps=mask is not None)
+
+        context = 0 if prefix is None else prefix.mask.shape[1]
+        return in_micro_batches(self.base, embeds.reshape(p * c, n, -1), read, context).unflatten(0, (p, c))
+
+    def _after(
+        self,
+        prefix: Prefix | None,
+        rows: Float[Tensor, "rows n D"],
+        seen: Bool[Tensor, "rows n"],
+        *,
+        has_gaps: bool,
+    ) -> Float[Tensor, "rows n H"]:
+        """Final hidden states of tokens, each row after its own prefix; see `hidden`."""
+        n, order = rows.shape[1], None
+        before = None if prefix is None else prefix.layers
         if isinstance(before, Embedded):
             rows, seen = torch.cat([before.embeds, rows], 1), torch.cat([before.mask, seen], -1)
             self._require_one_side(before.mask.sum(-1), seen.sum(-1))
         if isinstance(before, Embedded) or (before is None and (not self.shares_prefix or self._is_long(n))):
-            return self.read(rows, seen)[:, -n:].unflatten(0, (p, c))
-        if mask is not None:
+            return self.read(rows, seen)[:, -n:]
+        if has_gaps:
             # skipped tokens go to the end, because a sliding window counts places in the row rather than positions
             order = (~seen).long().argsort(dim=-1, stable=True)[..., None].expand_as(rows)
             rows, seen = rows.gather(1, order), seen.gather(1, order[..., 0])
@@ -107,13 +142,12 @@ class Backbone:
         cache = None
         if prefix is not None and before is not None:
             cache = growing_cache(before)
-            before_mask = prefix.mask.repeat_interleave(c, 0)
-            positions = positions + before_mask.sum(-1, keepdim=True)
-            seen = torch.cat([before_mask, seen], -1)
+            positions = positions + prefix.mask.sum(-1, keepdim=True)
+            seen = torch.cat([prefix.mask, seen], -1)
         states = self.run(rows, seen, positions, cache)
         if order is not None:
             states = torch.zeros_like(states).scatter(1, order[..., :1].expand_as(states), states)
-        return states.unflatten(0, (p, c))
+        return states
 
     def run(
         self,
@@ -125,6 +159,19 @@ class Backbone:
         """The base model on rows of embeddings after an open cache (None: no cache), which grows by them."""
         if isinstance(cache, RereadCache):
             return self.reread(cache, embeds)
+        if not is_buffered(cache):
+            return self._run(embeds, mask, positions, cache)
+
+        def read(part: slice, rows: Tensor) -> Tensor:
+            return self._run(rows, mask[part], positions[part], rows_of_cache(cache, part))
+
+        states = in_micro_batches(self.base, embeds, read, mask.shape[1])
+        grow_cache(cache, embeds.shape[1])
+        return states
+
+    def _run(
+        self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None
+    ) -> Float[Tensor, "rows n H"]:
         if self._switch is not None and cache is not None and len(cache.layers):
             self._require_one_side(positions.amin(-1), positions.amax(-1) + 1)
         extra: dict[str, Any] = {} if self.cache_name is None else {self.cache_name: cache}
@@ -195,8 +242,8 @@ class Backbone:
         cache.append(embeds)
         self._require_one_side(before, before + n)
         if n > 1 or not self.keeps_state or embeds.requires_grad:
-            cache.running = []
-            return self.read(cache.embeds, cache.mask)[:, -n:]
+            cache.running, mask = [], cache.mask
+            return in_micro_batches(self.base, cache.embeds, lambda part, rows: self.read(rows, mask[part])[:, -n:])
         if cache.running:
             lengths = cache.mask.sum(-1)
             pieces = [

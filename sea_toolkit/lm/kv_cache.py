@@ -7,8 +7,9 @@ function here takes either kind, so that callers need not know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -64,17 +65,44 @@ class Prefix:
             return self.layers.repeat(chains)
         return [(k.repeat_interleave(chains, 0), v.repeat_interleave(chains, 0)) for k, v in self.layers]
 
+    def rows_at(self, chains: int, part: slice) -> Prefix:
+        """A prefix with a row of its own for each of some of the rows p · chains + c."""
+        every = torch.arange(len(self.mask), device=self.mask.device).repeat_interleave(chains)
+        chosen = every[part]
+        if len(chosen) < len(every):
+            return self.select(chosen)
+        if chains == 1:
+            return self
+        return Prefix(self.ids[every], self.mask[every], self.rows(chains), self.last_hidden[every])
+
 
 class _BufferedLayer(DynamicLayer):
-    """A cache layer with room for the tokens to come, so that a decode step copies one token and not the whole past."""
+    """A cache layer with room for the tokens to come, so that a decode step copies one token and not the whole past.
 
-    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
+    Args:
+        buffers: keys and values.
+        length: how many of their places are filled.
+    """
+
+    def __init__(self, buffers: Sequence[Tensor], length: int) -> None:
         super().__init__()
-        self.device, self.dtype, self.is_initialized = keys.device, keys.dtype, True
-        self.length = keys.shape[-2]
-        self._buffers = [
-            torch.cat([t, t.new_empty((*t.shape[:-2], room, t.shape[-1]))], dim=-2) for t in (keys, values)
-        ]
+        self.device, self.dtype, self.is_initialized = buffers[0].device, buffers[0].dtype, True
+        self.length, self._buffers = length, [*buffers]
+        self._publish()
+
+    @classmethod
+    def after(cls, keys: Tensor, values: Tensor, room: int) -> _BufferedLayer:
+        """A copy of keys and values with room for more."""
+        wider = [torch.cat([t, t.new_empty((*t.shape[:-2], room, t.shape[-1]))], dim=-2) for t in (keys, values)]
+        return cls(wider, keys.shape[-2])
+
+    def rows(self, part: slice) -> _BufferedLayer:
+        """Some of its rows, in the same memory."""
+        return _BufferedLayer([buffer[part] for buffer in self._buffers], self.length)
+
+    def grow(self, tokens: int) -> None:
+        """Count places that were filled through `rows`."""
+        self.length += tokens
         self._publish()
 
     def _publish(self) -> tuple[Tensor, Tensor]:
@@ -119,8 +147,26 @@ def buffered_cache(layers: KeysValues | Embedded, room: int) -> OpenCache:
     if isinstance(layers, Embedded):
         return RereadCache(layers)
     cache = DynamicCache()
-    cache.layers = [_BufferedLayer(k, v, room) for k, v in layers]
+    cache.layers = [_BufferedLayer.after(k, v, room) for k, v in layers]
     return cache
+
+
+def rows_of_cache(cache: DynamicCache, part: slice) -> DynamicCache:
+    """Some rows of a buffered cache, in the same memory: what a pass over them appends, `grow_cache` counts."""
+    some = DynamicCache()
+    some.layers = [layer.rows(part) for layer in _open_layers(cache)]
+    return some
+
+
+def grow_cache(cache: DynamicCache, tokens: int) -> None:
+    """Count tokens that passes over all rows of a buffered cache have appended, some rows after the other."""
+    for layer in _open_layers(cache):
+        layer.grow(tokens)
+
+
+def is_buffered(cache: OpenCache | None) -> TypeGuard[DynamicCache]:
+    """Whether it is a cache that `buffered_cache` has made of keys and values."""
+    return isinstance(cache, DynamicCache) and any(isinstance(layer, _BufferedLayer) for layer in cache.layers)
 
 
 def extend_cache(cache: OpenCache, layers: KeysValues, length: int) -> None:
@@ -149,6 +195,13 @@ def take_rows(layers: KeysValues, rows: Int[Tensor, "*groups m"], n: int) -> Key
     groups = torch.arange(rows[..., 0].numel(), device=rows.device)
     flat = (rows + n * groups.view(*rows.shape[:-1], 1)).flatten()
     return [(keys[flat.to(keys.device)], values[flat.to(values.device)]) for keys, values in layers]
+
+
+def join_rows(parts: Sequence[KeysValues]) -> KeysValues:
+    """Keys and values of the rows of several parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return [(torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer])) for layer in zip(*parts, strict=True)]
 
 
 def crop_cache(cache: OpenCache, length: int) -> None:

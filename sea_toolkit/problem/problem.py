@@ -14,7 +14,7 @@ from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.decoding import Decoded
-from sea_toolkit.lm.kv_cache import KeysValues, Prefix, growing_cache, read_cache
+from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, read_cache
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
 from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
@@ -113,7 +113,7 @@ class Problem:
         p, c, t = ids.shape
         if isinstance(self.prefix.layers, Embedded):
             return []
-        cache = growing_cache(self.prefix.rows(c))
+        cache = buffered_cache(self.prefix.rows(c), t - 1)
         mask = torch.nn.functional.pad(self.prefix.mask.repeat_interleave(c, 0), (0, t - 1), value=True)
         positions = self.prefix.positions(0, t - 1).repeat_interleave(c, 0)
         backbone, size = self.policy.backbone, self.prefix.mask.shape[1]

@@ -13,6 +13,7 @@ from torch import Tensor
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.fingerprint import same_vocabulary
+from sea_toolkit.lm.micro_batches import in_micro_batches
 from sea_toolkit.lm.positions import cut_answers, fitting_answers, fitting_texts, usable_positions
 from sea_toolkit.lm.tokens import TextCodec, start_of_text, wrapping
 from sea_toolkit.lm.truncate import truncate
@@ -181,6 +182,10 @@ class ModelEncoder:
         # masked positions leave no gap: positions are counted along the row
         order = (~seen).long().argsort(dim=-1, stable=True)
         rows, packed = rows.gather(1, order[..., None].expand_as(rows)), seen.gather(1, order)
-        hidden = self.model(inputs_embeds=rows, attention_mask=packed.long()).last_hidden_state.float()
-        total = torch.where(packed[..., None], hidden, 0.0).sum(1)
-        return total / packed.sum(1, keepdim=True)
+
+        def read(part: slice, rows: Tensor) -> Tensor:
+            seen = packed[part]
+            hidden = self.model(inputs_embeds=rows, attention_mask=seen.long()).last_hidden_state.float()
+            return torch.where(seen[..., None], hidden, 0.0).sum(1) / seen.sum(1, keepdim=True)
+
+        return in_micro_batches(self.model, rows, read)

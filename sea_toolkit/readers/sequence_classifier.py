@@ -13,6 +13,7 @@ from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.backbone import Backbone, embedding_table
 from sea_toolkit.lm.kv_cache import Prefix
+from sea_toolkit.lm.micro_batches import in_micro_batches, rows_at_once
 from sea_toolkit.lm.vocabulary import guard_rows
 from sea_toolkit.models.heads import HeadedModel
 from sea_toolkit.readers.beside import NOTHING, Beside
@@ -147,7 +148,7 @@ class ClassifierReader:
         by_length = sorted((i for i, row in enumerate(rows) if row.ids), key=lambda i: len(rows[i].ids))
         while by_length:
             width = len(rows[by_length[0]].ids)
-            at = [i for i in by_length[:most] if len(rows[i].ids) == width]
+            at = [i for i in by_length[: rows_at_once(most, 0.0, self.device)] if len(rows[i].ids) == width]
             by_length = by_length[len(at) :]
             chosen = [rows[i] for i in at]
             outputs[at] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)
@@ -215,8 +216,15 @@ class ClassifierReader:
 
     def _encoder(self, embeds: Tensor, mask: Tensor, before: Sequence[Ids], types: Tensor) -> Tensor:
         whole = EncoderRows.joined(embeds, mask, types, before, self.embedding)
-        rows = [whole] if self.pads else whole.each()
-        return torch.cat([self._logits(row) for row in rows]).float().unflatten(0, mask.shape[:2])
+        if self.pads:
+
+            def read(part: slice, rows: Tensor) -> Tensor:
+                return self._logits(EncoderRows(rows, whole.mask[part], whole.types[part]))
+
+            logits = in_micro_batches(self.model, whole.embeds, read)
+        else:
+            logits = torch.cat([self._logits(row) for row in whole.each()])
+        return logits.float().unflatten(0, mask.shape[:2])
 
     def _logits(self, rows: EncoderRows) -> Tensor:
         extra: dict[str, Tensor] = {}

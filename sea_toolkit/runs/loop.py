@@ -6,12 +6,13 @@ import functools
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import NumericalError, SeaError
 from sea_toolkit.events import Event
+from sea_toolkit.lm.micro_batches import MicroBatches
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.blame import during
 from sea_toolkit.runs import checkpoint
@@ -23,6 +24,7 @@ from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.course import Course
 from sea_toolkit.runs.folder import request_digest
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.less_memory import with_less_memory
 from sea_toolkit.runs.manifest import manifest
 from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.token_gains import TokenGain
@@ -30,6 +32,8 @@ from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
 from sea_toolkit.util import run_files
 from sea_toolkit.util.halt import Halt
+
+Done = TypeVar("Done")
 
 
 class StepLoop:
@@ -46,6 +50,7 @@ class StepLoop:
         explains: tell at the end what each token of an answer is worth.
         halt: ends the run before its time.
         length: how long, instead of what the recipe says.
+        sizes: of passes through models.
 
     Attributes:
         parts: everything that changes in the course of the run besides the sampler's state, by name.
@@ -64,8 +69,9 @@ class StepLoop:
         occurrences: Sequence[int] | None = None,
         explains: bool = False,
         halt: Halt | None = None,
+        sizes: MicroBatches | None = None,
     ) -> None:
-        self.halt = halt or Halt()
+        self.halt, self.sizes = halt or Halt(), sizes or MicroBatches()
         self.composition, self.problem, self.folder = composition, problem, folder
         self.checkpoint_every, self.on_event = checkpoint_every, on_event
         self.sampler = composition.sampler
@@ -175,7 +181,7 @@ class StepLoop:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest)
             self.course.set_clock()
             with during("at the start"), problem.ledger.asking(self.halt.ask_at_the_start):
-                state, info = self.calls.init(self.noise)
+                state, info = self._in_memory("at the start", lambda: self.calls.init(self.noise))
                 self._log_step(info, -1)
             if self.folder is not None and problem.run.weighing.scales:
                 run_files.write_sealed(self.folder / run_files.MANIFEST, self.manifest | {"scales": self.scales})
@@ -197,7 +203,7 @@ class StepLoop:
                 if not self._goes_on():
                     break
             self.halt.ask()
-            self._emit("step", self._take_step())
+            self._emit("step", self._in_memory(f"in step {self.step + 1}", self._take_step, undoes=True))
             if self.folder is not None and self.step % self.checkpoint_every == 0:
                 self._checkpoint()
                 self._emit("checkpoint")
@@ -222,6 +228,20 @@ class StepLoop:
         at, self.state = self.position, state
         at.step, at.last_cost, at.scored_last_step, at.planned = done, cost, scored, planned
         return info
+
+    def _in_memory(self, where: str, work: Callable[[], Done], *, undoes: bool = False) -> Done:
+        """Do it; where memory is used up, again from where it began, with fewer rows at once.
+
+        Args:
+            where: in the run.
+            work: what is to be done.
+            undoes: if it fails, it leaves everything as it was.
+        """
+        before = None if undoes else self._parts_now()
+        done, note = with_less_memory(work, where, self.sizes, lambda: None if before is None else self._undo(before))
+        if note is not None:
+            self.problem.run.note(note)
+        return done
 
     def _parts_now(self) -> dict[str, Any]:
         return {name: part.state() for name, part in self.parts.items()}

@@ -19,6 +19,8 @@ from sea_toolkit.util.wording import counted
 
 STOPPED = "stopped"
 """Status of a run that its `Halt` has ended."""
+END = "at the end of the run"
+"""Where it happened, in messages."""
 
 
 class Run(StepLoop):
@@ -36,6 +38,10 @@ class Run(StepLoop):
             SeaError: a plugin failed, memory is used up, or nothing finite was met.
             Exception: what `on_event` raises.
         """
+        with self.sizes.active():
+            return self._execute()
+
+    def _execute(self) -> list[Result]:
         failure = self._attempt()
         if failure is not None and not self._has_answers:
             raise failure
@@ -80,12 +86,12 @@ class Run(StepLoop):
             # before the final scoring, which a resumed run repeats at its own end
             self._checkpoint()
             closing = True
-            with during("at the end of the run"):
-                self._score_final_texts()
+            with during(END):
+                self._in_memory(END, self._score_final_texts)
                 if self.status != STOPPED:
-                    self._spend_rest()
-                    self._rewrite()
-                self._explain()
+                    self._in_memory(END, self._spend_rest)
+                    self._in_memory(END, self._rewrite)
+                self._in_memory(END, self._explain)
         except BaseException as error:
             self.status = _status(error)
             if self._has_answers and not closing:

@@ -10,6 +10,7 @@ from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.events import Event
+from sea_toolkit.lm.micro_batches import MicroBatches
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.loading import load_policy
@@ -20,6 +21,7 @@ from sea_toolkit.registry.blame import memory_said
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.compose import Composition, compose
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.less_memory import asked_limit, with_less_memory
 from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
@@ -39,6 +41,11 @@ class Session:
         policy: a model and tokenizer of one's own; else that of each recipe is loaded.
         progress: watches downloads.
         trust_remote_code: whether Python that comes with a model may run.
+        memory_limit: bytes that this process may use on a device, or a text such as "4GiB"; else what the environment
+            variable `SEA_MEMORY_LIMIT` says, else most of what is free.
+
+    Raises:
+        RecipeError: the limit is no amount of memory.
     """
 
     def __init__(
@@ -48,7 +55,9 @@ class Session:
         policy: Policy | None = None,
         progress: Progress | None = None,
         trust_remote_code: bool = False,
+        memory_limit: str | int | None = None,
     ) -> None:
+        self.memory_limit = asked_limit(memory_limit)
         self.hub = hub or PluginHub.discover()
         self.finder = ModelFinder(self.hub, progress or silent, trust_remote_code)
         self.own_policy = policy
@@ -145,7 +154,14 @@ class Session:
             prompts: P texts or conversations.
             folder, checkpoint_every, on_event, stop_after, length, occurrences, explains, halt: see `Run`.
         """
-        problem = self.bind(composition, prompts)
+        sizes = MicroBatches(self.memory_limit)
+        with sizes.active():
+            problem, note = with_less_memory(
+                lambda: self.bind(composition, prompts), "while the prompts were read", sizes, lambda: None
+            )
+        if note is not None:
+            problem.run.note(note)
+        sizes.look_again()
         self.hub.load_for("sea_observe")
         return Run(
             composition,
@@ -158,4 +174,5 @@ class Session:
             occurrences=occurrences,
             explains=explains,
             halt=halt,
+            sizes=sizes,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import pkgutil
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
+from sea_toolkit.util.sizes import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from sea_toolkit.work.worker import Worker
@@ -69,7 +71,9 @@ class Job(ABC):
     @property
     def environment(self) -> dict[str, str]:
         """Variables that a worker's process has to be started with."""
-        return {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        limit = os.environ.get(MEMORY_LIMIT)
+        return dict.fromkeys(threads, str(self.threads)) | ({MEMORY_LIMIT: limit} if limit else {})
 
     @property
     def allowed(self) -> Allowed:

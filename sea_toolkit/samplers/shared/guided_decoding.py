@@ -20,6 +20,8 @@ from torch import Tensor
 from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.cross_entropy import IMPOSSIBLE
 from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache, keep_rows
+from sea_toolkit.lm.micro_batches import rows_at_once
+from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
 WINDOW = 4
@@ -80,7 +82,7 @@ def decode_guided(
         problem.ledger.forward("policy", hidden.shape[0] * hidden.shape[1], policy.head_parameters)
         problem.ledger.decoded()
         part = None if names is None else names[active_rows, settled:stop]
-        chosen, logp, tail = _choose(policy.logits(hidden), z[active_rows, settled:stop], part, top)
+        chosen, logp, tail = _choose_in_parts(policy, hidden, z[active_rows, settled:stop], part, top)
         new = torch.cat([old[:, :settled], chosen, old[:, stop:]], 1)
         ids[active_rows] = new.masked_fill(after_end(new, policy.eos_ids), policy.eos_ids[0])
         log_prob[active_rows, settled:stop], view[active_rows, settled:stop] = logp, tail
@@ -100,6 +102,24 @@ def decode_guided(
     log_prob, view = log_prob.masked_fill(over, 0.0), view.masked_fill(over[..., None], 0.0)
     shape = (p, c)
     return Guided(ids.unflatten(0, shape), log_prob.unflatten(0, shape), view.unflatten(0, shape))
+
+
+def _choose_in_parts(
+    policy: Policy,
+    hidden: Float[Tensor, "rows n H"],
+    z: Float[Tensor, "rows n K"],
+    names: Int[Tensor, "rows n K"] | None,
+    top: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `_choose`; the logits of as many rows at once as the memory holds."""
+    number, n, _ = hidden.shape
+    rows = rows_at_once(number, 16.0 * n * policy.vocab_size, hidden.device)  # the logits, and what is made of them
+    parts = [slice(start, start + rows) for start in range(0, number, rows)]
+    found = [_choose(policy.logits(hidden[at]), z[at], None if names is None else names[at], top) for at in parts]
+    chosen, log_prob, view = (
+        pieces[0] if len(parts) == 1 else torch.cat(pieces) for pieces in zip(*found, strict=True)
+    )
+    return chosen, log_prob, view
 
 
 def _choose(
