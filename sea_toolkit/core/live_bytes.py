@@ -10,18 +10,26 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
+class TooManyBytesError(Exception):
+    """More bytes of tensors are alive than there may be."""
+
+
 class LiveBytes(TorchDispatchMode):
     """Within a `with` block, counts what operations allocate until it is freed.
 
     Tensors that were there before do not count, views count once.
+
+    Args:
+        most: end the block by a `TooManyBytesError` as soon as more than this are alive; None: never.
 
     Attributes:
         now: bytes alive.
         peak: the most there were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: float | None = None) -> None:
         super().__init__()
+        self.most = most
         self.now = self.peak = 0
         self._known: dict[int, int] = {}
 
@@ -44,6 +52,8 @@ class LiveBytes(TorchDispatchMode):
         self.now += storage.nbytes()
         self.peak = max(self.peak, self.now)
         weakref.finalize(storage, self._free, key)
+        if self.most is not None and self.now > self.most:
+            raise TooManyBytesError
 
     def _free(self, key: int) -> None:
         self.now -= self._known.pop(key, 0)

@@ -2,13 +2,14 @@
 
 Rows do not know of each other, so a pass over many of them may be taken in parts. Where a gradient runs back, a part
 keeps nothing but its rows and is run again on the way back (Chen et al. 2016, arXiv 1604.06174): the activations of one
-part exist at a time. Its tokens are counted once, so that a run of a budget takes the same steps.
+part exist at a time. Its tokens are counted once, so that a run of a budget takes the same steps. Where one row is too
+much, its blocks are run again one by one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,13 +20,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sea_toolkit.core.free_memory import free_memory, memory_in_use
-from sea_toolkit.core.live_bytes import LiveBytes
-from sea_toolkit.core.meter import parameters_used, uncounted
+from sea_toolkit.core.meter import uncounted
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.row_bytes import Read, RowBytes, by_blocks
 from sea_toolkit.util.sizes import in_words
-
-Read = Callable[[slice, Tensor], Tensor]
-"""A pass over some of the rows: which, and their embeddings `[rows, n, D]`, to one output for each row."""
 
 SHARE = 0.8
 """Of free memory, that a run takes where no limit is set."""
@@ -33,8 +31,6 @@ _KEPT = 0.25
 """Of the room, that a pass may take which keeps its activations until the way back: several models may do so."""
 _PART = 0.5
 """Of the room, that a part of a pass may take; the rest is for what lives beside it."""
-_GUESS = 4.0
-"""Numbers that a pass keeps per token, at most, for each weight of the model over its width."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +39,13 @@ class Portion:
 
     Attributes:
         rows: at once, at most.
-        keeps: the activations are kept for the way back.
+        keeps: what a part computes is kept for the way back.
+        by_block: of each block only its input.
     """
 
     rows: int
     keeps: bool
+    by_block: bool = False
 
 
 class MicroBatches:
@@ -58,15 +56,16 @@ class MicroBatches:
 
     Attributes:
         most: rows at once at most, since memory was used up; None: that has not happened.
+        by_block: memory was used up by one row.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
         self.most: int | None = None
+        self.by_block = False
         self._largest = 0
         self._rooms: dict[torch.device, float] = {}
-        self._row_bytes: dict[tuple[object, ...], float] = {}
-        self._guesses: dict[int, float] = {}
+        self._bytes = RowBytes()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -81,11 +80,13 @@ class MicroBatches:
         """Other models were loaded: what is free is another amount now."""
         self._rooms.clear()
 
-    def halve(self) -> bool:
-        """Memory was used up: half as many rows at once from now on; false if it was one row already."""
-        if self._largest <= 1:
+    def shrink(self) -> bool:
+        """Memory was used up: half as many rows at once from now on, at last block by block; false if it was that
+        already, or no pass was taken."""
+        if self._largest == 0 or self.by_block:
             return False
-        self.most, self._largest = self._largest // 2, 0
+        self.by_block = self._largest == 1
+        self.most, self._largest = max(1, self._largest // 2), 0
         return True
 
     def portion(self, model: nn.Module, rows: Float[Tensor, "rows n D"], read: Read, context: int) -> Portion:
@@ -100,28 +101,38 @@ class MicroBatches:
         Raises:
             RecipeError: the limit leaves no room for one row.
         """
-        number, length, width = rows.shape
-        room, back = self.room(rows.device), torch.is_grad_enabled() and rows.requires_grad
-        if number * self._guess(model, width, length, rows) <= _KEPT * room:
+        number, room = len(rows), self.room(rows.device)
+        if not self.by_block and number * self._bytes.guess(model, rows) <= _KEPT * room:
             return self._at_most(number, number, keeps=True)
-        key = (id(model), length, context.bit_length(), rows.dtype, back)
-        if key not in self._row_bytes:
-            self._row_bytes[key] = bytes_of_row(rows, read, back=back)
-        each = self._row_bytes[key]
+        each, by_block = self._row(model, rows, read, context, room)
         if each > room and self.limit is not None:
             raise RecipeError(
-                f"one row of {length} tokens takes {in_words(each)} in {type(model).__name__}, and the memory limit of "
-                f"{in_words(self.limit)} leaves {in_words(room)}",
+                f"one row of {rows.shape[1]} tokens does not fit: the memory limit of {in_words(self.limit)} leaves "
+                f"{in_words(room)} to {type(model).__name__}",
                 expected="a larger memory limit",
                 hint="shorter answers (--max-new-tokens), a smaller model, or dtype = bfloat16",
             )
-        return self._at_most(number, int(_PART * room / each) if each else number, keeps=number * each <= _KEPT * room)
+        fits = int(_PART * room / each) if each else number
+        return self._at_most(number, fits, keeps=number * each <= _KEPT * room, by_block=by_block)
+
+    def _row(self, model: nn.Module, rows: Tensor, read: Read, context: int, room: float) -> tuple[float, bool]:
+        """Bytes of a row, and whether its blocks are checkpointed."""
+        back = torch.is_grad_enabled() and rows.requires_grad
+        if not (back and self.by_block):  # a row as a whole was too much
+            each = self._bytes.of(model, rows, read, context, room, by_block=False)
+            if not back or each <= _PART * room:
+                return each, False
+        by_block = self._bytes.works_by_block(model, rows, read)
+        return self._bytes.of(model, rows, read, context, room, by_block=by_block), by_block
+
+    def at_most(self, number: int) -> int:
+        """How many of a number of rows to read at once, as far as it is known from memory that was used up."""
+        return self._at_most(number, number, keeps=False).rows
 
     def fitting(self, number: int, each: float, device: torch.device) -> int:
-        """How many of a number of rows to work on at once, where each takes so many bytes."""
-        if number * each <= _KEPT * self.room(device):
-            return self._at_most(number, number, keeps=False).rows
-        return self._at_most(number, int(_PART * self.room(device) / each), keeps=False).rows
+        """How many of a number of vectors to work on at once, where each takes so many bytes."""
+        room = self.room(device)
+        return number if number * each <= _KEPT * room else max(1, min(number, int(_PART * room / each)))
 
     def room(self, device: torch.device) -> float:
         """Bytes for passes on a device.
@@ -145,29 +156,29 @@ class MicroBatches:
         self._rooms[device] = room
         return room
 
-    def _at_most(self, number: int, fits: int, *, keeps: bool) -> Portion:
+    def _at_most(self, number: int, fits: int, *, keeps: bool, by_block: bool = False) -> Portion:
         """As many parts as are needed, of about one size."""
         most = max(1, min(number, fits, number if self.most is None else self.most))
         rows = math.ceil(number / math.ceil(number / most)) if number else 1
         self._largest = max(self._largest, rows)
-        return Portion(rows, keeps and rows >= number and self.most is None)
-
-    def _guess(self, model: nn.Module, width: int, length: int, rows: Tensor) -> float:
-        """Bytes that a row takes, rather too many."""
-        if id(model) not in self._guesses:
-            self._guesses[id(model)] = _GUESS * parameters_used(model)
-        return self._guesses[id(model)] / width * length * rows.element_size()
+        return Portion(rows, keeps and rows >= number and self.most is None, by_block)
 
 
 _ACTIVE: ContextVar[MicroBatches | None] = ContextVar("sea_toolkit_micro_batches", default=None)
 
 
-def rows_at_once(number: int, each: float, device: torch.device) -> int:
-    """So many rows, or as many of them as the run's memory holds.
+def rows_at_once(number: int) -> int:
+    """So many rows, or fewer in a run that has used up its memory."""
+    sizes = _ACTIVE.get()
+    return number if sizes is None else sizes.at_most(number)
+
+
+def vectors_that_fit(number: int, each: float, device: torch.device) -> int:
+    """So many, or as many of them as the run's memory holds.
 
     Args:
-        number: of rows.
-        each: bytes that a row takes; 0 if that is not known.
+        number: of vectors, such as logits.
+        each: bytes that are needed for one.
         device: where.
     """
     sizes = _ACTIVE.get()
@@ -192,6 +203,7 @@ def in_micro_batches(
     if sizes is None or number == 0:
         return read(slice(0, number), rows)
     portion = sizes.portion(model, rows, read, context)
+    read = by_blocks(model, read) if portion.by_block else read
     parts = [slice(start, min(start + portion.rows, number)) for start in range(0, number, portion.rows)]
     if portion.keeps or not (torch.is_grad_enabled() and rows.requires_grad):
         outputs = [read(part, rows[part]) for part in parts] if len(parts) > 1 else [read(parts[0], rows)]
@@ -214,13 +226,3 @@ def _again_on_the_way_back(read: Read, part: slice, rows: Tensor) -> Tensor:
 
     states: Tensor = checkpoint(run, rows, use_reentrant=False, preserve_rng_state=False)
     return states
-
-
-def bytes_of_row(rows: Float[Tensor, "rows n D"], read: Read, *, back: bool) -> float:
-    """Bytes that a pass over the first row allocates at its peak, with the way back or without."""
-    with uncounted(), torch.set_grad_enabled(back), LiveBytes() as live:
-        first = rows[:1].detach().clone().requires_grad_(back)
-        states = read(slice(0, 1), first)
-        if back:
-            torch.autograd.grad(states.sum(), first)
-    return float(live.peak)

@@ -18,7 +18,7 @@ from sea_toolkit.lm.architecture import dissect, require_distribution
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.end_of_turn import end_of_turn
 from sea_toolkit.lm.kv_cache import Prefix
-from sea_toolkit.lm.micro_batches import rows_at_once
+from sea_toolkit.lm.micro_batches import vectors_that_fit
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.text import Template, TextInterface
 from sea_toolkit.lm.vocabulary import guard_rows, require_tokens, token_ids
@@ -184,7 +184,7 @@ class Policy(TextInterface):
         """log π of each token given the prompt and the tokens before it; a few rows of `[rows, V]` at a time. For
         `mask` see `predictors`; where it is false, the value is meaningless."""
         hidden = self.predictors(prefix, self.backbone.embedding(ids), mask).flatten(0, 2)
-        chunk_rows = rows_at_once(chunk_rows, 3.0 * 4 * self.vocab_size, self.device)
+        chunk_rows = vectors_that_fit(chunk_rows, 3.0 * 4 * self.vocab_size, self.device)
         pieces = []
         for h, y in zip(hidden.split(chunk_rows), ids.flatten().split(chunk_rows), strict=True):
             logits = self.logits(h)

@@ -148,7 +148,7 @@ class ClassifierReader:
         by_length = sorted((i for i, row in enumerate(rows) if row.ids), key=lambda i: len(rows[i].ids))
         while by_length:
             width = len(rows[by_length[0]].ids)
-            at = [i for i in by_length[: rows_at_once(most, 0.0, self.device)] if len(rows[i].ids) == width]
+            at = [i for i in by_length[: rows_at_once(most)] if len(rows[i].ids) == width]
             by_length = by_length[len(at) :]
             chosen = [rows[i] for i in at]
             outputs[at] = self._through_embeddings(chosen) if self.ids_only is None else self._own(chosen)

@@ -30,7 +30,7 @@ def asked_limit(limit: str | int | None) -> int | None:
 def with_less_memory(
     work: Callable[[], Done], where: str, sizes: MicroBatches, undo: Callable[[], None]
 ) -> tuple[Done, str | None]:
-    """Do it, and again with half as many rows at once as long as memory is used up.
+    """Do it, and again with half as many rows at once, at last one block by block, as long as memory is used up.
 
     Args:
         work: what is to be done.
@@ -50,10 +50,11 @@ def with_less_memory(
         try:
             return work(), note
         except Exception as error:
-            if not (isinstance(error, OutOfMemoryError) or is_out_of_memory(error)) or not sizes.halve():
+            if not (isinstance(error, OutOfMemoryError) or is_out_of_memory(error)) or not sizes.shrink():
                 raise
         # outside of the clause: the error, and with it the tensors of the frames that it holds, is gone
         rows = "one row goes" if sizes.most == 1 else f"at most {sizes.most} rows go"
+        rows += " block by block" if sizes.by_block else ""
         note = f"out of memory {where}: {rows} through a model at once from there on"
         give_back_free_memory()
         undo()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, MambaConfig, MambaForCausalLM
+from transformers import BertConfig, BertForSequenceClassification, DynamicCache, MambaConfig, MambaForCausalLM
 
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.live_bytes import LiveBytes
 from sea_toolkit.core.meter import Meter
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.decoding import decode
-from sea_toolkit.lm.micro_batches import MicroBatches, in_micro_batches, rows_at_once
+from sea_toolkit.lm.micro_batches import MicroBatches, in_micro_batches, rows_at_once, vectors_that_fit
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.readers.shown_text import ShownText
-from sea_toolkit.testing.tiny import tiny_policy, tiny_tokenizer
+from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 
 PROMPTS = ["good day", "a longer prompt than that one", "what?"]
 CHAINS, LENGTH = 4, 9
@@ -25,6 +25,13 @@ def of_rows(most):
     """Sizes of a run that has learned how many rows its memory holds."""
     sizes = MicroBatches()
     sizes.most = most
+    return sizes
+
+
+def by_block(most=1):
+    """Sizes of a run that has learned that one row is too much."""
+    sizes = of_rows(most)
+    sizes.by_block = True
     return sizes
 
 
@@ -60,6 +67,41 @@ def test_a_pass_in_parts_gives_the_states_and_the_gradient_of_the_whole(make):
                 parts, again = pass_over(policy, gaps=gaps)
             torch.testing.assert_close(parts, states, rtol=1e-5, atol=1e-5)
             torch.testing.assert_close(again, gradient, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("arch", ["llama", "gemma2", "gemma3", "gpt2", "gpt_neox", "phi3"])
+def test_checkpointed_blocks_give_the_same_gradient_and_leave_the_model_as_it_was(arch):
+    policy = tiny_policy(arch)
+    states, gradient = pass_over(policy)
+    before = [dict(vars(part)) for part in policy.model.modules()]
+    sizes = by_block(12)
+    with sizes.active():
+        again, small = pass_over(policy)
+    assert [*sizes._bytes._works.values()] == [True]
+    torch.testing.assert_close(again, states, rtol=1e-6, atol=1e-6)
+    assert float((small - gradient).abs().max()) < 1e-6 * float(gradient.abs().max())
+    assert [dict(vars(part)) for part in policy.model.modules()] == before
+
+
+def test_a_block_that_reads_another_ones_cache_is_not_checkpointed():
+    policy, seen = Policy(tiny_model(), tiny_tokenizer()), []
+    second = policy.backbone.base.layers[1].self_attn
+    run = second.forward
+
+    def forward(*args, **kwargs):
+        cache = next((value for value in kwargs.values() if isinstance(value, DynamicCache)), None)
+        if cache is not None:  # as Gemma 3n does
+            kwargs["hidden_states"] = kwargs["hidden_states"] + cache.layers[0].keys.mean((1, 2, 3))[:, None, None]
+            seen.append(cache.layers[0].keys.shape[-2])
+        return run(*args, **kwargs)
+
+    second.forward = forward
+    states, gradient = pass_over(policy)
+    with by_block().active():
+        again, small = pass_over(policy)
+    torch.testing.assert_close(again, states, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(small, gradient, rtol=1e-5, atol=1e-5)
+    assert len(set(seen)) > 1  # the trial has seen another cache
 
 
 @pytest.mark.parametrize("arch", ["llama", "gpt2"])
@@ -127,12 +169,26 @@ def test_a_limit_bounds_what_a_pass_allocates_and_no_limit_leaves_it_whole():
     assert wide.most is tight.most is None
 
 
+def test_a_row_that_does_not_fit_as_a_whole_goes_block_by_block():
+    policy = Policy(tiny_model("llama", num_hidden_layers=12), tiny_tokenizer())
+    prefix = policy.prefix(policy.encode(PROMPTS[:1], 200))
+    embeds = policy.backbone.embedding(torch.randint(4, 128, (1, 1, 200))).detach().requires_grad_()
+    device, peaks = torch.device("cpu"), []
+    for room in (2.0**40, 2e6):
+        sizes = MicroBatches(2**30)
+        sizes._rooms[device] = room
+        with sizes.active(), LiveBytes() as live:
+            torch.autograd.grad(policy.backbone.hidden(prefix, embeds).sum(), embeds)
+        peaks.append(live.peak)
+    assert peaks[1] < 2.2e6 < 0.5 * peaks[0]
+
+
 def test_a_limit_that_leaves_no_room_for_one_row_is_refused_with_both_amounts():
     policy, sizes = tiny_policy(), MicroBatches(2**30)
     sizes._rooms[torch.device("cpu")] = 1000.0
     with (
         sizes.active(),
-        pytest.raises(RecipeError, match=r"takes .* KiB in LlamaModel.*limit of 1 GiB leaves 1e\+03 B"),
+        pytest.raises(RecipeError, match=r"does not fit: the memory limit of 1 GiB leaves 1e\+03 B to Ll"),
     ):
         pass_over(policy)
 
@@ -143,26 +199,31 @@ def test_a_limit_below_what_is_in_use_is_refused():
         sizes.room(torch.device("cpu"))
 
 
-def test_rows_that_are_no_pass_follow_the_same_room():
+def test_logits_follow_the_same_room():
     sizes, device = MicroBatches(), torch.device("cpu")
     sizes._rooms[device] = 1000.0
-    assert rows_at_once(7, 1e9, device) == 7  # outside of a run
+    assert vectors_that_fit(7, 1e9, device) == 7  # outside of a run
     with sizes.active():
-        assert rows_at_once(100, 1.0, device) == 100
-        assert rows_at_once(100, 50.0, device) == 10
-        assert rows_at_once(3, 1e9, device) == 1
+        assert vectors_that_fit(100, 1.0, device) == 100
+        assert vectors_that_fit(100, 50.0, device) == 10
+        assert vectors_that_fit(3, 1e9, device) == 1
+    assert not sizes.shrink()  # they are no passes
 
 
-def test_halving_goes_from_the_largest_pass_down_to_one_row():
+def test_halving_goes_from_the_largest_pass_down_to_one_row_and_its_blocks():
     sizes = MicroBatches()
-    assert not sizes.halve()  # no pass has been taken: nothing can be smaller
+    assert not sizes.shrink()  # no pass has been taken: nothing can be smaller
     with sizes.active():
         for expected in (12, 6, 3, 1):
-            assert rows_at_once(24, 0.0, torch.device("cpu")) >= expected
-            sizes.halve()
+            assert rows_at_once(24) >= expected
+            sizes.shrink()
             assert sizes.most == expected
-        rows_at_once(24, 0.0, torch.device("cpu"))
-        assert not sizes.halve()
+        assert not sizes.by_block
+        rows_at_once(24)
+        assert sizes.shrink()
+        assert (sizes.most, sizes.by_block) == (1, True)
+        rows_at_once(24)
+        assert not sizes.shrink()
 
 
 def test_a_pass_that_is_run_again_is_counted_once():

@@ -81,6 +81,24 @@ def test_a_step_that_ran_out_of_memory_is_taken_again_from_where_it_began(tmp_pa
     assert steps == [-1, 1, 2, 3, 3]  # each once, and the last look at the end
 
 
+def test_where_one_row_is_too_much_its_blocks_are_run_again_one_by_one():
+    policy = tiny_policy()
+    wanted, block = answers(policy, "sea"), policy.backbone.base.layers[0]
+
+    def look(module, args, kwargs):
+        if kwargs["inputs_embeds"].requires_grad and "forward" not in vars(block):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    hook = policy.backbone.base.register_forward_pre_hook(look, with_kwargs=True)
+    try:
+        found = answers(policy, "sea")
+    finally:
+        hook.remove()
+    assert_same(found, wanted)
+    said = "out of memory in step 1: one row goes block by block through a model at once from there on"
+    assert said in found[0].notes
+
+
 def test_one_row_that_is_too_much_is_an_error_that_says_what_takes_less():
     policy = tiny_policy()
     with machine_of(policy, 0, on_the_way_back=True), pytest.raises(OutOfMemoryError) as caught:

@@ -20,7 +20,7 @@ from torch import Tensor
 from sea_toolkit.core.response import after_end
 from sea_toolkit.lm.cross_entropy import IMPOSSIBLE
 from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache, keep_rows
-from sea_toolkit.lm.micro_batches import rows_at_once
+from sea_toolkit.lm.micro_batches import vectors_that_fit
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
@@ -113,7 +113,7 @@ def _choose_in_parts(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `_choose`; the logits of as many rows at once as the memory holds."""
     number, n, _ = hidden.shape
-    rows = rows_at_once(number, 16.0 * n * policy.vocab_size, hidden.device)  # the logits, and what is made of them
+    rows = vectors_that_fit(number, 16.0 * n * policy.vocab_size, hidden.device)  # the logits, and what is made of them
     parts = [slice(start, start + rows) for start in range(0, number, rows)]
     found = [_choose(policy.logits(hidden[at]), z[at], None if names is None else names[at], top) for at in parts]
     chosen, log_prob, view = (
