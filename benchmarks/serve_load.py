@@ -1,6 +1,6 @@
 """A server under load: 200 requests from 16 clients, a fifth of whom leave and a tenth of whom send no request.
 
-    python benchmarks/serve_load.py [--requests 200] [--clients 16]
+    python benchmarks/serve_load.py [--requests 200] [--clients 16] [--dtype float32]
 
 A tiny random model, so that what is measured is the server: its answers against those of a direct call, its memory,
 and its latency beside that of `Aligner.align` called from as many threads at the same time.
@@ -133,11 +133,11 @@ def direct(aligner: sea.Aligner, clients: int, numbers: Sequence[int]) -> list[f
     return seconds
 
 
-def served(folder: Path) -> tuple[subprocess.Popen[str], str]:
+def served(folder: Path, dtype: str) -> tuple[subprocess.Popen[str], str]:
     """The server in a process of its own, and its address, once it is ready."""
     command = [sys.executable, "-m", "sea_toolkit", "serve", "--port", "0", "--recipe", str(folder / "brief.toml")]
     process = subprocess.Popen(
-        [*command, "--model", str(folder / "policy"), "--device", "cpu", "--dtype", "float32"],
+        [*command, "--model", str(folder / "policy"), "--device", "cpu", "--dtype", dtype],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -168,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     chosen = parser.parse_args()
     numbers, few = range(chosen.requests), range(1, 5)
     print(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -176,9 +177,9 @@ def main() -> None:
         tiny_model("llama").save_pretrained(folder / "policy")
         tiny_tokenizer().save_pretrained(folder / "policy")
         (folder / "brief.toml").write_text(RECIPE, encoding="utf-8")
-        aligner = sea.Aligner(folder / "brief.toml", model=str(folder / "policy"), device="cpu", dtype="float32")
+        aligner = sea.Aligner(folder / "brief.toml", model=str(folder / "policy"), device="cpu", dtype=chosen.dtype)
         expected = {prompt: aligner.align(prompt).response for prompt in PROMPTS}
-        process, url = served(folder)
+        process, url = served(folder, chosen.dtype)
         load = Load(url, expected)
         for number in few:
             load.ask(number)  # warm

@@ -3,10 +3,11 @@
     python benchmarks/shard_kills.py --rounds 12 --engine local
     python benchmarks/shard_kills.py --rounds 8 --engine ray
 
-Each round answers 64 prompts with a tiny policy in shards of 4 by two workers. At a random moment a process of the
-round is ended by SIGKILL: the command itself, a worker, or (with `--engine ray`) the raylet of its cluster, each in its
-turn. The command is given again until it ends by itself, and the table is compared with that of one process that nobody
-disturbs. Told as well: which processes, and which folders in /tmp, are left half a minute after a round.
+Each round answers 64 prompts with a tiny policy in shards of 4 by two workers. After a random number of shards a
+process of the round is ended by SIGKILL: the command itself, a worker, or (with `--engine ray`) the raylet of its
+cluster, each in its turn. The command is given again until it ends by itself, and the table is compared with that of
+one process that nobody disturbs. Told as well: which processes, and which folders in /tmp, are left half a minute after
+a round; what a cluster has left whose command was killed is removed by the next command.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PROMPTS = 64
+PROMPTS, BATCH = 64, 4
 KINDS = {"local": ("the command", "a worker"), "ray": ("the command", "a worker", "the raylet")}
 PLUGIN = """
 import time
@@ -43,7 +44,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--engine", choices=sorted(KINDS), default="local")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--latest", type=float, default=20.0, help="seconds of answering in which the kill may come")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="sea-kills-") as name:
@@ -51,7 +51,7 @@ def main() -> None:
         prepare(place)
         expected = answered(place, place / "serial", [])
         for number in range(1, options.rounds + 1):
-            print(json.dumps(one_round(place, number, options.engine, options.latest, expected, chance)), flush=True)
+            print(json.dumps(one_round(place, number, options.engine, expected, chance)), flush=True)
 
 
 def prepare(place: Path) -> None:
@@ -67,7 +67,16 @@ def prepare(place: Path) -> None:
 
 
 def command(place: Path, out: Path, more: list[str]) -> list[str]:
-    words = [sys.executable, "-m", "sea_toolkit", "align", "--prompts", str(place / "prompts.jsonl"), "--batch", "4"]
+    words = [
+        sys.executable,
+        "-m",
+        "sea_toolkit",
+        "align",
+        "--prompts",
+        str(place / "prompts.jsonl"),
+        "--batch",
+        str(BATCH),
+    ]
     words += ["--model", str(place / "model"), "--plugin", str(place / "slow.py"), "--energy", "slow=1,seconds=0.05"]
     words += ["--sampler", "suffix-mh", "--steps", "6", "--chains", "2", "--max-new-tokens", "6"]
     return [*words, "--checkpoint-every", "2", "--out", str(out), *more]
@@ -87,16 +96,15 @@ def table(out: Path) -> bytes:
     return path.read_bytes()
 
 
-def one_round(
-    place: Path, number: int, engine: str, latest: float, expected: bytes, chance: random.Random
-) -> dict[str, object]:
+def one_round(place: Path, number: int, engine: str, expected: bytes, chance: random.Random) -> dict[str, object]:
     """One kill, and what came of it."""
     out, before = place / f"round-{number}", left_in_tmp()
     words = command(place, out, ["--engine", engine, "--workers", "2"])
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(out.glob("working/*")):  # until there is something to disturb
-        time.sleep(0.2)
-    time.sleep(chance.uniform(0.0, latest))
+    wanted = chance.randrange(PROMPTS // BATCH - 2)
+    while process.poll() is None and not (list(out.glob("working/*")) and len(list(out.glob("shards/*"))) >= wanted):
+        time.sleep(0.05)
+    time.sleep(chance.uniform(0.0, 1.0))
     kinds = KINDS[engine]
     started = [process.pid, *below(process.pid)]
     kind = kinds[number % len(kinds)]
@@ -176,8 +184,11 @@ def name_of(process: int, driver: int) -> str:
         line = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
     except OSError:
         return "ended"
-    known = {"sea_toolkit.work.process": "a worker", "ray::_Worker": "a worker", "raylet/raylet": "the raylet"}
-    return next((name for part, name in known.items() if part in line), line.partition(" ")[0] or "ended")
+    if line.partition(" ")[0].endswith("/raylet"):
+        return "the raylet"
+    if "sea_toolkit.work.process" in line or "ray::_Worker" in line:
+        return "a worker"
+    return line.partition(" ")[0] or "ended"
 
 
 if __name__ == "__main__":

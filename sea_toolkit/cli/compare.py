@@ -23,11 +23,19 @@ from sea_toolkit.cli.arguments import (
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import REWARDS, SAMPLER_LIST
 from sea_toolkit.cli.ending import end_interrupted
+from sea_toolkit.cli.engine import arguments, asked_engine
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page
-from sea_toolkit.cli.shared_options import html_option, policy_options, prompt_options, recipe_options, term_options
+from sea_toolkit.cli.shared_options import (
+    engine_options,
+    html_option,
+    policy_options,
+    prompt_options,
+    recipe_options,
+    term_options,
+)
 from sea_toolkit.cli.values import value_of
 from sea_toolkit.errors import RecipeError
 
@@ -80,6 +88,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
+@engine_options
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 @click.option("--wide", is_flag=True, help="Show all columns of the table, however narrow the terminal is.")
@@ -108,6 +117,10 @@ def compare(
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
     out: Path | None,
+    engine: dict[str, Any] | None,
+    workers: int | None,
+    gpus_per_worker: float | None,
+    address: str | None,
     page: Path | None,
     as_json: bool,
     wide: bool,
@@ -118,6 +131,7 @@ def compare(
     PROMPTS is a text file with a prompt a line (- is standard input), or a .csv, .tsv or .jsonl file (also with .gz)
     with a column of prompts; in .jsonl a prompt may be a conversation, a list of messages.
     """
+    crew = asked_engine(engine, workers, gpus_per_worker, address, {"--out DIR": out})
     refuse_page(page, out)
     from sea_toolkit.util.prompts import choose, different
 
@@ -137,7 +151,7 @@ def compare(
                 texts, samplers=_words(samplers), budgets=points, recipe=chosen, options=method_options(options),
                 seeds=seed_list, judges=list(map(judge, judges)), versus=versus, select=select, batch=batch,
                 allow_code=allow_code, allow_network=(*allow_network, *servers_in(terms)),
-                trust_remote_code=trust_remote_code, out=out,
+                trust_remote_code=trust_remote_code, out=out, **arguments(crew),
                 hub=hub, watch=shown.watching("comparing"), on_interrupt="raise", progress=shown.progress,
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip

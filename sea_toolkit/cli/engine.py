@@ -44,6 +44,13 @@ def asked_engine(
     return Engine(engine["name"], workers or 1, gpus_per_worker or 0.0, options)
 
 
+def arguments(crew: Engine | None) -> dict[str, Any]:
+    """The same for a function of Python that takes an engine."""
+    if crew is None:
+        return {}
+    return {"engine": {"name": crew.name, **crew.options}, "workers": crew.workers, "gpus_per_worker": crew.gpus}
+
+
 def refuse_without(what: str, needed: Mapping[str, object]) -> None:
     """Refuse to share out work where it is not in a folder, which workers take it from and leave it in.
 

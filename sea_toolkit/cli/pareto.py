@@ -21,11 +21,19 @@ from sea_toolkit.cli.arguments import (
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
 from sea_toolkit.cli.ending import end_interrupted
+from sea_toolkit.cli.engine import arguments, asked_engine
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page
-from sea_toolkit.cli.shared_options import html_option, policy_options, prompt_options, recipe_options, term_options
+from sea_toolkit.cli.shared_options import (
+    engine_options,
+    html_option,
+    policy_options,
+    prompt_options,
+    recipe_options,
+    term_options,
+)
 from sea_toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ _SECTIONS = {
     "What it is compared with": ("--best-of-n", "--prompted", "--answers"),
     "The policy": ("--model", "--device", "--dtype", "--attention", "--trust-remote-code"),
     "A recipe": ("--recipe", "--set", "--allow-code", "--allow-network"),
+    "Who does the work": ("--engine", "--workers", "--gpus-per-worker", "--address"),
     "What is kept and shown": ("--pick", "--out", "--plot", "--html", "--json", "--wide"),
 }
 _EXAMPLES = """\b
@@ -104,6 +113,7 @@ Examples:
     "--out", metavar="DIR", type=PATH, help="Keep rows and the report here; the same command goes on where it stopped."
 )
 @click.option("--plot", metavar="FILE", type=PATH, help="Draw the front into a .png, .svg or .pdf file.")
+@engine_options
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report, and the picks, as JSON and nothing else.")
 @click.option("--wide", is_flag=True, help="Show all columns of the tables, however narrow the terminal is.")
@@ -130,6 +140,10 @@ def pareto(
     allow_network: tuple[str, ...],
     trust_remote_code: bool,
     out: Path | None,
+    engine: dict[str, Any] | None,
+    workers: int | None,
+    gpus_per_worker: float | None,
+    address: str | None,
     plot: Path | None,
     page: Path | None,
     as_json: bool,
@@ -141,6 +155,7 @@ def pareto(
     PROMPTS is a text file with a prompt a line (- is standard input), or a .csv, .tsv or .jsonl file (also with .gz)
     with a column of prompts.
     """
+    crew = asked_engine(engine, workers, gpus_per_worker, address, {"--out DIR": out})
     refuse_page(page, out)
     from sea_toolkit.util.prompts import choose, different
 
@@ -160,7 +175,8 @@ def pareto(
                 texts, recipe=chosen, objectives=objectives, weights=weights, strength=strength, best_of_n=best_of_n,
                 prompted=prompted, pick=pick, answers=answers, batch=batch, allow_code=allow_code,
                 allow_network=(*allow_network, *servers_in(terms)), trust_remote_code=trust_remote_code, out=out,
-                hub=hub, watch=shown.watching("sweeping"), on_interrupt="raise", progress=shown.progress,
+                **arguments(crew), hub=hub,
+                watch=shown.watching("sweeping"), on_interrupt="raise", progress=shown.progress,
                 command=shlex.join(["sea-toolkit", *sys.argv[1:]]),
             )  # fmt: skip
         except KeyboardInterrupt:

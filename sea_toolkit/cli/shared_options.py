@@ -153,7 +153,7 @@ engine_options = _together(
         "--engine",
         metavar="NAME[,OPTION=VALUE]…",
         callback=_engine,
-        help="Who starts workers: local, ray, or one of a plugin.  [default: this process answers by itself]",
+        help="Who starts workers: local, ray, or one of a plugin.  [default: this process does all by itself]",
     ),
     click.option("--workers", type=click.IntRange(min=1), help="Workers at a time.  [default: 1]"),
     click.option(

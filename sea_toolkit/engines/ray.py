@@ -8,23 +8,17 @@ nothing.
 from __future__ import annotations
 
 import contextlib
-import signal
-import tempfile
-import threading
 from collections import deque
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.util.version import install_hint
+from sea_toolkit.engines.ray_cluster import cluster, imported
+from sea_toolkit.errors import SeaError
 from sea_toolkit.work.job import Job, Tell
 from sea_toolkit.work.worker import error_of, told
 
 STARTS = 3
 """How often in a row an actor may die before it has read its models."""
-OBJECT_STORE = 80 * 2**20
-"""Bytes of shared memory of a cluster on this machine; only numbers of pieces pass through it."""
 
 
 def ray(job: Job, tell: Tell, *, address: str | None = None) -> None:
@@ -40,8 +34,8 @@ def ray(job: Job, tell: Tell, *, address: str | None = None) -> None:
         SeaError: no cluster can be reached, a worker's, that concerns all pieces, such as other versions than
             those of the process that has cut the work; or one dies again and again before it begins.
     """
-    library = _import()
-    with contextlib.nullcontext() if library.is_initialized() else _cluster(library, job, address):
+    library = imported()
+    with contextlib.nullcontext() if library.is_initialized() else cluster(library, job, address):
         _Pool(library, job).work(tell)
 
 
@@ -130,71 +124,3 @@ class _Pool:
             self.left.appendleft(piece)
         if self.left:
             self._start()
-
-
-def _import() -> ModuleType:
-    try:
-        import ray
-    except ImportError as error:
-        raise RecipeError(f"Ray cannot be imported: {error}", hint=install_hint("ray")) from error
-    return ray
-
-
-@contextlib.contextmanager
-def _cluster(library: ModuleType, job: Job, address: str | None) -> Iterator[None]:
-    """A connection to a cluster within the block; what one on this machine writes goes when it ends.
-
-    Raises:
-        SeaError: as `_connect`.
-    """
-    with tempfile.TemporaryDirectory(prefix="sea-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        try:
-            with _own_answer_to_sigterm():
-                _connect(library, job, address, folder)
-            yield
-        finally:
-            library.shutdown()
-
-
-@contextlib.contextmanager
-def _own_answer_to_sigterm() -> Iterator[None]:
-    """Ray puts a handler in place that ends the process at once, without the bookkeeping of a command."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
-
-
-def _connect(library: ModuleType, job: Job, address: str | None, folder: str) -> None:
-    """Connect to a cluster, or start one whose files go into a folder; its sockets' names have a limit of 100 letters.
-
-    Raises:
-        RecipeError: this machine has not as many GPUs.
-        SeaError: there is no cluster at the address, or none can be started here.
-    """
-    quiet = {"log_to_driver": False, "logging_level": "error"}
-    try:
-        if address is not None:
-            library.init(address=address, **quiet)
-            return
-        library.init(
-            num_cpus=job.workers * job.threads,  # of the scheduler's counting: whether there are as many is our affair
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            _temp_dir=folder,
-            **quiet,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SeaError(
-            f"no Ray cluster {f'at {address}' if address else 'on this machine'}: {error}",
-            expected="a cluster that `ray status` sees",
-            hint="ray start --head on one machine, and --address auto there",
-        ) from error
-    gpus = library.cluster_resources().get("GPU", 0.0)
-    if job.workers * job.gpus > gpus:  # they would be waited for; a cluster of others may grow
-        raise RecipeError(
-            f"{job.workers} workers with {job.gpus:g} GPUs each, and this machine has {gpus:g}",
-            expected="fewer workers, or a cluster: --address",
-        )

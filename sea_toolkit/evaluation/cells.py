@@ -11,7 +11,7 @@ from sea_toolkit.core.peak_memory import peak_memory_mb, reset_peak_memory
 from sea_toolkit.evaluation.judges import Judge
 from sea_toolkit.evaluation.methods import Method
 from sea_toolkit.evaluation.nested_budgets import BudgetedRun, Snapshot
-from sea_toolkit.evaluation.rows import Row, RowStore
+from sea_toolkit.evaluation.rows import Keeps, Row
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
 from sea_toolkit.registry.allowed import Allowed
@@ -54,7 +54,7 @@ class Work:
     energies: OwnEnergies | None
     allowed: Allowed
     judges: list[Judge]
-    store: RowStore
+    store: Keeps
     select: str
 
     def cell(

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.evaluation.cells import ProgressMeter, Watch, Work
-from sea_toolkit.evaluation.judges import Judge
+from sea_toolkit.evaluation.cells import ProgressMeter, Watch
+from sea_toolkit.evaluation.comparison import Comparison
 from sea_toolkit.evaluation.methods import plan_methods, point
-from sea_toolkit.evaluation.plans import check_lists, refuse_repeated
+from sea_toolkit.evaluation.plans import check_lists, refuse_repeated, versions
 from sea_toolkit.evaluation.report import Report
 from sea_toolkit.evaluation.rows import COMPARISON, RowStore
 from sea_toolkit.evaluation.setup import EvaluationSetup
+from sea_toolkit.evaluation.spread import Piece, Spread, engine_for, remove_work, threads_of
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
-from sea_toolkit.runs.measures import refuse_measured
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table
 from sea_toolkit.runs.python_terms import Energies, Rewards
-from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts
+from sea_toolkit.util.conversation import Messages, Row, as_prompts
 from sea_toolkit.util.progress import Progress
 
 
@@ -48,6 +50,9 @@ def compare(
     allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
     out: str | Path | None = None,
+    engine: str | Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
     on_interrupt: OnInterrupt = "return",
@@ -90,6 +95,9 @@ def compare(
         batch: prompts that share batches. A run ends when its batch has spent the budget on average, so this is part
             of the comparison.
         out: folder; what is finished there is not done again, and the report is written after each batch.
+        engine: who starts workers for it: "local", "ray", or a table of a name and options; it needs `out`.
+        workers: at a time, of `engine` or of "local".
+        gpus_per_worker: of each; a part of one if several share it.
         watch: is called with the progress.
         on_interrupt: what Ctrl-C does: "return" gives the report of what is finished, with status "interrupted";
             "raise" raises; so does a second Ctrl-C within three seconds.
@@ -110,7 +118,7 @@ def compare(
 
     Raises:
         RecipeError: unknown names or options, impossible budgets, a judge that is in the energy, no prompts.
-        SeaError: the folder holds another comparison.
+        SeaError: the folder holds another comparison; a run of a worker cannot be done, which is named.
         KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
     """
     texts = as_prompts(prompts)
@@ -126,61 +134,62 @@ def compare(
         COMPARISON, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
         allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
     )  # fmt: skip
-    session, base = setup.session, setup.call.recipe
-    methods = plan_methods(samplers, budgets, options or {}, versus, base, session.hub)
-    compositions = [setup.compose(m.recipe(base, m.budgets[0], 0)) for m in methods]
-    refuse_measured(compositions[0].parts, "compare")
-    if compositions[0].joint:
-        raise RecipeError(
-            f"the energy {compositions[0].joint[0]!r} is of all chains of a prompt, and compare looks at one answer",
-            hint="leave it out here",
-        )
-    texts = compositions[0].prompts(texts)
-    panel = [Judge(spec, session.finder) for spec in judges]
-
-    def check(tokenizer: Any) -> None:
-        compositions[0].check(session.finder, tokenizer)
-        for judge in panel:
-            judge.refuse_if_in(compositions[0])
-
-    with setup.loaded(texts, check) as loaded:
-        batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
-        fixed = {
-            "recipe": _shared(base),
-            **setup.tied_to(loaded, compositions[0], texts, batch),
-            "select": select,
-            "judges": [judge.spec for judge in panel],
-        }
-        plan = {"fixed": fixed, "methods": {m.label: m.to_dict() for m in methods}}
+    crew = engine_for(setup, engine, workers, gpus_per_worker)
+    methods = plan_methods(samplers, budgets, options or {}, versus, setup.call.recipe, setup.session.hub)
+    comparison = Comparison(setup, texts, methods, seeds, judges, select, batch)
+    points = [point(text, {m.label: m for m in methods}) for text in versus]
+    with ExitStack() as stack:
+        known: dict[str, Any] | None
+        if crew is None:
+            loaded = stack.enter_context(setup.loaded(comparison.texts, comparison.check))
+            comparison.load_judges(loaded)
+            known = versions(loaded)
+        else:
+            known = stack.enter_context(setup.held())
+        plan = comparison.plan(known, threads_of(setup, crew))
         store = RowStore(setup.folder, plan, COMPARISON)
-        for judge in panel:
-            judge.load(loaded, texts, base.max_new_tokens)
-        points = [point(text, {m.label: m for m in methods}) for text in versus]
-        report = Report(store, texts, methods, list(seeds), plan, points, setup.folder, command)
-        work = Work(base, methods, session, setup.call.own, setup.call.allowed, panel, store, select)
-        total = sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds)
+        report = Report(store, comparison.texts, methods, list(seeds), plan, points, setup.folder, command)
+        meter = setup.meter(sum(sum(m.budgets) for m in methods) * len(texts) * len(seeds))
         try:
-            _run_all(work, report, setup.meter(total), batches, seeds)
+            if crew is None:
+                _run_here(comparison, report, meter)
+            else:
+                spread = Spread(crew, setup, store, comparison.asked(), comparison.software, trust_remote_code, meter)
+                _run_spread(comparison, report, meter, spread)
         except KeyboardInterrupt:
             if pressed_again() or on_interrupt == "raise":
                 raise
             report.interrupted()
             tell(report.notes[-1])
+        else:
+            remove_work(setup)
     return report
 
 
-def _run_all(
-    work: Work, report: Report, meter: ProgressMeter, batches: Sequence[Sequence[Prompt]], seeds: Sequence[int]
-) -> None:
-    """Every method on every batch and seed; the report is written after each batch."""
-    first = 0
-    for index, texts in enumerate(batches):
-        for seed in seeds:
-            for method in work.methods:
-                meter.enter(f"batch {index + 1} of {len(batches)}, seed {seed}, {method.label}")
-                work.cell(method, seed, index, texts, first, meter)
-        first += len(texts)
-        report.write(final=index == len(batches) - 1)
+def _run_here(comparison: Comparison, report: Report, meter: ProgressMeter) -> None:
+    """Every cell, one after the other; the report is written after each batch."""
+    work = comparison.work(report.store)
+    for index, cells in itertools.groupby(comparison.cells, lambda cell: cell.batch):
+        for cell in cells:
+            comparison.do(cell, work, meter)
+        report.write(final=index == len(comparison.batches) - 1)
+
+
+def _run_spread(comparison: Comparison, report: Report, meter: ProgressMeter, spread: Spread) -> None:
+    """The cells that have no rows, by workers; the report is written after each batch, as it would be here."""
+    asked = [(cell, comparison.piece(cell, report.store.done)) for cell in comparison.cells]
+    pieces = [piece for _, piece in asked if piece is not None]
+    meter.done = meter.total - sum(piece.samples for piece in pieces)
+    left = Counter(piece.batch for piece in pieces)
+
+    def after(piece: Piece) -> None:
+        left[piece.batch] -= 1
+        if not left[piece.batch]:
+            report.write(final=piece.batch == len(comparison.batches) - 1)
+
+    spread.do(pieces, after)
+    if not left[len(comparison.batches) - 1]:
+        report.write(final=True)
 
 
 def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) -> None:
@@ -191,9 +200,3 @@ def _check(texts: Sequence[str], seeds: Sequence[int], select: str, batch: int) 
         raise RecipeError(f"select = {select!r}", expected='"energy" or "reward"')
     if batch < 1:
         raise RecipeError(f"a batch of {batch} prompts", expected="at least 1")
-
-
-def _shared(base: Recipe) -> dict[str, Any]:
-    """The recipe without what each method sets for itself."""
-    data = base.model_dump(mode="json", exclude_none=True)
-    return {k: v for k, v in data.items() if k not in ("sampler", "seed")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,20 @@ from sea_toolkit.errors import RecipeError
 from sea_toolkit.evaluation.cells import Watch
 from sea_toolkit.evaluation.drawing import read_instructions
 from sea_toolkit.evaluation.front import Front
-from sea_toolkit.evaluation.objectives import swept, wanted_objectives
 from sea_toolkit.evaluation.picks import read_rule
-from sea_toolkit.evaluation.plans import check_lists, refuse_repeated
+from sea_toolkit.evaluation.plans import check_lists, refuse_repeated, versions
 from sea_toolkit.evaluation.rows import SWEEP as SWEEP_FOLDER
 from sea_toolkit.evaluation.rows import RowStore
 from sea_toolkit.evaluation.setup import EvaluationSetup
-from sea_toolkit.evaluation.sweep_rounds import run_sweep
-from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, SweepWork
+from sea_toolkit.evaluation.spread import Spread, engine_for, remove_work, threads_of
+from sea_toolkit.evaluation.sweep import Sweep
+from sea_toolkit.evaluation.sweep_rounds import After, Do, run_sweep
+from sea_toolkit.evaluation.sweep_runs import BEST_OF_N, PROMPTED, SWEEP, Step, SweepWork
 from sea_toolkit.evaluation.weight_designs import design_of
 from sea_toolkit.lm.policy import Policy, Template
 from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.batches import check_count
-from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.interruption import OnInterrupt, pressed_again, tell
 from sea_toolkit.runs.named_recipes import RecipeSource
 from sea_toolkit.runs.overrides import Table
@@ -76,6 +77,9 @@ def pareto(
     allow_network: Collection[str] = (),
     trust_remote_code: bool = False,
     out: str | Path | None = None,
+    engine: str | Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
     hub: PluginHub | None = None,
     watch: Watch | None = None,
     on_interrupt: OnInterrupt = "return",
@@ -119,6 +123,9 @@ def pareto(
         allow_network: as for `align`.
         trust_remote_code: as for `align`.
         out: folder; what is finished there is not done again, and the report is written after each batch.
+        engine: as for `compare`; workers share out the batches of prompts, each of them under all weights.
+        workers: as for `compare`.
+        gpus_per_worker: as for `compare`.
         hub: as for `align`.
         watch: is called with the progress.
         on_interrupt: what Ctrl-C does: "return" gives the front of what is finished, with status "interrupted";
@@ -129,7 +136,7 @@ def pareto(
     Raises:
         RecipeError: fewer than two objectives, weights that are none, an objective that is the same for all answers of
             the policy, unknown names or options, no prompts.
-        SeaError: the folder holds another sweep.
+        SeaError: the folder holds another sweep; a step of a worker cannot be done, which is named.
         KeyboardInterrupt: Ctrl-C, see `on_interrupt`; what was finished is in the folder.
     """
     texts = as_prompts(prompts)
@@ -150,67 +157,59 @@ def pareto(
         SWEEP_FOLDER, recipe, reward, energies, settings, policy=policy, hub=hub, allow_code=allow_code,
         allow_network=allow_network, trust_remote_code=trust_remote_code, out=out, progress=progress, watch=watch,
     )  # fmt: skip
-    session, base = setup.session, setup.call.recipe
-    composition = setup.compose(base)
-    _refuse(composition, bool(instructions))
-    wanted = wanted_objectives(composition, objectives)
-    design = design_of(weights, len(wanted))
-    read_rule(pick, [one.label for one in wanted])
-    texts = composition.prompts(texts)
-    limits = [part.label for part in composition.parts if part.limit is not None]
+    crew = engine_for(setup, engine, workers, gpus_per_worker)
     methods = {
         SWEEP: {},
         **({BEST_OF_N: {}} if best_of_n else {}),
         **({PROMPTED: instructions} if instructions else {}),
     }
-    with setup.loaded(texts, lambda tokenizer: composition.check(session.finder, tokenizer)) as loaded:
-        fixed = {
-            "recipe": base.model_dump(mode="json", exclude_none=True),
-            **setup.tied_to(loaded, composition, texts, batch),
-            "objectives": [one.label for one in wanted],
-            "signs": [one.sign for one in wanted],
-            "design": design.spec,
-            "strength": strength,
-            "answers": answers,
-        }
-        plan = {"fixed": fixed, "methods": methods}
+    planned = Sweep(setup, texts, objectives, strength, answers, batch, methods)
+    design = design_of(weights, len(planned.wanted))
+    read_rule(pick, [one.label for one in planned.wanted])
+    limits = [part.label for part in planned.composition.parts if part.limit is not None]
+    with ExitStack() as stack:
+        known: dict[str, Any] | None
+        if crew is None:
+            known = versions(stack.enter_context(setup.loaded(planned.texts, planned.check)))
+        else:
+            known = stack.enter_context(setup.held())
+        plan = planned.plan(known, threads_of(setup, crew), design)
         store = RowStore(setup.folder, plan, SWEEP_FOLDER)
-        front = Front(store, texts, wanted, limits, plan, setup.folder, command)
+        front = Front(store, planned.texts, planned.wanted, limits, plan, setup.folder, command)
         meter = setup.meter(0.0)
-        of_columns, own = swept(base, setup.call.own, wanted)
-        work = SweepWork(
-            base, setup.call.own, of_columns, own, session, setup.call.allowed, store, wanted, strength, design.most,
-            answers, meter,
-        )  # fmt: skip
-        each = work.share(composition) if composition.sampling is not None else 1.0
-        meter.total = len(texts) * (answers + design.most * each * len(methods))
+        work = planned.work(store, meter, design.most)
+        share = work.share(planned.composition) if planned.composition.sampling is not None else 1.0
+        meter.total = len(texts) * (answers + design.most * share * len(methods))
+        spread = None
+        if crew is not None:
+            asked, software = planned.asked(design), planned.software
+            spread = Spread(crew, setup, store, asked, software, trust_remote_code, meter)
         try:
-            run_sweep(work, front, texts, batch, design, methods)
+            run_sweep(_doing(planned, work, spread, share), front, len(planned.batches), design, methods)
         except KeyboardInterrupt:
-            front.write(final=False)
+            if not store.waits:
+                front.write(final=False)
             if pressed_again() or on_interrupt == "raise":
                 raise
             front.interrupted()
             tell(front.notes[-1])
+        else:
+            remove_work(setup)
     return front
 
 
-def _refuse(composition: Composition, prompted: bool) -> None:
-    """Raises: RecipeError for what a sweep cannot have."""
-    if composition.joint:
-        raise RecipeError(
-            f"the energy {composition.joint[0]!r} is of all chains of a prompt, and a front is of single texts",
-            hint="leave it out here",
-        )
-    if composition.recipe.rewrite is not None:
-        raise RecipeError("rewrites compete by one energy, and a sweep has many", hint="leave out rewrite here")
-    if isinstance(composition.recipe.initializer.options.get("text"), list):
-        raise RecipeError(
-            "a list of texts to begin with, and a sweep has a row for each prompt and weight",
-            expected="one text, or a column of the prompts' table",
-            hint='initializer = { name = "draft", text = { column = "draft" } }',
-        )
-    if prompted and composition.initializer.locked_text is not None:
-        raise RecipeError(
-            "answers with a locked beginning, and answers drawn under instructions", expected="one of them"
-        )
+def _doing(planned: Sweep, work: SweepWork, spread: Spread | None, share: float) -> Do:
+    """What does the steps of a sweep: this process, or workers; `share` as for `Sweep.piece`."""
+
+    def here(steps: Sequence[Step], after: After) -> None:
+        for step in steps:
+            work.do(step)
+            after(step)
+
+    def by_workers(steps: Sequence[Step], after: After) -> None:
+        assert spread is not None
+        left = [step for step in steps if step.key not in work.store.done]
+        taken = iter(left)  # rows are taken over in the order of the pieces
+        spread.do([planned.piece(step, share) for step in left], lambda piece: after(next(taken)))
+
+    return here if spread is None else by_workers

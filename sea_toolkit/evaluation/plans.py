@@ -37,6 +37,13 @@ def asked_of(texts: Sequence[Prompt]) -> dict[str, Any]:
     return {"prompts": [text.to_data() for text in texts], **({"columns": columns} if any(columns) else {})}
 
 
+def prompts_of(asked: dict[str, Any]) -> list[Prompt]:
+    """What `asked_of` was given."""
+    prompts = [Prompt.of(data) for data in asked["prompts"]]
+    columns = asked.get("columns")
+    return [prompt.with_columns(row) for prompt, row in zip(prompts, columns, strict=True)] if columns else prompts
+
+
 def fingerprints(composition: Composition) -> dict[str, str]:
     """Of terms that depend on more than the recipe says: the file of a function, of a schema."""
     return {part.label: part.energy.fingerprint for part in composition.parts if part.energy.fingerprint is not None}

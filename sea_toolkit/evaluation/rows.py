@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from sea_toolkit.errors import SeaError
 from sea_toolkit.runs.folder import held_folder, refuse_used
@@ -61,6 +61,20 @@ COMPARISON = Evaluation(
 SWEEP = Evaluation("sweep", "sweeping", FRONT, ("method", "round", "batch"), "methods to compare with")
 
 
+@runtime_checkable
+class Keeps(Protocol):
+    """Where the rows of runs go.
+
+    Attributes:
+        done: keys of the runs whose rows are there.
+    """
+
+    done: set[Key]
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep the rows of one run: all of them or, if the process dies here, none."""
+
+
 @contextmanager
 def evaluation_folder(folder: Path | None, kind: Evaluation) -> Iterator[None]:
     """Lock the folder of an evaluation, new or to be gone on with, as long as it is worked on.
@@ -85,7 +99,8 @@ class RowStore:
     Args:
         folder: of the evaluation, or None.
         plan: what decides the rows (`"fixed"`, which must be unchanged) and the methods by label (methods present in
-            both plans must be identical; new ones may be added).
+            both plans must be identical; new ones may be added). Where its versions are None, the folder is opened by
+            `now_with`.
         kind: of evaluation.
 
     Raises:
@@ -94,11 +109,27 @@ class RowStore:
 
     def __init__(self, folder: Path | None, plan: dict[str, Any], kind: Evaluation) -> None:
         self.folder, self.kind, self.resumed = folder, kind, 0
+        self.plan = plan
         self.rows: list[Row] = []
         self._chain = ""
-        if folder is not None:
+        if folder is not None and not self.waits:
             self._open(folder, plan)
         self.done = {kind.key_of(row) for row in self.rows}
+
+    @property
+    def waits(self) -> bool:
+        """Whether the versions are not known yet that its rows are tied to."""
+        return self.plan["fixed"]["versions"] is None
+
+    def now_with(self, versions: dict[str, Any]) -> None:
+        """Open the folder of a new evaluation with the versions that a worker has found.
+
+        Raises:
+            SeaError: as the store itself.
+        """
+        self.plan["fixed"]["versions"] = versions
+        if self.folder is not None:
+            self._open(self.folder, self.plan)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep the rows of one run: all of them or, if the process dies here, none."""
@@ -127,7 +158,7 @@ class RowStore:
                     expected=f"the same prompts, recipe and settings ({self.kind.growing} may be added)",
                     hint="another --out, or the same command as before",
                 )
-            plan = {**plan, "methods": {**methods, **plan["methods"]}}
+            plan = {**plan, **before, "methods": {**methods, **plan["methods"]}}
             self._read(folder / ROWS)
         write_sealed(folder / self.kind.plan, plan)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.evaluation.cells import ProgressMeter, Watch
-from sea_toolkit.evaluation.plans import asked_of, fingerprints, versions
+from sea_toolkit.evaluation.plans import asked_of, fingerprints
 from sea_toolkit.evaluation.rows import Evaluation, evaluation_folder
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import Live, shown, watched
 from sea_toolkit.runs.asked import Asked
@@ -23,6 +24,7 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.util.conversation import Prompt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
+from sea_toolkit.util.run_files import read_sealed
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,20 @@ class EvaluationSetup:
         return self.call.compose(self.session, recipe)
 
     @contextmanager
+    def held(self) -> Iterator[dict[str, Any] | None]:
+        """A block that holds the folder and shows the progress, for workers that load the models.
+
+        It gives the versions of the rows that are there; None if there are none yet.
+
+        Raises:
+            SeaError: the folder holds something else, or is in use.
+        """
+        assert self.folder is not None
+        path = self.folder / self.kind.plan
+        with shown(self.live), evaluation_folder(self.folder, self.kind):
+            yield read_sealed(path)["fixed"]["versions"] if path.exists() else None
+
+    @contextmanager
     def loaded(self, texts: Sequence[Prompt], check: Callable[[Any], None]) -> Iterator[Policy]:
         """The policy, in a block that holds the folder and shows the progress.
 
@@ -110,15 +126,42 @@ class EvaluationSetup:
             self.session.hub.load_for("sea_observe")
             yield policy
 
-    def tied_to(self, policy: Policy, composition: Composition, texts: Sequence[Prompt], batch: int) -> dict[str, Any]:
+    def tied_to(
+        self, versions: dict[str, Any] | None, composition: Composition, texts: Sequence[Prompt], batch: int
+    ) -> dict[str, Any]:
         """What every row depends on, whatever is asked: prompts, the batch, versions, objects and files."""
         return {
             "own_terms": sorted(self.call.own),
             **asked_of(texts),
             "batch": batch,
-            "versions": versions(policy),
+            "versions": versions,
             "terms": fingerprints(composition),
         }
+
+    def asked(self, texts: Sequence[Prompt]) -> dict[str, Any]:
+        """The recipe and the prompts as plain data for workers; `in_worker` and `asked_prompts` read it."""
+        return {"recipe": self.call.recipe.model_dump(mode="json", exclude_unset=True), **asked_of(texts)}
+
+    @classmethod
+    def in_worker(
+        cls, kind: Evaluation, asked: dict[str, Any], hub: PluginHub, allowed: Allowed, trust_remote_code: bool
+    ) -> EvaluationSetup:
+        """The setup of a worker, which keeps no rows and is watched by nobody.
+
+        Args:
+            kind: a comparison or a sweep.
+            asked: as `asked` gave it.
+            hub: plugins.
+            allowed: what energies may run and ask.
+            trust_remote_code: whether Python that comes with a model may run.
+
+        Raises:
+            RecipeError: as `align`.
+        """
+        return cls.of(
+            kind, asked["recipe"], None, None, {}, policy=None, hub=hub, allow_code=allowed.code,
+            allow_network=allowed.network, trust_remote_code=trust_remote_code, out=None, progress=False, watch=None,
+        )  # fmt: skip
 
     def meter(self, total: float) -> ProgressMeter:
         """Counts samples, out of so many, for whoever watches."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sea_toolkit.evaluation.cells import ProgressMeter
 from sea_toolkit.evaluation.drawing import draw_texts, instructed
 from sea_toolkit.evaluation.objectives import Objective, Wanted, cells
 from sea_toolkit.evaluation.pools import Met, Pool
-from sea_toolkit.evaluation.rows import Row, RowStore
+from sea_toolkit.evaluation.rows import Keeps, Key, Row
 from sea_toolkit.evaluation.weight_designs import Weights, written
 from sea_toolkit.events import Event
 from sea_toolkit.problem.problem import Problem
@@ -48,6 +48,45 @@ class SweepRun(Run):
                 pool.add(Met.of(c, self.problem, where) for c in candidates if c.energy < math.inf)
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a sweep does with one batch of prompts at a time.
+
+    Attributes:
+        method: of its rows.
+        batch: number of the batch.
+        round: of the sweep.
+        vectors: the weights of this round.
+        before: how many vectors there were in the rounds before.
+        objectives: measured, for a round.
+        count: answers to draw, of each prompt, for what the sweep is compared with.
+    """
+
+    method: str
+    batch: int
+    round: int = 0
+    vectors: tuple[Weights, ...] = ()
+    before: int = 0
+    objectives: tuple[Objective, ...] = ()
+    count: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Of its rows."""
+        return self.method, self.round, self.batch
+
+    @property
+    def words(self) -> str:
+        """What it is, for those who watch."""
+        return f"{self.method}, batch {self.batch + 1}" + (f", round {self.round + 1}" if self.round else "")
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Step:
+        """What `asdict` gave."""
+        vectors = tuple(tuple(vector) for vector in data["vectors"])
+        return cls(**{**data, "vectors": vectors, "objectives": tuple(Objective(**o) for o in data["objectives"])})
+
+
 @dataclass
 class Batch:
     """Some of the prompts, which are worked on together, under every weight."""
@@ -74,12 +113,29 @@ class SweepWork:
     own: OwnEnergies
     session: Session
     allowed: Allowed
-    store: RowStore
+    store: Keeps
     wanted: Sequence[Wanted]
     strength: float
     most: int
     answers: int
     meter: ProgressMeter
+    batches: Sequence[Batch]
+    methods: Mapping[str, Mapping[str, str]]
+
+    def do(self, step: Step) -> None:
+        """Make the rows of a step, unless they are there."""
+        self.meter.enter(step.words)
+        if step.key in self.store.done:
+            return
+        batch = self.batches[step.batch]
+        if step.method == BASE:
+            self.draw_base(batch)
+        elif step.method == SWEEP:
+            self.run_round(batch, step.round, step.vectors, step.before, step.objectives)
+        elif step.method == BEST_OF_N:
+            self.draw_best_of_n(batch, step.count)
+        else:
+            self.draw_prompted(batch, step.count, self.methods[PROMPTED])
 
     def draw_base(self, batch: Batch) -> None:
         """The policy's own answers, which the units are measured on."""
@@ -89,7 +145,7 @@ class SweepWork:
         """As many answers of the policy as the sweep has cost."""
         self._draw(BEST_OF_N, batch, [count], [None])
 
-    def draw_prompted(self, batch: Batch, count: int, instructions: dict[str, str]) -> None:
+    def draw_prompted(self, batch: Batch, count: int, instructions: Mapping[str, str]) -> None:
         """As many answers under instructions, in equal shares, scored under the prompt without them."""
         shares = [count // len(instructions) + (i < count % len(instructions)) for i in range(len(instructions))]
         self._draw(PROMPTED, batch, shares, list(instructions.items()))
@@ -106,8 +162,6 @@ class SweepWork:
             before: vectors of the rounds before.
             objectives: measured.
         """
-        if self._has(SWEEP, number, batch):
-            return
         columns = [cells(self.wanted, objectives, vector, self.strength) for vector in vectors]
         table = [p.with_columns({**p.columns, **cell}) for p in batch.prompts for cell in columns]
         composition = self.session.compose(self.recipe, self.own, self.allowed)
@@ -139,8 +193,6 @@ class SweepWork:
 
     def _draw(self, method: str, batch: Batch, counts: Sequence[int], asked: Sequence[tuple[str, str] | None]) -> None:
         """So many answers of the policy, each time as it is or under an instruction, given by its label and text."""
-        if self._has(method, 0, batch):
-            return
         composition = self.session.compose(self.base, self.base_own, self.allowed)
         problem, watch = self.session.bind(composition, batch.prompts), Stopwatch()
         policy, streams = problem.policy, self.most + (BASE, BEST_OF_N, PROMPTED).index(method)
@@ -166,11 +218,6 @@ class SweepWork:
             "notes": list(problem.run.incidents), "rewards": [t.label for t in problem.terms if t.is_reward],
         }  # fmt: skip
         self._keep([{**_row(method, 0, batch, p, met), **spent} for p, met in enumerate(texts)], done * len(texts))
-
-    def _has(self, method: str, number: int, batch: Batch) -> bool:
-        """Whether the rows are there; else the meter says what begins."""
-        self.meter.enter(f"{method}, batch {batch.index + 1}" + (f", round {number + 1}" if number else ""))
-        return (method, number, batch.index) in self.store.done
 
     def _keep(self, rows: list[Row], samples: float) -> None:
         self.store.add(rows)

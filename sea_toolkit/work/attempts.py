@@ -52,9 +52,14 @@ class Attempts:
         """Why there is no answer."""
         return self.errors[-1] if self.errors else f"it ended the process {self.deaths} times"
 
-    def begin(self, folder: Path) -> None:
-        """Count one more; it is taken back if the attempt ends in another way than the process."""
-        saved = folder / run_files.CHECKPOINT
+    def begin(self, folder: Path, checkpoint: str = run_files.CHECKPOINT) -> None:
+        """Count one more; it is taken back if the attempt ends in another way than the process.
+
+        Args:
+            folder: of the work.
+            checkpoint: the file whose time tells whether it has come further.
+        """
+        saved = folder / checkpoint
         now = saved.stat().st_mtime_ns if saved.exists() else 0
         self.deaths = 1 if now != self.checkpoint else self.deaths + 1
         self.checkpoint = now

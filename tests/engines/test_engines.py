@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 from importlib.util import find_spec
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from sea_toolkit.engines import ray_cluster
 from sea_toolkit.engines.local import _devices
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.shards.job import ShardJob
 from sea_toolkit.testing import Setting, check_engine
 from sea_toolkit.testing.engines import PROPERTIES
+from sea_toolkit.util.locks import hold
 from sea_toolkit.work.job import Job
 from tests.helpers import hub
 
@@ -29,6 +32,23 @@ def test_ray() -> None:
     assert set(check_engine("ray", Setting(hub=hub()))) == set(PROPERTIES)
     assert signal.getsignal(signal.SIGTERM) == before  # else a command that is stopped loses what it has
     assert set(Path("/tmp").glob("sea-ray-*")) <= folders
+
+
+def test_what_the_cluster_of_a_killed_command_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "PLACE", tmp_path)
+    held, left, young, other = (tmp_path / f"sea-ray-{name}" for name in ("held", "left", "young", "other"))
+    for folder in (held, left, young):
+        with hold(folder / "cluster", "a cluster"):
+            pass
+    other.mkdir()
+    for folder in (held, left, other):
+        os.utime(folder, (0, 0))
+    with hold(held / "cluster", "a cluster"):
+        os.utime(held, (0, 0))
+        ray_cluster._remove_left()
+    assert sorted(tmp_path.iterdir()) == [held, other, young]
 
 
 @pytest.mark.parametrize(
