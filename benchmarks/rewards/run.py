@@ -110,7 +110,7 @@ class Fitting:
         session = Session(policy=policy)
         self.recipe, self.items = recipe, session.hub.items("sampler")
         problem = session.bind(session.compose(build_recipe(recipe, None, {"sampler": "best-of-n"})), ["Hello."])
-        self.facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
+        self.facts = [TermFacts.bound(term) for term in problem.terms]
 
     def __call__(self, samplers: Sequence[str]) -> list[str]:
         """Those of them that can; the others are named."""

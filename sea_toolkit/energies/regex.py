@@ -58,6 +58,7 @@ class Regex(Energy):
         self.least, self.most = {"absent": (0, 0), "count": (at_least or 0, at_most)}.get(mode, (1, None))
         if self.most is not None and self.least > self.most:
             raise RecipeError(f"at_least = {self.least} is above at_most = {self.most}")
+        self.tells_early = mode in ("count", "absent")  # half an answer has half of the matches
         self.unjudged = Unjudged("regex", "as much as the worst text of that length")
 
     def bind(self, context: Context) -> BoundEnergy:

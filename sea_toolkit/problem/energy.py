@@ -88,6 +88,8 @@ class Energy(ABC):
         differentiable: True if every instance has a gradient, False if none has one, None if that is known only after
             `bind`. With False, a sampler that needs a gradient is refused before any weights are read.
         joint: a chain's energy depends on the other chains of its prompt.
+        tells_early: the beginning of an answer tells what the whole will be worth, as a count does and the verdict on a
+            finished answer does not, and asking often costs little. Without a gradient, `smc` is then taken by itself.
         label: the term's name in results; None for the registered name.
         reward_model: the model whose output the energy is, or several, by their names in the recipe; a judge must be
             another one.
@@ -99,6 +101,7 @@ class Energy(ABC):
 
     differentiable: bool | None = None
     joint: bool = False
+    tells_early: bool = False
     label: str | None = None
     reward_model: str | Sequence[str] | None = None
     code: Sequence[str] = ()
@@ -152,7 +155,7 @@ class Bindable(Protocol):
 
 
 CONTRACT = frozenset(
-    {"differentiable", "joint", "label", "reward_model", "code", "servers", "columns", "fingerprint"}
+    {"differentiable", "joint", "tells_early", "label", "reward_model", "code", "servers", "columns", "fingerprint"}
     | {"check", "outlook"}
 )
 """What the core reads from an `Energy` besides `bind`."""

@@ -53,6 +53,7 @@ class PerPrompt(Energy):
         known = {energy.differentiable for energy in each} or {differentiable}
         self.differentiable = known.pop() if len(known) == 1 else None
         self.joint, self._own_columns = any(energy.joint for energy in each) or joint, columns
+        self.tells_early = bool(each) and all(energy.tells_early for energy in each)
         self.reward_model = _several(energy.reward_model for energy in each)
         self.code = [function for energy in each for function in energy.code]
         self.servers = [server for energy in each for server in energy.servers]

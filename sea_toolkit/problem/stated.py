@@ -26,6 +26,7 @@ def check_statements(energy: Energy, owner: Owner | str) -> None:
         values: dict[str, tuple[Any, Any, str]] = {
             "differentiable": (energy.differentiable, bool | NoneType, "True, False or None"),
             "joint": (energy.joint, bool, "True or False"),
+            "tells_early": (energy.tells_early, bool, "True or False"),
             "label": (energy.label, str | NoneType, "a text or None"),
             "reward_model": (energy.reward_model, str | Sequence | NoneType, "a text, several or None"),
             "code": (energy.code, Sequence, "a list of texts"),

@@ -29,7 +29,8 @@ def choice(recipe: Recipe, terms: Sequence[TermFacts]) -> Choice | None:
     """The sampler of a recipe: the one it names, or the one that goes with its energy, its budget and its start.
 
     The reference alone, π^α, takes `suffix-mh`: its chains follow that law exactly, and the best of N answers would be
-    the likeliest of them, whatever α is. Where no term tells which words to prefer, answers of the policy are drawn.
+    the likeliest of them, whatever α is. Where no term tells which words to prefer, the policy draws whole answers,
+    unless their beginnings tell enough.
 
     Args:
         recipe: as the run has it.
@@ -45,29 +46,34 @@ def choice(recipe: Recipe, terms: Sequence[TermFacts]) -> Choice | None:
         return Choice(POLICY_ALONE, "there is the reference alone")
     slopes = [term.label for term in others if term.has_gradient]
     if slopes:
-        told, stepwise = (
-            f"a gradient tells which words are preferred by {', '.join(slopes)}",
-            _why_stepwise(recipe, terms),
-        )
+        told = f"a gradient tells which words are preferred by {', '.join(slopes)}"
+        stepwise = _why_in_steps(recipe, terms) or _why_few(recipe)
         return Choice(STEP_BY_STEP, f"{told}, and {stepwise}") if stepwise else Choice(GUIDED, told)
     if any(term.has_gradient is None for term in others):
         return None
     compasses = [term.label for term in others if term.has_compass]
     if compasses:
         return Choice(STEP_BY_STEP, f"a compass alone tells which words are preferred by {', '.join(compasses)}")
-    return Choice(BLIND, "no term besides the reference has a gradient or a compass")
+    blind = "no term besides the reference has a gradient or a compass"
+    if all(term.tells_early for term in others) and not _why_in_steps(recipe, terms):
+        early = ", ".join(term.label for term in others)
+        return Choice(GUIDED, f"{blind}, and the beginning of an answer tells what it will be worth by {early}")
+    return Choice(BLIND, blind)
 
 
-def _why_stepwise(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
+def _why_in_steps(recipe: Recipe, terms: Sequence[TermFacts]) -> str:
     """Why the run has to go step by step; "" where few passes of many particles do."""
-    spec = recipe.sampler
     moving = [term.label for term in terms if term.moves]
     if moving:
         return f"what {', '.join(moving)} counts is found or changes in the course of the run"
     if recipe.initializer.name != POLICY_START:
         return f"the run goes on from the texts of {recipe.initializer.name}"
-    if spec.steps is not None:
-        return "the recipe counts steps"
+    return "" if recipe.sampler.steps is None else "the recipe counts steps"
+
+
+def _why_few(recipe: Recipe) -> str:
+    """Why the budget is too small for passes of many particles; "" where it is not."""
+    spec = recipe.sampler
     budget = spec.budget or Sampler.default_budget or math.inf
     each = budget / (spec.chains or 1)
     return f"{each:g} samples for each chain are few" if each < FEW else ""

@@ -176,7 +176,8 @@ class Composition:
             locked, prefix = lock_prefix(text, policy, rows, prefix, length, ledger)
             length -= len(locked)
         terms = [part.bind(context) for part in self.parts]
-        self.settle([TermFacts.bound(t, p.energy.joint) for t, p in zip(terms, self.parts, strict=True)])
+        told = zip(terms, (part.energy for part in self.parts), strict=True)
+        self.settle([TermFacts.bound(t, joint=e.joint, tells_early=e.tells_early) for t, e in told])
         assert self.sampling is not None
         chains = self.sampler.default_chains
         problem = Problem(

@@ -111,7 +111,7 @@ def forecast(
     problem, (spent, held) = stage.problem, stage.steps()
     cost = _Cost.of(spent, stage.composition.length, spends_all=not stage.composition.joint)
     terms = [_term(part, outlook) for part, outlook in zip(composition.parts, stage.outlooks, strict=True)]
-    facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
+    facts = [TermFacts.bound(term) for term in problem.terms]
     memory = memory_of(stage, held, prompts, asked_limit(memory_limit))
     chosen = choice(composition.recipe, facts)
     assert chosen is not None

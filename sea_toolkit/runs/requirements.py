@@ -31,6 +31,7 @@ class TermFacts:
         joint: it is an energy over all chains of a prompt.
         has_compass: it is known which words it likes.
         moves: what it counts changes in the course of the run: a schedule, a part of the run, a limit's multiplier.
+        tells_early: see `Energy`.
     """
 
     label: str
@@ -40,20 +41,21 @@ class TermFacts:
     joint: bool
     has_compass: bool = False
     moves: bool = False
+    tells_early: bool = False
 
     @classmethod
     def unbound(
         cls, label: str, owner: str, energy: Energy, is_policy: bool, has_compass: bool, moves: bool
     ) -> TermFacts:
         """Facts of an energy before it is bound."""
-        return cls(label, owner, is_policy, energy.differentiable, energy.joint, has_compass, moves)
+        return cls(label, owner, is_policy, energy.differentiable, energy.joint, has_compass, moves, energy.tells_early)
 
     @classmethod
-    def bound(cls, term: Term, joint: bool) -> TermFacts:
+    def bound(cls, term: Term, *, joint: bool = False, tells_early: bool = False) -> TermFacts:
         """Facts of a bound term, all of them known."""
         is_policy, has_compass = term.policy_energy is not None, term.compass is not None
         moving = moves(term.weight, term.limit, term.is_time_dependent)
-        return cls(term.label, term.qualified, is_policy, term.differentiable, joint, has_compass, moving)
+        return cls(term.label, term.qualified, is_policy, term.differentiable, joint, has_compass, moving, tells_early)
 
 
 def moves(weight: Weight, limit: Limit | PromptLimits | None, is_time_dependent: bool) -> bool:

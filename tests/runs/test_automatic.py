@@ -83,6 +83,35 @@ def test_texts_that_are_only_scored_are_drawn_by_the_policy_unless_a_compass_til
     assert sloped.sampler == "smc"
 
 
+def test_texts_whose_beginnings_tell_what_they_will_be_worth_are_taken_by_particles():
+    early = TermFacts("words", "some:words", is_policy=False, has_gradient=False, joint=False, tells_early=True)
+    found = choice(recipe(), [early])
+    assert found is not None
+    assert (found.sampler, "the beginning of an answer tells" in found.why) == ("smc", True)
+    late = dataclasses.replace(early, label="verdict", tells_early=False)
+    for terms, more in (
+        ([early, late], {}),
+        ([early], {"sampler": {"steps": 3}}),
+        ([dataclasses.replace(early, moves=True)], {}),
+    ):
+        found = choice(recipe(**more), terms)
+        assert found is not None
+        assert found.sampler == "best-of-n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sampler"),
+    [
+        ({"mode": "count", "at_least": 3}, "smc"),
+        ({"mode": "absent"}, "smc"),
+        ({"mode": "search"}, "best-of-n"),
+        ({"mode": "fullmatch"}, "best-of-n"),
+    ],
+)
+def test_matches_that_are_counted_can_be_counted_in_a_beginning(pattern, sampler):
+    assert chosen({"name": "regex", "pattern": "e", **pattern})[0] == sampler
+
+
 def test_nothing_is_chosen_before_what_decides_is_known():
     late = TermFacts("late", "some:late", is_policy=False, has_gradient=None, joint=False)
     sure = dataclasses.replace(late, label="sure", has_gradient=True)

@@ -323,6 +323,7 @@ def test_memory_that_loading_uses_up_is_said_so(monkeypatch):
 
 STATED = [
     ({"joint": 1}, {}, "its joint is 1", "True or False"),
+    ({"tells_early": "yes"}, {}, "its tells_early is 'yes'", "True or False"),
     ({"label": property(lambda self: 1 / 0)}, {}, "failed to say what it is: ZeroDivisionError", ""),
     ({"code": property(lambda self: "a:b")}, {}, "its code is 'a:b'", "a list of texts"),
     ({"fingerprint": property(lambda self: 3)}, {}, "its fingerprint is 3", "a text or None"),
