@@ -59,13 +59,30 @@ def build_policy(shape: str, device: str, dtype: str, hub: PluginHub) -> Policy:
     """The policy of a shape; random weights come from seed 0."""
     if shape not in SHAPES:
         return load_policy(PolicySpec(model=shape, device=device, dtype=dtype), ModelFinder(hub))  # type: ignore[arg-type]
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import AutoModelForCausalLM
 
-    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, bos_token_id=0, eos_token_id=1)
+    config = _config(shape)
     torch.manual_seed(0)
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     return Policy(model, _word_tokenizer(config.vocab_size), name=shape, template="plain")
+
+
+def build_classifier(shape: str, dtype: str, folder: Path) -> None:
+    """Write a random reward model of a shape, with one output, beside the tokenizer of the policies of that shape."""
+    from transformers import AutoModelForSequenceClassification
+
+    config = _config(shape, num_labels=1, pad_token_id=1)
+    torch.manual_seed(1)
+    model = AutoModelForSequenceClassification.from_config(config, dtype=getattr(torch, dtype))
+    model.save_pretrained(folder)
+    _word_tokenizer(config.vocab_size).save_pretrained(folder)
+
+
+def _config(shape: str, **more: Any) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, **more)
 
 
 def _word_tokenizer(size: int) -> Any:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sea_toolkit.core.response import SoftResponse
-from sea_toolkit.lm.backbone import Backbone
-from sea_toolkit.lm.fingerprint import model_facts, state_sample
+from sea_toolkit.lm.fingerprint import model_facts
 from sea_toolkit.lm.policy import Policy
-from sea_toolkit.lm.tokens import wrapping
-from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.lm.policy_blocks import PolicyBlocks
 from sea_toolkit.problem.context import Context
 from sea_toolkit.readers.probe import Probe
 from sea_toolkit.readers.shared_reading import SharedReading
@@ -38,12 +36,12 @@ class PolicyView:
     """
 
     def __init__(self, probe: Probe, policy: Policy) -> None:
-        self.view: Any = None
+        self.view: PolicyBlocks | None = None
         self.notes: list[str] = []
         if probe.other_facts(model_facts(policy.model, policy.tokenizer, policy.name)):
             return
-        view = truncate(policy.model, probe.layer)
-        distance = probe.distance(state_sample(view, policy.tokenizer, policy.device))
+        view = PolicyBlocks.of(policy, probe.layer)
+        distance = probe.distance(view.sample)
         if probe.related(distance):
             self.view, self.notes = view, probe.notes(distance, policy.name)
 
@@ -58,16 +56,14 @@ class ProbeReader:
         context: of the run.
     """
 
-    def __init__(self, probe: Probe, view: Any, label: str, context: Context) -> None:
+    def __init__(self, probe: Probe, view: PolicyBlocks, label: str, context: Context) -> None:
         policy = context.policy
         self.probe, self.table = probe.to(policy.device), policy.table
         key = ("states of the policy", probe.layer)
         # another probe on the same block reads the same states, at no cost but that of a pass back
-        truncated = context.use_model(f"reward:{label}", view, flops_per_token=0.0 if key in context.models else None)
+        context.use_model(f"reward:{label}", view.module, flops_per_token=0.0 if key in context.models else None)
         self._shared = context.load_once(key, lambda: SharedReading(context.ledger))
-        self.backbone = Backbone(truncated, policy.backbone.embedding, policy.name)
-        opening, _ = wrapping(policy.tokenizer)
-        self.opening = self.backbone.prefix([opening]) if opening else None
+        self.backbone, self.opening = view.backbone, view.opening
 
     def __call__(self, response: SoftResponse) -> Float[Tensor, "P C"]:
         """Rewards, float32."""

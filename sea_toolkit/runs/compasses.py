@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.fingerprint import tokenizer_fingerprint
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.compass import Compass
-from sea_toolkit.problem.compass_file import CompassFile, read_compass
+from sea_toolkit.problem.compass_file import CompassFile, CompassInfo, read_compass
 from sea_toolkit.problem.energy import BoundEnergy
 from sea_toolkit.util.paths import user_path
 
@@ -88,9 +90,27 @@ class CompassChoice:
             return self.file.compass(policy.table, length)
         if self.is_off or bound.compass is None:
             return None
-        found = read_compass(bound.compass)
-        fits = found.info.vocabulary == tokenizer_fingerprint(policy.tokenizer) and found.info.reward == identity
-        return found.compass(policy.table, length) if fits else None
+        info, compass = _kept(bound.compass, policy, length)
+        return compass if info.reward == identity else None
+
+
+_KEPT: WeakKeyDictionary[Policy, dict[tuple[Path, int, int], tuple[CompassInfo, Compass | None]]] = WeakKeyDictionary()
+
+
+def _kept(path: Path, policy: Policy, length: int) -> tuple[CompassInfo, Compass | None]:
+    """What is known of the compass that comes with an energy, and the compass itself if it is for this policy's tokens.
+    It takes a product with the whole embedding, so one that was made for this policy stays with it.
+
+    Raises:
+        ModelError: a damaged file, or one of another size.
+    """
+    kept = _KEPT.setdefault(policy, {})
+    key = path, path.stat().st_mtime_ns if path.exists() else 0, length
+    if key not in kept:
+        found = read_compass(path)
+        fits = found.info.vocabulary == tokenizer_fingerprint(policy.tokenizer)
+        kept[key] = found.info, found.compass(policy.table, length) if fits else None
+    return kept[key]
 
 
 USUAL = CompassChoice()

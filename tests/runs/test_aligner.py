@@ -10,9 +10,14 @@ from transformers import LlamaForSequenceClassification
 import sea_toolkit as sea
 from sea_toolkit.energies import semantic_similarity
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm import policy_blocks
+from sea_toolkit.lm.policy import Policy
+from sea_toolkit.problem import compass_file
 from sea_toolkit.readers import classifiers, language_model
+from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.runs import session
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
+from tests.helpers import tiny_probe
 
 SETTINGS = {"sampler": "best-of-n", "chains": 2, "budget": 6, "max_new_tokens": 6}
 
@@ -37,7 +42,7 @@ def loads(monkeypatch):
     for module, name in (
         (session, "load_policy"),
         (classifiers, "load_classifier"),
-        (classifiers, "ClassifierReader"),
+        (ClassifierReader, "__init__"),  # the class itself stands in annotations
         (language_model, "load_language_model"),
         (semantic_similarity, "load_encoder"),
     ):
@@ -55,7 +60,7 @@ def test_models_are_loaded_once_and_answers_are_those_of_separate_calls(folders,
     aligner = sea.Aligner(model=folders["one"])
     rewarded = {"reward": {folders["reward"]: 2.0}, **SETTINGS}
     together = [aligner.align(prompt, seed=seed, **rewarded) for seed, prompt in enumerate(("a", "the rain"))]
-    assert sorted(loads) == ["ClassifierReader", "load_classifier", "load_policy"]
+    assert sorted(loads) == ["__init__", "load_classifier", "load_policy"]
     for seed, result in enumerate(together):
         alone = sea.align(str(result.prompt), model=folders["one"], seed=seed, **rewarded)
         assert (alone.response, alone.energy) == (result.response, result.energy)
@@ -91,3 +96,19 @@ def test_settings_that_a_policy_of_ones_own_would_ignore_are_refused():
     aligner = sea.Aligner(policy=tiny_policy(), system="Be brief.")
     with pytest.raises(RecipeError, match="system"):
         aligner.align("a", energies={"short": (1.0, lambda r: r.expected_length())}, **SETTINGS)
+
+
+def test_what_a_probe_and_its_compass_need_of_the_policy_is_found_out_in_the_first_call_only(tmp_path, monkeypatch):
+    policy, path = Policy(tiny_model(), tiny_tokenizer()), tmp_path / "mood.safetensors"
+    tiny_probe(of=policy.model).save(path)
+    settings = {"reward": {str(path): 2.0}, "max_new_tokens": 4}
+    made = sea.fit_compass(["the rain"], policy=policy, samples=2, **settings)
+    made.save(tmp_path / "mood.compass.safetensors")
+    calls = []
+    for module, name in ((policy_blocks, "truncate"), (policy_blocks, "state_sample"), (compass_file, "compass_of")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, r=real, n=name: calls.append(n) or r(*args))
+    fresh = Policy(tiny_model(), tiny_tokenizer())
+    for own in (fresh, fresh, Policy(tiny_model(), tiny_tokenizer())):
+        sea.Aligner(policy=own).align("the rain", sampler="tilted", chains=1, steps=1, **settings)
+    assert calls == ["truncate", "state_sample", "compass_of"] * 2
