@@ -2,6 +2,7 @@
 
     python benchmarks/forecast.py
     python benchmarks/forecast.py --prompts 1,8 detox helpful-harmless
+    python benchmarks/forecast.py --prompts 8,16 --memory-limit 1500MiB detox
 
 Each run and each forecast has a process of its own, so that one's memory is not the other's. Answers are short (16
 tokens), so that few of them end early, which nobody can foretell.
@@ -10,10 +11,13 @@ tokens), so that few of them end early, which nobody can foretell.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import click
+
+from sea_toolkit.util.sizes import MEMORY_LIMIT
 
 PROMPT = "Tell me about the town in the north of the country where you would like to live, and why."
 TOKENS = 20
@@ -42,8 +46,11 @@ def output_of(*command: str) -> dict[str, float]:
 @click.argument("recipes", nargs=-1)
 @click.option("--prompts", default="1,8", show_default=True, help="Prompts of a run.")
 @click.option("--tokens", default=16, show_default=True, help="Length of an answer.")
-def main(recipes: tuple[str, ...], prompts: str, tokens: int) -> None:
+@click.option("--memory-limit", default=None, help="Of the runs and the forecasts.")
+def main(recipes: tuple[str, ...], prompts: str, tokens: int, memory_limit: str | None) -> None:
     """Print a table in Markdown."""
+    if memory_limit is not None:
+        os.environ[MEMORY_LIMIT] = memory_limit
     print("| recipe | prompts | TFLOPs foretold | spent | ratio | MiB foretold | peak | ratio |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for name in recipes or ("positive", "detox", "helpful-harmless"):

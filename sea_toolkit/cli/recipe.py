@@ -12,6 +12,7 @@ from sea_toolkit.cli.arguments import RECIPE, assignment
 from sea_toolkit.cli.command import Group
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.output import say_json
+from sea_toolkit.cli.shared_options import memory_option
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.records import CORE
 
@@ -96,6 +97,7 @@ def show(hub: PluginHub, as_json: bool, **asked: Any) -> None:
     "--prompt-tokens", type=click.IntRange(1), default=24, show_default=True, metavar="N",
     help="Tokens of each prompt, without its template.",
 )  # fmt: skip
+@memory_option
 @with_hub
 def check(hub: PluginHub, as_json: bool, prompts: int, prompt_tokens: int, **asked: Any) -> None:
     """Check the recipe NAME before it is paid for: what is wrong, by which road each gradient comes, which sampler it
@@ -159,6 +161,7 @@ def _print(found: Forecast) -> None:
     console.prose(
         f"memory about {memory.peak:.0f} MiB on {memory.device}: {memory.rest:.0f} before anything is loaded, "
         f"{memory.weights:.0f} of weights, {memory.each_prompt:.0f} for each prompt that is worked on"
+        + (f", {memory.saved:.0f} less in parts that fit" if memory.saved else "")
     )
     for line in found.contradictions:
         console.print(styled(f"contradiction: {line}", "red"), soft_wrap=True)

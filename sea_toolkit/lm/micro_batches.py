@@ -29,7 +29,7 @@ SHARE = 0.8
 """Of free memory, that a run takes where no limit is set."""
 _KEPT = 0.25
 """Of the room, that a pass may take which keeps its activations until the way back: several models may do so."""
-_PART = 0.5
+PART = 0.5
 """Of the room, that a part of a pass may take; the rest is for what lives beside it."""
 
 
@@ -112,7 +112,7 @@ class MicroBatches:
                 expected="a larger memory limit",
                 hint="shorter answers (--max-new-tokens), a smaller model, or dtype = bfloat16",
             )
-        fits = int(_PART * room / each) if each else number
+        fits = int(PART * room / each) if each else number
         return self._at_most(number, fits, keeps=number * each <= _KEPT * room, by_block=by_block)
 
     def _row(self, model: nn.Module, rows: Tensor, read: Read, context: int, room: float) -> tuple[float, bool]:
@@ -120,7 +120,7 @@ class MicroBatches:
         back = torch.is_grad_enabled() and rows.requires_grad
         if not (back and self.by_block):  # a row as a whole was too much
             each = self._bytes.of(model, rows, read, context, room, by_block=False)
-            if not back or each <= _PART * room:
+            if not back or each <= PART * room:
                 return each, False
         by_block = self._bytes.works_by_block(model, rows, read)
         return self._bytes.of(model, rows, read, context, room, by_block=by_block), by_block
@@ -132,7 +132,7 @@ class MicroBatches:
     def fitting(self, number: int, each: float, device: torch.device) -> int:
         """How many of a number of vectors to work on at once, where each takes so many bytes."""
         room = self.room(device)
-        return number if number * each <= _KEPT * room else max(1, min(number, int(_PART * room / each)))
+        return number if number * each <= _KEPT * room else max(1, min(number, int(PART * room / each)))
 
     def room(self, device: torch.device) -> float:
         """Bytes for passes on a device.

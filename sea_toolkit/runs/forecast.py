@@ -13,6 +13,7 @@ from sea_toolkit.runs.automatic import choice
 from sea_toolkit.runs.compose import Composition
 from sea_toolkit.runs.contradictions import contradictions
 from sea_toolkit.runs.length import Length
+from sea_toolkit.runs.less_memory import asked_limit
 from sea_toolkit.runs.memory_forecast import Memory, memory_of
 from sea_toolkit.runs.parts import Part
 from sea_toolkit.runs.rehearsal import STEPS, rehearse
@@ -87,7 +88,13 @@ class Forecast:
         return {key: finite(value) if isinstance(value, float) else value for key, value in data.items()}
 
 
-def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, prompt_tokens: int = 24) -> Forecast:
+def forecast(
+    composition: Composition,
+    finder: ModelFinder,
+    prompts: int = 1,
+    prompt_tokens: int = 24,
+    memory_limit: str | int | None = None,
+) -> Forecast:
     """Look ahead at a run of a recipe.
 
     Args:
@@ -95,16 +102,17 @@ def forecast(composition: Composition, finder: ModelFinder, prompts: int = 1, pr
         finder: from names to models.
         prompts: how many the run will have.
         prompt_tokens: about how long each of them is, without the template.
+        memory_limit: as of `Session`.
 
     Raises:
-        RecipeError, ModelError, PluginError: as `rehearse`.
+        RecipeError, ModelError, PluginError: as `rehearse`; the models take more than the limit.
     """
     stage = rehearse(composition, finder, prompt_tokens)
     problem, (spent, held) = stage.problem, stage.steps()
     cost = _Cost.of(spent, stage.composition.length, spends_all=not stage.composition.joint)
     terms = [_term(part, outlook) for part, outlook in zip(composition.parts, stage.outlooks, strict=True)]
     facts = [TermFacts.bound(term, joint=False) for term in problem.terms]
-    memory = memory_of(stage, held, prompts)
+    memory = memory_of(stage, held, prompts, asked_limit(memory_limit))
     chosen = choice(composition.recipe, facts)
     assert chosen is not None
     return Forecast(

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sea_toolkit.core.free_memory import free_memory
 from sea_toolkit.core.live_bytes import LiveBytes
 from sea_toolkit.core.peak_memory import resident_memory_mb
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.lm.micro_batches import PART, SHARE
 from sea_toolkit.models.skeleton import megabytes
+from sea_toolkit.util.sizes import in_words
 
 if TYPE_CHECKING:
     from sea_toolkit.runs.rehearsal import Rehearsal
@@ -28,7 +32,8 @@ class Memory:
         device: of the policy.
         rest: what the process takes before anything is loaded; 0 on a GPU.
         weights: of all models on that device, each once.
-        each_prompt: what a prompt adds at the peak.
+        each_prompt: what a prompt adds at the peak, where passes are taken as wholes.
+        saved: what passes take less because they are taken in parts that fit.
         peak: of the whole run.
         unknown: models whose passes could not be foreseen, and are left out.
     """
@@ -37,6 +42,7 @@ class Memory:
     rest: float
     weights: float
     each_prompt: float
+    saved: float
     peak: float
     unknown: list[str]
 
@@ -137,13 +143,17 @@ def _without_numbers(skeleton: Any, dtype: torch.dtype) -> Iterator[None]:
         skeleton.to(before)
 
 
-def memory_of(rehearsal: Rehearsal, held: float, prompts: int) -> Memory:
+def memory_of(rehearsal: Rehearsal, held: float, prompts: int, limit: int | None) -> Memory:
     """The memory of a run.
 
     Args:
         rehearsal: of the recipe, after its steps.
         held: bytes that the sampler's own tensors took for one prompt.
         prompts: how many the run works on together.
+        limit: bytes that the process may use; None: most of what is free.
+
+    Raises:
+        RecipeError: the models take more than the limit.
     """
     place, policy = rehearsal.place, rehearsal.foresight.policy
     models = {model.key: model for outlook in rehearsal.outlooks for model in outlook.models or ()}
@@ -163,4 +173,16 @@ def memory_of(rehearsal: Rehearsal, held: float, prompts: int) -> Memory:
             unknown.append(model.name)
     each = held / MIB + kept + max(passes)
     rest = resident_memory_mb() if place.device.type == "cpu" else 0.0
-    return Memory(str(place.device), rest, weights, each, rest + weights + prompts * each, unknown)
+    if limit is None:
+        room = SHARE * (free_memory(place.device) / MIB - weights)
+    else:
+        room = limit / MIB - rest - weights
+        if room <= 0:
+            raise RecipeError(
+                f"a memory limit of {in_words(limit)}, and the models take about {weights:.0f} MiB beside the "
+                f"{rest:.0f} MiB of everything else",
+                expected="more than that",
+                hint="a smaller model, or dtype = bfloat16 (--set policy.dtype=bfloat16)",
+            )
+    saved = max(0.0, prompts * max(passes) - PART * max(0.0, room))
+    return Memory(str(place.device), rest, weights, each, saved, rest + weights + prompts * each - saved, unknown)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import LlamaForSequenceClassification
 
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.runs.contradictions import contradictions
 from sea_toolkit.runs.forecast import forecast
 from sea_toolkit.runs.recipe import Recipe
@@ -136,6 +137,17 @@ def test_memory_is_that_of_the_weights_and_grows_with_the_prompts(bare):
     assert memory.each_prompt > 0
     assert memory.peak == pytest.approx(memory.rest + memory.weights + 4 * memory.each_prompt)
     assert memory.unknown == []
+
+
+def test_a_limit_takes_from_the_passes_what_does_not_fit(bare):
+    whole = told(recipe(bare, "judge"), prompts=400).memory
+    limit = int((whole.rest + whole.weights + 2) * 2**20)
+    memory = told(recipe(bare, "judge"), prompts=400, memory_limit=limit).memory
+    assert whole.saved == 0.0
+    assert 0.0 < memory.saved < 400 * memory.each_prompt
+    assert memory.peak == pytest.approx(memory.rest + memory.weights + 400 * memory.each_prompt - memory.saved)
+    with pytest.raises(RecipeError, match="and the models take about"):
+        told(recipe(bare, "judge"), memory_limit="1MiB")
 
 
 def test_a_rehearsal_leaves_the_composition_as_it_was(bare):
