@@ -1,4 +1,4 @@
-"""The nox sessions `demo`, `tests`, `lint`, `docs`, `wheel` and `lowest`; each makes its own environment."""
+"""The nox sessions `demo`, `tests`, `lint`, `docs`, `wheel`, `lowest` and `lock`; each makes its own environment."""
 
 from __future__ import annotations
 
@@ -93,5 +93,14 @@ def lowest(session: nox.Session) -> None:
     found = Path(session.create_tmp()).resolve() / "lowest.txt"
     session.run("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "pyproject.toml", "-o", str(found))
     session.install("-r", str(found), "-e", ".", "pytest", "hypothesis", "beartype")
-    parts = ["tests/lm/test_policy.py", "tests/lm/test_vocabulary.py", "tests/runs/test_manifest.py"]
+    parts = ["tests/core", "tests/lm", "tests/problem", "tests/runs/test_manifest.py"]
     session.run("pytest", "-m", "not real_model", *(session.posargs or parts))
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write requirements.lock: the package with all extras, every platform, with hashes; `-- --upgrade` for newer."""
+    session.install("uv")
+    flags = ["--quiet", "--universal", "--generate-hashes", "--no-annotate", "--python-version", "3.11"]
+    flags += ["--custom-compile-command", "nox -s lock", "-c", PINS, "--all-extras", "-o", "requirements.lock"]
+    session.run("uv", "pip", "compile", "pyproject.toml", *flags, *session.posargs)

@@ -25,6 +25,12 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.testing.setting import PROMPTS
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_policy, tiny_tokenizer
 
+UNSEEN = set() if torch.cuda.is_available() else {"gpu"}
+"""Properties of the conformance kit that this machine cannot check."""
+
+SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
+"""Those of energies that read relaxed answers, and not texts alone."""
+
 
 @contextmanager
 def quick_bridges() -> Iterator[None]:

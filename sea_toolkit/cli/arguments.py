@@ -19,7 +19,7 @@ from sea_toolkit.util.paths import user_path
 TERM = "NAME[=WEIGHT][,OPTION=VALUE]…"
 
 
-class _Given(click.ParamType[str]):
+class _Given(click.ParamType):
     """A text that is not empty, as that of a variable of the shell is that was not set."""
 
     name = "text"
@@ -37,7 +37,7 @@ class _Given(click.ParamType[str]):
         return str(value)
 
 
-class _PathName(click.ParamType[Path]):
+class _PathName(click.ParamType):
     """A path, with `~` replaced; see `user_path`."""
 
     name = "path"
@@ -55,7 +55,7 @@ class _PathName(click.ParamType[Path]):
         return [CompletionItem(incomplete, type="file")]
 
 
-class _RecipeName(click.ParamType[str | dict[str, Any]]):
+class _RecipeName(click.ParamType):
     """A recipe: the name of one or a TOML file; with options behind it, `NAME,OPTION=VALUE…`, a table of both."""
 
     name = "recipe"

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from sea_toolkit.registry.isolation import default_device
 from sea_toolkit.util.process_wide import ONE_AT_A_TIME, SharedBlock
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
@@ -27,7 +28,7 @@ def own_torch_state() -> Iterator[None]:
         for device in AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        if default_device(torch).type != "cpu":
             # only then: it looks at every call
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(_FLOAT32)

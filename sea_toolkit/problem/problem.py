@@ -15,13 +15,11 @@ from sea_toolkit.core.noise import Noise
 from sea_toolkit.core.response import SoftResponse, after_end
 from sea_toolkit.lm.decoding import Decoded
 from sea_toolkit.lm.kv_cache import KeysValues, Prefix, buffered_cache, read_cache
-from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.reread import Embedded
+from sea_toolkit.problem.costs import SampleCosts
 from sea_toolkit.problem.gradients import not_finite, stop_by_gradient
 from sea_toolkit.problem.initializer import CheckedInitializer
 from sea_toolkit.problem.limits import PromptLimits
-from sea_toolkit.problem.locked_prefix import LockedPrefix
-from sea_toolkit.problem.run_state import RunState
 from sea_toolkit.problem.scores import Energies, InitialResponses, Scored
 from sea_toolkit.problem.terms import Term
 from sea_toolkit.problem.text_scoring import read_as_text, score_texts
@@ -29,8 +27,8 @@ from sea_toolkit.problem.weighing import weight_tensor
 from sea_toolkit.relaxations.base import Relaxation
 
 
-@dataclass(frozen=True)
-class Problem:
+@dataclass(frozen=True, kw_only=True)
+class Problem(SampleCosts):
     """Everything that a sampler sees. It is constant for the whole run; what changes is in `run`.
 
     Attributes:
@@ -46,17 +44,12 @@ class Problem:
             methods below that score, read or decode a response put it in front.
     """
 
-    policy: Policy
     prompts: Sequence[str]
     prefix: Prefix
     chains: int
-    length: int
-    terms: Sequence[Term]
     initializer: CheckedInitializer
     relaxation: Relaxation | None
     top_k: int | None
-    run: RunState
-    locked: LockedPrefix | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -174,43 +167,6 @@ class Problem:
             return gradient
         stop_by_gradient(self, broken & ~self.stopped & ~objective.detach().isposinf(), response, terms)
         return gradient.masked_fill(broken[..., None, None], 0.0)
-
-    @property
-    def sample_flops(self) -> float:
-        """The unit of budgets: FLOPs of drawing one response of the run's length and scoring it once."""
-        drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters)
-        return drawing * self.length + self.scoring_flops * (self.length + len(self.locked or ()))
-
-    @property
-    def scoring_flops(self) -> float:
-        """FLOPs per token of scoring an answer once by the models of all energies."""
-        return sum(t.meter.flops_per_token for t in self.terms)
-
-    def samples_of(self, drawings: float, scorings: float) -> float:
-        """What so many passes of the policy over an answer and scorings of it by all rewards cost, in samples."""
-        unit = self.sample_flops
-        drawing = 2.0 * (self.policy.body_parameters + self.policy.head_parameters) * self.length
-        return (drawings * drawing + scorings * (unit - drawing)) / unit
-
-    @property
-    def reading_cost(self) -> float:
-        """What it costs to read a new text again, in samples, times the part of texts that must be."""
-        return self.run.reread.share * self.drawing_cost(self.length)
-
-    @property
-    def writing_cost(self) -> float:
-        """What an answer of the policy costs in samples before it is scored: drawn, and some of them read again."""
-        return self.drawing_cost(self.length) + self.reading_cost
-
-    @property
-    def answer_cost(self) -> float:
-        """What an answer of the policy costs in samples, drawn and scored."""
-        return self.writing_cost + self.samples_of(0.0, 1.0)
-
-    def drawing_cost(self, tokens: int) -> float:
-        """What drawing the last tokens of a response costs, in samples; the first one of all comes with the prompt."""
-        body, head = self.policy.body_parameters, self.policy.head_parameters
-        return 2.0 * (body * (tokens - (tokens == self.length)) + head * tokens) / self.sample_flops
 
     @property
     def differentiable(self) -> list[Term]:

@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by tests/docs/generate.py; change the docstrings or help texts instead. -->\n"
+PUBLIC = ("sea_toolkit", "sea_toolkit.testing")
 TITLES = {
     "energy": "Energies",
     "relaxation": "Relaxations",
@@ -46,7 +48,7 @@ def python_page() -> str:
     kept = (FOLDER / "python.md").read_text(encoding="utf-8").partition(IN_SHORT)[0]
     lines = [f"{kept}{IN_SHORT}", "## In short", "", NOTE]
     lines += ["What `help` prints of each, and the methods of a class.", ""]
-    for module in ("sea_toolkit", "sea_toolkit.testing"):
+    for module in PUBLIC:
         package = importlib.import_module(module)
         for name in sorted(package.__all__, key=str.lower):
             lines += ["```text", *in_short(f"{module}.{name}", getattr(package, name)), "```", ""]
@@ -58,13 +60,20 @@ def in_short(name: str, thing: Any) -> list[str]:
     if not inspect.isroutine(thing) and not inspect.isclass(thing):
         return [name]
     lines = [*wrapped(name + plain_signature(thing)), *textwrap.indent(inspect.getdoc(thing) or "", "    ").split("\n")]
-    methods = vars(thing).items() if inspect.isclass(thing) else ()
-    for key, value in methods:
+    for key, value in methods_of(thing) if inspect.isclass(thing) else ():
         function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
         if inspect.isfunction(function) and not key.startswith("_"):
             summary = (inspect.getdoc(function) or "").partition("\n")[0]
             lines += ["", *wrapped(f".{key}{plain_signature(function)}", 4), *wrapped(summary, 8)]
     return lines
+
+
+def methods_of(thing: type) -> Iterator[tuple[str, Any]]:
+    """What a class has of its own, and of those it derives from that are no public names themselves."""
+    public = [name for module in PUBLIC for name in importlib.import_module(module).__all__]
+    for owner in thing.__mro__:
+        if owner is thing or (owner.__module__.startswith("sea_toolkit") and owner.__name__ not in public):
+            yield from vars(owner).items()
 
 
 def plain_signature(thing: Any) -> str:

@@ -19,7 +19,7 @@ from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.conventions.tokenizers import made
-from tests.helpers import PROMPTS, dense, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, UNSEEN, dense, hub, problem_for, tiny_policy
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?", ""]
@@ -147,12 +147,12 @@ def log_p(model, tokenizer, text, words):
 def test_it_keeps_its_promises(model, options, folders):
     more = {"model": folders[model]}
     held = check_energy("judge", Setting(hub=hub(), texts=TEXTS), **(ASK | options), **more)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 def test_with_another_tokenizer_it_keeps_them_through_the_bridge(folders):
     held = check_energy("judge", Setting(hub=hub(), texts=TEXTS), model=folders["other"], **ASK)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
     _, term = term_of(model=folders["other"], **ASK)
     assert "has a tokenizer of its own" in term.bound.warnings[0]
 

@@ -15,11 +15,10 @@ from sea_toolkit.lm.policy import Policy
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import EOS, tiny_model, tiny_tokenizer
-from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, SOFT, UNSEEN, hub, problem_for, tiny_policy
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 TEXTS = ["the sand in it.", "on", "is it a rain or an error?", ""]
-SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
 ASK = {"yes": "a", "no": ["o", "u"]}
 
 
@@ -76,7 +75,7 @@ PERPLEXITIES = [
 def test_perplexity_keeps_its_promises(model, options, folders):
     more = {} if model is None else {"model": folders[model]}
     held = check_energy("perplexity", Setting(hub=hub(), texts=TEXTS), **options, **more)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 @pytest.mark.parametrize("model", ["narrow", "capped"])

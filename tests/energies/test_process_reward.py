@@ -19,7 +19,7 @@ from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import tiny_config, tiny_model, tiny_tokenizer
 from tests.conventions.tokenizers import made
-from tests.helpers import PROMPTS, hub, problem_for
+from tests.helpers import PROMPTS, UNSEEN, hub, problem_for
 
 STEPS = ["the sand is in it.", "so it is on", "the answer is no"]
 ANSWER = "\n\n".join(STEPS)
@@ -202,7 +202,7 @@ def test_a_family_scores_steps_as_it_publishes(name, folders):
 def test_it_keeps_its_promises(folders):
     texts = ["the sand", "is it so\n\nit is on", "no"]
     held = check_energy("process-reward", Setting(hub=hub(), texts=texts), model=folders["qwen-prm"], value="log-odds")
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 def test_another_tokenizer_is_read_through_the_bridge(folders):

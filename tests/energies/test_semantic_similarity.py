@@ -12,7 +12,7 @@ from sea_toolkit.readers.encoder import ANYTHING, OPENING
 from sea_toolkit.testing import Setting, check_energy
 from sea_toolkit.testing.energies.check import PROPERTIES as ENERGY
 from sea_toolkit.testing.tiny import PAD, tiny_model, tiny_tokenizer
-from tests.helpers import PROMPTS, hub, problem_for, tiny_policy
+from tests.helpers import PROMPTS, UNSEEN, hub, problem_for, tiny_policy
 from tests.readers.test_sequence_classifier import wrapping
 
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
@@ -48,19 +48,19 @@ def term_of(prompts=PROMPTS, text=REFERENCE, policy=None, **options):
 @pytest.mark.parametrize("layer", [None, 1, 4])
 def test_it_keeps_its_promises(layer):
     held = check_energy("semantic-similarity", Setting(hub=hub(), texts=TEXTS), text=REFERENCE, layer=layer)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 @pytest.mark.parametrize("name", ["bert", "decoder"])
 def test_with_an_encoder_of_the_same_tokens_it_keeps_them(name, folders):
     held = check_energy("semantic-similarity", Setting(hub=hub(), texts=TEXTS), text=REFERENCE, model=folders[name][0])
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 def test_with_an_encoder_of_other_tokens_it_keeps_them_through_a_bridge(folders):
     model = folders["stranger"][0]
     held = check_energy("semantic-similarity", Setting(hub=hub(), texts=TEXTS), text=REFERENCE, model=model)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
     _, term = term_of(model=model)
     assert "stranger has a tokenizer of its own: its value is exact" in term.bound.warnings[0]
 

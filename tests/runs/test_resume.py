@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,12 +105,11 @@ def test_a_budget_is_counted_on_after_a_resume(sampler, tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(sampler, whole, tmp_path):
-    settings = settings_of(sampler)
-    run_for(tmp_path, **settings).execute()
-    again = run_for(tmp_path, **settings)
+    folder = shutil.copytree(whole(sampler), tmp_path / "finished")
+    again = run_for(folder, **settings_of(sampler))
     again.resume()
     again.execute()
-    assert_same(whole(sampler), tmp_path)
+    assert_same(whole(sampler), folder)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -31,7 +31,7 @@ from sea_toolkit.testing.relaxations import PROPERTIES as RELAXATION
 from sea_toolkit.testing.samplers.check import PROPERTIES as SAMPLER
 from sea_toolkit.testing.schedules import PROPERTIES as SCHEDULE
 from sea_toolkit.testing.tiny import tiny_config
-from tests.helpers import PROMPTS, hub, quick_bridges, tiny_probe
+from tests.helpers import PROMPTS, SOFT, UNSEEN, hub, quick_bridges, tiny_probe
 
 ON = {"hub": hub()}
 SMALL = {"prompts": PROMPTS[:2], "chains": 2, "length": 6}
@@ -63,7 +63,7 @@ ENERGIES = [
 @pytest.mark.parametrize(("name", "options", "lacks", "absent"), ENERGIES)
 def test_energy(name, options, lacks, absent):
     held = check_energy(name, Setting(lacks=lacks, **ON), **options)
-    assert set(held) == set(ENERGY) - {"gpu"} - set(lacks) - absent
+    assert set(held) == set(ENERGY) - UNSEEN - set(lacks) - absent
 
 
 def politeness(text):
@@ -89,7 +89,6 @@ TEXTS = [
     ("regex", {"pattern": "[0-9]+ dogs"}, ["12 dogs", "12 cats", "dogs"]),
     pytest.param("json-schema", {"schema": SCHEMA}, ['{"a": 1}', '{"a": "b"}', "{}"], marks=needs("jsonschema")),
 ]
-SOFT = {"gradient", "readings", "padding", "dead positions", "one-hot = text", "bfloat16", "gpu"}
 
 
 @pytest.mark.parametrize(("name", "options", "texts"), TEXTS)
@@ -116,21 +115,21 @@ def classifier(tmp_path_factory):
 @pytest.mark.parametrize("reads", ["response", "prompt+response", "chat"])
 def test_reward(classifier, reads):
     held = check_energy("reward", Setting(**ON), model=classifier, output=1, reads=reads)
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 def test_classifier(classifier):
-    assert set(check_energy("classifier", Setting(**ON), model=classifier, target=1)) == set(ENERGY) - {"gpu"}
+    assert set(check_energy("classifier", Setting(**ON), model=classifier, target=1)) == set(ENERGY) - UNSEEN
 
 
 def test_probe(tmp_path):
     tiny_probe().save(tmp_path / "mood.safetensors")
     held = check_energy("reward", Setting(**ON), model=str(tmp_path / "mood.safetensors"))
-    assert set(held) == set(ENERGY) - {"gpu"}
+    assert set(held) == set(ENERGY) - UNSEEN
 
 
 def test_the_tiny_reward():
-    assert set(check_energy(type(tiny_reward()), Setting(**ON))) == set(ENERGY) - {"gpu"}
+    assert set(check_energy(type(tiny_reward()), Setting(**ON))) == set(ENERGY) - UNSEEN
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_the_tiny_reward():
 )
 def test_relaxation(name, options):
     absent = {"gumbel-softmax": {"rows alone"}, "embedding": {"padding"}}.get(name, set())
-    assert set(check_relaxation(name, Setting(**ON), **options)) == set(RELAXATION) - {"gpu"} - absent
+    assert set(check_relaxation(name, Setting(**ON), **options)) == set(RELAXATION) - UNSEEN - absent
 
 
 @pytest.mark.parametrize(
