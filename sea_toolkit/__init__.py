@@ -53,20 +53,22 @@ if TYPE_CHECKING:
     from sea_toolkit.samplers.shared.latent import hard_ids, latent_of
     from sea_toolkit.samplers.shared.metropolis import metropolis
     from sea_toolkit.schedules.reactive import Observation
+    from sea_toolkit.shards.align_many import ManyAnswers, align_many
     from sea_toolkit.util.conversation import Prompt
     from sea_toolkit.util.progress import Progress
     from sea_toolkit.work.job import Job
 
 __version__ = VERSION
 __all__ = [
-    "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded", "EmbeddingSpace",
-    "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info", "Initializer", "Interrupted",
-    "Job", "Law", "Ledger", "ModelError", "ModelFinder", "NamedModel", "Noise", "Number", "NumericalError",
-    "Observation", "OutOfMemoryError", "Outlook", "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress",
-    "Prompt", "Recipe", "RecipeError", "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse",
-     "WheelFiles", "after_end", "align", "calibrate", "categorical", "compare", "custom_generate",
-    "decode", "fit_compass", "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume",
-    "reward_function", "score", "select_chains", "write_report",
+    "SEA_API", "Aligner", "BoundEnergy", "Calibration", "Clock", "Columns", "Context", "Decoded",
+    "EmbeddingSpace", "Energy", "Event", "Explanation", "FittedCompass", "Foresight", "Front", "Info",
+    "Initializer", "Interrupted", "Job", "Law", "Ledger", "ManyAnswers", "ModelError", "ModelFinder",
+    "NamedModel", "Noise", "Number", "NumericalError", "Observation", "OutOfMemoryError", "Outlook",
+    "PluginError", "PluginHub", "Policy", "Probe", "Problem", "Progress", "Prompt", "Recipe", "RecipeError",
+    "Register", "Result", "Sampler", "Score", "Scorer", "SeaError", "SoftResponse", "WheelFiles", "after_end",
+    "align", "align_many", "calibrate", "categorical", "compare", "custom_generate", "decode", "fit_compass",
+    "hard_ids", "hookimpl", "latent_of", "metropolis", "pareto", "preferences", "resume", "reward_function",
+    "score", "select_chains", "write_report",
 ]  # fmt: skip
 
 _LAZY = {
@@ -89,6 +91,7 @@ _LAZY = {
     "Job": "work.job",
     "Law": "samplers.base",
     "Ledger": "core.ledger",
+    "ManyAnswers": "shards.align_many",
     "ModelFinder": "models.finder",
     "NamedModel": "models.named",
     "Noise": "core.noise",
@@ -110,6 +113,7 @@ _LAZY = {
     "WheelFiles": "models.wheel_files",
     "after_end": "core.response",
     "align": "api",
+    "align_many": "shards.align_many",
     "calibrate": "evaluation.calibrate",
     "categorical": "core.noise",
     "compare": "evaluation.compare",

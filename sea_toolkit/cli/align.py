@@ -25,7 +25,7 @@ from sea_toolkit.cli.completion import SAMPLERS
 from sea_toolkit.cli.engine import asked_engine, refuse_without
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.interrupt import exit_code
-from sea_toolkit.cli.many import begin, carry_out, refuse, say_skipped
+from sea_toolkit.cli.many import carry_out, refuse, say_skipped
 from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page
@@ -198,6 +198,8 @@ def align(
         refuse({"--max-seconds": max_seconds}, "--steps or --budget: answers must not depend on a clock")
         refuse({"--html": page}, f"sea-toolkit report {out}/shards/00000, for the first of its runs")
         refuse({"--json": as_json, "--csv": table}, f"sea-toolkit merge {out} --to results.jsonl, when all is done")
+        from sea_toolkit.shards.answering import begin
+
         threads = None if crew is None else crew.threads
         store = begin(hub, asked, chosen, allowed, out, batch, checkpoint_every, explain, broken.skipped, threads)
         carry_out(store, hub, allowed, trust_remote_code, shard, crew, again)

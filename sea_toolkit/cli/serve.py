@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ from sea_toolkit.registry.allowed import Allowed
 if TYPE_CHECKING:
     from sea_toolkit.registry.hub import PluginHub
     from sea_toolkit.runs.recipe import Recipe
+
+KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+"""How many kernels oneDNN, and torch beside it, keep for shapes they have met: 1024 each otherwise. Batches of a server
+have ever new shapes, and memory grew until both caches were full; what the user has set stays."""
 
 _SECTIONS = {
     "Where it listens": ("--host", "--port", "--api-key"),
@@ -167,6 +172,8 @@ def serve(
 
     Ctrl-C and SIGTERM end it: no request is let in any more, and those that are there are finished.
     """
+    for name, capacity in KERNEL_CACHES.items():  # they are read once, when torch computes for the first time
+        os.environ.setdefault(name, capacity)
     terms = [*map(reward_term, rewards), *map(energy_term, energies)]
     named = _named(recipes, flags, terms, overrides, hub)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from sea_toolkit.cli.serve import KERNEL_CACHES
 from tests.cli.commands import invoke
 
 BRIEF = '[[energies]]\nname = "reference"\n\n[[energies]]\nname = "length"\ntarget = 5\n'
@@ -24,6 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEA_PLUGINS", "")
     monkeypatch.delenv("SEA_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
+    for name in KERNEL_CACHES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)  # what a command sets goes after the test
     return tmp_path
 
 
@@ -63,6 +68,14 @@ def test_recipes_are_offered_by_their_names_with_the_options_over_them(served: l
 def test_without_a_recipe_the_options_are_one(served: list[tuple[Any, Any]]) -> None:
     assert serve("--energy", "length=2,target=4", "--served-name", "small").exit_code == 0
     assert served[0][0].worker.engine.menu.models == ["small", "small+default"]
+
+
+def test_kernels_are_kept_for_few_shapes_unless_the_user_says_otherwise(
+    served: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    assert serve("--recipe", "brief.toml").exit_code == 0
+    assert {name: os.environ[name] for name in KERNEL_CACHES} == {**KERNEL_CACHES, "LRU_CACHE_CAPACITY": "7"}
 
 
 def test_another_host_takes_a_key_from_the_environment(
