@@ -33,8 +33,13 @@ def default_device(torch: ModuleType) -> Any:
         return torch.device("cpu")
 
 
-def _set_device(torch: ModuleType, device: Any) -> None:
-    torch.set_default_device(None if device.type == "cpu" else device)  # None: no mode that every call goes through
+def set_default_device(torch: ModuleType, device: Any) -> None:
+    """Set it; where torch can say afterwards that it is the CPU, without a mode that every call goes through."""
+    torch.set_default_device(None if device.type == "cpu" else device)
+    try:
+        torch.get_default_device()  # as transformers does
+    except AttributeError:
+        torch.set_default_device("cpu")
 
 
 _TORCH = {
@@ -43,7 +48,7 @@ _TORCH = {
         lambda torch, dtype: torch.set_default_dtype(dtype),
         lambda torch: torch.float32,
     ),
-    "default device": _Setting(default_device, _set_device, lambda torch: torch.device("cpu")),
+    "default device": _Setting(default_device, set_default_device, lambda torch: torch.device("cpu")),
     "grad mode": _Setting(
         lambda torch: torch.is_grad_enabled(), lambda torch, on: torch.set_grad_enabled(on), lambda torch: True
     ),

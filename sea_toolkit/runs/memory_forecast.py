@@ -33,7 +33,7 @@ class Memory:
         rest: what the process takes before anything is loaded; 0 on a GPU.
         weights: of all models on that device, each once.
         each_prompt: what a prompt adds at the peak, where passes are taken as wholes.
-        saved: what passes take less because they are taken in parts that fit.
+        saved: what passes and logits take less because they are taken in parts that fit.
         peak: of the whole run.
         unknown: models whose passes could not be foreseen, and are left out.
     """
@@ -62,13 +62,14 @@ class Passes:
         rows = states.numel() // max(1, states.shape[-1] * states.shape[-2])
         self.seen.add((rows, states.shape[-2], torch.is_grad_enabled() and states.requires_grad))
 
-    def peak(self, skeleton: Any, dtype: torch.dtype) -> float:
-        """MiB that the largest of them takes in a model of this class and size.
+    def peaks(self, skeleton: Any, dtype: torch.dtype) -> tuple[float, float]:
+        """MiB that the largest of them takes in a model of this class and size, without a pass back and with one.
 
         Raises:
             NotForeseenError: such a model cannot be run without numbers.
         """
-        return max((pass_mib(skeleton, *shape, dtype) for shape in self.largest), default=0.0)
+        found = {shape[2]: pass_mib(skeleton, *shape, dtype) for shape in self.largest}
+        return found.get(False, 0.0), found.get(True, 0.0)
 
     @property
     def largest(self) -> list[tuple[int, int, bool]]:
@@ -160,18 +161,20 @@ def memory_of(rehearsal: Rehearsal, held: float, prompts: int, limit: int | None
     here = {model.key: model for model in models.values() if model.place == place}
     weights = megabytes(policy, place.dtype) + sum(model.megabytes for model in here.values())
     stage, problem, unknown = rehearsal.stage, rehearsal.problem, list[str]()
-    tokens, passes, kept = problem.prefix.mask.shape[1] + problem.length, [0.0], 0.0
+    tokens, passes, kept = problem.prefix.mask.shape[1] + problem.length, [(0.0, 0.0)], 0.0
     try:
-        passes.append(stage.policy.peak(policy, place.dtype))
+        passes.append(stage.policy.peaks(policy, place.dtype))
         kept = cache_mib(policy, problem.chains, tokens, place.dtype)
     except NotForeseenError:
         unknown.append("the policy")
     for key, model in here.items():
         try:
-            passes.append(stage.models[key].peak(model.skeleton, place.dtype))
+            passes.append(stage.models[key].peaks(model.skeleton, place.dtype))
         except NotForeseenError:
             unknown.append(model.name)
-    each = held / MIB + kept + max(passes)
+    # what one model keeps for its way back lives until those of the others are run
+    largest = max(max(forward for forward, _ in passes), sum(back for _, back in passes))
+    each = held / MIB + kept + largest
     rest = resident_memory_mb() if place.device.type == "cpu" else 0.0
     if limit is None:
         room = SHARE * (free_memory(place.device) / MIB - weights)
@@ -184,5 +187,7 @@ def memory_of(rehearsal: Rehearsal, held: float, prompts: int, limit: int | None
                 expected="more than that",
                 hint="a smaller model, or dtype = bfloat16 (--set policy.dtype=bfloat16)",
             )
-    saved = max(0.0, prompts * max(passes) - PART * max(0.0, room))
+    saved = max(0.0, prompts * largest - PART * max(0.0, room))
+    if saved:  # logits, which are most of what a sampler holds, are made a few at a time as well
+        saved += (prompts - 1) * held / MIB
     return Memory(str(place.device), rest, weights, each, saved, rest + weights + prompts * each - saved, unknown)

@@ -12,6 +12,7 @@ import sea_toolkit as sea
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import ModelError
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.registry.isolation import set_default_device
 from sea_toolkit.testing.conformance import reported
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
 from tests.helpers import hub, warmth
@@ -33,7 +34,7 @@ def default_device(device):
     try:
         yield
     finally:
-        torch.set_default_device(None)
+        set_default_device(torch, torch.device("cpu"))
 
 
 @contextlib.contextmanager

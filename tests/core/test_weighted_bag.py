@@ -24,5 +24,6 @@ def test_the_way_of_other_devices_gives_what_torch_gives(dtype: torch.dtype, mon
         assert value.dtype is dtype
         assert slope.dtype is dtype
         found.append((value.detach(), slope))
+    rounding = {"rtol": 0.016, "atol": 0.02} if dtype is torch.bfloat16 else {}  # torch 2.6 rounds each product
     for mine, torchs in zip(found[1], found[0], strict=True):
-        torch.testing.assert_close(mine, torchs)
+        torch.testing.assert_close(mine, torchs, **rounding)
