@@ -112,7 +112,7 @@ class MicroBatches:
                 expected="a larger memory limit",
                 hint="shorter answers (--max-new-tokens), a smaller model, or dtype = bfloat16",
             )
-        fits = int(PART * room / each) if each else number
+        fits = int(min(number, PART * room / each)) if each else number  # a room may be infinite
         return self._at_most(number, fits, keeps=number * each <= _KEPT * room, by_block=by_block)
 
     def _row(self, model: nn.Module, rows: Tensor, read: Read, context: int, room: float) -> tuple[float, bool]:
