@@ -1,4 +1,4 @@
-"""The nox sessions `demo`, `tests`, `lint`, `docs`, `wheel`, `lowest` and `lock`; each makes its own environment."""
+"""The nox sessions `demo`, `tests`, `hosts`, `lint`, `docs`, `wheel`, `lowest` and `lock`; each makes its own environment."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ def tests(session: nox.Session) -> None:
     install(session, "serve", "math", "ray", "data", groups=["test"])
     # files go to the workers in the order of tests/conftest.py, long ones first, rather than by their numbers of tests
     session.run("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", *session.posargs)
+
+
+@nox.session
+def hosts(session: nox.Session) -> None:
+    """The tests that need lm-evaluation-harness and Inspect, with the real ones: 800 MB that the suite does without."""
+    install(session, "math", groups=["test"])
+    session.install("-c", PINS, "lm-eval", "inspect-ai")
+    session.run("pytest", "-rs", *(session.posargs or ["tests/integrations"]))
 
 
 @nox.session
