@@ -1,4 +1,4 @@
-"""The nox sessions `demo`, `tests`, `hosts`, `lint`, `docs`, `wheel`, `lowest` and `lock`; each makes its own environment."""
+"""The nox sessions `demo`, `tests`, `hosts`, `lint`, `docs`, `wheel`, `lowest` and `lock`, each with its own environment."""
 
 from __future__ import annotations
 
