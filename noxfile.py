@@ -1,4 +1,4 @@
-"""The nox sessions `demo`, `tests`, `hosts`, `lint`, `docs`, `wheel`, `lowest` and `lock`, each with its own environment."""
+"""The sessions `demo`, `tests`, `hosts`, `lint`, `docs`, `wheel`, `lowest`, `lock`; each makes its own environment."""
 
 from __future__ import annotations
 
