@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -48,6 +50,7 @@ def cluster(library: ModuleType, job: Job, address: str | None) -> Iterator[None
     """
     _remove_left()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_own_print())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=PLACE, ignore_cleanup_errors=True))
         stack.enter_context(hold(Path(folder) / "cluster", f"the cluster in {folder}"))
         try:
@@ -60,12 +63,23 @@ def cluster(library: ModuleType, job: Job, address: str | None) -> Iterator[None
 
 def _remove_left() -> None:
     """Remove what clusters have left here whose command was killed: Ray's own processes end with it, its files stay."""
+    user = 0 if sys.platform == "win32" else os.getuid()
     for folder in PLACE.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             about = folder.lstat()
-            ours = about.st_uid == os.getuid() and lock_file(folder / "cluster").exists()
+            ours = about.st_uid == user and lock_file(folder / "cluster").exists()
             if ours and time.time() - about.st_mtime > YOUNG and not is_held(folder / "cluster"):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _own_print() -> Iterator[None]:
+    """Ray puts a function of its own in the place of `print`, for as long as the process lives."""
+    before = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = before
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class Comparison:
         refuse_measured(self.composition.parts, "compare")
         if self.composition.joint:
             raise RecipeError(
-                f"the energy {self.composition.joint[0]!r} is of all chains of a prompt, and compare looks at one",
+                f"the energy {self.composition.joint[0]!r} is of all chains of a prompt; compare looks at one answer",
                 hint="leave it out here",
             )
         self.texts = self.composition.prompts(texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,11 @@ def test_each_state_and_cause_is_named(bench, site):
 
 @pytest.fixture
 def here(site, monkeypatch):
-    """The ten installed in this process, with the cache that the others have."""
-    monkeypatch.syspath_prepend(str(site))
+    """The ten installed in this process, with the cache and the distributions that the others have: Ray, once it is
+    imported, adds a folder of its own to the path."""
+    usual = [folder for folder in sys.path if Path(folder).name != "thirdparty_files"]
+    monkeypatch.setattr(sys, "path", [str(site), *usual])
+    importlib.invalidate_caches()
     monkeypatch.setenv("SEA_CACHE", str(site.parent / "cache"))
     monkeypatch.delenv("SEA_PLUGINS", raising=False)
 

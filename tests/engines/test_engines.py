@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import pickle
 import signal
@@ -29,7 +30,9 @@ def test_local() -> None:
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 def test_ray() -> None:
     before, folders = signal.getsignal(signal.SIGTERM), set(Path("/tmp").glob("sea-ray-*"))
+    own_print = builtins.print
     assert set(check_engine("ray", Setting(hub=hub()))) == set(PROPERTIES)
+    assert builtins.print is own_print  # Ray's is a function of another name, which plugins and users would meet
     assert signal.getsignal(signal.SIGTERM) == before  # else a command that is stopped loses what it has
     assert set(Path("/tmp").glob("sea-ray-*")) <= folders
 

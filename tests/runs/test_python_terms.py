@@ -269,7 +269,7 @@ def test_two_terms_of_one_label_and_a_classifier_as_an_energy_are_refused(classi
     ("function", "message"),
     [
         (lambda t: len(t), r"no len\(\)(.|\n)*'t' is\ntry: a function of texts names its parameters"),
-        (lambda texts: 3, r"returned 3 \(an int\) for 2 texts\nexpected: 2 numbers(.|\n)*one text names its"),
+        (lambda texts: 3, r"returned 3 \(an int\) for 2 texts(.|\n)*expected: 2 numbers(.|\n)*one text names its"),
         (lambda texts: [None, None], r"returned \[None, None\] \(a list\) for 2 texts"),
         (lambda texts: [1.0], r"shape \[1\] for 2 texts"),
         (lambda text: None, "returned None for the text"),
