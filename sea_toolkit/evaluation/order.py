@@ -22,14 +22,13 @@ from typing import Any
 from sea_toolkit.errors import SeaError
 from sea_toolkit.evaluation.rows import Key, Row
 from sea_toolkit.util import run_files
-from sea_toolkit.util.differences import differences
 from sea_toolkit.util.locks import hold
+from sea_toolkit.work.alike import IDENTITY, require_alike
 from sea_toolkit.work.attempts import FILE as ATTEMPTS_FILE
-from sea_toolkit.work.worker import OtherWorkerError
 
 FOLDER = ".work"
 """Hidden: what is done stands in the rows, and it goes when all is done."""
-ORDER, IDENTITY, KEPT = "order.json", "identity.json", "rows.json"
+ORDER, KEPT = "order.json", "rows.json"
 DOING, DONE, FAILED, LOCKS = "doing", "done", "failed", "locks"
 
 
@@ -202,17 +201,7 @@ class Pieces:
         Raises:
             OtherWorkerError: with what differs.
         """
-        path = self.folder / IDENTITY
-        if not path.exists():
-            with hold(self.folder / "identity", f"the folder {self.folder}", waiting=lambda: None):
-                if not path.exists():
-                    run_files.write_sealed(path, self.order.versions or versions)
-        if changed := differences(run_files.read_sealed(path), versions):
-            raise OtherWorkerError(
-                f"this worker is not like those that began {self.folder.parent}:\n  " + "\n  ".join(changed),
-                expected="the same plugins, models, packages and kind of device",
-                hint="the same environment on every machine, or another --out",
-            )
+        require_alike(self.folder, self.folder.parent, versions, self.order.versions)
 
     def versions(self) -> dict[str, Any]:
         """Those that the first worker has found.

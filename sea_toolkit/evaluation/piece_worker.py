@@ -7,15 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import SeaError
 from sea_toolkit.evaluation.order import KEPT, Kept, Pieces
-from sea_toolkit.util.differences import differences
+from sea_toolkit.work.alike import become_alike
 from sea_toolkit.work.attempts import Attempts
 from sea_toolkit.work.job import Job
-from sea_toolkit.work.worker import FINAL, OtherWorkerError, Worker
+from sea_toolkit.work.worker import FINAL, Worker
 
 HOPELESS = 3
 """Pieces that cannot be done, after which the rest is left: as a whole it cannot be finished anyway."""
@@ -81,14 +79,10 @@ class PieceWorker(Worker):
 
     def __init__(self, pieces: Pieces, doer: Doer) -> None:
         self.pieces, self.doer = pieces, doer
-        if torch.get_num_threads() != pieces.order.threads:  # see `ShardWorker`
-            torch.set_num_threads(pieces.order.threads)
-        if changed := differences(pieces.order.software, doer.software):
-            raise OtherWorkerError(
-                f"this worker cannot do the work in {pieces.folder}:\n  " + "\n  ".join(changed),
-                expected="the versions and plugins of the process that has cut it",
-                hint="install those here; sea-toolkit list-plugins --requirements prints them where the work was cut",
-            )
+        become_alike(
+            pieces.order.threads, pieces.order.software, doer.software,
+            work=f"do the work in {pieces.folder}", made="the work was cut",
+        )  # fmt: skip
 
     def load(self) -> None:
         """Read the models.

@@ -27,12 +27,10 @@ from sea_toolkit.shards import plan, prompts_file
 from sea_toolkit.shards.plan import Plan
 from sea_toolkit.shards.prompts_file import PromptsFile, Row
 from sea_toolkit.util import run_files
-from sea_toolkit.util.differences import differences
 from sea_toolkit.util.locks import hold, is_held, lock_file
-from sea_toolkit.work.worker import OtherWorkerError
+from sea_toolkit.work.alike import require_alike
 
 SETTLED, WORKING, FAILED, LOCKS = "shards", "working", "failed", "locks"
-IDENTITY = "identity.json"
 GLANCE = 0.05
 """Seconds in which `working` has let go of a lock that it has looked at."""
 
@@ -162,17 +160,7 @@ class Store:
             OtherWorkerError: with what differs.
         """
         mine = {**identity, "reading": {k: v for k, v in identity["reading"].items() if k != "prompts"}}
-        path = self.folder / IDENTITY
-        if not path.exists():
-            with hold(self.folder / "identity", f"the folder {self.folder}", waiting=lambda: None):
-                if not path.exists():
-                    run_files.write_sealed(path, mine)
-        if changed := differences(run_files.read_sealed(path), mine):
-            raise OtherWorkerError(
-                f"this worker is not like those that began {self.folder}:\n  " + "\n  ".join(changed),
-                expected="the same plugins, models, packages and kind of device",
-                hint="the same environment on every machine, or another --out",
-            )
+        require_alike(self.folder, self.folder, mine)
 
     def failed(self) -> list[dict[str, Any]]:
         """The prompts that have no answer, in their order: index, prompt, attempts and error.

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.events import Event
 from sea_toolkit.runs.compose import Composition
@@ -19,9 +17,9 @@ from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.shards.prompts_file import Row
 from sea_toolkit.shards.store import Store
 from sea_toolkit.util import run_files
-from sea_toolkit.util.differences import differences
+from sea_toolkit.work.alike import OtherWorkerError, become_alike
 from sea_toolkit.work.attempts import Attempts
-from sea_toolkit.work.worker import FINAL, OtherWorkerError, Worker
+from sea_toolkit.work.worker import FINAL, Worker
 
 HOPELESS = 3
 """Shards in a row without an answer, after which the prompts are not what is wrong."""
@@ -49,14 +47,10 @@ class ShardWorker(Worker):
     ) -> None:
         self.store, self.session, self.compose, self.on_event = store, session, compose, on_event
         self._in_vain: list[int] = []
-        if torch.get_num_threads() != store.plan.threads:  # each call makes a pool that a forked process cannot use
-            torch.set_num_threads(store.plan.threads)
-        if changed := differences(store.plan.versions, versions(compose())):
-            raise OtherWorkerError(
-                f"this worker cannot carry out the plan of {store.folder}:\n  " + "\n  ".join(changed),
-                expected="the versions and plugins of the process that made the plan",
-                hint="install those here; sea-toolkit list-plugins --requirements prints them where the plan was made",
-            )
+        become_alike(
+            store.plan.threads, store.plan.versions, versions(compose()),
+            work=f"carry out the plan of {store.folder}", made="the plan was made",
+        )  # fmt: skip
 
     def load(self) -> None:
         """Read the models, with the first prompt.

@@ -12,10 +12,6 @@ FINAL = (RecipeError, ModelError, NumericalError)
 """Errors that the same piece brings again: no second attempt."""
 
 
-class OtherWorkerError(SeaError):
-    """This process is not one that the work can be done with: other versions, models or another device."""
-
-
 class Worker(ABC):
     """What a process asks for work to be done."""
 

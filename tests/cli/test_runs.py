@@ -19,10 +19,11 @@ from sea_toolkit.events import Event
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.result import Interrupted
 from sea_toolkit.testing.runs import timeless
-from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
+from sea_toolkit.testing.tiny import tiny_policy
 from sea_toolkit.util import run_files
 from tests.cli.commands import invoke
 from tests.conftest import Install
+from tests.models.folders import save_policy
 
 PLUGIN = """
 import os
@@ -46,8 +47,7 @@ def sea_observe(event):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny policy and a one-file plugin that sends the process the signal in `SEND`."""
     path = tmp_path_factory.mktemp("place")
-    tiny_model("llama").save_pretrained(path / "model")
-    tiny_tokenizer().save_pretrained(path / "model")
+    save_policy(path / "model")
     (path / "mine.py").write_text(PLUGIN)
     return path
 

@@ -16,8 +16,8 @@ from sea_toolkit.evaluation.order import FOLDER, Pieces
 from sea_toolkit.evaluation.pareto import pareto
 from sea_toolkit.evaluation.piece_worker import PieceJob
 from sea_toolkit.registry.hub import PluginHub
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from sea_toolkit.util.run_files import FRONT, PLAN, ROWS, TABLE
+from tests.models.folders import save_policy
 
 PROMPTS = ["the rain", "a", "in"]
 MEASURED = ("seconds", "cpu_seconds", "peak_memory_mb", "peak_is_of_the_run", "sha256")
@@ -61,8 +61,7 @@ def sea_register_engines(register):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("place")
-    tiny_model("llama").save_pretrained(path / "model")
-    tiny_tokenizer().save_pretrained(path / "model")
+    save_policy(path / "model")
     (path / "mine.py").write_text(PLUGIN)
     return path
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import sea_toolkit as sea
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
+from tests.models.folders import save_policy
 
 PROMPTS = ["the rain", "in", "the rain"]
 PLUGIN = """
@@ -40,8 +40,7 @@ def sea_register_engines(register):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("place")
-    tiny_model("llama").save_pretrained(path / "model")
-    tiny_tokenizer().save_pretrained(path / "model")
+    save_policy(path / "model")
     (path / "mine.py").write_text(PLUGIN)
     return path
 

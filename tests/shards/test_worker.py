@@ -15,8 +15,8 @@ from sea_toolkit.shards.standing import Standing
 from sea_toolkit.shards.store import Store
 from sea_toolkit.shards.worker import ShardWorker
 from sea_toolkit.util import run_files
+from sea_toolkit.work.alike import OtherWorkerError
 from sea_toolkit.work.attempts import Attempts
-from sea_toolkit.work.worker import OtherWorkerError
 from tests.shards.conftest import PROMPTS, Many, die, ended, lengths
 
 
