@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, overload
+from typing import Any, overload
 
 from typing_extensions import Unpack
 
@@ -23,30 +23,21 @@ from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.settings import SamplingSettings
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts, is_one_prompt
 from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
-class RunSettings(TypedDict, total=False):
+class RunSettings(SamplingSettings, total=False):
     """What `Aligner.align` takes by name; see `align`."""
 
     reward: Rewards | None
     energies: Energies | None
     recipe: RecipeSource | None
-    sampler: Table | None
-    chains: int | None
-    steps: int | None
-    budget: float | None
-    relaxation: Table | None
-    initializer: Table | None
-    constraints: Sequence[Mapping[str, Any]] | None
     draft: str | Sequence[str] | None
-    rewrite: int | Mapping[str, Any] | None
     explain: bool
-    max_new_tokens: int | None
-    seed: int | None
     batch: int | None
     allow_code: Collection[str]
     allow_network: Collection[str]

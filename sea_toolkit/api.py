@@ -24,6 +24,7 @@ from sea_toolkit.runs.recipe import EnergySpec
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.resuming import refuse_missing_file, resumed
 from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.settings import PolicySettings
 from sea_toolkit.runs.stored import StoredRun, finished
 from sea_toolkit.util import run_files
 from sea_toolkit.util.conversation import Messages, Row
@@ -32,17 +33,10 @@ from sea_toolkit.util.paths import user_path
 from sea_toolkit.util.progress import Progress
 
 
-class AlignSettings(RunSettings, total=False):
+class AlignSettings(RunSettings, PolicySettings, total=False):
     """What `align` takes by name."""
 
     policy: Policy | None
-    model: str | None
-    device: str | None
-    dtype: DType | None
-    attention: Attention | None
-    template: Template | None
-    system: str | None
-    template_options: Mapping[str, Any] | None
     trust_remote_code: bool
     memory_limit: str | int | None
     hub: PluginHub | None

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from typing_extensions import Unpack
 
 from sea_toolkit.core.torch_state import own_torch_state
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.lm.policy import Template
-from sea_toolkit.models.policy_spec import Attention, DType
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.reporting.live import shown, watched
 from sea_toolkit.runs.asked import Asked
 from sea_toolkit.runs.named_recipes import RecipeSource
-from sea_toolkit.runs.overrides import Table
 from sea_toolkit.runs.python_terms import Energies, Rewards
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.settings import PolicySettings, SamplingSettings
 from sea_toolkit.shards.answering import answer, begin
 from sea_toolkit.shards.merge import results, write_jsonl
 from sea_toolkit.shards.parquet import write_parquet
@@ -31,27 +29,10 @@ from sea_toolkit.util.progress import Progress
 from sea_toolkit.work.engine import Engine
 
 
-class RecipeSettings(TypedDict, total=False):
+class RecipeSettings(SamplingSettings, PolicySettings, total=False):
     """What overrides the recipe; see `align`."""
 
-    sampler: Table | None
-    chains: int | None
-    steps: int | None
-    budget: float | None
-    relaxation: Table | None
-    initializer: Table | None
-    constraints: Sequence[Mapping[str, Any]] | None
     draft: str | None
-    rewrite: int | Mapping[str, Any] | None
-    max_new_tokens: int | None
-    seed: int | None
-    model: str | None
-    device: str | None
-    dtype: DType | None
-    attention: Attention | None
-    template: Template | None
-    system: str | None
-    template_options: Mapping[str, Any] | None
 
 
 class ManyAnswers:
