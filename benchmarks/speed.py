@@ -193,9 +193,10 @@ USUAL: dict[str, int] = {"max_new_tokens": 32, "chains": 4, "prompts": 1}
 )
 @click.option("--points", default=9, show_default=True, help="How many of a sweep's values are measured.")
 @click.option("--json", "to", type=click.Path(path_type=Path), default=None)
+@click.option("--plot", type=click.Path(path_type=Path), default=None, help="A figure of all sweeps.")
 def scaling(
     shape: str, dtypes: tuple[str, ...], rounds: int, samplers: tuple[str, ...], sweeps: tuple[str, ...], points: int,
-    to: Path | None,
+    to: Path | None, plot: Path | None,
 ) -> None:  # fmt: skip
     click.echo("| dtype | sampler | what grows | values | s | slope from the second point |\n" + "|---" * 6 + "|")
     rows = []
@@ -212,6 +213,31 @@ def scaling(
                     click.echo(f"| {dtype} | `{name}` | {sweep} | {values[0]} … {values[-1]} | {shown} | {slope:.2f} |")
     if to is not None:
         to.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if plot is not None:
+        draw_sweeps(rows, plot)
+
+
+def draw_sweeps(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """A panel for each sweep with logarithmic axes; a dotted line of slope 1 from each first point."""
+    import matplotlib.pyplot as plt
+
+    sweeps = list(dict.fromkeys(row["sweep"] for row in rows))
+    figure, axes = plt.subplots(1, len(sweeps), figsize=(3.4 * len(sweeps), 3.2), squeeze=False)
+    for sweep, panel in zip(sweeps, axes[0], strict=True):
+        for row in (row for row in rows if row["sweep"] == sweep):
+            values, seconds = row["values"], row["seconds"]
+            (line,) = panel.plot(values, seconds, marker="o", label=f"{row['sampler']}, {row['dtype']}")
+            slope_one = [seconds[0] * value / values[0] for value in values]
+            panel.plot(values, slope_one, linestyle=":", linewidth=0.8, color=line.get_color())
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        panel.xaxis.set_major_formatter("{x:.0f}")
+        panel.yaxis.set_major_formatter("{x:.3g}")
+        panel.set_xlabel(sweep.replace("max_new_tokens", "tokens of an answer"))
+    axes[0][0].set_ylabel("processor seconds of one call")
+    axes[0][-1].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def point(bench: Bench | None, dtype: str, folder: Path, sampler: str, sweep: str, value: int, rounds: int) -> float:

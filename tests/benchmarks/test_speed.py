@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -58,13 +59,27 @@ def test_a_table_of_samplers_says_where_the_time_goes(benchmark):
     assert all(float(row["× products"]) > 1 for row in rows)
 
 
-def test_scaling_fits_a_slope(benchmark):
+def test_scaling_fits_a_slope(benchmark, tmp_path):
     assert benchmark("speed").fitted([2, 4, 8], [3.0, 6.0, 12.0]) == pytest.approx(1.0)
     (row,) = table(
         benchmark, "scaling", "--shape", "tiny", "--rounds", "1", "--points", "2", "--sampler", "best-of-n",
-        "--sweep", "prompts",
+        "--sweep", "prompts", "--json", str(tmp_path / "rows.json"),
     )  # fmt: skip
     assert row["values"] == "1 … 2"
+    (kept,) = json.loads((tmp_path / "rows.json").read_text())
+    assert kept["values"] == [1, 2]
+    assert all(seconds > 0 for seconds in kept["seconds"])
+
+
+def test_sweeps_are_drawn(benchmark, tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"dtype": "float32", "sampler": name, "sweep": sweep, "values": [1, 2, 4], "seconds": [1.0, 2.5, 4.0]}
+        for name in ("sea", "tilted")
+        for sweep in ("chains", "prompts")
+    ]
+    benchmark("speed").draw_sweeps(rows, tmp_path / "sweeps.png")
+    assert (tmp_path / "sweeps.png").read_bytes()[1:4] == b"PNG"
 
 
 def test_the_gpu_benchmark_runs_on_a_cpu_with_a_tiny_shape(benchmark):
