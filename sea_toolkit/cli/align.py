@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +21,10 @@ from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.completion import SAMPLERS
 from sea_toolkit.cli.engine import asked_engine, refuse_without
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
-from sea_toolkit.cli.interrupt import exit_code
 from sea_toolkit.cli.many import carry_out, refuse, say_skipped
-from sea_toolkit.cli.output import say, say_error, say_json
 from sea_toolkit.cli.prompt_sources import asked_prompts
 from sea_toolkit.cli.report import refuse_page, write_page
+from sea_toolkit.cli.resume import resume_command
 from sea_toolkit.cli.shared_options import (
     engine_options,
     html_option,
@@ -39,8 +35,9 @@ from sea_toolkit.cli.shared_options import (
     term_options,
     time_option,
 )
-from sea_toolkit.errors import RecipeError, SeaError
-from sea_toolkit.registry.allowed import Allowed, server_of
+from sea_toolkit.cli.show_run import show
+from sea_toolkit.errors import RecipeError
+from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.part import Part
 from sea_toolkit.util.broken_lines import BrokenLines
 
@@ -244,75 +241,3 @@ def _files(table: Path | None, page: Path | None, out: Path | None) -> list[Call
 
     tables = [] if table is None else [functools.partial(write_table, table)]
     return [*tables, lambda results: write_page(page, out)]
-
-
-def resume_command(hub: PluginHub, out: Path | None, allowed: Allowed, trust_remote_code: bool) -> str | None:
-    """What to type to go on with this run, without the options that its folder knows."""
-    if out is None:
-        return None
-    words = ["sea-toolkit", "resume", str(out)]
-    for record in hub.records:
-        words += ["--plugin", record.value] if record.from_user and record.file else []
-    for function in allowed.code:
-        words += ["--allow-code", function]
-    for server in dict.fromkeys(map(server_of, allowed.network)):
-        words += ["--allow-network", server]
-    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
-
-
-def show(
-    start: Callable[[Any, Any], Any],
-    as_json: bool,
-    out: Path | None,
-    first: str,
-    again: str | None,
-    files: Sequence[Callable[[list[Any]], Any]] = (),
-    explain: bool = False,
-) -> None:
-    """Run with what goes on on stderr, and print the results; those of a run that ended early too.
-
-    Args:
-        start: imports what a run needs, and runs.
-        as_json: print JSON alone.
-        out: the run's folder.
-        first: what is shown at once.
-        again: what to type to go on with one that ended early.
-        files: each writes a file of the results.
-        explain: tell why each answer won.
-
-    Raises:
-        SeaError: the run failed, or a file cannot be written; what there is, is printed first.
-    """
-    from sea_toolkit.cli.render import live
-    from sea_toolkit.cli.results import print_results, with_explanation
-
-    ended: KeyboardInterrupt | SeaError | None = None
-    with live(first) as shown:
-        from sea_toolkit.runs.result import Interrupted, plain
-
-        try:
-            results = start(shown.on_event, shown.progress)
-        except (Interrupted, SeaError) as error:
-            if not error.results:
-                raise
-            results, ended = error.results, error
-    if as_json:
-        for result in results:
-            say_json(json.dumps(plain(with_explanation(result)), ensure_ascii=False) if explain else result.to_json())
-    else:
-        print_results(results, out, explain)
-    if ended is not None:
-        word = "failed" if isinstance(ended, SeaError) else "interrupted"
-        where = f"; go on with: {again}" if again else ""
-        say(f"{word}: this is the best so far{where}", err=True)
-    for write in files:
-        try:
-            write(results)
-        except SeaError as error:
-            if ended is None:
-                raise
-            say_error(str(error))
-    if isinstance(ended, SeaError):
-        raise ended
-    if ended is not None:
-        sys.exit(exit_code())

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sea_toolkit.cli.align import resume_command, show
 from sea_toolkit.cli.arguments import PATH
 from sea_toolkit.cli.command import Command
 from sea_toolkit.cli.engine import asked_engine
 from sea_toolkit.cli.hub_options import code_option, network_option, trust_option, with_hub
 from sea_toolkit.cli.many import carry_out, is_many, refuse
 from sea_toolkit.cli.shared_options import engine_options, memory_option, shard_option, time_option
+from sea_toolkit.cli.show_run import show
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.registry.allowed import Allowed
+from sea_toolkit.registry.allowed import Allowed, server_of
 from sea_toolkit.shards.part import Part
 
 if TYPE_CHECKING:
@@ -106,3 +107,17 @@ def resume(
         )
 
     show(start, as_json, folder, f"loading the run in {folder}", again)
+
+
+def resume_command(hub: PluginHub, out: Path | None, allowed: Allowed, trust_remote_code: bool) -> str | None:
+    """What to type to go on with this run, without the options that its folder knows."""
+    if out is None:
+        return None
+    words = ["sea-toolkit", "resume", str(out)]
+    for record in hub.records:
+        words += ["--plugin", record.value] if record.from_user and record.file else []
+    for function in allowed.code:
+        words += ["--allow-code", function]
+    for server in dict.fromkeys(map(server_of, allowed.network)):
+        words += ["--allow-network", server]
+    return shlex.join([*words, "--trust-remote-code"] if trust_remote_code else words)
