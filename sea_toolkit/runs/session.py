@@ -9,6 +9,7 @@ from typing import Any
 from sea_toolkit.core.clock import Clock
 from sea_toolkit.core.ledger import Ledger
 from sea_toolkit.core.torch_state import own_torch_state
+from sea_toolkit.errors import RecipeError
 from sea_toolkit.events import Event
 from sea_toolkit.lm.micro_batches import MicroBatches
 from sea_toolkit.lm.policy import Policy
@@ -45,7 +46,7 @@ class Session:
             variable `SEA_MEMORY_LIMIT` says, else most of what is free.
 
     Raises:
-        RecipeError: the limit is no amount of memory.
+        RecipeError: the limit is no amount of memory, the policy is not a `Policy`, the hub not a `PluginHub`.
     """
 
     def __init__(
@@ -58,6 +59,19 @@ class Session:
         memory_limit: str | int | None = None,
     ) -> None:
         self.memory_limit = asked_limit(memory_limit)
+        if policy is not None and not isinstance(policy, Policy):
+            named = isinstance(policy, str | Path)
+            raise RecipeError(
+                f"policy is {policy!r}" if named else f"policy is a {type(policy).__name__}",
+                expected="a sea.Policy",
+                hint=f"model={str(policy)!r} has it read"
+                if named
+                else "sea.Policy(model, tokenizer) makes one of them",
+            )
+        if hub is not None and not isinstance(hub, PluginHub):
+            raise RecipeError(
+                f"hub is a {type(hub).__name__}", expected="a sea.PluginHub, as PluginHub.discover() makes"
+            )
         self.hub = hub or PluginHub.discover()
         self.finder = ModelFinder(self.hub, progress or silent, trust_remote_code)
         self.own_policy = policy

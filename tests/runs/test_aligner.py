@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 from transformers import LlamaForSequenceClassification
@@ -17,6 +18,7 @@ from sea_toolkit.readers import classifiers, language_model
 from sea_toolkit.readers.sequence_classifier import ClassifierReader
 from sea_toolkit.runs import session
 from sea_toolkit.testing.tiny import tiny_model, tiny_policy, tiny_tokenizer
+from tests import checker
 from tests.helpers import tiny_probe
 
 SETTINGS = {"sampler": "best-of-n", "chains": 2, "budget": 6, "max_new_tokens": 6}
@@ -112,3 +114,25 @@ def test_what_a_probe_and_its_compass_need_of_the_policy_is_found_out_in_the_fir
     for own in (fresh, fresh, Policy(tiny_model(), tiny_tokenizer())):
         sea.Aligner(policy=own).align("the rain", sampler="tilted", chains=1, steps=1, **settings)
     assert calls == ["truncate", "state_sample", "compass_of"] * 2
+
+
+WRONG = {
+    "a name": ({"policy": "smollm2-135m"}, "policy is 'smollm2-135m'", "model='smollm2-135m'"),
+    "a folder": ({"policy": Path("here")}, "policy is ", "model='here'"),
+    "a model": ({"policy": tiny_model("llama")}, "policy is a LlamaForCausalLM", "sea.Policy(model, tokenizer)"),
+    "a list of plugins": ({"hub": ["reward"]}, "hub is a list", "PluginHub.discover()"),
+}
+
+
+@pytest.mark.parametrize("call", ["Aligner", "align", "compare", "calibrate", "score"])
+@pytest.mark.parametrize(("given", "got", "hint"), WRONG.values(), ids=WRONG.keys())
+def test_objects_of_another_kind_are_refused_by_what_they_are(monkeypatch, call, given, got, hint):
+    """Not by an attribute that a name or a model does not have."""
+    monkeypatch.setattr(checker, "CALLS", 0)  # a user's Python checks no types
+    arguments = {"Aligner": (), "score": (["a"], ["b"]), "compare": (["a"],), "calibrate": (["a"],), "align": ("a",)}
+    settings = {"recipe": {"energies": [{"name": "length", "weight": 1.0, "target": 4}]}}
+    settings |= {"samplers": ["smc"], "budgets": [4]} if call == "compare" else {}
+    with pytest.raises(RecipeError) as caught:
+        getattr(sea, call)(*arguments[call], **settings, **given)
+    assert got in str(caught.value)
+    assert hint in str(caught.value)
