@@ -1,7 +1,8 @@
 """Tables and the figure of the test bed: `python benchmarks/rewards/tables.py results --default tilted`.
 
 A reward is given in standard deviations of the policy's own answers above their mean, and so is what a judge says, by
-the spread of what it says of the base answers. Intervals are 95 % bootstraps over prompts; the mean over kinds is taken
+the spread of what it says of the base answers. An answer that a reward has no value for (an empty one, to a probe)
+counts as the policy's mean. Intervals are 95 % bootstraps over prompts; the mean over kinds is taken
 for each prompt first. `samples of best-of-n` is how many best-of-n would need for the same mean reward, by linear
 interpolation in log n.
 """
@@ -55,15 +56,16 @@ def read(results: Path, name: str) -> Found | None:
     votes: dict[Cell, dict[int, list[float]]] = defaultdict(dict)
     for row in rows:
         cell, prompt = (row["method"], row["budget"]), row["prompt_index"]
+        terms = {label: np.nan if value is None else value for label, value in row["terms"].items()}
         by_cell[cell][prompt] = {
-            "reward": -sum(signs[label] * row["terms"][label] / scale for label, scale in scales.items()),
+            "reward": -sum(signs[label] * terms[label] / scale for label, scale in scales.items()),
             "energy": row["energy"], "nll": row["nll_per_token"], "samples": row["samples"], "seconds": row["seconds"],
         }  # fmt: skip
         votes[cell][prompt] = judged.get((row["text"], row["finished"]), [np.nan] * len(kind.judges))
         texts[cell].append(row["text"])
     base = np.array([votes["base", 1.0][p] for p in sorted(votes["base", 1.0])], dtype=float)
     weights = np.array([weight for _, weight in kind.judges]) / base.std(0).clip(min=1e-9)
-    centre = np.array([by_cell["base", 1.0][p]["reward"] for p in by_cell["base", 1.0]]).mean()
+    centre = np.nanmean([by_cell["base", 1.0][p]["reward"] for p in by_cell["base", 1.0]])
     whole = max(len(found) for found in by_cell.values())
     cells = {}
     for cell, found in by_cell.items():
@@ -71,7 +73,7 @@ def read(results: Path, name: str) -> Found | None:
             continue
         order = sorted(found)
         columns = {key: np.array([found[p][key] for p in order], dtype=float) for key in found[order[0]]}
-        columns["reward"] -= centre
+        columns["reward"] = np.nan_to_num(columns["reward"] - centre)
         columns["judge"] = (np.array([votes[cell][p] for p in order], dtype=float) - base.mean(0)) @ weights
         cells[cell] = columns
     return Found(kind, cells, texts)
