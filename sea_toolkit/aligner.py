@@ -24,6 +24,7 @@ from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.result import Result
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.settings import SamplingSettings
+from sea_toolkit.runs.together import join_for
 from sea_toolkit.util.conversation import Messages, Prompt, Row, as_prompts, is_one_prompt
 from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.paths import user_path
@@ -108,6 +109,7 @@ class Aligner:
         Raises:
             ModelError: it cannot be found, downloaded or read.
         """
+        join_for(self.recipe)
         with shown(self._live):
             return self.session.policy(self.recipe.policy)
 
@@ -162,6 +164,7 @@ class Aligner:
         }  # fmt: skip
         base = self.recipe if recipe is None else recipe
         call = Asked.of(self.session, base, reward, energies, settings, allow_code, allow_network)
+        join_for(call.recipe)
         asked, folder = as_prompts(prompts), None if out is None else user_path(out, "out")
 
         check_count("checkpoint_every", checkpoint_every)

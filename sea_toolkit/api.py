@@ -26,7 +26,7 @@ from sea_toolkit.runs.resuming import refuse_missing_file, resumed
 from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.settings import PolicySettings
 from sea_toolkit.runs.stored import StoredRun, finished
-from sea_toolkit.util import run_files
+from sea_toolkit.runs.together import join_for
 from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.paths import user_path
@@ -218,7 +218,7 @@ def resume(
         if reward or energies:
             _terms_again(done.saved, reward, energies)
         return done.results
-    run_files.read_bytes(folder / run_files.RECIPE)  # where there is no run, no folder is made
+    join_for(SavedRun.read(folder).recipe)  # where there is no run, no folder is made
     live, told = watched(progress)
     session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code, memory_limit=memory_limit)
 

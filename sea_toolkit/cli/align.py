@@ -39,6 +39,7 @@ from sea_toolkit.cli.show_run import show
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.shards.part import Part
+from sea_toolkit.util import ranks
 from sea_toolkit.util.broken_lines import BrokenLines
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def align(
     Without PROMPTS, they are read from --prompts FILE, from --messages, or from standard input, one a line.
     """
     broken = BrokenLines(skip=skip_bad)
-    asked = asked_prompts(prompts, file, column, messages, broken=broken)
+    asked = ranks.by_first(lambda: asked_prompts(prompts, file, column, messages, broken=broken))
     needed = {"--batch N": batch, "--out DIR": out}
     crew = asked_engine(engine, workers, gpus_per_worker, address, needed)
     if shard is not None:
@@ -239,5 +240,7 @@ def _files(table: Path | None, page: Path | None, out: Path | None) -> list[Call
     """What writes the files of --csv and --html."""
     from sea_toolkit.cli.results import write_table
 
+    if ranks.follows():
+        return []
     tables = [] if table is None else [functools.partial(write_table, table)]
     return [*tables, lambda results: write_page(page, out)]

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sea_toolkit.cli.command import Group
+from sea_toolkit.cli.crew import joined, refuse_together, say_which
 from sea_toolkit.cli.ending import end, say_traceback, tracebacks_as_asked
 from sea_toolkit.cli.hub_options import hub_of, plugin_options
 from sea_toolkit.cli.interrupt import exit_code, noticed
@@ -128,7 +129,9 @@ class LazyGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Look the command up; an unknown one gets a did-you-mean and a word on broken plugins."""
         try:
-            return super().resolve_command(ctx, args)
+            found = super().resolve_command(ctx, args)
+            refuse_together(found[0])
+            return found
         except click.UsageError as error:
             with results_only():  # until the process ends: plugins that were asked for the command may print still
                 pass
@@ -172,12 +175,14 @@ class LazyGroup(Group):
                 put_back()
         with noticed() as pressed:
             try:
-                code = run(*arguments, standalone_mode=False, **named) or 0
+                with joined():
+                    code = run(*arguments, standalone_mode=False, **named) or 0
                 if pressed.is_set() and code != exit_code():  # something has swallowed it
                     code = end(KeyboardInterrupt(), interrupted=True)
             except BaseException as error:
                 if isinstance(error, SystemExit) and not pressed.is_set():
                     raise
+                say_which(error)
                 code = end(error, interrupted=pressed.is_set())
         sys.exit(code)
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sea_toolkit.core.ranks import same
+
 
 class GradientTaps:
     """Zero perturbations added to what an energy reads, so that one backward pass gives the energy's gradient with
@@ -61,7 +63,7 @@ class GradientTaps:
             gradients = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=keep_graph)
             unread = all(g is None for g in gradients)
             grads = [torch.zeros_like(leaf) if unread else g for g, leaf in zip(gradients, leaves, strict=True)]
-        pairs = [(key, g) for (key, _), g in zip(entries, grads, strict=True)]
+        pairs = [(key, None if g is None else same(g)) for (key, _), g in zip(entries, grads, strict=True)]
         n, m = len(self.tables), len(self.tables) + len(self.tokens)
         parts = (pairs[:n], pairs[n:m], pairs[m:])
         return TokenGradient(*([(key, g) for key, g in part if g is not None] for part in parts))

@@ -32,6 +32,7 @@ class Classifier(Energy):
         template_options: see the energy `reward`.
         device: see the energy `reward`.
         dtype: see the energy `reward`.
+        tensor_parallel_size: see the energy `reward`.
         batch: see the energy `reward`.
     """
 
@@ -48,10 +49,12 @@ class Classifier(Energy):
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
         dtype: DType | None = None,
+        tensor_parallel_size: Annotated[int, Field(gt=0)] | None = None,
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.target, self.reads, self.truncate = model, target, reads, truncate
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
+        self.parts = tensor_parallel_size
         self.reward_model = model
         self.name = model.rstrip("/").rpartition("/")[2]
         self.label = f"{self.name}:{target}"
@@ -82,6 +85,7 @@ class Classifier(Energy):
         scorer = classifier_scorer(
             source, self.name, context, reads=self.reads, truncate=self.truncate,
             template_options=self.template_options, device=self.device, dtype=self.dtype, batch=self.batch,
+            tensor_parallel_size=self.parts,
         )  # fmt: skip
         config = scorer.reader.model.config
         target = output_index(config, self.name, self.target)

@@ -23,6 +23,7 @@ from sea_toolkit.models.folder import refuse_file
 from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.policy_spec import DType
 from sea_toolkit.models.reading import read_tokenizer
+from sea_toolkit.models.tensor_parallel import KEY
 from sea_toolkit.models.weights_files import weights_files
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.energy import BoundEnergy, Energy, ResponseFunction
@@ -63,6 +64,8 @@ class Reward(Energy):
         template_options: variables of the chat template, such as `{ enable_thinking = false }`.
         device: where a classifier runs, such as "cuda:1"; the policy's device if it is left out.
         dtype: of a classifier's weights; the policy's on the policy's device, else the fastest of the device.
+        tensor_parallel_size: over how many processes of torchrun a classifier's weights are shared out: all that there
+            are, or every process has all of them.
         batch: texts that a classifier reads at once, at most; 64 if it is left out.
     """
 
@@ -81,11 +84,13 @@ class Reward(Energy):
         template_options: dict[str, Any] | None = None,
         device: str | None = None,
         dtype: DType | None = None,
+        tensor_parallel_size: Annotated[int, Field(gt=0)] | None = None,
         batch: Annotated[int, Field(gt=0)] | None = None,
     ) -> None:
         self.model, self.reads, self.output, self.truncate = model, reads, output, truncate
         self.activation, self.against = activation, against
         self.template_options, self.device, self.dtype, self.batch = template_options, device, dtype, batch
+        self.parts = tensor_parallel_size
         self.reward_model = model
         self.name = Path(model).stem if model.endswith(".safetensors") else model.rstrip("/").rpartition("/")[2]
         self.label = output if isinstance(output, str) else self.name
@@ -127,7 +132,7 @@ class Reward(Energy):
         probe = probe_at(source, self.name) if is_probe(source) else None
         mine = None if probe is None else PolicyView(probe, context.policy)
         if probe is not None and mine is not None and mine.view is not None:
-            placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}
+            placing = {"device": self.device, "dtype": self.dtype, "batch": self.batch}  # its parts were refused
             self._refuse(placing, "none of it: this probe is read in the policy's own pass")
             reader = ProbeReader(probe, mine.view, self.name, context)
             return BoundEnergy(
@@ -135,8 +140,8 @@ class Reward(Energy):
                 compass=compass_beside(Path(source)),
             )  # fmt: skip
         scorer = classifier_scorer(
-            source, self.name, context, device=self.device, dtype=self.dtype, against=self.against,
-            **self._reading(source, context.finder),
+            source, self.name, context, device=self.device, dtype=self.dtype, tensor_parallel_size=self.parts,
+            against=self.against, **self._reading(source, context.finder),
         )  # fmt: skip
         if probe is not None:
             note = f"the probe {self.name} reads {probe.info.model}, which runs beside the policy"
@@ -186,7 +191,7 @@ class Reward(Energy):
         if place is None:
             device = pick_device(self.device or "auto")
             dtype = self.dtype or ("float32" if device.type == "cpu" else "auto")
-            place = Placement(device, pick_dtype(dtype, device))
+            place = Placement(device, pick_dtype(dtype, device), self.parts or 1)
         reading = self._reading(source, finder)
         model, _ = loaded_classifier(source, self.name, finder, place, reading.get("load"))
         if isinstance(model, PairwiseModel):
@@ -225,7 +230,7 @@ class Reward(Energy):
             )
             options = {
                 "reads": reads, "output": self.output, "activation": activation, "against": self.against,
-                "device": self.device, "dtype": self.dtype, "batch": self.batch,
+                "device": self.device, "dtype": self.dtype, KEY: self.parts, "batch": self.batch,
             }  # fmt: skip
             self._refuse(options, "none of it, or that energy with options of its own", other[1])
         return other
@@ -236,6 +241,7 @@ class Reward(Energy):
         options = {
             "reads": reads, "output": self.output, "truncate": self.truncate or None,
             "template_options": self.template_options, "activation": activation, "against": self.against,
+            KEY: self.parts,
         }  # fmt: skip
         self._refuse(options, "none of it: a probe reads the response, and has one output")
 

@@ -34,6 +34,7 @@ class Member(TypedDict, total=False):
     activation: Activation
     device: str
     dtype: DType
+    tensor_parallel_size: Annotated[int, Field(gt=0)]
     batch: Annotated[int, Field(gt=0)]
 
 

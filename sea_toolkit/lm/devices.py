@@ -23,13 +23,20 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model runs, and in which precision."""
+    """Where a model runs, and in which precision.
+
+    Attributes:
+        device: of this process's part, where it is shared out.
+        dtype: of weights and activations.
+        parts: over how many processes its weights are shared out.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    parts: int = 1
 
     @classmethod
-    def beside(cls, policy: Placed, device: str | None = None, dtype: str | None = None) -> Placement:
+    def beside(cls, policy: Placed, device: str | None = None, dtype: str | None = None, parts: int = 1) -> Placement:
         """That of a model beside the policy: the policy's own where nothing else is asked for.
 
         On another device, the dtype is the fastest one that it computes in.
@@ -38,14 +45,15 @@ class Placement:
             policy: the policy.
             device: another device, as `pick_device` names it.
             dtype: another dtype, as `pick_dtype` names it.
+            parts: see `Placement`.
 
         Raises:
             RecipeError: no such device.
         """
         place = policy.device if device is None else pick_device(device)
         if dtype is None:
-            return cls(place, policy.dtype if place == policy.device else pick_dtype("auto", place))
-        return cls(place, pick_dtype(dtype, place))
+            return cls(place, policy.dtype if place == policy.device else pick_dtype("auto", place), parts)
+        return cls(place, pick_dtype(dtype, place), parts)
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import PreTrainedModel
 
+from sea_toolkit.core.ranks import whole
 from sea_toolkit.lm.adapted import adapter_settings
 from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.tokens import wrapping
@@ -22,8 +23,9 @@ from sea_toolkit.lm.truncate import count_layers
 
 SENTENCE = "The old house stood by the river, and its windows were open."
 
-_UNRELATED = ("dtype", "torch_dtype", "transformers_version")
-"""Config entries without effect on the outputs; dtype and versions are compared separately."""
+_UNRELATED = ("dtype", "torch_dtype", "transformers_version", "distributed_config")
+"""Config entries without effect on the outputs; dtype and versions are compared separately, and how a model is shared
+out over processes is the recipe's."""
 
 _FINGERPRINTS: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
 """Tokenizer to how many tokens it had, and its fingerprint then."""
@@ -123,7 +125,7 @@ def weights_fingerprint(model: nn.Module) -> str:
     if settings:
         digest.update(json.dumps(settings, sort_keys=True).encode())
     for name, weight in sorted(model.state_dict().items()):
-        for part, tensor in _parts(name, weight.detach()):
+        for part, tensor in _parts(name, whole(weight.detach())):
             digest.update(f"{part}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -23,6 +23,7 @@ from sea_toolkit.core.free_memory import free_memory, memory_in_use
 from sea_toolkit.core.meter import uncounted
 from sea_toolkit.errors import RecipeError
 from sea_toolkit.lm.row_bytes import Read, RowBytes, by_blocks
+from sea_toolkit.util import ranks
 from sea_toolkit.util.sizes import in_words
 
 SHARE = 0.8
@@ -143,10 +144,10 @@ class MicroBatches:
         if device in self._rooms and (self.limit is None or device.type != "cuda"):
             return self._rooms[device]
         if self.limit is None:
-            room = SHARE * free_memory(device)
+            room = ranks.least(SHARE * free_memory(device))
         else:
             used = memory_in_use(device)
-            room = self.limit - used
+            room = ranks.least(self.limit - used)
             if room <= 0:
                 raise RecipeError(
                     f"a memory limit of {in_words(self.limit)}, and {in_words(used)} are in use before the first pass",

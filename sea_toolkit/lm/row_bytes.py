@@ -13,6 +13,7 @@ from sea_toolkit.core.live_bytes import LiveBytes, TooManyBytesError
 from sea_toolkit.core.meter import parameters_used, uncounted
 from sea_toolkit.lm.architecture import FAILURES, agree
 from sea_toolkit.lm.block_checkpoints import blocks_of, checkpointed_blocks
+from sea_toolkit.util import ranks
 
 Read = Callable[[slice, Tensor], Tensor]
 """A pass over some of the rows: which, and their embeddings `[rows, n, D]`, to one output for each row."""
@@ -58,7 +59,9 @@ class RowBytes:
         back = torch.is_grad_enabled() and rows.requires_grad
         key = (id(model), rows.shape[1], context.bit_length(), rows.dtype, back, by_block)
         if key not in self._known:
-            self._known[key] = bytes_of_row(rows, by_blocks(model, read) if by_block else read, back=back, most=most)
+            most = most if ranks.size() == 1 else math.inf  # none of several processes may leave the pass alone
+            read = by_blocks(model, read) if by_block else read
+            self._known[key] = ranks.most(bytes_of_row(rows, read, back=back, most=most))
         return self._known[key]
 
     def works_by_block(self, model: nn.Module, rows: Float[Tensor, "rows n D"], read: Read) -> bool:

@@ -22,12 +22,14 @@ class LoadOptions:
         attention: how it is computed; transformers chooses for "auto".
         quantization: of the weights, while they are read.
         device_map: how the weights are spread over devices; None is on the CPU, to be moved by the caller.
+        parts: over how many processes they are shared out, each with its own device.
     """
 
     device: torch.device | None = None
     attention: Attention = "auto"
     quantization: Quantization | None = None
     device_map: DeviceMap | None = None
+    parts: int = 1
 
     def arguments(self, dtype: torch.dtype, quantized: bool) -> dict[str, Any]:
         """What `from_pretrained` is told.
@@ -72,9 +74,12 @@ DEFAULT = LoadOptions()
 
 
 def at(model: Any, device: torch.device) -> Any:
-    """The model on the device; one that is quantized or was spread by a device map stays where it was put."""
-    own = isinstance(model, PreTrainedModel)
-    return model if own and ("hf_device_map" in vars(model) or method_of(model) is not None) else model.to(device)
+    """The model on the device; one that is quantized, was spread by a device map or shared out over processes stays
+    where it was put."""
+    own, spread = isinstance(model, PreTrainedModel), ("hf_device_map", "_device_mesh")
+    if own and (any(name in vars(model) for name in spread) or method_of(model) is not None):
+        return model
+    return model.to(device)
 
 
 def refuse_offloaded(model: Any, name: str) -> None:

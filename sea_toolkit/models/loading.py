@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sea_toolkit.errors import RecipeError
-from sea_toolkit.lm.devices import Placed, pick_device, pick_dtype
+from sea_toolkit.lm.devices import Placed, Placement, pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
@@ -22,6 +22,7 @@ from sea_toolkit.models.policy_source import find_policy
 from sea_toolkit.models.policy_spec import PolicySpec
 from sea_toolkit.models.quantized import with_true_gradient
 from sea_toolkit.models.reading import Role, read_model, read_tokenizer
+from sea_toolkit.models.tensor_parallel import refuse_beside, refuse_size
 
 
 def load_policy(
@@ -39,12 +40,17 @@ def load_policy(
     Raises:
         ModelError: it cannot be found, downloaded or read.
         RecipeError: the device does not exist, or is named beside a device map; a revision of a model without any;
-            weights that are quantized already are to be quantized.
+            weights that are quantized already are to be quantized; it is to be shared out, and there are not as many
+            processes, or another setting says where its weights are.
     """
     if spec.device_map is not None and spec.device != "auto":
         raise RecipeError(
             f"the policy has a device ({spec.device}) and a device_map ({spec.device_map})", expected="one of them"
         )
+    parts = spec.tensor_parallel_size or 1
+    if parts > 1:
+        refuse_beside(spec)
+        refuse_size(parts, "the policy")
     device, trust = pick_device(spec.device), finder.trust_remote_code
     found = find_policy(spec, finder)
     tokenizer = read_tokenizer(found.source, found.name, trust_remote_code=trust, base=found.base)
@@ -58,7 +64,7 @@ def load_policy(
         pick_dtype(spec.dtype, device),
         trust_remote_code=trust,
         base=found.base,
-        options=LoadOptions(device, spec.attention, spec.quantization, spec.device_map),
+        options=LoadOptions(device, spec.attention, spec.quantization, spec.device_map, parts),
     )
     return Policy(
         at(model, device) if spec.device_map is None else model,
@@ -120,7 +126,7 @@ def read_classifier(source: Path | str, place: Placed, name: str, *, trust_remot
     Raises:
         ModelError: unreadable.
     """
-    options = LoadOptions(place.device)
+    options = LoadOptions(place.device, parts=place.parts if isinstance(place, Placement) else 1)
     model = read_model("classifier", source, name, place.dtype, trust_remote_code=trust_remote_code, options=options)
     return with_true_gradient(at(float32_head(model), place.device), name)
 

@@ -19,6 +19,7 @@ from sea_toolkit.models.heads.families import BODIES
 from sea_toolkit.models.load_options import DEFAULT, LoadOptions, refuse_offloaded
 from sea_toolkit.models.quantized import keep_gradients, method_of
 from sea_toolkit.models.remote_code import refuse_kernels
+from sea_toolkit.models.tensor_parallel import refuse_weights, sharding
 from sea_toolkit.models.weights_files import Shapes
 
 Role = Literal["causal", "classifier", "tokens", "base"]
@@ -119,6 +120,8 @@ def read_model(
             expected="weights in floating point",
         )
     how = options.arguments(dtype, quantized)
+    if options.parts > 1:
+        refuse_weights(options.parts, name, quantized, adapter is not None)
     if adapter is not None and quantized and role != "causal":
         raise ModelError(
             f"the base of the adapter {adapter.name} is quantized, which would round away what is added to its weights",
@@ -128,6 +131,7 @@ def read_model(
     if role == "classifier" and folders.head_rows(restored) is None:
         head = own_head(config, written, shapes, folder, name)
         if head is not None:
+            how |= _shared_out("base", config, options, name, trust_remote_code)
             body = _weights("base", folder, name, config, dtype, trust_remote_code, restored, unread, how, head)
             keep_gradients(body)
             use_float32_attention(body, dtype, options)
@@ -139,6 +143,7 @@ def read_model(
         rows = folders.head_rows(restored) or folders.head_rows(shapes)
         if rows is not None and rows != config.num_labels:
             config.num_labels = rows
+    how |= _shared_out(role, config, options, name, trust_remote_code)
     model = _weights(role, folder, name, config, dtype, trust_remote_code, restored, unread, how)
     keep_gradients(model)
     use_float32_attention(model, dtype, options)
@@ -187,6 +192,18 @@ def config_of(role: Role, folder: Path, name: str, trust_remote_code: bool) -> A
     return config
 
 
+def _loader(role: Role) -> Any:
+    import transformers
+
+    return getattr(transformers, CLASSES[role])
+
+
+def _shared_out(role: Role, config: Any, options: LoadOptions, name: str, trust_remote_code: bool) -> dict[str, Any]:
+    if options.parts == 1:
+        return {}
+    return {"distributed_config": sharding(_loader(role), config, options.parts, name, trust_remote_code)}
+
+
 def _weights(
     role: Role,
     folder: Path,
@@ -201,7 +218,7 @@ def _weights(
 ) -> Any:
     import transformers
 
-    loader: Any = getattr(transformers, CLASSES[role])
+    loader = _loader(role)
     options = how if head is None else {**how, "key_mapping": WRAPPED}
     if head is not None and head.body is not None:
         loader, options = transformers.MODEL_MAPPING[type(config)], {**how, "state_dict": head.body}

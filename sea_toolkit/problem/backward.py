@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sea_toolkit.core.ranks import same
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
 
 
@@ -60,4 +61,4 @@ class Backward:
                 expected="a value that is computed from the response's tensors",
                 hint="without .item(), .detach() or numpy; a sampler such as best-of-n needs no gradient",
             )
-        return found
+        return same(found)

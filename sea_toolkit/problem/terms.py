@@ -22,6 +22,7 @@ from sea_toolkit.problem.limits import PromptLimits
 from sea_toolkit.problem.text_cache import TextCache
 from sea_toolkit.problem.weighing import Weight
 from sea_toolkit.registry.blame import Owner, attribute_errors_to, wrong_return
+from sea_toolkit.util import ranks
 
 Value = TypeVar("Value")
 
@@ -165,7 +166,11 @@ class Term:
                 )
             return value
 
-        value = ask(flat_prompts, flat) if self.cache is None else self.cache.ask(flat_prompts, flat, ask)
+        def ask_once(prompts: Sequence[str], texts: Sequence[str]) -> Tensor:
+            # what runs no model may ask a server, or the clock: one process does, and tells the others
+            return ask(prompts, texts) if self.meter.models else ranks.by_first(lambda: ask(prompts, texts))
+
+        value = ask_once(flat_prompts, flat) if self.cache is None else self.cache.ask(flat_prompts, flat, ask_once)
         return value.reshape(len(texts), chains)
 
     def of_policy(

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sea_toolkit.core.gradient_taps import TokenGradient
+from sea_toolkit.core.ranks import same as as_first
 from sea_toolkit.core.response import SoftResponse
 from sea_toolkit.errors import PluginError
 from sea_toolkit.problem.charge import Charge, charge_for
@@ -102,7 +103,7 @@ def _scored(problem: Problem, given: ReadTexts, charge: Charge, gradients: bool)
         else:
             with torch.no_grad():
                 value = t.of_text(response, problem.prompts, given.texts)
-        values[t.label] = value.detach()
+        values[t.label] = as_first(value.detach())
     total = _total(problem, given.ids, values)
     if charge.drawn is not None:
         total = total.masked_fill(charge.drawn.isnan(), torch.inf)

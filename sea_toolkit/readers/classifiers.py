@@ -13,6 +13,7 @@ from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.heads import PairwiseModel
 from sea_toolkit.models.loading import load_classifier
 from sea_toolkit.models.reading import read_tokenizer
+from sea_toolkit.models.tensor_parallel import refuse_device
 from sea_toolkit.problem.context import Context
 from sea_toolkit.problem.outlook import Foresight, Outlook
 from sea_toolkit.readers.bridged_scorer import BridgedScorer
@@ -37,6 +38,7 @@ def classifier_scorer(
     template_options: Mapping[str, Any] | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    tensor_parallel_size: int | None = None,
     batch: int | None = None,
     against: str | Sequence[str] | None = None,
     load: Callable[[Placed], tuple[Any, Any]] | None = None,
@@ -48,14 +50,18 @@ def classifier_scorer(
         source: where the classifier is; two energies with the same one share it.
         name: for messages.
         context: of the run.
-        reads, truncate, template_options, device, dtype, batch, against: see the energy `reward`.
+        reads, truncate, template_options, device, dtype, tensor_parallel_size, batch, against: see the energy `reward`.
         load: reads model and tokenizer at a place, where they are not those of a sequence classifier at `source`.
 
     Raises:
         ModelError: unreadable weights.
-        RecipeError: prompt and answer are too long for the model, options that it does not have, or no such device.
+        RecipeError: prompt and answer are too long for the model, options that it does not have, no such device, or not
+            as many processes.
     """
-    place = Placement.beside(context.policy, device, dtype)
+    parts = tensor_parallel_size or 1
+    if parts > 1:
+        refuse_device(device, name)
+    place = Placement.beside(context.policy, device, dtype, parts)
     model, tokenizer = loaded_classifier(source, name, context.finder, place, load)
     if isinstance(model, PairwiseModel):
         if reads != "auto" or truncate or template_options:

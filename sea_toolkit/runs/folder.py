@@ -12,7 +12,7 @@ from typing import Any
 
 from sea_toolkit.errors import RecipeError, SeaError
 from sea_toolkit.runs.recipe import Recipe
-from sea_toolkit.util import run_files
+from sea_toolkit.util import ranks, run_files
 from sea_toolkit.util.conversation import Prompt, as_prompts
 from sea_toolkit.util.files import SCRATCH
 from sea_toolkit.util.locks import hold
@@ -127,6 +127,8 @@ def new_folder(folder: Path | None) -> Iterator[None]:
 
 def refuse_used(folder: Path) -> None:
     """Raises: SeaError if a folder is there and holds files; hidden ones do not count."""
+    if ranks.follows():
+        return  # the first process may have written there by now
     try:
         if not folder.is_dir():
             return
@@ -143,11 +145,16 @@ def refuse_used(folder: Path) -> None:
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Lock the folder of a run or of a comparison, which is made if need be; what killed processes left goes.
+    """Lock the folder of a run or of a comparison, which is made if need be; what killed processes left goes. Of the
+    processes of one run, the first holds it for all, and alone writes there.
 
     Raises:
         SeaError: another process works in it, it cannot be written, or one of our names in it is a link.
     """
+    if ranks.follows():
+        with ranks.left_to_first(folder):
+            yield
+        return
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from sea_toolkit.core.free_memory import give_back_free_memory
 from sea_toolkit.errors import OutOfMemoryError
 from sea_toolkit.lm.micro_batches import MicroBatches
 from sea_toolkit.registry.blame import is_out_of_memory
+from sea_toolkit.util import ranks
 from sea_toolkit.util.sizes import MEMORY_LIMIT, bytes_of
 
 Done = TypeVar("Done")
@@ -30,7 +31,8 @@ def asked_limit(limit: str | int | None) -> int | None:
 def with_less_memory(
     work: Callable[[], Done], where: str, sizes: MicroBatches, undo: Callable[[], None]
 ) -> tuple[Done, str | None]:
-    """Do it, and again with half as many rows at once, at last one block by block, as long as memory is used up.
+    """Do it, and again with half as many rows at once, at last one block by block, as long as memory is used up. Not
+    where several processes do the run: the others are in the midst of a pass that this one has left.
 
     Args:
         work: what is to be done.
@@ -50,7 +52,8 @@ def with_less_memory(
         try:
             return work(), note
         except Exception as error:
-            if not (isinstance(error, OutOfMemoryError) or is_out_of_memory(error)) or not sizes.shrink():
+            out_of_memory = isinstance(error, OutOfMemoryError) or is_out_of_memory(error)
+            if not out_of_memory or ranks.size() > 1 or not sizes.shrink():
                 raise
         # outside of the clause: the error, and with it the tensors of the frames that it holds, is gone
         rows = "one row goes" if sizes.most == 1 else f"at most {sizes.most} rows go"

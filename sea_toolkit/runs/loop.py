@@ -30,7 +30,7 @@ from sea_toolkit.runs.position import Position, Stateful
 from sea_toolkit.runs.token_gains import TokenGain
 from sea_toolkit.runs.trace import Trace, numbers
 from sea_toolkit.samplers.base import Info
-from sea_toolkit.util import run_files
+from sea_toolkit.util import ranks, run_files
 from sea_toolkit.util.halt import Halt
 
 Done = TypeVar("Done")
@@ -266,6 +266,7 @@ class StepLoop:
             record(self.archives, info.scored, step, self.weights, joint=bool(self.composition.joint))
 
     def _log_step(self, info: Info, step: int) -> None:
+        ranks.refuse_apart(lambda: _in_words(info), "at the start" if step < 0 else f"in step {step}")
         self._record(info, step)
         problem = self.problem
         values = {
@@ -302,4 +303,11 @@ class StepLoop:
         )
         if self.on_event is not None:
             self.on_event(event)
-        self.notes += self.composition.hub.observe(event)
+        if not ranks.follows():
+            self.notes += self.composition.hub.observe(event)
+
+
+def _in_words(info: Info) -> str:
+    """What a step has come to, of which two are the same or not, whatever is NaN in it."""
+    metrics, scored = {name: value.tolist() for name, value in info.metrics.items()}, info.scored
+    return repr([metrics, None if scored is None else [scored.texts, scored.energies.total.tolist()]])

@@ -18,6 +18,7 @@ from sea_toolkit.runs.session import Session
 from sea_toolkit.runs.stored import StoredRun
 from sea_toolkit.util import run_files
 from sea_toolkit.util.differences import differences
+from sea_toolkit.util.files import remove
 from sea_toolkit.util.halt import Halt
 
 
@@ -100,7 +101,7 @@ def continue_run(run: Run, stored: StoredRun, folder: Path, longer: bool, force:
     if stored.facts is None or stored.manifest is None:  # killed before its first checkpoint
         if longer:
             raise RecipeError(f"the run in {folder} has not begun", hint="resume it without --steps and --budget first")
-        (folder / run_files.TRACE).unlink(missing_ok=True)
+        remove(folder / run_files.TRACE)
         return
     then: dict[str, Any] = stored.manifest
     changed = differences(then["identity"], run.manifest["identity"])
@@ -118,7 +119,7 @@ def continue_run(run: Run, stored: StoredRun, folder: Path, longer: bool, force:
     if changed and entry not in then.get("forced", []):
         then.setdefault("forced", []).append(entry)
     run_files.write_sealed(folder / run_files.MANIFEST, then)
-    (folder / run_files.ENDED).unlink(missing_ok=True)  # what follows is not what it speaks of
+    remove(folder / run_files.ENDED)  # what follows is not what it speaks of
     run.notes += _history(then)
 
 

@@ -14,6 +14,7 @@ from sea_toolkit.registry.allowed import Allowed
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.session import Session
+from sea_toolkit.runs.together import refuse_shared
 from sea_toolkit.shards.job import ShardJob
 from sea_toolkit.shards.make_plan import make_plan
 from sea_toolkit.shards.part import Part
@@ -55,6 +56,7 @@ def begin(
         RecipeError: the recipe or a prompt is wrong, or the folder has another plan.
         SeaError: the folder holds something else, or cannot be written.
     """
+    refuse_shared(recipe, "each shard of many prompts is answered by one process")
     composition = Session(hub).compose(recipe, allowed=allowed)
     composition.prompts(asked)  # refuses them before anything is written
     content = content_of(asked)

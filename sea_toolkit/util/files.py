@@ -8,6 +8,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from sea_toolkit.util import ranks
+
 _NO_FOLLOW = 0 if sys.platform == "win32" else os.O_NOFOLLOW
 
 SCRATCH = ".sea-*.tmp"
@@ -15,11 +17,14 @@ SCRATCH = ".sea-*.tmp"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder (made if needed), then rename; a link at `path` is replaced.
+    """Write under a temporary name in the same folder (made if needed), then rename; a link at `path` is replaced. As
+    all of this module, nothing where another process writes for this one (`util.ranks`).
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; what was at `path` before is still there.
     """
+    if not ranks.writes(path):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(SCRATCH.replace("*", secrets.token_hex(8)))
     try:
@@ -44,6 +49,8 @@ def append_whole(path: Path, content: bytes, after: int | None = None) -> None:
     Raises:
         OSError: it cannot be written, or the disk is full.
     """
+    if not ranks.writes(path):
+        return
     handle = os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666)
     with os.fdopen(handle, "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END) if after is None else file.seek(after)
@@ -63,8 +70,20 @@ def to_disk(path: Path) -> None:
     Raises:
         OSError: the disk is full.
     """
+    if not ranks.writes(path):
+        return
     handle = os.open(path, os.O_RDWR | _NO_FOLLOW)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Take a file away, if it is there.
+
+    Raises:
+        OSError: it cannot be taken away.
+    """
+    if ranks.writes(path):
+        path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from sea_toolkit.errors import RecipeError
+from sea_toolkit.util import ranks
 
 
 class Halted(BaseException):
@@ -43,10 +44,10 @@ class Halt:
 
     def ask(self) -> None:
         """Raises: Halted if it is time, or if `should_stop` failed, which is then its cause: no plugin is at fault."""
-        if time.monotonic() >= self._until:
-            raise Halted(f"max_seconds = {self.max_seconds:g} is over")
-        if self._wanted():
-            raise Halted("should_stop said so")
+        if self.max_seconds is None and self.should_stop is None:
+            return
+        if reason := ranks.by_first(self._reason):
+            raise Halted(reason)
 
     def ask_at_the_start(self) -> None:
         """While first answers are drawn: only a failure of `should_stop` ends that.
@@ -54,7 +55,13 @@ class Halt:
         Raises:
             Halted: as `ask`, if `should_stop` failed.
         """
-        self._wanted()
+        if self.should_stop is not None:
+            ranks.by_first(self._wanted)
+
+    def _reason(self) -> str | None:
+        if time.monotonic() >= self._until:
+            return f"max_seconds = {self.max_seconds:g} is over"
+        return "should_stop said so" if self._wanted() else None
 
     def _wanted(self) -> bool:
         try:
