@@ -98,7 +98,12 @@ class Aligner:
         }  # fmt: skip
         self._live, told = watched(progress)
         self.session = Session(
-            hub, policy=policy, progress=told, trust_remote_code=trust_remote_code, memory_limit=memory_limit
+            hub,
+            policy=policy,
+            progress=told,
+            trust_remote_code=trust_remote_code,
+            memory_limit=memory_limit,
+            joins=True,
         )
         self.recipe = build_recipe(recipe, None, settings, hub=self.session.hub)
 

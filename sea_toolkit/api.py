@@ -220,7 +220,14 @@ def resume(
         return done.results
     join_for(SavedRun.read(folder).recipe)  # where there is no run, no folder is made
     live, told = watched(progress)
-    session = Session(hub, policy=policy, progress=told, trust_remote_code=trust_remote_code, memory_limit=memory_limit)
+    session = Session(
+        hub,
+        policy=policy,
+        progress=told,
+        trust_remote_code=trust_remote_code,
+        memory_limit=memory_limit,
+        joins=True,
+    )
 
     def go_on() -> list[Result]:
         with shown(live), held_folder(folder):

@@ -23,10 +23,12 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def launched() -> int:
-    """How many processes torchrun has started, this one among them; 1 if it has started none."""
-    if not dist.is_available() or any(name not in os.environ for name in _LAUNCHED):
+    """How many processes torchrun has started, this one among them, or have found each other; 1 if there are none."""
+    if not dist.is_available():
         return 1
-    return int(os.environ["WORLD_SIZE"])
+    if dist.is_initialized():
+        return dist.get_world_size()
+    return int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in _LAUNCHED) else 1
 
 
 @dataclass
@@ -79,6 +81,12 @@ class TorchRanks:
         return {i: self.store.get(_failed(i)).decode(errors="replace") for i in others}
 
 
+class _Joined:
+    """What `join` has found."""
+
+    ranks: TorchRanks | None = None
+
+
 def _failed(rank: int) -> str:
     return f"sea_toolkit/failed/{rank}"
 
@@ -107,7 +115,7 @@ def join() -> TorchRanks:
             f"the processes of torchrun do not find each other: {str(error).partition(chr(10))[0]}",
             expected="processes that torchrun has started, all of them running",
         ) from error
-    joined = TorchRanks(dist.get_rank(), dist.get_world_size(), group, store)
+    joined = _Joined.ranks = TorchRanks(dist.get_rank(), dist.get_world_size(), group, store)
     ranks.begin(joined)
     return joined
 
@@ -115,6 +123,7 @@ def join() -> TorchRanks:
 def leave() -> None:
     """The run is over, in all processes."""
     ranks.end()
+    _Joined.ranks = None
     dist.destroy_process_group()
 
 
@@ -126,16 +135,18 @@ def device_type() -> str:
 def same(values: Tensor) -> Tensor:
     """The first process's tensor, in all of them: where a kernel rounds otherwise from one call to the next, they would
     drift apart."""
-    if ranks.size() == 1:
+    joined = _Joined.ranks
+    if joined is None:
         return values
     values = values.detach().contiguous()
-    dist.broadcast(values, src=0)
+    # that of an accelerator takes its own tensors alone
+    dist.broadcast(values, src=0, group=joined.group if values.device.type == "cpu" else None)
     return values
 
 
 def whole(weight: Tensor) -> Tensor:
     """A weight of which this process holds a part, whole; all processes have to ask."""
-    if ranks.size() == 1:
+    if _Joined.ranks is None:
         return weight
     from torch.distributed.tensor import DTensor
 

@@ -34,8 +34,7 @@ def refuse_size(size: int, whose: str) -> None:
     raise RecipeError(
         f"{KEY} of {whose} is {size}, and {here}",
         expected="as many processes as parts: an align or resume that torchrun has started",
-        hint=f"torchrun --nproc-per-node {size} -m sea_toolkit align …; other commands, shards, servers and workers of "
-        'an engine read a model in one process each: device_map = "auto" spreads it there',
+        hint=f"torchrun --nproc-per-node {size} -m sea_toolkit align …",
     )
 
 

@@ -26,6 +26,7 @@ from sea_toolkit.runs.less_memory import asked_limit, with_less_memory
 from sea_toolkit.runs.parts import OwnEnergies
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.runs.run import Run
+from sea_toolkit.runs.together import ONE, refuse_shared
 from sea_toolkit.util.conversation import Messages, Row
 from sea_toolkit.util.halt import Halt
 from sea_toolkit.util.process_wide import ONE_AT_A_TIME
@@ -44,6 +45,8 @@ class Session:
         trust_remote_code: whether Python that comes with a model may run.
         memory_limit: bytes that this process may use on a device, or a text such as "4GiB"; else what the environment
             variable `SEA_MEMORY_LIMIT` says, else most of what is free.
+        joins: its runs may be those of several processes, see `join_for`; else models that are to be shared out over
+            some are refused.
 
     Raises:
         RecipeError: the limit is no amount of memory, the policy is not a `Policy`, the hub not a `PluginHub`.
@@ -57,7 +60,9 @@ class Session:
         progress: Progress | None = None,
         trust_remote_code: bool = False,
         memory_limit: str | int | None = None,
+        joins: bool = False,
     ) -> None:
+        self.joins = joins
         self.memory_limit = asked_limit(memory_limit)
         if policy is not None and not isinstance(policy, Policy):
             named = isinstance(policy, str | Path)
@@ -113,6 +118,8 @@ class Session:
         """
         with ONE_AT_A_TIME:
             loaded = self.own_policy or (self._loaded[1] if self._loaded and self._loaded[0] == spec else None)
+            if not self.joins:
+                refuse_shared(Recipe(policy=spec), ONE)
             if loaded is not None:
                 if check is not None:
                     check(loaded.tokenizer)
@@ -142,6 +149,8 @@ class Session:
             composition.check(self.finder, tokenizer)
 
         composition.prompts(prompts)  # refuses them before anything is loaded
+        if not self.joins:
+            refuse_shared(composition.recipe, ONE)
         with memory_said("while the models are loaded"):
             policy = self.policy(composition.recipe.policy, check)
             return composition.bind(policy, self.finder, prompts, ledger, clock)

@@ -10,6 +10,8 @@ from sea_toolkit.models.tensor_parallel import KEY, refuse_size
 from sea_toolkit.runs.recipe import Recipe
 from sea_toolkit.util import ranks
 
+ONE = "this is done by one process"
+
 
 def join_for(recipe: Recipe) -> None:
     """Join the processes that torchrun has started, if a model of the recipe is shared out over them.
@@ -36,8 +38,8 @@ def refuse_shared(recipe: Recipe, what: str) -> None:
     for whose, size in sizes(recipe).items():
         raise RecipeError(
             f"{KEY} of {whose} is {size}, and {what}",
-            expected="a run whose answers come from one call of align",
-            hint='device_map = "auto" spreads the policy over the devices of one process',
+            expected="align or resume, of prompts that are answered together",
+            hint='policy.device_map = "auto" spreads a policy over the devices of one process',
         )
 
 

@@ -164,5 +164,8 @@ def test_a_reward_is_refused_alike(folders):
 
     with pytest.raises(RecipeError, match=r"tensor_parallel_size of energies\.0 is 2, and one process does the run"):
         aligned()
+    shared = {"model": str(folders[0]), "tensor_parallel_size": 2}
+    with pytest.raises(RecipeError, match="tensor_parallel_size of policy is 2, and this is done by one process"):
+        sea.compare(["the rain"], samplers=["sea"], budgets=[2], recipe={"policy": shared}, reward="sentiment")
     with pytest.raises(RecipeError, match=r"policy\.tensor_parallel_size is set, and the policy is an object"):
         sea.align("a", policy=tiny_policy(), recipe={"policy": {"tensor_parallel_size": 2}}, reward="sentiment")
