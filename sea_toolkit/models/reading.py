@@ -12,7 +12,7 @@ from sea_toolkit.errors import ModelError, RecipeError
 from sea_toolkit.models import folder as folders
 from sea_toolkit.models.adapters import Adapter, adapter_in, merge, put_beside
 from sea_toolkit.models.config_check import refuse_impossible_sizes, refuse_unread_layers
-from sea_toolkit.models.cpu_attention import use_float32_attention
+from sea_toolkit.models.cpu_attention import use_cpu_attention
 from sea_toolkit.models.from_pretrained import from_pretrained
 from sea_toolkit.models.heads import WRAPPED, OwnHead, own_head
 from sea_toolkit.models.heads.families import BODIES
@@ -134,7 +134,7 @@ def read_model(
             how |= _shared_out("base", config, options, name, trust_remote_code)
             body = _weights("base", folder, name, config, dtype, trust_remote_code, restored, unread, how, head)
             keep_gradients(body)
-            use_float32_attention(body, dtype, options)
+            use_cpu_attention(body, options)
             body.name_or_path = str(source)
             headed = head.on(body)
             headed = headed if adapter is None else merge(headed, adapter, of_transformers=False)
@@ -146,7 +146,7 @@ def read_model(
     how |= _shared_out(role, config, options, name, trust_remote_code)
     model = _weights(role, folder, name, config, dtype, trust_remote_code, restored, unread, how)
     keep_gradients(model)
-    use_float32_attention(model, dtype, options)
+    use_cpu_attention(model, options)
     refuse_offloaded(model, name)
     if adapter is not None:
         model = put_beside(model, adapter) if method_of(model) else merge(model, adapter).to(dtype)
