@@ -47,14 +47,15 @@ def test_tables_what_differs_picks_and_where_they_are(folder: Path, tmp_path: Pa
 
 
 def test_json_alone_and_every_flag_reaches_the_sweep(folder: Path) -> None:
-    more = ["--objective", "length", "--objective", "taste", "--strength", "4", "--no-best-of-n", "--prompted"]
+    more = ["--objective", "length", "--objective", "taste", "--strength", "4000", "--no-best-of-n", "--prompted"]
     more += ["short=Be brief.", "--limit", "2", "--skip", "1", "--batch", "1", "--json", "--pick", "1,0", "--seed", "3"]
     result = run(folder, *more, "--pick", "length <= 99")
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
     assert [o["label"] for o in data["objectives"]] == ["length", "taste"]
     assert data["methods"] == {"sweep": {}, "prompted": {"short": "Be brief."}}
-    assert (data["prompts"], data["strength"], data["batch"], data["recipe"]["seed"]) == (2, 4.0, 1, 3)
+    assert (data["prompts"], data["strength"], data["batch"], data["recipe"]["seed"]) == (2, 4000.0, 1, 3)
+    # 4000 nats for a unit of length, beside which −log π of five tokens is nothing
     shortest = [min(text["values"]["length"] for text in front["texts"]) for front in data["fronts"]]
     assert [pick["values"]["length"] for pick in data["picks"]] == shortest
 
