@@ -46,8 +46,9 @@ def answers(data: Path) -> Iterator[tuple[str, str]]:
         yield f"{row['instruction']}\n{row['input']}".strip(), row["output"]
     for row in lines(data / "hh_harmless_base_test.jsonl.gz"):
         for key in ("chosen", "rejected"):
-            _, asked, *_ = row[key].split("\n\nHuman: ")
-            yield tuple((asked + "\n\nAssistant: ").split("\n\nAssistant: ")[:2])  # type: ignore[misc]
+            _, turn, *_ = row[key].split("\n\nHuman: ")
+            asked, answer, *_ = f"{turn}\n\nAssistant: ".split("\n\nAssistant: ")
+            yield asked, answer
     for row in lines(data / "pku_saferlhf_test_pairs.jsonl.gz"):
         yield from ((row["prompt"], response) for response in row["response"])
     for row in lines(data / "xstest_completions_labeled.jsonl.gz"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.cli.commands import invoke
+from tests.models.folders import save_policy
 
 PLUGIN = '''
 import click
@@ -66,8 +66,7 @@ def sea_register_commands(cli):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny policy on disk, and a plugin."""
     path = tmp_path_factory.mktemp("failures")
-    tiny_model("llama").save_pretrained(path / "tiny")
-    tiny_tokenizer().save_pretrained(path / "tiny")
+    save_policy(path / "tiny")
     (path / "mine.py").write_text(PLUGIN)
     (path / "broken.py").write_text("import json\n\njson.loads('{')\n")
     return path

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from sea_toolkit.testing.tiny import tiny_model, tiny_tokenizer
 from tests.cli.commands import invoke
+from tests.models.folders import save_with_plugin
 
 PLUGIN = """
 import pathlib
@@ -30,10 +30,7 @@ LINES = ['{"prompt": "the rain", "id": 1}', "{", '{"prompt": "so", "id": 2}', '{
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny policy, a one-file plugin, and a file of five rows, two of them broken."""
-    path = tmp_path_factory.mktemp("place")
-    tiny_model("llama").save_pretrained(path / "model")
-    tiny_tokenizer().save_pretrained(path / "model")
-    (path / "mine.py").write_text(PLUGIN)
+    path = save_with_plugin(tmp_path_factory.mktemp("place"), PLUGIN)
     (path / "p.jsonl").write_text("\n".join(LINES))
     return path
 

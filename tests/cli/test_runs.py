@@ -23,7 +23,7 @@ from sea_toolkit.testing.tiny import tiny_policy
 from sea_toolkit.util import run_files
 from tests.cli.commands import invoke
 from tests.conftest import Install
-from tests.models.folders import save_policy
+from tests.models.folders import save_with_plugin
 
 PLUGIN = """
 import os
@@ -46,10 +46,7 @@ def sea_observe(event):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny policy and a one-file plugin that sends the process the signal in `SEND`."""
-    path = tmp_path_factory.mktemp("place")
-    save_policy(path / "model")
-    (path / "mine.py").write_text(PLUGIN)
-    return path
+    return save_with_plugin(tmp_path_factory.mktemp("place"), PLUGIN)
 
 
 def align(place: Path, out: Path, *more: str) -> Result:

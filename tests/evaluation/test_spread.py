@@ -17,7 +17,7 @@ from sea_toolkit.evaluation.pareto import pareto
 from sea_toolkit.evaluation.piece_worker import PieceJob
 from sea_toolkit.registry.hub import PluginHub
 from sea_toolkit.util.run_files import FRONT, PLAN, ROWS, TABLE
-from tests.models.folders import save_policy
+from tests.models.folders import save_with_plugin
 
 PROMPTS = ["the rain", "a", "in"]
 MEASURED = ("seconds", "cpu_seconds", "peak_memory_mb", "peak_is_of_the_run", "sha256")
@@ -60,10 +60,7 @@ def sea_register_engines(register):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("place")
-    save_policy(path / "model")
-    (path / "mine.py").write_text(PLUGIN)
-    return path
+    return save_with_plugin(tmp_path_factory.mktemp("place"), PLUGIN)
 
 
 def comparison(place: Path, **more: Any) -> Any:

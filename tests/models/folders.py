@@ -32,6 +32,13 @@ def save_policy(folder: Path, arch: str = "llama", **options: Any) -> Path:
     return folder
 
 
+def save_with_plugin(folder: Path, code: str) -> Path:
+    """A policy in `model`, and beside it a one-file plugin, `mine.py`."""
+    save_policy(folder / "model")
+    (folder / "mine.py").write_text(code)
+    return folder
+
+
 def save_classifier(folder: Path, arch: str = "llama", labels: int = 1, seed: int = 0, **config: Any) -> Path:
     """A sequence classifier with its tokenizer."""
     with torch.random.fork_rng(devices=[]):

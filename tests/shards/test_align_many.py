@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import sea_toolkit as sea
-from tests.models.folders import save_policy
+from tests.models.folders import save_with_plugin
 
 PROMPTS = ["the rain", "in", "the rain"]
 PLUGIN = """
@@ -39,10 +39,7 @@ def sea_register_engines(register):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("place")
-    save_policy(path / "model")
-    (path / "mine.py").write_text(PLUGIN)
-    return path
+    return save_with_plugin(tmp_path_factory.mktemp("place"), PLUGIN)
 
 
 def many(place: Path, out: Path, **more: Any) -> sea.ManyAnswers:
