@@ -1,4 +1,4 @@
-"""What `torch.compile` would bring to a policy's passes, block by block, and what it costs.
+"""What `policy.compile` brings to a policy's passes without a gradient, and what it costs.
 
     python benchmarks/compiled.py
     python benchmarks/compiled.py            # again: with the kernels that the first call left on the disk
@@ -14,8 +14,6 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # read when torch is imported: children that are counted
 
@@ -23,58 +21,15 @@ import click
 import torch
 from shapes import NAMES, build_policy, default_prompt
 from torch import Tensor
-from torch._dynamo import config as dynamo
 from torch._dynamo.utils import counters
 
-from sea_toolkit.lm.block_checkpoints import blocks_of
 from sea_toolkit.lm.kv_cache import buffered_cache, crop_cache
 from sea_toolkit.lm.policy import Policy
+from sea_toolkit.models.compiled_blocks import CompiledBlocks
 from sea_toolkit.registry.hub import PluginHub
 
 WRITTEN = 10
 """Tokens of the answer before the one that is decoded."""
-
-
-class OneLayer:
-    """A cache as one block sees it: all blocks are the same to the compiler only if none says which it is."""
-
-    def __init__(self, layer: Any) -> None:
-        self.layer = layer
-
-    def update(self, keys: Tensor, values: Tensor, *which: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = self.layer.update(keys, values)
-        return found
-
-
-@contextmanager
-def compiled(policy: Policy, function: Callable[..., Tensor]) -> Iterator[None]:
-    """Within the block, the policy's blocks run through a compiled function."""
-
-    def forward(number: int, run: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def one(hidden: Tensor, *args: Any, cache: Any = None, **options: Any) -> Tensor:
-            return function(
-                run,
-                hidden.contiguous(),
-                *args,
-                cache=None if cache is None else OneLayer(cache.layers[number]),
-                **options,
-            )
-
-        return one
-
-    blocks = blocks_of(policy.backbone.base)
-    with dynamo.patch(allow_unspec_int_on_nn_module=True, recompile_limit=32):
-        for number, block in enumerate(blocks):
-            block.forward = forward(number, block.forward)
-        try:
-            yield
-        finally:
-            for block in blocks:
-                del block.forward
-
-
-def run_block(run: Callable[..., Tensor], hidden: Tensor, *args: Any, **options: Any) -> Tensor:
-    return run(hidden, *args, **options)
 
 
 def passes(policy: Policy, prompt: str, tokens: int) -> Iterator[tuple[str, Callable[[], Tensor]]]:
@@ -105,13 +60,7 @@ def passes(policy: Policy, prompt: str, tokens: int) -> Iterator[tuple[str, Call
     def read() -> Tensor:
         return policy.backbone.hidden(prefix, embeds[:, :4])
 
-    def slope() -> Tensor:
-        given = embeds[:, :4].clone().requires_grad_()
-        (found,) = torch.autograd.grad(policy.backbone.hidden(prefix, given).square().sum(), given)
-        return found
-
     yield f"{tokens} tokens of 4", read
-    yield f"{tokens} tokens of 4, with the way back", slope
 
 
 def spent() -> float:
@@ -136,22 +85,28 @@ def measured(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
 def main(shape: str, dtype: str, tokens: int, rounds: int, only: str, backend: str, threads: int) -> None:
     torch.set_num_threads(threads)
     policy = build_policy(shape, "cpu", dtype, PluginHub.discover(plugins=()))
-    function = torch.compile(run_block, dynamic=True, fullgraph=True, backend=backend)
+    blocks = CompiledBlocks(policy.backbone, backend)
+
+    def compiled(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
+        blocks.install()
+        try:
+            return measured(work)
+        finally:
+            blocks.remove()
+
     head = ["pass", "ms", "ms compiled", "ratio (quartiles)", "error", "graphs", "s to compile"]
     click.echo("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for name, work in passes(policy, default_prompt(shape), tokens):
         if not name.startswith(only):
             continue
         right, before = work(), counters["stats"]["unique_graphs"]
-        with compiled(policy, function):
-            first, found = measured(work)
-            work()
+        first, found = compiled(work)
+        compiled(work)
         graphs, error = counters["stats"]["unique_graphs"] - before, float((found - right).norm() / right.norm())
         pairs = []
         for _ in range(rounds):
             plain = measured(work)[0]
-            with compiled(policy, function):
-                pairs.append((plain, measured(work)[0]))
+            pairs.append((plain, compiled(work)[0]))
         plain, quick = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
         low, middle, high = statistics.quantiles([a / b for a, b in pairs], n=4)
         click.echo(

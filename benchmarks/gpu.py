@@ -24,6 +24,7 @@ from products import Products
 from shapes import SHAPES, build_classifier, build_policy, default_prompt
 
 import sea_toolkit as sea
+from sea_toolkit.models.compiled_blocks import compile_blocks
 from sea_toolkit.registry.hub import PluginHub
 
 PRODUCT = {"cuda": (4096, 4096, 4096), "cpu": (512, 1024, 4096)}
@@ -40,12 +41,15 @@ COPIED = 2**28
 @click.option("--chains", default=4, show_default=True)
 @click.option("--tokens", default=128, show_default=True)
 @click.option("--steps", default=5, show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="As policy.compile = true.")
 def main(
     policy_shape: str, reward_shape: str, device: str, dtype: str, samplers: tuple[str, ...], chains: int, tokens: int,
-    steps: int,
+    steps: int, compiled: bool,
 ) -> None:  # fmt: skip
     place, hub = torch.device(device), PluginHub.discover(plugins=())
     policy = build_policy(policy_shape, device, dtype, hub)
+    if compiled:
+        compile_blocks(policy.backbone)
     rate, bandwidth = limits_of(place, getattr(torch, dtype))
     click.echo(f"{name_of(place)}: {rate / 1e12:.3g} TFLOP/s, {bandwidth / 1e9:.3g} GB/s, {dtype}\n")
     head = ["sampler", "s a step", "× larger floor", "floor by", "busy", "peak MiB"]
@@ -68,6 +72,8 @@ def main(
             with many.recording():
                 run(1 + steps)
             peak = memory.peak()
+            if compiled:
+                run(1 + steps)  # what is recorded runs uncompiled
             spent = (seconds(lambda: run(1 + steps), 1, place)[0] - seconds(lambda: run(1), 1, place)[0]) / steps
             by = {
                 "operations": (many.flops - few.flops) / steps / rate,

@@ -36,6 +36,7 @@ LONG = (
     "runs/test_run.py", "plugins/test_new_plugin.py", "samplers/test_exact_discrete_langevin.py",
     "samplers/test_left_to_right.py", "cli/test_align.py", "conventions/test_end_of_turn.py",
     "architectures/test_causal.py", "engines/test_engines.py", "cli/test_crew.py", "models/test_tensor_parallel.py",
+    "models/test_compiled_blocks.py",
 )  # fmt: skip
 """Files that take longest. They come first, so that at the end no worker waits for another that has just begun one."""
 

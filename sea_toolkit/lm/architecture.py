@@ -26,7 +26,7 @@ PROBE_TOKENS = 12
 FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError, AssertionError)
 """What models raise for calls that they do not support."""
 
-_HOOKS = (
+HOOKS = (
     "_forward_hooks",
     "_forward_hooks_with_kwargs",
     "_forward_hooks_always_called",
@@ -35,6 +35,7 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
+"""Where a module keeps its hooks."""
 
 
 _DISPATCH = ("forward", "_hf_hook", "_old_forward")
@@ -86,7 +87,7 @@ def with_modules(model: nn.Module, replacements: Mapping[str, nn.Module]) -> Any
     if "_hf_hook" in vars(view):  # accelerate's own forward pass, which would call the model itself
         for name in _DISPATCH:
             vars(view).pop(name, None)
-    for name in _HOOKS:
+    for name in HOOKS:
         setattr(view, name, type(getattr(model, name))())
     inner: dict[str, dict[str, nn.Module]] = {}
     for path, module in replacements.items():

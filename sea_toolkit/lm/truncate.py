@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any
 
@@ -11,7 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.architecture import FAILURES, accepted, agree, holders, probe_ids, with_modules
+from sea_toolkit.lm.architecture import FAILURES, HOOKS, accepted, agree, holders, probe_ids, with_modules
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Held while a model has hooks that it is going to lose: another thread would lose them too."""
 
 
 def count_layers(model: Any) -> int:
@@ -33,13 +38,29 @@ def truncate(model: Any, layers: int) -> nn.Module:
     Raises:
         ModelError: there are fewer blocks, or the view's output is not that hidden state.
     """
-    first_blocks(model, layers)  # finds out that there are fewer
-    # run before the cut: transformers hooks a model's blocks when it is first asked for hidden states, and a view made
-    # before would hook the same blocks again
-    right = _hidden_states(model, layers)
     view = first_blocks(model, layers)
-    _check(model, view, right, layers)
+    _check(model, view, _hidden_states(model, layers), layers)
     return view
+
+
+@contextmanager
+def asked_for_states(model: nn.Module) -> Iterator[None]:
+    """Within the block, a model may be asked for hidden states; behind it, it is as it was.
+
+    The first time that it is asked, transformers hangs hooks on its blocks and attentions, for good. All later passes
+    would run them, a view of the same blocks would hook them once more, and torch could not compile them.
+    """
+    with _ONE_AT_A_TIME:
+        known = [(part, set(vars(part)), {name: set(vars(part)[name]) for name in HOOKS}) for part in model.modules()]
+        try:
+            yield
+        finally:
+            for part, names, hooks in known:
+                for name in set(vars(part)) - names:
+                    delattr(part, name)
+                for name, before in hooks.items():
+                    for key in set(vars(part)[name]) - before:
+                        del vars(part)[name][key]
 
 
 def first_blocks(model: Any, layers: int) -> Any:
@@ -128,7 +149,8 @@ def _hidden_states(model: Any, layers: int) -> Tensor:
     """The model's own hidden states of a few tokens after that many blocks."""
     ids = probe_ids(model.get_input_embeddings())
     try:
-        full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states
+        with asked_for_states(model):
+            full = model(input_ids=ids, output_hidden_states=True, **accepted(model, use_cache=False)).hidden_states
     except FAILURES as error:
         raise _failed(model, error) from error
     if full is None or len(full) <= layers:

@@ -15,6 +15,7 @@ from sea_toolkit.lm.devices import Placed, Placement, pick_device, pick_dtype
 from sea_toolkit.lm.float32_head import float32_head
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.lm.vocabulary import guard_rows
+from sea_toolkit.models import compiled_blocks
 from sea_toolkit.models.finder import ModelFinder
 from sea_toolkit.models.folder import facts_of, has_adapter, read_config_file
 from sea_toolkit.models.load_options import LoadOptions, at
@@ -38,10 +39,10 @@ def load_policy(
         check: called with the tokenizer before the weights are read, to refuse what cannot go together.
 
     Raises:
-        ModelError: it cannot be found, downloaded or read.
+        ModelError: it cannot be found, downloaded or read, or its blocks not be compiled.
         RecipeError: the device does not exist, or is named beside a device map; a revision of a model without any;
             weights that are quantized already are to be quantized; it is to be shared out, and there are not as many
-            processes, or another setting says where its weights are.
+            processes, or another setting says where its weights are; it is to be compiled beside such a setting.
     """
     if spec.device_map is not None and spec.device != "auto":
         raise RecipeError(
@@ -51,6 +52,8 @@ def load_policy(
     if parts > 1:
         refuse_beside(spec)
         refuse_size(parts, "the policy")
+    if spec.compile:
+        compiled_blocks.refuse_beside(spec)
     device, trust = pick_device(spec.device), finder.trust_remote_code
     found = find_policy(spec, finder)
     tokenizer = read_tokenizer(found.source, found.name, trust_remote_code=trust, base=found.base)
@@ -66,7 +69,7 @@ def load_policy(
         base=found.base,
         options=LoadOptions(device, spec.attention, spec.quantization, spec.device_map, parts),
     )
-    return Policy(
+    policy = Policy(
         at(model, device) if spec.device_map is None else model,
         tokenizer,
         name=found.name,
@@ -77,6 +80,9 @@ def load_policy(
         chat_template=spec.chat_template,
         date=None if spec.date is None else datetime.date.fromisoformat(spec.date),
     )
+    if spec.compile:
+        compiled_blocks.compile_blocks(policy.backbone)
+    return policy
 
 
 def load_language_model(source: Path | str, policy: Policy, name: str, *, trust_remote_code: bool = False) -> Policy:

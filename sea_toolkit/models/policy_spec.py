@@ -48,8 +48,8 @@ class PolicySpec(Strict):
 
     `revision` pins a model of the Hugging Face hub, `adapter` is put onto the model, `quantization` is done while it is
     read, and `device_map` spreads it over devices, as transformers' own does. `tensor_parallel_size` is over how many
-    processes its weights are shared out. `system`, `template_options`, `chat_template` and `date` say how the chat
-    template is rendered; see `Policy`.
+    processes its weights are shared out, and `compile` has its blocks compiled by torch. `system`, `template_options`,
+    `chat_template` and `date` say how the chat template is rendered; see `Policy`.
     """
 
     model: str = "smollm2-135m"
@@ -58,6 +58,7 @@ class PolicySpec(Strict):
     quantization: Quantization | None = None
     device_map: DeviceMap | None = None
     tensor_parallel_size: int | None = Field(default=None, ge=1)
+    compile: bool = False
     template: Literal["auto", "chat", "plain"] = "auto"
     system: str | None = None
     template_options: dict[str, Any] = Field(default_factory=dict)
@@ -76,7 +77,8 @@ class PolicySpec(Strict):
         Raises:
             RecipeError: there is such a setting.
         """
-        read = self.model_dump(include={"revision", "adapter", "quantization", "device_map", "tensor_parallel_size"})
+        keys = {"revision", "adapter", "quantization", "device_map", "tensor_parallel_size", "compile"}
+        read = self.model_dump(include=keys)
         for key in (key for key, value in read.items() if value):
             raise RecipeError(
                 f"policy.{key} is set, and the policy is an object of your own", expected="the model as it is to be"

@@ -12,7 +12,7 @@ from torch import Tensor
 from sea_toolkit.lm.architecture import accepted
 from sea_toolkit.lm.positions import usable_positions
 from sea_toolkit.lm.tokens import wrapping
-from sea_toolkit.lm.truncate import truncate
+from sea_toolkit.lm.truncate import asked_for_states, truncate
 
 
 @torch.no_grad()
@@ -58,7 +58,8 @@ def pooled_features(
         size = max(1, batch_tokens // (length + around))
         batch = [i for i in order[done : done + size] if len(rows[i]) == length]
         ids = torch.tensor([[*opening, *rows[i], *closing] for i in batch], device=device)
-        states = truncated(input_ids=ids, output_hidden_states=True, **plain).hidden_states
+        with asked_for_states(truncated):
+            states = truncated(input_ids=ids, output_hidden_states=True, **plain).hidden_states
         for layer in layers:
             pooled[layer][batch] = states[layer][:, len(opening) : len(opening) + length].float().mean(1).cpu()
         done += len(batch)

@@ -7,10 +7,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sea_toolkit.errors import ModelError
-from sea_toolkit.lm.architecture import accepted
+from sea_toolkit.lm.architecture import HOOKS, accepted
 from sea_toolkit.lm.backbone import Backbone
 from sea_toolkit.lm.truncate import count_layers, truncate
-from sea_toolkit.testing.tiny import ARCHITECTURES, LAYERS, tiny_model
+from sea_toolkit.testing.tiny import ARCHITECTURES, LAYERS, tiny_model, tiny_tokenizer
+from sea_toolkit.training.features import pooled_features
 from tests.architectures.build import small_model
 
 
@@ -60,6 +61,28 @@ def test_running_the_original_after_its_hidden_states_were_recorded():
     assert len(view.hidden_states) == 4
     for mine, theirs in zip(view.hidden_states, full, strict=False):
         assert torch.equal(mine, theirs)
+
+
+def hooks(model):
+    return [(name, key, *found) for name, part in model.named_modules() for key in HOOKS if (found := vars(part)[key])]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_model_that_is_asked_for_hidden_states_is_as_before(arch):
+    model = tiny_model(arch)
+    mine = model.get_input_embeddings().register_forward_hook(lambda *call: None)
+    known, before = [set(vars(part)) for part in model.modules()], hooks(model)
+    pooled_features(model, tiny_tokenizer(), ["the rain", "the wind and the rain"], [1, 2])
+    view = truncate(model, 2)
+    assert hooks(model) == before
+    assert len(before) == 1
+    assert [set(vars(part)) for part in model.modules()] == known
+    mine.remove()
+    ids = torch.arange(4, 14)[None]
+    with torch.no_grad():
+        full = model(ids, output_hidden_states=True).hidden_states
+        assert torch.equal(view(ids, use_cache=False)[0], full[2])
+    assert len(full) == LAYERS + 1
 
 
 @pytest.mark.parametrize("layers", [0, -1, LAYERS + 1])
