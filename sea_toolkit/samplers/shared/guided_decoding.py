@@ -24,7 +24,7 @@ from sea_toolkit.lm.micro_batches import vectors_that_fit
 from sea_toolkit.lm.policy import Policy
 from sea_toolkit.problem.problem import Problem
 
-WINDOW = 4
+WINDOW = 2
 """Fewest positions of a pass after a changed token."""
 
 
