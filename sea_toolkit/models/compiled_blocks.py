@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import DynamicCache
 
@@ -92,12 +92,12 @@ class CompiledBlocks:
         )
 
     def _forward(self, number: int, block: nn.Module) -> Callable[..., Any]:
+        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
         run, parts = block.forward, _inside(block)
 
         @wraps(run)
         def forward(*args: Any, **options: Any) -> Any:
-            from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
-
             caches = [value for value in (*args, *options.values()) if isinstance(value, DynamicCache)]
             empty = any(len(cache.layers) <= number for cache in caches)
             if empty or torch.is_grad_enabled() or _is_watched(parts):
@@ -112,11 +112,11 @@ class CompiledBlocks:
             given = tuple(a.contiguous() if isinstance(a, Tensor) else _own(a, number) for a in args)
             try:
                 return function(run, given, {key: _own(value, number) for key, value in options.items()})
-            except FailOnRecompileLimitHit:
+            except (FailOnRecompileLimitHit, TorchDynamoException) as error:
+                if "RecompileLimit" not in type(error).__name__:  # torch 2.6 calls it RecompileLimitExceeded
+                    raise self.failed(error) from error
                 self._functions[kind] = None
                 return run(*args, **options)
-            except TorchDynamoException as error:
-                raise self.failed(error) from error
 
         return forward
 
@@ -136,7 +136,8 @@ def _hooked(parts: list[nn.Module]) -> bool:
 
 
 def _is_watched(parts: list[nn.Module]) -> bool:
-    return _get_current_dispatch_mode() is not None or _has_any_global_hook() or _hooked(parts)
+    everywhere = _global_forward_hooks or _global_forward_pre_hooks
+    return _get_current_dispatch_mode() is not None or bool(everywhere) or _hooked(parts)
 
 
 def _own(value: Any, number: int) -> Any:
