@@ -103,16 +103,14 @@ class CompiledBlocks:
             if empty or torch.is_grad_enabled() or _is_watched(parts):
                 return run(*args, **options)
             kind = (*(type(cache.layers[number]) for cache in caches), *(value.shape[1] == 1 for value in args[:1]))
-            if kind not in self._functions:
-                self._functions[kind] = self._compiled()
-            function = self._functions[kind]
-            if function is None:
+            if kind in self._functions and self._functions[kind] is None:
                 return run(*args, **options)
             # the first block may be given a view, and would have a graph of its own
             given = tuple(a.contiguous() if isinstance(a, Tensor) else _own(a, number) for a in args)
             try:
+                function = self._functions[kind] = self._functions.get(kind) or self._compiled()
                 return function(run, given, {key: _own(value, number) for key, value in options.items()})
-            except (FailOnRecompileLimitHit, TorchDynamoException) as error:
+            except (FailOnRecompileLimitHit, TorchDynamoException, OSError) as error:  # kernels are written to the disk
                 if "RecompileLimit" not in type(error).__name__:  # torch 2.6 calls it RecompileLimitExceeded
                     raise self.failed(error) from error
                 self._functions[kind] = None

@@ -195,6 +195,14 @@ def test_a_compiler_that_fails_is_an_error_without_a_traceback(folder, monkeypat
     assert "Traceback" not in done.stderr
 
 
+def test_a_disk_that_takes_no_kernels_is_an_error_without_a_traceback(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    with pytest.raises(ModelError, match=r"cannot be compiled: NotADirectoryError"):
+        compile_blocks(fresh())
+
+
 def test_a_block_that_cannot_be_traced_is_an_error(graphs):
     backbone = fresh()
     block = backbone.base.layers[0].mlp
