@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ class RewardServer(ThreadingHTTPServer):
         fault: called with the handler and how many scoring requests there have been; true if it has answered.
         most: scoring requests that were in work at one time.
         change: of the JSON that is answered.
+        at_work: called for each scoring request before it is answered; what it waits for, the client waits for.
     """
 
     daemon_threads = True
@@ -33,7 +33,8 @@ class RewardServer(ThreadingHTTPServer):
         self.kind, self.asked = kind, list[tuple[str, Any, dict[str, str]]]()
         self.fault: Callable[[Any, int], bool] = lambda handler, count: False
         self.change: Callable[[Any], Any] = lambda answer: answer
-        self.lock, self.busy, self.most, self.count, self.slow = threading.Lock(), 0, 0, 0, 0.0
+        self.at_work: Callable[[], Any] = lambda: None
+        self.lock, self.busy, self.most, self.count = threading.Lock(), 0, 0, 0
 
     @property
     def url(self) -> str:
@@ -83,8 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.busy += 1
             self.server.most = max(self.server.most, self.server.busy)
-        if self.server.slow:
-            time.sleep(self.server.slow)
+        self.server.at_work()
         self._reply(data)
         with self.server.lock:
             self.server.busy -= 1

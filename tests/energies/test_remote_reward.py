@@ -137,7 +137,15 @@ def test_requests_are_batched_and_run_at_the_same_time_up_to_a_limit():
     with serving("sglang") as server:
         reward = server_reward(server.url, batch=2, max_concurrency=3)
         server.asked.clear()
-        server.slow = 0.05
+        together = threading.Event()
+
+        def at_work():
+            if server.most >= 3:
+                together.set()
+            assert together.wait(30)
+            time.sleep(0.02)  # a fourth one would come now
+
+        server.at_work = at_work
         texts = ["e" * i for i in range(15)]
         assert reward.scores(["x"] * 15, texts).tolist() == list(map(float, range(15)))
         assert sorted(len(data["text"]) for _, data, _ in server.asked) == [1, *[2] * 7]
@@ -207,45 +215,55 @@ def test_a_server_that_stays_broken_or_silent_is_given_up():
         with pytest.raises(ModelError, match=r"status 500: CUDA out of memory \(3 attempts\)"):
             reward.scores(PROMPTS, TEXTS)
         assert len(server.asked) == 3
-        reward = RemoteReward(url=server.url, timeout=0.1, retries=0, api="sglang")
-        server.fault = lambda handler, count: bool(time.sleep(0.3)) or handler.drop()
+        reward, over = RemoteReward(url=server.url, timeout=0.1, retries=0, api="sglang"), threading.Event()
+        server.fault = lambda handler, count: over.wait(30) and handler.drop()
         with pytest.raises(ModelError, match=r"did not answer within 0.1 s"):
             reward.connected(ModelFinder(hub()))
+        over.set()
 
 
 def test_ctrl_c_does_not_wait_for_a_server_that_is_silent():
     with serving("sglang") as server:
-        reward = server_reward(server.url)
-        server.slow = 1.0
-        press = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        start = time.monotonic()
-        press.start()
+        reward, over = server_reward(server.url), threading.Event()
+
+        def at_work():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            over.wait(30)
+
+        server.at_work = at_work
         with pytest.raises(KeyboardInterrupt):
             reward.scores(PROMPTS, TEXTS)
-        assert time.monotonic() - start < 0.8
+        assert server.busy == 1  # still silent
         assert all(thread.daemon for thread in threading.enumerate() if thread.name == "sea-remote-reward")
+        over.set()
 
 
 def test_an_answer_that_drips_is_cut_at_the_timeout():
+    over, ended = threading.Event(), threading.Event()
+
     def drip(handler, count):
         handler.send_response(200)
         handler.end_headers()
-        for _ in range(40):
+        for _ in range(1500):
             try:
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
             except OSError:
                 break
-            time.sleep(0.02)
+            if over.wait(0.02):
+                break
+        else:
+            ended.set()
         return True
 
     with serving("sglang") as server:
-        reward = server_reward(server.url, timeout=0.15, retries=0)
+        reward = server_reward(server.url, retries=0)
+        reward.client.timeout = 0.15
         server.fault = drip
-        start = time.monotonic()
         with pytest.raises(ModelError, match="did not answer within"):
             reward.scores(PROMPTS, TEXTS)
-        assert time.monotonic() - start < 0.7
+        assert not ended.is_set()
+        over.set()
 
 
 def test_a_server_that_is_not_there_is_told_before_anything_is_loaded(monkeypatch):
