@@ -5,11 +5,14 @@ time. `checked` stands in its place in the modules that jaxtyping's import hook 
 arguments and the result of a call in one scope of axis names, and without a scope where no array is named.
 
 A sampler calls the same functions a thousand times with the same shapes. So each test checks the first `CALLS` calls of
-every function, and the next test begins anew; `SEA_CHECKED_CALLS=1000000000 pytest` checks all.
+every function, and the next test begins anew; `SEA_CHECKED_CALLS=1000000000 pytest` checks all. A function within a
+function is another one each time that the outer one is called, and beartype compiles it anew, which takes longer than
+what a tiny model computes: of those, a test checks the first `MADE` that are called.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import inspect
@@ -44,8 +47,11 @@ def checked(thing: Any = None, *, typechecker: Any = None) -> Any:
     return _checked(thing)
 
 
-CALLS = int(os.environ.get("SEA_CHECKED_CALLS", "16"))
+CALLS = int(os.environ.get("SEA_CHECKED_CALLS", "8"))
 """How many calls of a function a test checks."""
+
+MADE = max(2, CALLS // 8)
+"""Of the functions that one place within a function makes, how many a test checks."""
 
 _tests = 0
 """How many tests have begun."""
@@ -57,19 +63,37 @@ def begin_test() -> None:
     _tests += 1
 
 
+class _Count:
+    """What a test has left to do of something; `most` when the next one begins."""
+
+    __slots__ = ("left", "test")
+
+    def __init__(self) -> None:
+        self.test = self.left = -1
+
+    def take(self, most: int) -> bool:
+        """Whether there was one left, which is taken."""
+        if self.test != _tests:
+            self.test, self.left = _tests, most
+        self.left -= 1
+        return self.left >= 0
+
+
+_made: collections.defaultdict[types.CodeType, _Count] = collections.defaultdict(_Count)
+"""Of each function within a function: how many of those that it becomes may still be compiled."""
+
+
 def _checked(function: types.FunctionType) -> Callable[..., Any]:
     """The function, whose first calls in each test are checked."""
     slow: Callable[..., Any] | None = None
-    test = left = -1
+    calls = _Count()
+    made = _made[function.__code__] if "<locals>" in function.__qualname__ else None
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal slow, test, left
-        if test != _tests:
-            test, left = _tests, CALLS
-        if left <= 0:
+        nonlocal slow
+        if not calls.take(CALLS) or (slow is None and made is not None and not made.take(MADE)):
             return function(*args, **kwargs)
-        left -= 1
         slow = slow or _with_checks(function)
         return slow(*args, **kwargs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,3 +106,24 @@ def test_the_first_calls_in_each_test_are_checked(monkeypatch):
             with pytest.raises(BeartypeCallHintParamViolation):
                 counted("a", "2")
         assert counted("a", "2") == 2
+
+
+def made(answer: object) -> Callable[[], int]:
+    @checked
+    def inner() -> int:
+        return answer  # type: ignore[return-value]
+
+    return inner
+
+
+def test_of_functions_that_a_function_makes_the_first_that_are_called_are_checked(monkeypatch):
+    monkeypatch.setattr(checker, "MADE", 2)
+    for _ in range(2):
+        checker.begin_test()
+        uncalled = [made("none") for _ in range(3)]
+        for _ in range(2):
+            wrong = made("none")
+            for _ in range(2):
+                with pytest.raises(BeartypeCallHintReturnViolation):
+                    wrong()
+        assert uncalled[0]() == made("none")() == "none"
