@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from sea_toolkit.core.live_bytes import LiveBytes
 from sea_toolkit.core.noise import Noise
 from sea_toolkit.samplers.shared.metropolis import metropolis, multiple_try
 
@@ -63,3 +64,13 @@ def test_the_choice_among_tries_is_by_weight_and_one_try_is_the_plain_test():
     plain = metropolis(Noise(range(4000)), some, torch.zeros_like(some), stopped)
     assert torch.equal(one.mask, plain.mask)
     assert one.tries[0].tolist() == [0, 1, 2, 3]
+
+
+def test_a_choice_among_tries_holds_what_is_in_proportion_to_the_chains():
+    def held(chains):
+        log_ratio, owners = torch.zeros(1, 3 * chains), (torch.arange(3 * chains) // 3)[None]
+        with LiveBytes() as live:
+            multiple_try(Noise([0]), log_ratio, log_ratio, owners, torch.zeros(1, chains, dtype=torch.bool))
+        return live.peak
+
+    assert held(1024) < 2.5 * held(512)

@@ -77,20 +77,26 @@ def multiple_try(
         noise: gives a uniform number per chain, and another one where chains have several tries.
         log_ratio: of n proposals, each as in `metropolis`.
         proposed: energies of the proposals.
-        owners: the chain that each proposal is a try of.
+        owners: the chain that each proposal is a try of, in ascending order.
         stopped: chains that stay, `problem.stopped`.
     """
-    chains = stopped.shape[1]
     usable = log_ratio.nan_to_num(-torch.inf, STEEPEST, -torch.inf).masked_fill(~proposed.isfinite(), -torch.inf)
-    own = torch.arange(chains, device=owners.device)[:, None] == owners[:, None]
-    by_chain = torch.where(own, usable[:, None], -torch.inf)  # [P, C, n]
-    tries = by_chain.argmax(-1)
-    if bool((own.sum(-1) > 1).any()):
+    (rows, chains), last, device = stopped.shape, owners.shape[1] - 1, owners.device
+    edges = torch.searchsorted(owners.contiguous(), torch.arange(chains + 1, device=device).repeat(rows, 1))
+    first, count = edges[:, :-1], edges.diff(dim=-1)  # of a chain's tries: where they begin, how many they are
+    number = torch.arange(max(1, int(count.amax())), device=device)
+    places = (first[..., None] + number).clamp(max=last)
+    by_chain = (
+        usable.gather(1, places.flatten(1)).view(places.shape).masked_fill(number >= count[..., None], -torch.inf)
+    )
+    chosen = by_chain.argmax(-1)
+    if len(number) > 1:
         weights = (by_chain - by_chain.amax(-1, keepdim=True).clamp(min=-STEEPEST)).exp()
-        tries, _ = draw(weights, noise.uniform(chains).to(weights.device))
-    others = by_chain.scatter(-1, tries[..., None], -torch.inf).logsumexp(-1)
+        chosen, _ = draw(weights, noise.uniform(chains).to(weights.device))
+    others = by_chain.scatter(-1, chosen[..., None], -torch.inf).logsumexp(-1)
     ratio = by_chain.logsumexp(-1) - torch.logaddexp(others, torch.zeros_like(others))
-    energy = proposed.gather(1, tries).masked_fill(~own.any(-1), torch.inf)
+    tries = places.gather(-1, chosen[..., None]).squeeze(-1)
+    energy = proposed.gather(1, tries).masked_fill(count == 0, torch.inf)
     test = metropolis(noise, ratio, energy, stopped)
     return Chosen(test.mask, test.rate, tries)
 
