@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 import tests.checker
 
@@ -24,6 +25,10 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "sea_tool
     del sys.modules[name]
 jaxtyping.jaxtyped = tests.checker.checked  # by this name the hook's modules call it
 jaxtyping.install_import_hook("sea_toolkit", "tests.checker.typed")
+
+# The same examples in every run, however long one takes; `pytest --hypothesis-profile=default` looks for others.
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # A shell that starts the suite in the background lets it ignore Ctrl-C, which some tests press.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -90,7 +90,7 @@ def test_categorical_follows_the_law_also_for_rare_tokens():
     assert abs(tail.mean() / 25_000 - 1) < 0.01
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     weights=st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).filter(lambda w: max(w) > 0),
     uniform=st.sampled_from([2.0**-25, 0.25, 0.5, 1 - 2.0**-24]),

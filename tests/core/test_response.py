@@ -48,7 +48,7 @@ def test_expected_length_is_the_mean_of_the_random_length():
     torch.testing.assert_close(r.expected_length()[0, 0], mean)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8))
 def test_hard_survival_ends_behind_the_first_end_of_text(row):
     ids = torch.tensor([[row]])

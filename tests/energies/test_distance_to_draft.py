@@ -37,7 +37,7 @@ def bound(*drafts):
 tokens = st.lists(st.sampled_from([5, 6, 7, 8]), max_size=7)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tokens, tokens.filter(bool), tokens.filter(bool))
 def test_a_hard_response_has_its_edit_distance(answer, draft, other):
     ids = torch.tensor([[[*answer, *[EOS] * (8 - len(answer))]]] * 2)

@@ -34,7 +34,7 @@ def cosine(a, b):
 rows = st.lists(st.sampled_from([5, 6, 7, 8, EOS]), min_size=5, max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(rows, min_size=6, max_size=6))
 def test_texts_have_the_mean_cosine_of_their_token_counts(texts):
     ids = torch.tensor(texts).view(2, 3, 5)

@@ -68,7 +68,7 @@ documents = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(documents, st.booleans(), st.data())
 def test_whatever_json_is_cut_to_is_a_beginning_of_json(document, escaped, data):
     text = json.dumps(document, ensure_ascii=escaped)

@@ -74,7 +74,7 @@ def test_each_word_counts_once():
 ALPHABET = "ab _.é’"
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.text(ALPHABET, max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=3))
 def test_the_automaton_reads_like_a_regular_expression(text, spellings):
     """Boundaries of the expression: its own `\\w`, for which the right quotation mark is no word either."""

@@ -26,7 +26,7 @@ def pairs(row, n):
     return sum(k * (k - 1) // 2 for k in grams.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.sampled_from([5, 6, 7, EOS]), min_size=7, max_size=7), min_size=2, max_size=2),
     st.integers(1, 4),

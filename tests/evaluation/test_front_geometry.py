@@ -31,7 +31,6 @@ def test_the_front_is_what_nothing_dominates(found: np.ndarray) -> None:
     assert all(any((a >= b).all() for a in found[front]) for b in found)
 
 
-@settings(deadline=None)
 @given(points(6))
 def test_the_hypervolume_is_that_of_inclusion_and_exclusion(found: np.ndarray) -> None:
     """The union of boxes, with the intersection of several boxes as the box of their smallest numbers."""

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sea_toolkit.errors import RecipeError
@@ -15,7 +15,6 @@ from sea_toolkit.evaluation.adaptive_weights import next_weights
 from sea_toolkit.evaluation.weight_designs import design_of, weights_of
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["grid", "simplex", "adaptive"]), st.integers(5, 14), st.integers(2, 4))
 def test_every_design_holds_different_weights_that_sum_to_one_with_each_objective_alone(
     kind: str, count: int, objectives: int
@@ -94,7 +93,6 @@ def test_a_front_without_gaps_gets_no_more_weights() -> None:
     assert next_weights(list(design_of("adaptive:9", 3).first), np.zeros((4, 3)), 4) == []
 
 
-@settings(deadline=None)
 @given(st.integers(2, 4), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_new_weights_are_new_and_on_the_simplex_whatever_they_give(objectives: int, rounds: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -45,7 +45,7 @@ def of_kind(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=TEXTS)
 def test_spans_follow_each_other_and_stay_inside_the_text(kind, text):
     _, codec, spans = of_kind(kind)
@@ -60,7 +60,7 @@ def test_spans_follow_each_other_and_stay_inside_the_text(kind, text):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("unigram", "wordpiece")])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=TEXTS)
 def test_a_vocabulary_of_bytes_writes_every_byte_of_the_text_once(kind, text):
     tokenizer, codec, spans = of_kind(kind)

@@ -86,7 +86,7 @@ def test_the_value_of_a_text_is_the_models_own(kind, reads):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reads", ["response", "prompt+response", "chat"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(text=TEXTS)
 def test_each_piece_knows_which_bytes_of_the_answer_it_writes(kind, reads, text):
     tokenizer = made(kind, template=CHATML if reads == "chat" else None)

@@ -63,7 +63,7 @@ hard_ones = pytest.mark.parametrize("name", HARD)
     seed=st.integers(0, 2**20),
     k=st.integers(1, 9),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rows_are_distributions(name, temperature, scale, seed, k):
     logits = some_logits(1, 2, 3, k, seed=seed, scale=scale)
     weights = apply(name, logits, temperature=temperature)

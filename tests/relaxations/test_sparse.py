@@ -41,7 +41,7 @@ def bracketed(row, alpha):
 
 @every
 @given(seed=st.integers(0, 2**20), k=st.integers(1, 12), scale=st.sampled_from([0.01, 1.0, 5.0, 200.0]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_slow_reference_gives_the_same(alpha, seed, k, scale):
     logits = some_logits(1, 2, 3, k, seed=seed, scale=scale)
     found = entmax(logits, alpha=alpha, temperature=0.7)
