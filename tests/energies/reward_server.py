@@ -85,9 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.busy += 1
             self.server.most = max(self.server.most, self.server.busy)
         self.server.at_work()
-        self._reply(data)
-        with self.server.lock:
+        with self.server.lock:  # before the client knows that it may ask again
             self.server.busy -= 1
+        self._reply(data)
 
     def _reply(self, data: Any) -> None:
         with self.server.lock:
