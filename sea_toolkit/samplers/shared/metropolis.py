@@ -81,14 +81,13 @@ def multiple_try(
         stopped: chains that stay, `problem.stopped`.
     """
     usable = log_ratio.nan_to_num(-torch.inf, STEEPEST, -torch.inf).masked_fill(~proposed.isfinite(), -torch.inf)
-    (rows, chains), last, device = stopped.shape, owners.shape[1] - 1, owners.device
-    edges = torch.searchsorted(owners.contiguous(), torch.arange(chains + 1, device=device).repeat(rows, 1))
+    rows, chains = stopped.shape
+    edges = torch.searchsorted(owners.contiguous(), torch.arange(chains + 1, device=owners.device).repeat(rows, 1))
     first, count = edges[:, :-1], edges.diff(dim=-1)  # of a chain's tries: where they begin, how many they are
-    number = torch.arange(max(1, int(count.amax())), device=device)
-    places = (first[..., None] + number).clamp(max=last)
-    by_chain = (
-        usable.gather(1, places.flatten(1)).view(places.shape).masked_fill(number >= count[..., None], -torch.inf)
-    )
+    number = torch.arange(max(1, int(count.amax())), device=owners.device)
+    places = (first[..., None] + number).clamp(max=owners.shape[1] - 1)
+    of_places = usable.gather(1, places.flatten(1)).view_as(places)
+    by_chain = torch.where(number < count[..., None], of_places, -torch.inf)
     chosen = by_chain.argmax(-1)
     if len(number) > 1:
         weights = (by_chain - by_chain.amax(-1, keepdim=True).clamp(min=-STEEPEST)).exp()
