@@ -47,7 +47,7 @@ def checked(thing: Any = None, *, typechecker: Any = None) -> Any:
     return _checked(thing)
 
 
-CALLS = int(os.environ.get("SEA_CHECKED_CALLS", "8"))
+CALLS = int(os.environ.get("SEA_CHECKED_CALLS", "16"))
 """How many calls of a function a test checks."""
 
 MADE = max(2, CALLS // 8)
